@@ -1,0 +1,51 @@
+"""Bytes to facts: strict, resumable readers of model file headers. No I/O, no dependencies.
+
+* `read_header` is the door; `HeaderReader`, `NeedBytes` and `Header` are what it deals in.
+* ``gguf``, ``safetensors``: one reader per format; ``detect``: what else a file may be.
+* ``errors``: what can be wrong, as a tree; ``rules``: every code with severity, meaning, remedy.
+* ``window``, ``string_walk``, ``json_text``: how bytes are walked.
+"""
+
+from prefect_mutagen.parsers.detect import Content, Format, identify
+from prefect_mutagen.parsers.errors import (
+    HeaderError,
+    IrregularityError,
+    MalformedError,
+    NotAModelError,
+    Severity,
+    TruncatedError,
+    UnsupportedError,
+)
+from prefect_mutagen.parsers.gguf import GgufHeader
+from prefect_mutagen.parsers.gguf_values import ArrayValue, LongText, MetadataEntry
+from prefect_mutagen.parsers.header import Header, HeaderReader, UnknownHeader, read_header
+from prefect_mutagen.parsers.need import NeedBytes
+from prefect_mutagen.parsers.rules import RULES, Rule
+from prefect_mutagen.parsers.safetensors import SafetensorsHeader
+from prefect_mutagen.parsers.tensor import TensorInfo
+
+__all__ = [
+    "RULES",
+    "ArrayValue",
+    "Content",
+    "Format",
+    "GgufHeader",
+    "Header",
+    "HeaderError",
+    "HeaderReader",
+    "IrregularityError",
+    "LongText",
+    "MalformedError",
+    "MetadataEntry",
+    "NeedBytes",
+    "NotAModelError",
+    "Rule",
+    "SafetensorsHeader",
+    "Severity",
+    "TensorInfo",
+    "TruncatedError",
+    "UnknownHeader",
+    "UnsupportedError",
+    "identify",
+    "read_header",
+]

@@ -1,0 +1,364 @@
+"""Read a GGUF header, strictly and in one pass, from bytes that arrive in pieces.
+
+The file is a preamble, ``n_kv`` metadata entries, ``n_tensors`` tensor infos, padding, data. The
+reader is a cursor over a sliding window of the file and obeys one law: a step claims the bytes of a
+field; when they are not there yet, the step is undone to its last commit and `NeedBytes` says how
+far to look. Steps commit after each key, each value and each tensor; inside long arrays and texts
+they commit wherever the bytes end. So nothing is read twice, nothing understood is kept, nothing
+recurses, and no memory is taken for a *declared* count.
+
+Counts and lengths are judged against the size of the file at the field that declares them. What
+the file cannot hold is truncated there, however much of it has arrived.
+
+Ruled by ggml's ``gguf.cpp`` (what loads) and ``gguf.md`` (what is specified); where they differ,
+`prefect_mutagen.parsers.rules` has the decision in the severity of the code.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_mutagen.parsers.detect import GGUF_MAGIC
+from prefect_mutagen.parsers.error_list import ErrorList
+from prefect_mutagen.parsers.errors import HeaderError, named, shown
+from prefect_mutagen.parsers.ggml_types import UINT32, VALUE_TYPES
+from prefect_mutagen.parsers.gguf_tensors import TensorLayout
+from prefect_mutagen.parsers.gguf_values import MetadataEntry, Value, ValueReader
+from prefect_mutagen.parsers.need import NeedBytes
+from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.tensor import TensorInfo
+from prefect_mutagen.parsers.window import ByteOrder, Wanted, Window
+
+__all__ = ["DEFAULT_ALIGNMENT", "GgufHeader", "GgufReader"]
+
+DEFAULT_ALIGNMENT: Final = 32
+_NEWEST: Final = 3
+_SMALLEST_ENTRY: Final = {8: 14, 4: 10}  # key length, one letter, value type, one byte
+_SMALLEST_TENSOR: Final = {8: 24, 4: 20}  # name length, n_dims, type, offset
+_KEY_LIMIT: Final = 65535
+# No known model comes near these; beyond them a header is an attack on whoever reads it.
+_HEADER_LIMIT: Final = 1 << 29
+_COUNT_LIMIT: Final = 1 << 20
+_PADDING_LOOKED_AT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """All that a GGUF header says."""
+
+    version: int
+    """1, 2 or 3; 0 when the file ends before it."""
+    byte_order: ByteOrder
+    tensor_count: int
+    """Number of tensors as declared."""
+    metadata: tuple[MetadataEntry, ...]
+    """The entries in the order of the file, as far as they could be read; a key may repeat."""
+    tensors: tuple[TensorInfo, ...]
+    """The tensors in the order of the file, as far as they could be read."""
+    alignment: int
+    """Alignment of the tensors' data in bytes."""
+    header_size: int
+    """Bytes before the data section when `complete`, else bytes that could be understood."""
+    data_size: int
+    """Bytes of the data section up to the end of its last tensor."""
+    errors: tuple[HeaderError, ...]
+    """What is wrong or worth knowing, in the order of the file."""
+    complete: bool
+    """Whether the header could be read to its end."""
+
+
+class GgufReader:
+    """Reads one GGUF header; feed it bytes until it gives a header."""
+
+    __slots__ = (
+        "_alignment",
+        "_entries",
+        "_errors",
+        "_key",
+        "_keys",
+        "_kind",
+        "_layout",
+        "_n_entries",
+        "_n_tensors",
+        "_padding",
+        "_stage",
+        "_values",
+        "_version",
+        "_window",
+    )
+
+    def __init__(self, size: int, known: tuple[HeaderError, ...] = ()) -> None:
+        """Wait for the first byte.
+
+        Args:
+            size: Size of the whole file in bytes.
+            known: Errors that were found before this reader was chosen.
+        """
+        self._window = Window(size)
+        self._errors = ErrorList(known)
+        self._version = 0
+        self._n_tensors = self._n_entries = 0
+        self._alignment = DEFAULT_ALIGNMENT
+        self._entries: list[MetadataEntry] = []
+        self._keys: set[bytes] = set()
+        self._key: str | None = None
+        self._kind: tuple[int, int] | None = None
+        self._values = ValueReader(self._window, self._errors)
+        self._layout = TensorLayout(self._window, self._errors)
+        self._padding = 0
+        self._stage = 0
+
+    def feed(self, data: bytes) -> NeedBytes | GgufHeader:
+        """Take the next bytes; see `prefect_mutagen.parsers.header.HeaderReader.feed`."""
+        window = self._window
+        window.append(data)
+        stages = (self._read_preamble, self._read_metadata, self._read_tensors, self._read_padding)
+        try:
+            while self._stage < len(stages):
+                stages[self._stage]()
+                self._stage += 1
+        except Wanted as wanted:
+            window.rewind()
+            upto = min(wanted.upto, window.size)
+            if upto <= _HEADER_LIMIT:
+                return NeedBytes(upto)
+            self._errors.add(_too_large(window.mark, f"at least {upto} bytes"))
+        except HeaderError as error:
+            self._errors.add(error)
+        return self._finish()
+
+    def _read_preamble(self) -> None:
+        window = self._window
+        at = window.claim(4, "magic")
+        magic = bytes(window.buffer[at : at + 4])
+        if magic != GGUF_MAGIC:
+            raise fault(
+                "gguf/bad-magic",
+                offset=0,
+                field="magic",
+                expected=shown(GGUF_MAGIC),
+                found=shown(magic),
+            )
+        version = window.u32("version")
+        order: ByteOrder = "little"
+        if version and not version & 0xFFFF:  # the reference's own test for a foreign byte order
+            version = int.from_bytes(version.to_bytes(4, "little"), "big")
+            order = "big"
+        self._version = version
+        self._judge_version(version, order)
+        window.arrange(order, 4 if version == 1 else 8)
+        self._n_tensors = self._read_count("tensor count", _SMALLEST_TENSOR[window.width])
+        self._n_entries = self._read_count("key count", _SMALLEST_ENTRY[window.width])
+        self._values.arrange()
+        window.commit()
+
+    def _judge_version(self, version: int, order: ByteOrder) -> None:
+        if order == "big":
+            self._note("gguf/big-endian", 4, "version", "little-endian", "a big-endian file")
+        if version == 1:
+            self._note("gguf/version-1", 4, "version", "version 2 or 3", "version 1")
+        elif not 1 < version <= _NEWEST:
+            raise fault(
+                "gguf/unknown-version",
+                offset=4,
+                field="version",
+                expected=f"version 2 or {_NEWEST}",
+                found=f"version {version}",
+            )
+
+    def _read_count(self, field: str, smallest: int) -> int:
+        window = self._window
+        start = window.cursor
+        count = window.word(field)
+        if window.width == 8 and count >= 1 << 63:
+            raise fault(
+                "gguf/negative-count",
+                offset=start,
+                field=field,
+                expected="0 or more",
+                found=str(count - (1 << 64)),
+            )
+        if count * smallest > window.size:
+            raise fault(
+                "gguf/truncated",
+                offset=start,
+                field=field,
+                expected=f"at most {window.size // smallest} in a file of {window.size} bytes",
+                found=f"{count} declared",
+            )
+        if count > _COUNT_LIMIT:
+            raise _too_large(start, f"{count} entries", field)
+        return count
+
+    def _read_metadata(self) -> None:
+        while len(self._entries) < self._n_entries:
+            if self._key is None:
+                self._key = self._read_key()
+            key = self._key
+            if self._kind is None:
+                self._kind = self._read_kind(key)
+            kind, kind_offset = self._kind
+            value = self._values.read(kind, f"value of {named(key)}")
+            self._entries.append(MetadataEntry(key, value, VALUE_TYPES[kind].name, kind_offset + 4))
+            if key == "general.alignment":
+                self._judge_alignment(kind, kind_offset, value)
+            self._key = self._kind = None
+        self._judge_architecture()
+        self._layout.arrange(self._alignment)
+
+    def _read_key(self) -> str:
+        window = self._window
+        start = window.cursor
+        field = f"key {len(self._entries)}"
+        length = window.string_length(field)
+        at = window.claim(length, field, start)
+        raw = bytes(window.buffer[at : at + length])
+        if not raw:
+            raise fault(
+                "gguf/empty-key", offset=start, field=field, expected="a name", found="no name"
+            )
+        if raw in self._keys:
+            again = f"{shown(raw)} again"
+            self._note("gguf/duplicate-key", start, field, "a name of its own", again)
+        self._keys.add(raw)
+        if length > _KEY_LIMIT:
+            most = f"at most {_KEY_LIMIT} bytes"
+            self._note("gguf/long-key", start, field, most, f"{length} bytes")
+        if not raw.isascii():
+            self._note("gguf/non-ascii-key", start, field, "ASCII", shown(raw))
+        window.commit()
+        return raw.decode("utf-8", "replace")
+
+    def _read_kind(self, key: str) -> tuple[int, int]:
+        window = self._window
+        start = window.cursor
+        kind = window.u32(f"type of {named(key)}")
+        if kind not in VALUE_TYPES:
+            raise fault(
+                "gguf/bad-value-type",
+                offset=start,
+                field=f"type of {named(key)}",
+                expected="a type from 0 to 12",
+                found=f"type {kind}",
+            )
+        window.commit()
+        return kind, start
+
+    def _judge_alignment(self, kind: int, kind_offset: int, value: Value) -> None:
+        field = "general.alignment"
+        if kind != UINT32 or not isinstance(value, int):
+            found = f"a value of type {VALUE_TYPES[kind].name}"
+            raise fault(
+                "gguf/bad-alignment",
+                offset=kind_offset,
+                field=field,
+                expected="a value of type UINT32",
+                found=found,
+            )
+        if value == 0 or value & (value - 1):
+            raise fault(
+                "gguf/bad-alignment",
+                offset=kind_offset + 4,
+                field=field,
+                expected="a power of two",
+                found=str(value),
+            )
+        if value % 8:
+            self._note("gguf/odd-alignment", kind_offset + 4, field, "a multiple of 8", str(value))
+        self._alignment = value
+
+    def _judge_architecture(self) -> None:
+        field = "general.architecture"
+        for entry in self._entries:
+            if entry.key == field:
+                if entry.type != "STRING":
+                    self._note(
+                        "gguf/missing-architecture", entry.offset - 4, field, "a text", entry.type
+                    )
+                return
+        self._note("gguf/missing-architecture", 16, field, "the key", "no such key")
+
+    def _read_tensors(self) -> None:
+        layout = self._layout
+        while len(layout.tensors) < self._n_tensors:
+            layout.read()
+        if not self._n_tensors:
+            self._note("gguf/no-tensors", 8, "tensor count", "tensors", "none")
+        else:
+            self._padding = -self._window.cursor % self._alignment
+
+    def _read_padding(self) -> None:
+        window = self._window
+        start = window.cursor
+        # Loaders only seek over it, so only a file that has it is looked at, and only a usual one.
+        if 0 < self._padding <= _PADDING_LOOKED_AT and start + self._padding <= window.size:
+            at = window.claim(self._padding, "padding")
+            padding = bytes(window.buffer[at : at + self._padding])
+            if padding.strip(b"\0"):
+                odd = len(padding) - len(padding.lstrip(b"\0"))
+                self._note("gguf/nonzero-padding", start + odd, "padding", "zero bytes", "others")
+            window.commit()
+        self._judge_data(start + self._padding)
+
+    def _judge_data(self, data_start: int) -> None:
+        layout, size = self._layout, self._window.size
+        end = data_start + layout.data_size
+        if end > size:
+            self._note(
+                "gguf/truncated-data",
+                size,
+                "tensor data",
+                f"a file of at least {end} bytes",
+                f"the file ends at byte {size}, {end - size} bytes early",
+            )
+            return
+        padded_end = data_start + layout.padded_size
+        if not layout.sound:
+            return
+        if size > padded_end:
+            self._note(
+                "gguf/trailing-data",
+                padded_end,
+                "end of file",
+                f"the end at byte {padded_end}",
+                f"{size - padded_end} more bytes",
+            )
+        elif size < padded_end:
+            self._note(
+                "gguf/missing-padding",
+                size,
+                "end of file",
+                f"padding up to byte {padded_end}",
+                f"the end at byte {size}",
+            )
+
+    def _note(self, code: str, offset: int, field: str, expected: str, found: str) -> None:
+        self._errors.add(fault(code, offset=offset, field=field, expected=expected, found=found))
+
+    def _finish(self) -> GgufHeader:
+        window, layout = self._window, self._layout
+        complete = self._stage == 4
+        header_size = window.mark
+        if complete and self._padding > _PADDING_LOOKED_AT:
+            header_size += self._padding
+        return GgufHeader(
+            version=self._version,
+            byte_order=window.order,
+            tensor_count=self._n_tensors,
+            metadata=tuple(self._entries),
+            tensors=tuple(layout.tensors),
+            alignment=self._alignment,
+            header_size=header_size,
+            data_size=layout.data_size,
+            errors=self._errors.finish(),
+            complete=complete,
+        )
+
+
+def _too_large(offset: int, found: str, field: str = "header") -> HeaderError:
+    return fault(
+        "gguf/header-too-large",
+        offset=offset,
+        field=field,
+        expected=f"at most {_HEADER_LIMIT} bytes and {_COUNT_LIMIT} entries",
+        found=found,
+    )

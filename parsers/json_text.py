@@ -1,0 +1,272 @@
+"""Read JSON from a header's bytes by hand: strictly, with positions, and seeing duplicates.
+
+JSON libraries keep the last of two equal keys without a word, and give no positions. This scanner
+knows nothing of tensors. It moves over strings, numbers and whole values, says where a fault is,
+and needs memory only for the keys of the objects it stands in. It accepts what serde_json accepts,
+because the Rust reader of safetensors is built on it: RFC 8259, nesting up to 127, numbers that
+fit a double, no lone surrogates.
+"""
+
+import json
+import math
+import re
+from typing import Final
+
+from prefect_mutagen.parsers.error_list import ErrorList
+from prefect_mutagen.parsers.errors import HeaderError, shown
+from prefect_mutagen.parsers.rules import fault
+
+__all__ = ["JsonText", "find_invalid_utf8", "spaced"]
+
+_SPACE: Final = re.compile(rb"[ \t\n\r]*")
+_PLAIN_STRING: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"')
+_STRING: Final = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LITERAL: Final = re.compile(rb"true|false|null")
+_UNSIGNED: Final = re.compile(rb"0|[1-9][0-9]*")
+_UINT64_DIGITS: Final = 20
+_UINT64_MAX: Final = 2**64 - 1
+_NESTING: Final = 127
+# Values in fields that nobody defined are only walked over; this many are enough to say so.
+_PARTS_LIMIT: Final = 1 << 20
+_PIECE: Final = 1 << 20
+
+
+class JsonText:
+    """A cursor over the JSON of a header.
+
+    Attributes:
+        raw: The header's bytes.
+        at: Index of the next byte to look at.
+        origin: Offset in the file of the first byte of `raw`.
+    """
+
+    __slots__ = ("_errors", "_parts", "at", "origin", "raw")
+
+    def __init__(self, raw: bytes, origin: int, errors: ErrorList) -> None:
+        """Start at the first byte."""
+        self.raw = raw
+        self.at = 0
+        self.origin = origin
+        self._errors = errors
+        self._parts = 0
+
+    def offset(self, at: int) -> int:
+        """Turn an index into the bytes into an offset in the file."""
+        return self.origin + at
+
+    def complaint(self, expected: str, at: int | None = None) -> HeaderError:
+        """Make the error for text that is not JSON, or not what has to stand here."""
+        where = self.at if at is None else at
+        found = shown(self.raw[where : where + 8]) if where < len(self.raw) else "its end"
+        return fault(
+            "safetensors/bad-json",
+            offset=self.offset(where),
+            field="header",
+            expected=expected,
+            found=found,
+        )
+
+    def skip_space(self) -> None:
+        """Move over white space."""
+        self.at = _SPACE.match(self.raw, self.at).end()  # type: ignore[union-attr]
+
+    def peek(self) -> bytes:
+        """Give the next byte behind white space, b"" at the end; the cursor moves to it."""
+        self.skip_space()
+        return self.raw[self.at : self.at + 1]
+
+    def accept(self, byte: bytes) -> bool:
+        """Move over this byte if it is the next one behind white space."""
+        if self.peek() != byte:
+            return False
+        self.at += 1
+        return True
+
+    def expect(self, byte: bytes) -> None:
+        """Move over this byte; raise `MalformedError` when something else stands there."""
+        if not self.accept(byte):
+            raise self.complaint(repr(byte.decode()))
+
+    def string(self) -> str:
+        """Read a string and move behind it.
+
+        Raises:
+            MalformedError: It is no string, or not a proper one.
+        """
+        start = self.at
+        plain = _PLAIN_STRING.match(self.raw, start)
+        if plain:
+            self.at = plain.end()
+            return plain[1].decode()
+        body = _STRING.match(self.raw, start)
+        if body is None:
+            raise self.complaint("a string")
+        if self.raw[body.end() : body.end() + 1] != b'"':
+            raise self.complaint("a character or an escape that JSON allows", body.end())
+        self.at = body.end() + 1
+        text: str = json.loads(self.raw[start : self.at])
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise self.complaint("no escape of half a character", start) from None
+        return text
+
+    def unsigned(self) -> int | None:
+        """Read an unsigned 64-bit integer and move behind it.
+
+        Returns:
+            The number; None for any other value, which is then stepped over.
+
+        Raises:
+            MalformedError: It is not even JSON.
+        """
+        self.count_part()
+        start = self.at
+        digits = _UNSIGNED.match(self.raw, start)
+        if digits is None or self.raw[digits.end() : digits.end() + 1] in (b".", b"e", b"E"):
+            self.skip_value()
+            return None
+        self.at = digits.end()
+        if digits.end() - start > _UINT64_DIGITS:
+            self._judge_number(digits[0], start)
+            return None
+        number = int(digits[0])
+        return number if number <= _UINT64_MAX else None
+
+    def skip_scalar(self) -> bool:
+        """Move over a string, a number or a literal; say whether there was one."""
+        byte = self.peek()
+        if byte == b'"':
+            self.string()
+            return True
+        literal = _LITERAL.match(self.raw, self.at)
+        if literal:
+            self.at = literal.end()
+            return True
+        number = _NUMBER.match(self.raw, self.at)
+        if number is None:
+            return False
+        self._judge_number(number[0], self.at)
+        self.at = number.end()
+        return True
+
+    def _judge_number(self, digits: bytes, start: int) -> None:
+        if len(digits) > 300 and math.isinf(float(digits)):
+            raise self.complaint("a number in the range of a double", start)
+        if (b"e" in digits or b"E" in digits) and math.isinf(float(digits)):
+            raise self.complaint("a number in the range of a double", start)
+
+    def skip_value(self, depth: int = 2) -> None:
+        """Move over any value, checking it and looking for duplicate keys in it.
+
+        Args:
+            depth: How many objects and arrays the value stands in.
+
+        Raises:
+            MalformedError: It is not JSON, or nested deeper than loaders read.
+            UnsupportedError: It has more parts than are examined.
+        """
+        open_keys: list[set[str] | None] = []  # one for each open object, None for an array
+        while True:
+            self.count_part()
+            byte = self.peek()
+            if byte in (b"{", b"["):
+                if depth + len(open_keys) >= _NESTING:
+                    raise fault(
+                        "safetensors/nesting-too-deep",
+                        offset=self.offset(self.at),
+                        field="header",
+                        expected=f"at most {_NESTING} levels",
+                        found="one more",
+                    )
+                self.at += 1
+                open_keys.append(set() if byte == b"{" else None)
+                if not self.accept(b"}" if byte == b"{" else b"]"):
+                    self._enter_member(open_keys[-1])
+                    continue
+                open_keys.pop()
+            elif not self.skip_scalar():
+                raise self.complaint("a value")
+            while open_keys:
+                if self.accept(b","):
+                    self._enter_member(open_keys[-1])
+                    break
+                self.expect(b"]" if open_keys[-1] is None else b"}")
+                open_keys.pop()
+            else:
+                return
+
+    def _enter_member(self, keys: set[str] | None) -> None:
+        if keys is None:
+            return
+        if self.peek() != b'"':
+            raise self.complaint("a key")
+        key = self.string()
+        self.expect(b":")
+        self.skip_space()
+        if key in keys:
+            self.note_duplicate(key)
+        keys.add(key)
+
+    def note_duplicate(self, key: str, at: int | None = None) -> None:
+        """Note that this key stood here before; its value is at this index, or the cursor's."""
+        self._errors.add(
+            fault(
+                "safetensors/duplicate-key",
+                offset=self.offset(self.at if at is None else at),
+                field="header",
+                expected="each key once",
+                found=f"{shown(key)} again",
+            )
+        )
+
+    def too_complex(self, what: str, limit: int) -> HeaderError:
+        """Make the error for a header with more parts than are examined."""
+        return fault(
+            "safetensors/too-complex",
+            offset=self.offset(self.at),
+            field="header",
+            expected=f"at most {limit} {what}",
+            found="more",
+        )
+
+    def count_part(self) -> None:
+        """Count one more value that is read piece by piece.
+
+        Raises:
+            UnsupportedError: There are more than any model needs.
+        """
+        self._parts += 1
+        if self._parts > _PARTS_LIMIT:
+            raise self.too_complex("unusual values", _PARTS_LIMIT)
+
+
+def spaced(pattern: str) -> re.Pattern[bytes]:
+    """Compile a pattern in which each blank stands for any white space that JSON allows."""
+    return re.compile(pattern.replace(" ", r"[ \t\n\r]*").encode())
+
+
+def find_invalid_utf8(raw: bytes) -> int | None:
+    """Find the first byte that is not UTF-8.
+
+    Looks at a megabyte at a time: decoding a header whole could take four times its size.
+
+    Returns:
+        Its index, or None when all is well.
+    """
+    if raw.isascii():
+        return None
+    start = 0
+    while start < len(raw):
+        end = min(start + _PIECE, len(raw))
+        # Do not cut inside a character: its later bytes are 10xxxxxx, at most three of them.
+        for _ in range(3):
+            if end < len(raw) and raw[end] & 0xC0 == 0x80:
+                end -= 1
+        try:
+            raw[start:end].decode()
+        except UnicodeDecodeError as problem:
+            return start + problem.start
+        start = end
+    return None

@@ -1,0 +1,260 @@
+"""The rules of both formats as one table: code, whose fault, severity, meaning, remedy.
+
+The severity follows one principle. The reference loader refuses the file: ``error``. The
+specification forbids it but the reference loads it: ``warning``. Good to know: ``info``. There are
+two exceptions. Duplicates are errors although a loader may take them, because two readers would
+load two different models; a big-endian file is a warning, because its own hosts load it.
+
+The references are ggml's ``gguf.cpp`` for GGUF and the Rust crate ``safetensors`` for safetensors.
+"""
+
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from prefect_mutagen.parsers.errors import (
+    HeaderError,
+    IrregularityError,
+    MalformedError,
+    NotAModelError,
+    Severity,
+    TruncatedError,
+    UnsupportedError,
+)
+
+__all__ = ["RULES", "Rule", "fault"]
+
+
+class Rule(NamedTuple):
+    """What a code stands for."""
+
+    kind: type[HeaderError]
+    """Which branch of the error tree it belongs to."""
+    severity: Severity
+    """What it does to the gate."""
+    meaning: str
+    """One sentence for someone who has never seen the format."""
+    remedy: str
+    """What to do about it."""
+
+
+_FETCH = "Fetch the file again from its source and compare its size or SHA-256."
+_REWRITE = "Write the file again with a current converter; do not load it."
+_REPORT = "No action is needed to load the file; tell whoever writes it."
+_LOOK = "Find out what this file is before anything loads it."
+
+_NOT_A_MODEL: Final = {
+    "empty-file": ("The file has no bytes at all.", _FETCH),
+    "lfs-pointer": (
+        "A git-lfs pointer: a few lines of text that name the real file.",
+        "Run `git lfs pull`, or fetch the file itself.",
+    ),
+    "web-page": (
+        "A web page, usually a log-in or an error page saved as a model.",
+        "Fetch the file again; check the address and the credentials.",
+    ),
+    "json-document": (
+        "A JSON document, usually an error reply saved as a model.",
+        "Fetch the file again; check the address and the credentials.",
+    ),
+    "archive": (
+        "An archive or a pickle: another kind of file under a model's name.",
+        "Unpack it, or convert it; never load a pickle from a stranger.",
+    ),
+    "zeros": ("Only zero bytes: space was reserved and never written.", _FETCH),
+    "wrong-format": (
+        "A model of the other format: the name promises what the bytes are not.",
+        "Rename the file to what it is.",
+    ),
+    "bad-magic": ("The first bytes belong to no model format.", _LOOK),
+}
+
+_GGUF: Final = {
+    "truncated": Rule(TruncatedError, "error", "The file ends inside its header.", _FETCH),
+    "truncated-data": Rule(
+        TruncatedError, "error", "The header is whole, the tensors' data is cut.", _FETCH
+    ),
+    "version-1": Rule(
+        UnsupportedError, "error", "GGUF version 1: no current loader reads it.", _REWRITE
+    ),
+    "unknown-version": Rule(
+        UnsupportedError, "error", "A GGUF version that does not exist yet, or never did.", _LOOK
+    ),
+    "big-endian": Rule(
+        UnsupportedError,
+        "warning",
+        "A big-endian file: it loads on big-endian hosts only.",
+        "Convert it for little-endian hosts.",
+    ),
+    "negative-count": Rule(
+        MalformedError, "error", "A negative number of tensors or keys.", _REWRITE
+    ),
+    "string-too-long": Rule(
+        MalformedError, "error", "A string of more than 1 GiB is declared.", _REWRITE
+    ),
+    "empty-key": Rule(MalformedError, "error", "A metadata key has no name.", _REWRITE),
+    "duplicate-key": Rule(MalformedError, "error", "A metadata key stands twice.", _REWRITE),
+    "long-key": Rule(
+        IrregularityError, "warning", "A metadata key is longer than 65535 bytes.", _REPORT
+    ),
+    "non-ascii-key": Rule(
+        IrregularityError, "warning", "A metadata key has other than ASCII characters.", _REPORT
+    ),
+    "bad-value-type": Rule(
+        MalformedError, "error", "A metadata value has a type that does not exist.", _REWRITE
+    ),
+    "nested-array": Rule(
+        MalformedError, "error", "An array of arrays, which loaders refuse.", _REWRITE
+    ),
+    "array-too-long": Rule(
+        MalformedError, "error", "An array of more than 2^30 elements is declared.", _REWRITE
+    ),
+    "bad-bool": Rule(
+        IrregularityError, "warning", "A truth value is neither 0 nor 1; read as true.", _REPORT
+    ),
+    "invalid-utf8": Rule(
+        IrregularityError, "warning", "A text is not UTF-8; shown with replacements.", _REPORT
+    ),
+    "non-finite-number": Rule(
+        IrregularityError, "info", "A number is NaN or infinite; shown as null.", _REPORT
+    ),
+    "bad-alignment": Rule(
+        MalformedError, "error", "general.alignment is no power of two as u32.", _REWRITE
+    ),
+    "odd-alignment": Rule(
+        IrregularityError, "warning", "general.alignment is not a multiple of 8.", _REPORT
+    ),
+    "missing-architecture": Rule(
+        IrregularityError, "warning", "general.architecture is missing or no text.", _REPORT
+    ),
+    "long-tensor-name": Rule(
+        MalformedError, "error", "A tensor's name has 64 bytes or more.", _REWRITE
+    ),
+    "duplicate-tensor": Rule(MalformedError, "error", "A tensor's name stands twice.", _REWRITE),
+    "too-many-dimensions": Rule(
+        MalformedError, "error", "A tensor has more than four dimensions.", _REWRITE
+    ),
+    "negative-dimension": Rule(
+        MalformedError, "error", "A tensor has a negative dimension.", _REWRITE
+    ),
+    "tensor-too-large": Rule(
+        MalformedError, "error", "A tensor's elements or bytes overflow 64 bits.", _REWRITE
+    ),
+    "bad-tensor-type": Rule(
+        MalformedError, "error", "A tensor has a type that no loader knows.", _REWRITE
+    ),
+    "removed-tensor-type": Rule(
+        UnsupportedError, "error", "A tensor has a type that loaders have dropped.", _REWRITE
+    ),
+    "partial-block": Rule(
+        MalformedError, "error", "A tensor's rows do not fill its type's blocks.", _REWRITE
+    ),
+    "bad-tensor-offset": Rule(
+        MalformedError, "error", "A tensor does not start where the one before ends.", _REWRITE
+    ),
+    "missing-padding": Rule(
+        IrregularityError, "info", "The padding after the last tensor is missing.", _REPORT
+    ),
+    "trailing-data": Rule(
+        IrregularityError, "info", "There are bytes after the last tensor.", _REPORT
+    ),
+    "nonzero-padding": Rule(
+        IrregularityError, "info", "The padding before the tensors is not zero.", _REPORT
+    ),
+    "no-tensors": Rule(
+        IrregularityError, "info", "The file has no tensors, only metadata.", _REPORT
+    ),
+    "header-too-large": Rule(
+        UnsupportedError, "error", "The header is larger than this reader examines.", _LOOK
+    ),
+}
+
+_SAFETENSORS: Final = {
+    "truncated": Rule(TruncatedError, "error", "The file ends inside its header.", _FETCH),
+    "truncated-data": Rule(
+        TruncatedError, "error", "The header is whole, the tensors' data is cut.", _FETCH
+    ),
+    "header-too-large": Rule(
+        MalformedError, "error", "A header of more than 100,000,000 bytes is declared.", _REWRITE
+    ),
+    "too-complex": Rule(
+        UnsupportedError, "error", "The header has more parts than this reader examines.", _LOOK
+    ),
+    "not-utf8": Rule(MalformedError, "error", "The header is not UTF-8.", _REWRITE),
+    "bad-json": Rule(MalformedError, "error", "The header is not JSON.", _REWRITE),
+    "not-an-object": Rule(MalformedError, "error", "The header is not a JSON object.", _REWRITE),
+    "nesting-too-deep": Rule(
+        MalformedError, "error", "The JSON is nested deeper than loaders read.", _REWRITE
+    ),
+    "leading-space": Rule(
+        IrregularityError, "warning", "The header does not start with a brace.", _REPORT
+    ),
+    "duplicate-key": Rule(
+        MalformedError, "error", "A name stands twice: readers disagree which counts.", _REWRITE
+    ),
+    "null-metadata": Rule(IrregularityError, "warning", "__metadata__ is null.", _REPORT),
+    "bad-metadata": Rule(
+        MalformedError, "error", "__metadata__ is not an object of texts.", _REWRITE
+    ),
+    "bad-tensor": Rule(
+        MalformedError, "error", "A tensor is not an object of its three fields.", _REWRITE
+    ),
+    "unusual-tensor": Rule(
+        IrregularityError,
+        "warning",
+        "A tensor is written in a form that the Rust reader takes and others do not.",
+        _REPORT,
+    ),
+    "unknown-field": Rule(
+        IrregularityError, "warning", "A tensor has a field nobody has defined.", _REPORT
+    ),
+    "missing-field": Rule(
+        MalformedError, "error", "A tensor lacks dtype, shape or data_offsets.", _REWRITE
+    ),
+    "bad-dtype": Rule(MalformedError, "error", "A tensor's dtype does not exist.", _REWRITE),
+    "bad-shape": Rule(MalformedError, "error", "A shape is not a list of whole numbers.", _REWRITE),
+    "tensor-too-large": Rule(
+        MalformedError, "error", "A tensor's elements or bits overflow 64 bits.", _REWRITE
+    ),
+    "partial-byte": Rule(
+        MalformedError, "error", "A tensor of small elements ends inside a byte.", _REWRITE
+    ),
+    "bad-offsets": Rule(
+        MalformedError, "error", "data_offsets is not an ascending pair.", _REWRITE
+    ),
+    "size-mismatch": Rule(
+        MalformedError, "error", "A tensor's bytes do not match its shape and dtype.", _REWRITE
+    ),
+    "hole": Rule(MalformedError, "error", "There is a gap between two tensors.", _REWRITE),
+    "overlap": Rule(MalformedError, "error", "Two tensors share bytes.", _REWRITE),
+    "trailing-data": Rule(
+        MalformedError, "error", "There are bytes that belong to no tensor.", _REWRITE
+    ),
+}
+
+
+def _collect() -> dict[str, Rule]:
+    rules: dict[str, Rule] = {}
+    for family, table in (("gguf", _GGUF), ("safetensors", _SAFETENSORS)):
+        for name, (meaning, remedy) in _NOT_A_MODEL.items():
+            rules[f"{family}/{name}"] = Rule(NotAModelError, "error", meaning, remedy)
+        rules.update((f"{family}/{name}", rule) for name, rule in table.items())
+    rules["sbom/not-a-model"] = Rule(
+        NotAModelError, "error", "The file is neither GGUF nor safetensors.", _LOOK
+    )
+    return rules
+
+
+RULES: Final = MappingProxyType(_collect())
+"""Every code a header reader can give."""
+
+
+def fault(code: str, *, offset: int, field: str, expected: str, found: str) -> HeaderError:
+    """Make the error that a rule's code stands for.
+
+    Raises:
+        KeyError: There is no such rule: a bug in the reader, not in the file.
+    """
+    rule = RULES[code]
+    return rule.kind(
+        code, rule.severity, offset=offset, field=field, expected=expected, found=found
+    )

@@ -1,0 +1,387 @@
+"""The tensors of a safetensors header: each one judged for itself, then how they tile the data."""
+
+from array import array
+from types import MappingProxyType
+from typing import Final
+
+from prefect_mutagen.parsers.error_list import ErrorList
+from prefect_mutagen.parsers.errors import named, shown
+from prefect_mutagen.parsers.json_text import JsonText, spaced
+from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.tensor import TensorInfo
+
+__all__ = ["DTYPE_BITS", "TensorTable"]
+
+DTYPE_BITS: Final = MappingProxyType(
+    {
+        "F4": 4,
+        "F6_E2M3": 6,
+        "F6_E3M2": 6,
+        "BOOL": 8,
+        "U8": 8,
+        "I8": 8,
+        "F8_E5M2": 8,
+        "F8_E4M3": 8,
+        "F8_E8M0": 8,
+        "F8_E4M3FNUZ": 8,
+        "F8_E5M2FNUZ": 8,
+        "I16": 16,
+        "U16": 16,
+        "F16": 16,
+        "BF16": 16,
+        "I32": 32,
+        "U32": 32,
+        "F32": 32,
+        "C64": 64,
+        "F64": 64,
+        "I64": 64,
+        "U64": 64,
+    }
+)
+"""Bits of one element, for every dtype of the Rust crate."""
+
+_UINT64_MAX: Final = 2**64 - 1
+_TENSOR_LIMIT: Final = 1 << 20
+_FIELDS: Final = ("dtype", "shape", "data_offsets")
+_INT: Final = r"(?:0|[1-9][0-9]{0,18})"  # 19 digits always fit into 64 bits
+_USUAL: Final = spaced(
+    (
+        r' "([^"\\\x00-\x1f]*)" : \{ "dtype" : "([A-Z0-9_]+)" , '
+        r'"shape" : \[( (?:INT (?:, INT )*)?)\] , '
+        r'"data_offsets" : \[ (INT) , (INT) \] \} ([,}])'
+    ).replace("INT", _INT)
+)
+_UNIT_VARIANT: Final = spaced(r'\{ "([A-Z0-9_]+)" : null \}')
+_METADATA: Final = b"__metadata__"
+_USUAL_SHAPE: Final = 4096  # bytes; longer ones go the slow way, which counts what it reads
+
+
+class _Draft:
+    """A tensor while it is read: None for what is missing or makes no sense."""
+
+    __slots__ = (
+        "dtype",
+        "dtype_at",
+        "label",
+        "name",
+        "offsets",
+        "offsets_at",
+        "seen",
+        "shape",
+        "shape_at",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.label = f"tensor {named(name)}"
+        self.seen: set[str] = set()
+        self.dtype: str | None = None
+        self.shape: tuple[int, ...] | None = None
+        self.offsets: tuple[int, int] | None = None
+        self.dtype_at = self.shape_at = self.offsets_at = 0
+
+
+class TensorTable:
+    """Reads tensors and keeps account of them.
+
+    Attributes:
+        rows: What was read so far, in the order of the file.
+        data_size: End of the last tensor in the data section, in bytes.
+    """
+
+    __slots__ = (
+        "_errors",
+        "_names",
+        "_offsets_at",
+        "_placed",
+        "_sizes",
+        "_text",
+        "data_size",
+        "rows",
+    )
+
+    def __init__(self, text: JsonText, errors: ErrorList) -> None:
+        """Read from this text, at its cursor."""
+        self._text = text
+        self._errors = errors
+        self._names: set[str] = set()
+        self._sizes: dict[tuple[bytes, bytes], tuple[str, tuple[int, ...], int, int]] = {}
+        self._offsets_at = array("Q")  # where each row's data_offsets stand, for complaints
+        self._placed = True  # every row has offsets that make a pair
+        self.rows: list[TensorInfo] = []
+        self.data_size = 0
+
+    def read_usual(self) -> bool | None:
+        """Read members as long as they are tensors in the usual form.
+
+        Returns:
+            False when the object ended, None when something unusual stands at the cursor.
+        """
+        text, match = self._text, _USUAL.match
+        while True:
+            found = match(text.raw, text.at)
+            if found is None or found[1] == _METADATA or len(found[3]) > _USUAL_SHAPE:
+                return None
+            sized = self._sizes.get((found[2], found[3])) or self._size_up(found[2], found[3])
+            dtype, shape, count, size = sized
+            name = found[1].decode()
+            begin, end = int(found[4]), int(found[5])
+            if size != end - begin or name in self._names:
+                return None  # something is wrong with it: the slow way says what, and where
+            self._names.add(name)
+            self._add(TensorInfo(name, shape, dtype, begin, size, count), found.start(4))
+            text.at = found.end()
+            if found[6] == b"}":
+                return False
+
+    def _size_up(self, dtype: bytes, shape: bytes) -> tuple[str, tuple[int, ...], int, int]:
+        """Work out a tensor's size once for all tensors alike; -1 when it makes no sense."""
+        name = dtype.decode()
+        dims = tuple(map(int, shape.split(b","))) if shape.strip() else ()
+        count, bits = count_elements(dims), DTYPE_BITS.get(name)
+        size = -1
+        if bits is not None and count is not None and count * bits <= _UINT64_MAX:
+            size = -1 if count * bits % 8 else count * bits // 8
+        sized = self._sizes[dtype, shape] = (name, dims, count or 0, size)
+        return sized
+
+    def read(self, name: str) -> None:
+        """Read a tensor in whatever form it is written; the cursor stands at its value.
+
+        Raises:
+            HeaderError: What stands there is not JSON, or has more parts than are examined.
+        """
+        text = self._text
+        start = text.at
+        if name in self._names:
+            text.note_duplicate(name)
+        self._names.add(name)
+        draft = _Draft(name)
+        first = text.peek()
+        if first == b"{":
+            self._read_fields(draft)
+        elif first == b"[":
+            self._read_array(draft, start)
+        else:
+            text.skip_value(1)
+            self._note("bad-tensor", start, draft.label, "an object", "another value")
+            return
+        missing = [field for field in _FIELDS if field not in draft.seen]
+        if missing:
+            found = f"no {', no '.join(missing)}"
+            self._note("missing-field", start, draft.label, ", ".join(_FIELDS), found)
+        self._judge(draft)
+
+    def _read_fields(self, draft: _Draft) -> None:
+        text = self._text
+        text.at += 1
+        more = not text.accept(b"}")
+        while more:
+            if text.peek() != b'"':
+                raise text.complaint("a field's name")
+            field = text.string()
+            text.expect(b":")
+            text.skip_space()
+            if field in draft.seen:
+                text.note_duplicate(field)
+                text.skip_value(2)
+            elif field in _FIELDS:
+                self._read_field(draft, field)
+            else:
+                known = ", ".join(_FIELDS)
+                self._note("unknown-field", text.at, draft.label, known, shown(field))
+                text.skip_value(2)
+            draft.seen.add(field)
+            more = text.accept(b",")
+            if not more:
+                text.expect(b"}")
+
+    def _read_array(self, draft: _Draft, start: int) -> None:
+        text = self._text
+        text.at += 1
+        fields = list(_FIELDS)
+        more, surplus = not text.accept(b"]"), False
+        while more:
+            text.skip_space()
+            if fields:
+                draft.seen.add(fields[0])
+                self._read_field(draft, fields.pop(0))
+            else:
+                text.skip_value(2)
+                surplus = True
+            more = text.accept(b",")
+            if not more:
+                text.expect(b"]")
+        expected = "an object of three fields"
+        if surplus:
+            self._note("bad-tensor", start, draft.label, expected, "an array of more")
+        else:
+            self._note("unusual-tensor", start, draft.label, expected, "an array")
+
+    def _read_field(self, draft: _Draft, field: str) -> None:
+        text = self._text
+        at = text.at
+        label = f"{field} of {draft.label}"
+        if field == "dtype":
+            draft.dtype_at = at
+            draft.dtype = self._read_dtype(label)
+        elif field == "shape":
+            draft.shape_at = at
+            draft.shape = self._read_numbers()
+            if draft.shape is None:
+                self._note("bad-shape", at, label, "a list of whole numbers", "another value")
+        else:
+            draft.offsets_at = at
+            pair = self._read_numbers()
+            if pair is None or len(pair) != 2:
+                self._note("bad-offsets", at, label, "two whole numbers", "another value")
+            elif pair[0] > pair[1]:
+                self._note("bad-offsets", at, label, "the start before the end", str(list(pair)))
+            else:
+                draft.offsets = (pair[0], pair[1])
+
+    def _read_dtype(self, label: str) -> str | None:
+        text = self._text
+        at = text.at
+        variant = _UNIT_VARIANT.match(text.raw, at)
+        if variant:
+            text.at = variant.end()
+            self._note("unusual-tensor", at, label, "a text", "an object")
+            dtype = variant[1].decode()
+        elif text.peek() == b'"':
+            dtype = text.string()
+        else:
+            text.skip_value(2)
+            self._note("bad-dtype", at, label, "a text", "another value")
+            return None
+        if dtype not in DTYPE_BITS:
+            self._note("bad-dtype", at, label, "a dtype of the format", shown(dtype))
+        return dtype
+
+    def _read_numbers(self) -> tuple[int, ...] | None:
+        """Read a list of unsigned integers; None for anything else, which is stepped over."""
+        text = self._text
+        if text.peek() != b"[":
+            text.skip_value(2)
+            return None
+        text.at += 1
+        numbers: list[int] = []
+        sound = True
+        more = not text.accept(b"]")
+        while more:
+            text.skip_space()
+            number = text.unsigned()
+            if number is None:
+                sound = False
+            else:
+                numbers.append(number)
+            more = text.accept(b",")
+            if not more:
+                text.expect(b"]")
+        return tuple(numbers) if sound else None
+
+    def _judge(self, draft: _Draft) -> None:
+        """Judge what was read of a tensor as a whole, and keep it."""
+        label = draft.label
+        bits = DTYPE_BITS.get(draft.dtype or "")
+        count = None if draft.shape is None else count_elements(draft.shape)
+        begin, end = draft.offsets or (0, 0)
+        if draft.shape is not None and (count is None or count * (bits or 1) > _UINT64_MAX):
+            found = "more" if count is None else f"{count} elements"
+            self._note("tensor-too-large", draft.shape_at, f"shape of {label}", "64 bits", found)
+        elif count is not None and bits is not None:
+            size, rest = divmod(count * bits, 8)
+            if rest:
+                field, found = f"shape of {label}", f"{count * bits} bits"
+                self._note("partial-byte", draft.shape_at, field, "whole bytes", found)
+            elif draft.offsets is not None and end - begin != size:
+                expected, found = f"{size} bytes for shape and dtype", f"{end - begin} bytes"
+                field = f"data_offsets of {label}"
+                self._note("size-mismatch", draft.offsets_at, field, expected, found)
+        if draft.offsets is None:
+            self._placed = False
+        row = TensorInfo(
+            draft.name, draft.shape or (), draft.dtype or "", begin, end - begin, count or 0
+        )
+        self._add(row, draft.offsets_at)
+
+    def _add(self, row: TensorInfo, offsets_at: int) -> None:
+        self.rows.append(row)
+        self._offsets_at.append(offsets_at)
+        self.data_size = max(self.data_size, row.offset + row.size)
+        if len(self.rows) > _TENSOR_LIMIT:
+            raise self._text.too_complex("tensors", _TENSOR_LIMIT)
+
+    def judge_tiling(self, data_start: int, size: int) -> None:
+        """Check that the tensors fill the data section of the file: no hole, overlap or rest.
+
+        Args:
+            data_start: Offset in the file of the data section.
+            size: Size of the whole file in bytes.
+        """
+        available = size - data_start
+        tiled = self._placed and self._judge_order()
+        field = "tensor data"
+        if self.data_size > available:
+            end = data_start + self.data_size
+            early = f"the file ends at byte {size}, {end - size} bytes early"
+            self._errors.add(
+                fault(
+                    "safetensors/truncated-data",
+                    offset=size,
+                    field=field,
+                    expected=f"a file of at least {end} bytes",
+                    found=early,
+                )
+            )
+        elif tiled and self.data_size < available:
+            end = data_start + self.data_size
+            self._errors.add(
+                fault(
+                    "safetensors/trailing-data",
+                    offset=end,
+                    field=field,
+                    expected=f"the end of the file at byte {end}",
+                    found=f"{size - end} more bytes",
+                )
+            )
+
+    def _judge_order(self) -> bool:
+        """Say whether each tensor starts where the one before ends; complain once if not."""
+        rows = self.rows
+        order = sorted(range(len(rows)), key=lambda i: (rows[i].offset, rows[i].size))
+        position = 0
+        for i in order:
+            row = rows[i]
+            if row.offset != position:
+                self._note(
+                    "hole" if row.offset > position else "overlap",
+                    self._offsets_at[i],
+                    f"data_offsets of tensor {named(row.name)}",
+                    f"a start at {position}",
+                    str(row.offset),
+                )
+                return False
+            position += row.size
+        return True
+
+    def _note(self, name: str, at: int, field: str, expected: str, found: str) -> None:
+        self._errors.add(
+            fault(
+                f"safetensors/{name}",
+                offset=self._text.offset(at),
+                field=field,
+                expected=expected,
+                found=found,
+            )
+        )
+
+
+def count_elements(shape: tuple[int, ...]) -> int | None:
+    """Multiply dimensions in their order, as the Rust reader does; None when 64 bits overflow."""
+    count = 1
+    for dim in shape:
+        count *= dim
+        if count > _UINT64_MAX:
+            return None
+    return count

@@ -1,0 +1,19 @@
+"""Keep bad model files away from agents: scan buckets of models, judge them, start only what passed.
+
+The house, from the ground up. Imports run one way, from the last line to the first:
+
+* ``parsers``: bytes to facts. Pure readers of GGUF and safetensors headers; no I/O.
+* ``scanner``: a URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
+* ``tasks``: the scanner's steps as Prefect tasks. Thin.
+* ``flows``: what runs, in what order, how wide, and which agents start after it.
+
+Three ways in::
+
+    from prefect_mutagen.parsers import read_header        # bytes in, a header or "need bytes" out
+    from prefect_mutagen.scanner import scan, verify       # a bucket, or the line before a load
+    from prefect_mutagen.flows import scan_models          # the same as a Prefect flow
+"""
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__"]

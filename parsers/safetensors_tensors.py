@@ -106,7 +106,7 @@ class TensorTable:
         self._errors = errors
         self._names: set[str] = set()
         self._sizes: dict[tuple[bytes, bytes], tuple[str, tuple[int, ...], int, int]] = {}
-        self._offsets_at = array("Q")  # where each row's data_offsets stand, for complaints
+        self._offsets_at = array("Q")  # at or just before each row's data_offsets
         self._placed = True  # every row has offsets that make a pair
         self.rows: list[TensorInfo] = []
         self.data_size = 0
@@ -129,7 +129,7 @@ class TensorTable:
             if size != end - begin or name in self._names:
                 return None  # something is wrong with it: the slow way says what, and where
             self._names.add(name)
-            self._add(TensorInfo(name, shape, dtype, begin, size, count), found.start(4))
+            self._add(TensorInfo(name, shape, dtype, begin, size, count), found.end(3))
             text.at = found.end()
             if found[6] == b"}":
                 return False
@@ -356,7 +356,7 @@ class TensorTable:
             if row.offset != position:
                 self._note(
                     "hole" if row.offset > position else "overlap",
-                    self._offsets_at[i],
+                    self._text.raw.index(b"[", self._offsets_at[i]),
                     f"data_offsets of tensor {named(row.name)}",
                     f"a start at {position}",
                     str(row.offset),

@@ -1,4 +1,4 @@
-"""Keep bad model files away from agents: scan buckets of models, judge them, start only what passed.
+"""Keep bad model files away from agents: scan models, judge them, start only what passed.
 
 The house, from the ground up. Imports run one way, from the last line to the first:
 

@@ -63,9 +63,10 @@ class HeaderReader:
 
     Attributes:
         position: Offset of the next byte to feed.
+        format: The format that the first bytes show; None before they are here, and for others.
     """
 
-    __slots__ = ("_expected", "_head", "_reader", "_size", "position")
+    __slots__ = ("_expected", "_head", "_reader", "_size", "format", "position")
 
     def __init__(self, size: int, expected: Format | None) -> None:
         """Wait for the first bytes; see `read_header`."""
@@ -74,6 +75,7 @@ class HeaderReader:
         self._head = b""
         self._reader: _FormatReader | None = None
         self.position = 0
+        self.format: Format | None = None
 
     def feed(self, data: bytes) -> NeedBytes | Header:
         """Take the next bytes of the file.
@@ -96,6 +98,7 @@ class HeaderReader:
             return NeedBytes(wanted)
         self._head = b""
         content = identify(head[:HEAD_SIZE], self._size)
+        self.format = content.format
         # Bytes that resemble nothing get the promised reader's own, more precise complaint.
         hoped = "safetensors" if self._expected == "safetensors" else None
         found = content.format or (hoped if content.kind == "bad-magic" else None)

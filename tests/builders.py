@@ -21,7 +21,8 @@ _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 24: (
 
 def number(code: str, value: float, order: str = "<") -> bytes:
     """Pack one number."""
-    return struct.pack(order + code, value)
+    packed: bytes = struct.pack(order + code, value)
+    return packed
 
 
 def u32(value: int) -> bytes:

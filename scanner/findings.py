@@ -1,0 +1,207 @@
+"""Findings: one thing wrong with an artifact, or worth knowing about it.
+
+Every code is listed here, with what it means and what to do about it; the documentation is drawn
+from this table. A code never changes its meaning.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from prefect_mutagen.parsers import RULES, HeaderError, Severity
+
+__all__ = ["CODES", "Code", "Finding", "from_header", "make_finding"]
+
+
+class Code(NamedTuple):
+    """What a finding code stands for."""
+
+    severity: Severity
+    meaning: str
+    remedy: str
+
+
+_OWN: Final = {
+    "storage/not-found": Code(
+        "error",
+        "The object was listed but is not there any more, or never was.",
+        "Scan again; if it comes back, look for what deletes it.",
+    ),
+    "storage/denied": Code(
+        "error",
+        "Storage refuses to hand out the object.",
+        "Give the scanner's identity the right to read it (s3:GetObject, or read permission).",
+    ),
+    "storage/credentials": Code(
+        "error",
+        "There are no credentials for the storage, or it does not accept them.",
+        "Check the storage block, the profile or the environment variables.",
+    ),
+    "storage/archived": Code(
+        "error",
+        "The object lies in an archive class and cannot be read before it is restored.",
+        "Restore it, or keep archived models out of the scanned root.",
+    ),
+    "storage/changed-during-scan": Code(
+        "error",
+        "The object was replaced while it was read, twice in a row.",
+        "Scan again when nobody is writing to it.",
+    ),
+    "storage/timeout": Code(
+        "error",
+        "Storage did not answer in time.",
+        "Scan again; lower the concurrency if it happens often.",
+    ),
+    "storage/throttled": Code(
+        "error",
+        "Storage asks to slow down.",
+        "Scan again with less concurrency.",
+    ),
+    "storage/unreachable": Code(
+        "error",
+        "Storage cannot be reached.",
+        "Check the address, the network and the endpoint_url option.",
+    ),
+    "storage/not-a-file": Code(
+        "error",
+        "The name belongs to a device, a socket or a pipe, not to a file.",
+        "Remove it from the scanned root.",
+    ),
+    "storage/unsupported": Code(
+        "error",
+        "There is no reader for this kind of address here.",
+        "Check the address; some storages need a package of their own, such as gcsfs.",
+    ),
+    "storage/failed": Code(
+        "error",
+        "Storage answered with an error.",
+        "Read the message; scan again if it looks like a passing fault.",
+    ),
+    "scan/crashed": Code(
+        "error",
+        "The scan of this artifact broke off for a reason of the scanner's own.",
+        "Read the task run's log; it is a bug, or the machine it ran on was lost.",
+    ),
+    "sbom/neighbour-invalid": Code(
+        "error",
+        "A file that loaders read beside the model (config.json and kin) cannot be read.",
+        "Repair or fetch that file again; a model with a broken configuration does not load.",
+    ),
+    "sbom/neighbour-unread": Code(
+        "warning",
+        "A file beside the model could not be fetched, so what it states is missing.",
+        "Check the permissions of the file, and scan again.",
+    ),
+    "sbom/front-matter-invalid": Code(
+        "warning",
+        "The YAML block at the top of README.md cannot be read.",
+        "Repair the block; licence and base model are taken from it.",
+    ),
+    "sbom/duplicate-key": Code(
+        "warning",
+        "A key stands twice in a file beside the model; the last one was taken.",
+        "Remove one of the two.",
+    ),
+    "sbom/quantization-disagrees": Code(
+        "warning",
+        "general.file_type names another quantization than most of the tensors have.",
+        "Believe the tensors; tell whoever writes the file.",
+    ),
+    "sbom/quantization-unknown": Code(
+        "info",
+        "general.file_type is a number that has no name; the tensors were asked instead.",
+        "No action is needed; forks of llama.cpp use numbers of their own.",
+    ),
+    "sbom/shadowed-key": Code(
+        "warning",
+        "The file has a metadata key of a name that the SBOM uses for its own facts.",
+        "The SBOM shows its own fact; look into the file for the other.",
+    ),
+    "sbom/hash-mismatch": Code(
+        "error",
+        "Two sources state different SHA-256 values for the same object.",
+        "Fetch the object again; find out which of the two was replaced.",
+    ),
+    "template/escape": Code(
+        "error",
+        "A chat template reaches for more than text: it could run code in a careless renderer.",
+        "Do not render it; take the template from the model's publisher and compare.",
+    ),
+    "template/unexamined": Code(
+        "error",
+        "A chat template is too long to be examined.",
+        "Read it by hand, or load the model with a template of your own.",
+    ),
+    "policy/format": Code("error", "The policy does not allow this format.", "Convert it."),
+    "policy/architecture": Code(
+        "error", "The policy does not allow this architecture.", "Choose another model."
+    ),
+    "policy/quantization": Code(
+        "error", "The policy does not allow this quantization.", "Choose another file."
+    ),
+    "policy/license": Code(
+        "error", "The policy does not allow this licence.", "Choose a model you may use."
+    ),
+    "policy/license-missing": Code(
+        "error",
+        "The policy asks for a licence and none is stated.",
+        "State it in README.md or in the file's metadata.",
+    ),
+    "policy/size": Code("error", "The artifact is larger than the policy allows.", "Choose one."),
+    "policy/parameters": Code(
+        "error", "The model has more parameters than the policy allows.", "Choose a smaller one."
+    ),
+    "policy/sha256-missing": Code(
+        "error", "The policy asks for a SHA-256 and none is known.", "Scan with --hash full."
+    ),
+    "policy/warning": Code(
+        "error", "The policy counts warnings as failures.", "Look at the warning."
+    ),
+}
+
+CODES: Final = MappingProxyType(
+    {code: Code(rule.severity, rule.meaning, rule.remedy) for code, rule in RULES.items()} | _OWN
+)
+"""Every code there is, the header readers' included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with an artifact, or worth knowing about it."""
+
+    code: str
+    """Stable name, such as ``gguf/truncated``."""
+    severity: Severity
+    message: str
+    """One sentence: what, where, what was expected. Safe to show anywhere."""
+    url: str = ""
+    """The object it is about."""
+    offset: int | None = None
+    """First byte of the field at fault, where there is one."""
+    field: str = ""
+    """What is at fault, in the words of the format."""
+    hint: str = ""
+    """What to do about it."""
+
+
+def make_finding(code: str, message: str, *, url: str = "", field: str = "") -> Finding:
+    """Make a finding of one of the scanner's own codes.
+
+    Raises:
+        KeyError: There is no such code: a bug, not a bad file.
+    """
+    known = CODES[code]
+    return Finding(code, known.severity, message, url, None, field, known.remedy)
+
+
+def from_header(error: HeaderError, url: str) -> Finding:
+    """Turn what a header reader complained about into a finding."""
+    return Finding(
+        error.code,
+        error.severity,
+        str(error),
+        url,
+        error.offset,
+        error.field,
+        CODES[error.code].remedy,
+    )

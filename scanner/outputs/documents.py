@@ -1,0 +1,42 @@
+"""``json`` and ``jsonl``: the 20-field documents, one per file.
+
+``json`` has l-bom's shape, on which scripts rely: one file, one object; several, a list in the
+order of their lower-case paths. ``jsonl`` has a document per line as the scan goes, and holds none.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+
+__all__ = ["write_json", "write_jsonl"]
+
+
+def _documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
+    for result in results:
+        parts = [item.sbom for item in result.objects if item.sbom is not None]
+        yield from parts or [result.sbom]
+
+
+def write_json(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,  # noqa: ARG001 - a contract
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+) -> None:
+    """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
+    documents = sorted(_documents(results), key=lambda sbom: sbom.model_path.lower())
+    parts = [sbom.to_dict() for sbom in documents]
+    out.write(to_json(parts[0] if len(parts) == 1 else parts, indent=2) + "\n")
+
+
+def write_jsonl(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,  # noqa: ARG001 - a contract
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+) -> None:
+    """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    out.writelines(to_json(sbom.to_dict()) + "\n" for sbom in _documents(results))

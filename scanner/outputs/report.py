@@ -1,0 +1,21 @@
+"""``report``: the whole truth as one JSON object; written as the scan goes."""
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, out: TextIO
+) -> None:
+    """Write the report, an artifact per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    out.write(f'{{"scan": {to_json(scan.to_report())},\n "artifacts": [')
+    between = "\n  "
+    for result in results:
+        out.write(between + to_json(result.to_report()))
+        between = ",\n  "
+    out.write(f'],\n "summary": {to_json(summary.to_report())}}}\n')

@@ -1,0 +1,203 @@
+"""What a scan says: one result per artifact, and the whole truth as one JSON document.
+
+The document (``--format report``) is the contract for tools; readers must accept keys they do not
+know. What is not known is null.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from prefect_mutagen.scanner.artifacts import Kind
+from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.policy import Policy, Subject, Verdict
+
+__all__ = ["Drift", "ObjectResult", "ScanInfo", "ScanResult", "Summary"]
+
+Drift = Literal["added", "changed", "removed", "unchanged"]
+
+_ELEMENTS: Final = (
+    "generated_at",
+    "tool_name",
+    "tool_version",
+    "model_path",
+    "model_filename",
+    "file_size_bytes",
+    "sha256",
+    "format",
+    "architecture",
+    "parameter_count",
+    "quantization",
+    "dtype",
+    "context_length",
+    "vocab_size",
+    "license",
+    "base_model",
+    "training_framework",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """One file of an artifact."""
+
+    url: str
+    size: int
+    """Bytes; -1 when nobody says."""
+    pin: str
+    sbom: Sbom | None = None
+    """Its own document, where the artifact has several files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """All that is known about one artifact."""
+
+    url: str
+    """Its file; for a set its index, else its first shard."""
+    kind: Kind
+    pin: str
+    """What names these very bytes, and what describes them."""
+    objects: tuple[ObjectResult, ...]
+    sbom: Sbom
+    license_spdx: str | None
+    """The licence as an SPDX expression; null when none is stated."""
+    sources: Mapping[str, str]
+    """For each stated field of the SBOM, where its value comes from."""
+    header_sha256: str
+    """SHA-256 of the header's bytes: it names metadata and layout. Empty when not computed."""
+    sha256_source: str
+    """Who states the SBOM's sha256; empty when it is not known."""
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    drift: Drift | None = None
+    """Compared with the scan before; null without one."""
+    modified: float | None = None
+    """Time of the last change in seconds since 1970, where storage tells."""
+    bytes_read: int = 0
+    requests: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(max(0, item.size) for item in self.objects)
+
+    @property
+    def passed(self) -> bool:
+        """Whether agents may have it."""
+        return self.verdict.status == "passed"
+
+    @property
+    def sbom_id(self) -> str:
+        """Name of its document: the same for the same artifact, bytes and version of this tool."""
+        key = f"{self.url}\0{self.pin}\0{self.sbom.tool_version}"
+        return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+    def subject(self) -> Subject:
+        """Give what a policy looks at."""
+        return Subject(
+            findings=self.findings,
+            size_bytes=self.size,
+            format=self.sbom.format,
+            architecture=self.sbom.architecture,
+            parameter_count=self.sbom.parameter_count,
+            quantization=self.sbom.quantization,
+            license_spdx=self.license_spdx,
+            sha256=self.sbom.sha256,
+        )
+
+    def to_report(self) -> dict[str, Any]:
+        """Give the artifact's entry in the report."""
+        return {
+            "url": self.url,
+            "kind": self.kind,
+            "pin": self.pin or None,
+            "objects": [_object(item) for item in self.objects],
+            "sbom": self.sbom.to_dict(),
+            "license_spdx": self.license_spdx,
+            "sources": dict(self.sources),
+            "completeness": {
+                "stated": sum(
+                    1 for name in _ELEMENTS if getattr(self.sbom, name) not in (None, "")
+                ),
+                "of": len(_ELEMENTS),
+            },
+            "header_sha256": self.header_sha256 or None,
+            "sha256_source": self.sha256_source or None,
+            "findings": [_finding(finding) for finding in self.findings],
+            "verdict": {
+                "status": self.verdict.status,
+                "reasons": [asdict(reason) for reason in self.verdict.reasons],
+            },
+            "drift": self.drift,
+        }
+
+
+def _object(item: ObjectResult) -> dict[str, Any]:
+    entry: dict[str, Any] = {"url": item.url, "size": item.size, "pin": item.pin or None}
+    if item.sbom is not None:
+        entry["sbom"] = item.sbom.to_dict()
+    return entry
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    entry = asdict(finding)
+    order = ("code", "severity", "offset", "field", "url", "message", "hint")
+    return {name: entry[name] for name in order}
+
+
+@dataclass(frozen=True, slots=True)
+class ScanInfo:
+    """What a scan was asked to do."""
+
+    id: str
+    """Sorts by time of start."""
+    source: str
+    """The root, free of secrets; several are separated by spaces."""
+    started_at: str
+    tool_version: str
+    policy: Policy = field(default_factory=Policy)
+
+    def to_report(self) -> dict[str, Any]:
+        """Give the report's head."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "started_at": self.started_at,
+            "tool_version": self.tool_version,
+            "policy": self.policy.to_dict(),
+        }
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts that grow with the scan."""
+
+    artifacts: int = 0
+    objects: int = 0
+    passed: int = 0
+    failed: int = 0
+    unknown: int = 0
+    bytes_read: int = 0
+    requests: int = 0
+    finished_at: str = ""
+
+    def add(self, result: ScanResult) -> None:
+        """Count one more artifact."""
+        self.artifacts += 1
+        self.objects += len(result.objects)
+        self.bytes_read += result.bytes_read
+        self.requests += result.requests
+        status = result.verdict.status
+        setattr(self, status, getattr(self, status) + 1)
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether nothing failed and nothing stayed unknown."""
+        return self.passed == self.artifacts
+
+    def to_report(self) -> dict[str, Any]:
+        """Give the report's end."""
+        return asdict(self)

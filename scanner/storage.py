@@ -1,0 +1,243 @@
+"""Where objects lie: what is known about one, how a range of it is read, what can go wrong.
+
+One contract, one store per kind of storage (``stores/``). Listing gives size and pin; a read names
+the pin it wants and proves what it got. `fs.open` is never used: it asks twice, reads megabytes
+ahead and cannot be pinned.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+__all__ = [
+    "UNKNOWN_SIZE",
+    "RangeReply",
+    "StorageError",
+    "Store",
+    "StoredObject",
+    "clean_url",
+    "load_options",
+    "open_store",
+    "storable",
+]
+
+UNKNOWN_SIZE: Final = -1
+OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
+
+
+class StorageError(Exception):
+    """Storage did not give what was asked for.
+
+    Attributes:
+        code: A finding code, ``storage/…``; it says what the caller can do.
+        url: What was asked for, free of secrets.
+        reason: One clause that says why, free of secrets.
+    """
+
+    def __init__(self, code: str, url: str, reason: str) -> None:
+        """Keep the facts; the text is drawn from them."""
+        super().__init__(code, url, reason)
+        self.code = code
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Draw one sentence."""
+        return f"{self.url}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One file in storage, as the listing shows it."""
+
+    url: str
+    """Address, free of secrets; a plain absolute path for a local file."""
+    size: int
+    """Bytes; `UNKNOWN_SIZE` where the listing does not say."""
+    pin: str
+    """What names these very bytes: ``version:``, ``etag:``, ``stat:`` or ``time:`` and a value;
+    empty where the listing does not say."""
+    modified: float | None = None
+    """Time of the last change in seconds since 1970, where known."""
+    storage_class: str = ""
+    """Name of the class where storage has several."""
+    fault: StorageError | None = None
+    """Why it cannot even be looked at: a dangling link, a folder that may not be listed."""
+    sha256: str = ""
+    """SHA-256 of its bytes where the storage states it without being asked, in hexadecimal."""
+    sha256_source: str = ""
+    """Who states it."""
+
+    @property
+    def name(self) -> str:
+        """Last part of the address."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """Address without its last part, with the slash."""
+        return self.url[: len(self.url.rstrip("/")) - len(self.name)]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeReply:
+    """What one read gave."""
+
+    data: bytes
+    size: int
+    """Size of the whole object in bytes."""
+    pin: str
+    """Pin of what was read."""
+
+
+class Store(Protocol):
+    """One root in one storage."""
+
+    root: str
+    """Address of the root, free of secrets."""
+    loop: asyncio.AbstractEventLoop | None
+    """Loop in which its coroutines run; None when they never wait and need none."""
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """List the objects below the root, or the root itself when it is one object.
+
+        Args:
+            wanted: Says for a file's name whether the caller has a use for it. An object that is
+                itself the root is given whatever its name.
+
+        Yields:
+            Objects, a folder's own ones not interrupted by those of folders beside it.
+
+        Raises:
+            StorageError: The root does not exist or cannot be listed.
+        """
+        ...
+
+    async def find(self, url: str) -> StoredObject:
+        """Look one object up.
+
+        Raises:
+            StorageError: It does not exist or cannot be looked at.
+        """
+        ...
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """Read a range of one object, from one version of it.
+
+        Args:
+            item: The object; if it has a pin, only these very bytes will do.
+            start: Offset of the first byte.
+            end: Offset behind the last byte; beyond the end of the object is fine.
+
+        Returns:
+            The bytes; fewer than asked for only at the end of the object.
+
+        Raises:
+            StorageError: They cannot be had; ``storage/changed-during-scan`` when the object is
+                another one than ``item`` says.
+        """
+        ...
+
+    async def stored_sha256(self, item: StoredObject) -> str:
+        """Ask for the SHA-256 that storage keeps of an object: of all its bytes, in hexadecimal.
+
+        Returns:
+            The digest; empty when none is kept, or one of another kind.
+
+        Raises:
+            StorageError: The object cannot be looked at.
+        """
+        ...
+
+
+def split_url(url: str) -> SplitResult:
+    """Take an address apart; a plain path has the scheme ``file``."""
+    if "://" not in url:
+        return SplitResult("file", "", url, "", "")
+    scheme, _, rest = url.partition("://")
+    if scheme in ("http", "https"):
+        return urlsplit(url)
+    # Keys may hold any character; only http gives ? and # a meaning.
+    netloc, slash, path = rest.partition("/")
+    return SplitResult(scheme.lower(), netloc, slash + path, "", "")
+
+
+def clean_url(url: str) -> str:
+    """Take secrets out of an address: user, password, query (signatures live there)."""
+    parts = split_url(url)
+    host = parts.netloc.rpartition("@")[2]
+    if parts.scheme == "file":
+        return os.path.abspath(parts.path or url)
+    if parts.scheme in ("http", "https"):
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def has_secrets(url: str) -> bool:
+    """Say whether an address carries a user, a password or a query."""
+    parts = split_url(url)
+    return "@" in parts.netloc or bool(parts.query)
+
+
+def storable(url: str) -> str:
+    """Write an address as Unicode: a file name in no encoding keeps its odd bytes as escapes."""
+    return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()
+
+
+def load_options(text: str = "") -> dict[str, Any]:
+    """Read storage options: JSON, or ``@FILE`` with JSON in it, or the environment's.
+
+    Args:
+        text: What was given; when empty, PREFECT_MUTAGEN_STORAGE_OPTIONS is read the same way.
+
+    Raises:
+        ValueError: It is no JSON object. The text itself, which may hold secrets, is not quoted.
+        OSError: The file cannot be read.
+    """
+    given = text or os.environ.get(OPTIONS_VARIABLE, "")
+    if not given:
+        return {}
+    if given.startswith("@"):
+        with open(given[1:], encoding="utf-8") as file:
+            given = file.read()
+    try:
+        options = json.loads(given)
+    except ValueError:
+        raise ValueError("storage options are not JSON") from None
+    if not isinstance(options, dict):
+        raise ValueError("storage options are not a JSON object")  # noqa: TRY004
+    return options
+
+
+def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
+    """Open the storage that an address points into.
+
+    Args:
+        url: A path, or an address of any kind that fsspec knows.
+        options: Options for fsspec's file system: credentials, endpoint and kin.
+
+    Raises:
+        StorageError: There is no such kind of storage, or the options do not fit it.
+    """
+    parts = split_url(url)
+    given = dict(options or {})
+    # Each store brings its own libraries; none is imported for a root that does not need it.
+    if parts.scheme in ("file", "local"):
+        from prefect_mutagen.scanner.stores.local import LocalStore
+
+        return LocalStore(clean_url(url))
+    if parts.scheme in ("s3", "s3a"):
+        from prefect_mutagen.scanner.stores.s3 import S3Store
+
+        return S3Store(url, given)
+    if parts.scheme in ("http", "https"):
+        from prefect_mutagen.scanner.stores.http import HttpStore
+
+        return HttpStore(url, given)
+    from prefect_mutagen.scanner.stores.generic import GenericStore
+
+    return GenericStore(url, given)

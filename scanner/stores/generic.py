@@ -1,0 +1,120 @@
+"""Any storage that fsspec knows, by its plain calls: ``info``, ``find``, ``cat_file``.
+
+These cannot be pinned to a version, so the object is looked up again behind each read.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import fsspec
+from fsspec.asyn import get_loop
+
+from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject, clean_url
+from prefect_mutagen.scanner.stores.local import storage_error
+
+__all__ = ["GenericStore"]
+
+_VERSIONS: Final = ("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid")
+_TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+
+class GenericStore:
+    """A folder or an object in any storage."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        """Open it.
+
+        Args:
+            url: An address that fsspec takes.
+            options: Options of its file system.
+
+        Raises:
+            StorageError: There is no such file system, or the options do not fit it.
+        """
+        self.root = clean_url(url)
+        try:
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+        except ImportError as problem:
+            raise StorageError("storage/unsupported", self.root, str(problem)) from None
+        except (TypeError, ValueError) as problem:
+            known = "Protocol not known" in str(problem)
+            reason = "no such kind of storage is known" if known else "the options do not fit it"
+            raise StorageError("storage/unsupported", self.root, reason) from None
+        self.loop = self._fs.loop if self._fs.async_impl else get_loop()
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.Store.list_objects`."""
+        info = self._call(self._fs.info, self._path)
+        if info.get("type") == "file":
+            yield self._describe(info)
+            return
+        found = self._call(self._fs.find, self._path, detail=True)
+        for name in sorted(found):
+            if wanted(name.rpartition("/")[2]):
+                yield self._describe(found[name])
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.Store.find`."""
+        return self._describe(await self._ask("info", url))
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.Store.read`."""
+        data: bytes = await self._ask("cat_file", item.url, start=start, end=end)
+        after = self._describe(await self._ask("info", item.url))
+        if item.pin and after.pin != item.pin:
+            raise StorageError(
+                "storage/changed-during-scan", item.url, "the object was replaced meanwhile"
+            )
+        if len(data) != min(end, after.size) - start:
+            raise StorageError("storage/failed", item.url, "the reply broke off")
+        return RangeReply(data, after.size, after.pin)
+
+    async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.Store.stored_sha256`."""
+        return ""
+
+    async def _ask(self, method: str, url: str, **kwargs: Any) -> Any:
+        path = self._fs._strip_protocol(url)
+        try:
+            if self._fs.async_impl:
+                return await getattr(self._fs, f"_{method}")(path, **kwargs)
+            return await asyncio.to_thread(getattr(self._fs, method), path, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+            raise _storage_error(problem, url) from None
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+            raise _storage_error(problem, self.root) from None
+
+    def _describe(self, info: Mapping[str, Any]) -> StoredObject:
+        url = clean_url(self._fs.unstrip_protocol(info["name"]))
+        size = int(info.get("size") or 0)
+        modified = next((info[key] for key in _TIMES if info.get(key)), None)
+        version = next((info[key] for key in _VERSIONS if info.get(key)), None)
+        if version is not None:
+            pin = f"etag:{version}"
+        elif modified is not None:
+            pin = f"time:{modified}; {size}"
+        else:
+            pin = f"size:{size}"
+        if isinstance(modified, datetime):
+            modified = modified.timestamp()
+        return StoredObject(
+            url, size, pin, float(modified) if isinstance(modified, int | float) else None
+        )
+
+
+def _storage_error(problem: Exception, url: str) -> StorageError:
+    if isinstance(problem, FileNotFoundError):
+        return StorageError("storage/not-found", url, "there is no such object")
+    if isinstance(problem, PermissionError):
+        return StorageError("storage/denied", url, "access denied")
+    if isinstance(problem, TimeoutError):
+        return StorageError("storage/timeout", url, "the storage did not answer in time")
+    if isinstance(problem, OSError) and problem.errno:
+        return storage_error(problem, url)
+    return StorageError("storage/failed", url, f"the storage failed ({type(problem).__name__})")

@@ -1,0 +1,146 @@
+"""Local files: listed with scandir, read with pread, pinned by size, time and inode."""
+
+import asyncio
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
+
+__all__ = ["LocalStore", "storage_error"]
+
+_CODES: Final = {
+    errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
+    errno.ENOTDIR: ("storage/not-found", "there is no such file or folder"),
+    errno.EACCES: ("storage/denied", "permission denied"),
+    errno.EPERM: ("storage/denied", "permission denied"),
+    errno.ELOOP: ("storage/not-found", "the links lead in a circle"),
+    errno.EISDIR: ("storage/not-a-file", "it is a folder"),
+    errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
+    errno.ETIMEDOUT: ("storage/timeout", "the file system does not answer"),
+}
+
+# Hugging Face's cache links to blobs that are named by their SHA-256.
+_BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def storage_error(problem: OSError, url: str) -> StorageError:
+    """Say what an error of the operating system means for the caller."""
+    code, reason = _CODES.get(
+        problem.errno or 0, ("storage/failed", problem.strerror or type(problem).__name__)
+    )
+    return StorageError(code, url, reason)
+
+
+class LocalStore:
+    """A file or a folder on this machine."""
+
+    def __init__(self, root: str) -> None:
+        """Take an absolute path; nothing is looked at yet."""
+        self.root = root
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.Store.list_objects`.
+
+        Links to files are followed and keep their own name, as in Hugging Face's cache; links to
+        folders are not, because they may lead in circles.
+        """
+        try:
+            status = os.stat(self.root)
+        except OSError as problem:
+            raise storage_error(problem, self.root) from None
+        if not stat.S_ISDIR(status.st_mode):
+            yield _describe(self.root)
+            return
+        folders = [self.root]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    inside = sorted(entries, key=lambda entry: entry.name)
+            except OSError as problem:
+                fault = storage_error(problem, folder)
+                if folder == self.root:
+                    raise fault from None
+                yield StoredObject(folder, 0, "", fault=fault)
+                continue
+            for entry in inside:
+                if not entry.is_dir() and wanted(entry.name):
+                    yield _describe(entry.path)
+            folders += [
+                entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False)
+            ]
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.Store.find`."""
+        found = _describe(url)
+        if found.fault is not None:
+            raise found.fault
+        return found
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.Store.read`."""
+        try:
+            # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+            handle = os.open(item.url, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as problem:
+            raise storage_error(problem, item.url) from None
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
+            data = _read_fully(handle, start, min(end, status.st_size))
+            pin = pin_of(status)
+            if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
+                raise StorageError(
+                    "storage/changed-during-scan", item.url, "the file was changed meanwhile"
+                )
+        except OSError as problem:
+            raise storage_error(problem, item.url) from None
+        finally:
+            os.close(handle)
+        return RangeReply(data, status.st_size, pin)
+
+    async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.Store.stored_sha256`; file systems keep none."""
+        return ""
+
+
+def pin_of(status: os.stat_result) -> str:
+    """Name the bytes of a local file as well as a file system can."""
+    return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def _describe(path: str) -> StoredObject:
+    try:
+        status = os.stat(path)
+    except OSError as problem:
+        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+    if not stat.S_ISREG(status.st_mode):
+        fault = StorageError("storage/not-a-file", path, "it is not a regular file")
+        return StoredObject(path, 0, "", fault=fault)
+    blob = (
+        _BLOB_NAME.fullmatch(os.path.basename(os.readlink(path))) if os.path.islink(path) else None
+    )
+    return StoredObject(
+        path,
+        status.st_size,
+        pin_of(status),
+        status.st_mtime,
+        sha256=blob[0] if blob else "",
+        sha256_source="name of the cache's blob" if blob else "",
+    )
+
+
+def _read_fully(handle: int, start: int, end: int) -> bytes:
+    data = os.pread(handle, max(0, end - start), start)
+    while start + len(data) < end:  # the kernel gives at most 2 GiB at once
+        more = os.pread(handle, end - start - len(data), start + len(data))
+        if not more:
+            break
+        data += more
+    return data

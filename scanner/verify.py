@@ -1,0 +1,109 @@
+"""The check for the line before a model is loaded: in-process, without Prefect, at once."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.policy import Policy, Reason, Verdict
+from prefect_mutagen.scanner.results import ObjectResult, ScanResult
+from prefect_mutagen.scanner.scan import scan
+
+__all__ = ["ArtifactRejected", "verify"]
+
+
+class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as callers will read it
+    """An artifact did not pass, or is not the one that was pinned.
+
+    Attributes:
+        url: The artifact.
+        reasons: Why, as the policy gives it.
+        findings: Everything found.
+        result: The examination, where there was one.
+    """
+
+    def __init__(self, url: str, reasons: tuple[Reason, ...], result: ScanResult | None) -> None:
+        """Keep the facts; the text is drawn from them."""
+        super().__init__(url, reasons, result)
+        self.url = url
+        self.reasons = reasons
+        self.result = result
+        self.findings: tuple[Finding, ...] = result.findings if result is not None else ()
+
+    def __str__(self) -> str:
+        """Draw one sentence that says what was rejected and why."""
+        return f"{self.url} is rejected: " + "; ".join(reason.message for reason in self.reasons)
+
+
+def verify(
+    url: str,
+    pin: str | None = None,
+    policy: Policy | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> ScanResult:
+    """Check that an artifact passes, and that it is still the one that was pinned.
+
+    Args:
+        url: A model file, or a folder: then everything in it has to pass.
+        pin: Pin of an earlier scan; None accepts any bytes that pass.
+        policy: What is accepted.
+        storage_options: Options for fsspec's file system.
+
+    Returns:
+        The examination. For a folder of several artifacts it is that of the folder as a set, with
+        the findings of all.
+
+    Raises:
+        ArtifactRejected: It does not pass, cannot be examined, is not there, or has other bytes.
+        StorageError: The root itself cannot be reached.
+    """
+    results = list(scan(url, policy=policy, storage_options=storage_options, hash="none"))
+    if not results:
+        reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
+        raise ArtifactRejected(url, (reason,), None)
+    result = results[0] if len(results) == 1 else _together(url, results)
+    if not result.passed:
+        raise ArtifactRejected(result.url, result.verdict.reasons, result)
+    if pin and result.pin != pin:
+        message = "these are not the bytes that were judged before: the pin differs"
+        reason = Reason("storage/changed-during-scan", "", result.pin, message)
+        raise ArtifactRejected(result.url, (reason,), result)
+    return result
+
+
+def _together(url: str, results: list[ScanResult]) -> ScanResult:
+    """Put the artifacts of a folder together: it passes when all of them do."""
+    first = results[0]
+    reasons = tuple(reason for result in results for reason in result.verdict.reasons)
+    statuses = {result.verdict.status for result in results}
+    status = next(name for name in ("unknown", "failed", "passed") if name in statuses)
+    lines = "\n".join(f"{result.url}\0{result.pin}" for result in results)
+    digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    counts = [result.sbom.parameter_count for result in results]
+    sbom = replace(
+        first.sbom,
+        model_path=url,
+        model_filename=url.rstrip("/").rpartition("/")[2],
+        file_size_bytes=sum(result.size for result in results),
+        parameter_count=sum(count or 0 for count in counts) or None,
+        sha256="",
+        metadata={},
+        warnings=tuple(warning for result in results for warning in result.sbom.warnings),
+    )
+    return replace(
+        first,
+        url=url,
+        kind="set",
+        pin=f"sha256:{digest}",
+        objects=tuple(
+            ObjectResult(item.url, item.size, item.pin, result.sbom)
+            for result in results
+            for item in result.objects
+        ),
+        sbom=sbom,
+        header_sha256="",
+        sha256_source="",
+        findings=tuple(finding for result in results for finding in result.findings),
+        verdict=Verdict(status, reasons),
+    )

@@ -1,0 +1,27 @@
+"""The scanner's steps as Prefect tasks: names, retries, no caching. Thin.
+
+* ``listing``: `list_artifacts`; ``scanning``: `scan_artifact`, `scan_batch`.
+* ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`, `AgentLaunch`.
+* ``storage_blocks``: a Prefect block to options for the file system.
+* ``showing``: the table and the summary in Prefect's UI.
+
+Parameters are addresses and small records: Prefect looks into what it is given and keeps what it is
+told to keep, so no bytes, handles or secrets travel through a task. Nothing is cached and no result
+is persisted: a cache hit costs as much as a cheap task, and the table knows better what is new.
+"""
+
+from prefect_mutagen.tasks.agents import AgentLaunch, AgentRun, start_agents
+from prefect_mutagen.tasks.listing import list_artifacts
+from prefect_mutagen.tasks.recording import read_state, write_table
+from prefect_mutagen.tasks.scanning import scan_artifact, scan_batch
+
+__all__ = [
+    "AgentLaunch",
+    "AgentRun",
+    "list_artifacts",
+    "read_state",
+    "scan_artifact",
+    "scan_batch",
+    "start_agents",
+    "write_table",
+]

@@ -1,0 +1,87 @@
+"""Examine artifacts as tasks: one by one, or a batch in one task run."""
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.examine import Examiner, HashLevel
+from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.scan import examine_artifacts
+from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.tasks.run_names import parameter, short_name
+from prefect_mutagen.tasks.storage_blocks import storage_options
+
+__all__ = ["scan_artifact", "scan_batch"]
+
+_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def _artifact_name() -> str:
+    return f"scan {short_name(parameter('artifact').url)}"
+
+
+def _batch_name() -> str:
+    return f"scan {len(parameter('artifacts'))} artifacts"
+
+
+@task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)
+def scan_artifact(
+    artifact: Artifact,
+    source: str,
+    policy: Policy = Policy(),
+    storage: str = "",
+    hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
+) -> ScanResult:
+    """Examine one artifact.
+
+    Args:
+        artifact: As `list_artifacts` gave it.
+        source: The root it lies below.
+        policy: What is accepted.
+        storage: Name of a block with the credentials; empty: the environment's.
+        hash: How much to pay for SHA-256 values.
+
+    Returns:
+        The result. What is wrong with the artifact or its storage is in it, not raised.
+    """
+    return _scan([artifact], source, policy, storage, hash, 1)[0]
+
+
+@task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
+def scan_batch(
+    artifacts: list[Artifact],
+    source: str,
+    policy: Policy = Policy(),
+    storage: str = "",
+    hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
+    concurrency: int = 64,
+) -> list[ScanResult]:
+    """Examine several artifacts in one task run, concurrently where they are remote.
+
+    Args:
+        artifacts: As `list_artifacts` gave them.
+        source: The root they lie below.
+        policy: What is accepted.
+        storage: Name of a block with the credentials; empty: the environment's.
+        hash: How much to pay for SHA-256 values.
+        concurrency: Artifacts examined at a time.
+
+    Returns:
+        The results, in order.
+    """
+    return _scan(artifacts, source, policy, storage, hash, concurrency)
+
+
+def _scan(
+    artifacts: list[Artifact],
+    source: str,
+    policy: Policy,
+    storage: str,
+    level: HashLevel,
+    concurrency: int,
+) -> list[ScanResult]:
+    store = open_store(source, storage_options(storage))
+    return list(examine_artifacts(store, artifacts, Examiner(policy, level), concurrency))

@@ -1,0 +1,114 @@
+"""Show a scan in Prefect's UI: one table, one summary in Markdown.
+
+Values from files stand in both. The table shows them as text; in Markdown every letter that could
+mean something there is written as an entity.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.outputs.table import short_count, short_size, visible
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.tasks.agents import AgentRun
+
+__all__ = ["plain", "show_scan", "summary_markdown"]
+
+_TABLE_ROWS: Final = 500
+_SUMMARY_ROWS: Final = 50
+_MEANINGFUL: Final = re.compile(r"[^A-Za-z0-9 .,:;/\-]")
+
+
+def plain(text: str, width: int = 300) -> str:
+    """Write a value so that Markdown shows it and does nothing else with it."""
+    return _MEANINGFUL.sub(lambda match: f"&#{ord(match[0])};", visible(text, width))
+
+
+def artifact_key(name: str, source: str) -> str:
+    """Name an artifact so that each root has its own history of it."""
+    slug = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[-40:].strip("-")
+    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return "-".join(part for part in (name, slug, digest) if part)
+
+
+def show_scan(
+    scan: ScanInfo,
+    summary: Summary,
+    results: Sequence[ScanResult],
+    agents: Sequence[AgentRun],
+) -> None:
+    """Attach the table and the summary to the current flow run."""
+    ordered = sorted(results, key=lambda result: result.passed)  # what failed comes first
+    rows = [_row(result, scan.source) for result in ordered[:_TABLE_ROWS]]
+    left_out = len(ordered) - len(rows)
+    description = f"Verdicts on {scan.source}, the failed ones first."
+    if left_out > 0:
+        description += f" {left_out} more are in the Parquet table."
+    create_table_artifact(
+        table=rows or [{"verdict": "nothing to judge"}],
+        key=artifact_key("verdicts", scan.source),
+        description=description,
+    )
+    create_markdown_artifact(
+        markdown=summary_markdown(scan, summary, ordered, agents),
+        key=artifact_key("summary", scan.source),
+        description=f"What the scan of {scan.source} found.",
+    )
+
+
+def _row(result: ScanResult, source: str) -> dict[str, str]:
+    sbom = result.sbom
+    reasons = "; ".join(reason.message for reason in result.verdict.reasons)
+    return {
+        "verdict": result.verdict.status,
+        "artifact": visible(result.url.removeprefix(source.rstrip("/") + "/"), 300),
+        "architecture": visible(sbom.architecture or ""),
+        "parameters": short_count(sbom.parameter_count),
+        "quantization": visible(sbom.quantization or sbom.dtype or ""),
+        "licence": result.license_spdx or "",
+        "size": short_size(result.size),
+        "drift": result.drift or "",
+        "reasons": visible(reasons, 500),
+    }
+
+
+def summary_markdown(
+    scan: ScanInfo,
+    summary: Summary,
+    results: Iterable[ScanResult],
+    agents: Sequence[AgentRun],
+) -> str:
+    """Write the summary: counts, what failed and what to do about it, what was started."""
+    read = short_size(summary.bytes_read)
+    counts = [summary.passed, summary.failed, summary.unknown, read, summary.requests]
+    lines = [
+        f"# {summary.passed} of {summary.artifacts} passed",
+        "",
+        f"Root: {plain(scan.source, 1000)}",
+        "",
+        "| passed | failed | unknown | bytes read | requests |",
+        "|---|---|---|---|---|",
+        " | ".join(["", *map(str, counts), ""]).strip(),
+    ]
+    refused = [result for result in results if not result.passed]
+    if refused:
+        lines += ["", "## Not passed", ""]
+    for result in refused[:_SUMMARY_ROWS]:
+        lines.append(f"* **{plain(result.url, 1000)}**: {result.verdict.status}")
+        for reason in result.verdict.reasons:
+            remedy = CODES[reason.code].remedy if reason.code in CODES else ""
+            lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
+    if len(refused) > _SUMMARY_ROWS:
+        lines.append(f"* and {len(refused) - _SUMMARY_ROWS} more")
+    if agents:
+        lines += ["", "## Agents", ""]
+    for run in agents[:_SUMMARY_ROWS]:
+        said = f": {plain(run.message)}" if run.message else ""
+        lines.append(f"* {plain(run.agent)} for {plain(run.url, 1000)}: {run.state}{said}")
+    if len(agents) > _SUMMARY_ROWS:
+        lines.append(f"* and {len(agents) - _SUMMARY_ROWS} more")
+    return "\n".join(lines) + "\n"

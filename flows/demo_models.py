@@ -109,5 +109,14 @@ def write_bucket(folder: str) -> None:
     for name, data in files.items():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
+        if not _holds(path, data):
+            with open(path, "wb") as file:
+                file.write(data)
+
+
+def _holds(path: str, data: bytes) -> bool:
+    """Say whether a file is as it should be; written again, it would count as changed."""
+    if not os.path.exists(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read() == data

@@ -1,7 +1,7 @@
 """Show a scan in Prefect's UI: one table, one summary in Markdown.
 
 Values from files stand in both. The table shows them as text; in Markdown every letter that could
-mean something there is written as an entity.
+mean something there is escaped, and none starts a line.
 """
 
 import hashlib
@@ -20,12 +20,15 @@ __all__ = ["plain", "show_scan", "summary_markdown"]
 
 _TABLE_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50
-_MEANINGFUL: Final = re.compile(r"[^A-Za-z0-9 .,:;/\-]")
+_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]|(?<=www)\.")  # the last ones make links
+_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def plain(text: str, width: int = 300) -> str:
     """Write a value so that Markdown shows it and does nothing else with it."""
-    return _MEANINGFUL.sub(lambda match: f"&#{ord(match[0])};", visible(text, width))
+    return _MEANINGFUL.sub(
+        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), visible(text, width)
+    )
 
 
 def artifact_key(name: str, source: str) -> str:
@@ -66,13 +69,14 @@ def _row(result: ScanResult, source: str) -> dict[str, str]:
     return {
         "verdict": result.verdict.status,
         "artifact": visible(result.url.removeprefix(source.rstrip("/") + "/"), 300),
+        "reason": ", ".join(sorted({reason.code for reason in result.verdict.reasons})),
         "architecture": visible(sbom.architecture or ""),
         "parameters": short_count(sbom.parameter_count),
         "quantization": visible(sbom.quantization or sbom.dtype or ""),
         "licence": result.license_spdx or "",
         "size": short_size(result.size),
         "drift": result.drift or "",
-        "reasons": visible(reasons, 500),
+        "in full": visible(reasons, 500),
     }
 
 

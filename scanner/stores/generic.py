@@ -48,21 +48,22 @@ class GenericStore:
         """See `prefect_mutagen.scanner.storage.Store.list_objects`."""
         info = self._call(self._fs.info, self._path)
         if info.get("type") == "file":
-            yield self._describe(info)
+            yield _describe(info, self.root)
             return
         found = self._call(self._fs.find, self._path, detail=True)
         for name in sorted(found):
             if wanted(name.rpartition("/")[2]):
-                yield self._describe(found[name])
+                inside = name.removeprefix(self._path.rstrip("/"))
+                yield _describe(found[name], self.root.rstrip("/") + inside)
 
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""
-        return self._describe(await self._ask("info", url))
+        return _describe(await self._ask("info", url), url)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `prefect_mutagen.scanner.storage.Store.read`."""
         data: bytes = await self._ask("cat_file", item.url, start=start, end=end)
-        after = self._describe(await self._ask("info", item.url))
+        after = _describe(await self._ask("info", item.url), item.url)
         if item.pin and after.pin != item.pin:
             raise StorageError(
                 "storage/changed-during-scan", item.url, "the object was replaced meanwhile"
@@ -90,22 +91,23 @@ class GenericStore:
         except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
             raise _storage_error(problem, self.root) from None
 
-    def _describe(self, info: Mapping[str, Any]) -> StoredObject:
-        url = clean_url(self._fs.unstrip_protocol(info["name"]))
-        size = int(info.get("size") or 0)
-        modified = next((info[key] for key in _TIMES if info.get(key)), None)
-        version = next((info[key] for key in _VERSIONS if info.get(key)), None)
-        if version is not None:
-            pin = f"etag:{version}"
-        elif modified is not None:
-            pin = f"time:{modified}; {size}"
-        else:
-            pin = f"size:{size}"
-        if isinstance(modified, datetime):
-            modified = modified.timestamp()
-        return StoredObject(
-            url, size, pin, float(modified) if isinstance(modified, int | float) else None
-        )
+
+def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
+    size = int(info.get("size") or 0)
+    modified = next((info[key] for key in _TIMES if info.get(key)), None)
+    if isinstance(modified, datetime):
+        # The memory file system lists a number and looks up a datetime.
+        modified = modified.timestamp()
+    version = next((info[key] for key in _VERSIONS if info.get(key)), None)
+    if version is not None:
+        pin = f"etag:{version}"
+    elif modified is not None:
+        pin = f"time:{modified}; {size}"
+    else:
+        pin = f"size:{size}"
+    return StoredObject(
+        url, size, pin, float(modified) if isinstance(modified, int | float) else None
+    )
 
 
 def _storage_error(problem: Exception, url: str) -> StorageError:

@@ -69,7 +69,7 @@ class HttpStore:
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
             yield sync(self.loop, self.find, self.root)
             return
-        top = self.root.rstrip("/") + "/"
+        top = self.root.rstrip("/") + "/"  # servers write links relative to this form
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
@@ -89,11 +89,11 @@ class HttpStore:
         try:
             found: list[str] = sync(self.loop, self._fs._ls, self._reveal(folder), detail=False)
         except FileNotFoundError:
-            raise StorageError(*_reply(404, folder)) from None
+            raise StorageError(*_reply(404, folder.rstrip("/"))) from None
         except aiohttp.ClientResponseError as problem:
-            raise StorageError(*_reply(problem.status, folder)) from None
+            raise StorageError(*_reply(problem.status, folder.rstrip("/"))) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise _unreachable(problem, folder) from None
+            raise _unreachable(problem, folder.rstrip("/")) from None
         return found
 
     async def find(self, url: str) -> StoredObject:

@@ -59,6 +59,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (boto.SSOError, "storage/credentials", "the session has expired"),
     (boto.ReadTimeoutError, "storage/timeout", "the storage did not answer in time"),
     (boto.ConnectTimeoutError, "storage/unreachable", "the storage cannot be reached"),
+    (boto.ConnectionError, "storage/unreachable", "the storage cannot be reached"),
     (boto.HTTPClientError, "storage/unreachable", "the storage cannot be reached"),
     (TimeoutError, "storage/timeout", "the storage did not answer in time"),
     (boto.ParamValidationError, "storage/unsupported", "the name is not one that S3 allows"),

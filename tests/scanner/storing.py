@@ -1,0 +1,43 @@
+"""Put files into each kind of storage, and drive a store from outside its loop."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from prefect_mutagen.scanner.scan import _run
+from prefect_mutagen.scanner.storage import Store
+
+T = TypeVar("T")
+
+__all__ = ["put_local", "put_memory", "wait"]
+
+
+def put_local(folder: Path, files: Mapping[str, bytes]) -> str:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return str(folder)
+
+
+def put_memory(files: Mapping[str, bytes]) -> str:
+    system = fsspec.filesystem("memory")
+    root = f"/{uuid.uuid4().hex}"
+    for name, data in files.items():
+        system.pipe_file(f"{root}/{name}", data)
+    return f"memory:/{root}"
+
+
+def wait(store: Store, work: Coroutine[Any, Any, T]) -> T:
+    assert isinstance(work, Coroutine)
+    assert store.loop is None or isinstance(store.loop, asyncio.AbstractEventLoop)
+    return _run(store, work)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

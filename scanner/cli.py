@@ -139,7 +139,10 @@ def _complain(text: str) -> None:
 
 
 def _complain_storage(problem: StorageError) -> None:
-    _complain(f"{problem}. {CODES[problem.code].remedy}")
+    remedy = CODES[problem.code].remedy
+    if problem.code == "storage/not-found":
+        remedy = "Check the address."  # it was named, not listed
+    _complain(f"{problem}. {remedy}")
 
 
 def _read_policy(path: str | None) -> Policy:

@@ -33,9 +33,11 @@ def short_size(size: int) -> str:
     value = float(size)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
-            return f"{value:.3g} {unit}"
+            break
         value /= 1024
-    return f"{value:.3g} TiB"
+    else:
+        unit = "TiB"
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 
 
 def write_table(

@@ -1,0 +1,160 @@
+from typing import Any
+
+import pytest
+
+from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
+from prefect_mutagen.scanner.facts import gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.packing import logical_parameters, packed_quantization
+from tests.builders import ARRAY, F32, STRING, U32, U64, gguf, safetensors, tensor
+from tests.parsers.reading import read
+
+
+def _facts(*entries: tuple[str, int, Any], tensors: Any = (("a", (32, 8), 0),)) -> dict[str, Any]:
+    header = read(gguf((("general.architecture", STRING, "llama"), *entries), tensors).data, "gguf")
+    assert isinstance(header, GgufHeader)
+    facts, findings = gguf_facts(header, "/m/x.gguf")
+    return {name: tuple(stated) for name, stated in facts.items()} | {
+        "findings": [finding.code for finding in findings]
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "field", "value", "key"),
+    [
+        ([("llama.context_length", U32, 4096)], "context_length", 4096, "llama.context_length"),
+        (
+            [("clip.context_length", U32, 77), ("llama.context_length", U32, 4096)],
+            "context_length",
+            4096,
+            "llama.context_length",
+        ),
+        ([("clip.context_length", U32, 77)], "context_length", 77, "clip.context_length"),
+        ([("llama.context_length", F32, 8.0)], "context_length", 8, "llama.context_length"),
+        (
+            [("tokenizer.ggml.tokens", ARRAY, (STRING, ["a"] * 20)), ("llama.vocab_size", U32, 9)],
+            "vocab_size",
+            20,
+            "tokenizer.ggml.tokens",
+        ),
+        ([("llama.vocab_size", U32, 9)], "vocab_size", 9, "llama.vocab_size"),
+        ([("general.license", STRING, " mit ")], "license", "mit", "general.license"),
+    ],
+)
+def test_gguf_facts_and_their_sources(entries: Any, field: str, value: object, key: str) -> None:
+    assert _facts(*entries)[field] == (value, f"gguf:{key}")
+
+
+@pytest.mark.parametrize(
+    ("entries", "name"),
+    [
+        ([("repo_url", "https://huggingface.co/org/base/")], "org/base"),
+        ([("name", "Base"), ("organization", "Org")], "Org/Base"),
+        ([("name", "Base")], "Base"),
+        ([("repo_url", "https://example.org/x")], "https://example.org/x"),
+    ],
+)
+def test_lineage(entries: list[tuple[str, str]], name: str) -> None:
+    stated = [(f"general.base_model.0.{key}", STRING, value) for key, value in entries]
+    assert _facts(("general.base_model.count", U32, 1), *stated)["base_model"][0] == name
+
+
+def test_a_declared_count_of_base_models_is_no_reason_to_loop() -> None:
+    assert "base_model" not in _facts(("general.base_model.count", U64, 2**63))
+
+
+@pytest.mark.parametrize(
+    ("file_type", "kind", "quantization", "finding"),
+    [
+        (7, 8, "Q8_0", []),
+        (7 | 1024, 8, "Q8_0", []),
+        (15, 12, "Q4_K_M", []),
+        (1, 1, "F16", []),
+        (2, 8, "Q8_0", ["sbom/quantization-disagrees"]),
+        (99, 8, "Q8_0", ["sbom/quantization-unknown"]),
+        (None, 8, "Q8_0", []),
+    ],
+)
+def test_where_name_and_tensors_disagree_the_tensors_count(
+    file_type: int | None, kind: int, quantization: str, finding: list[str]
+) -> None:
+    entries = [] if file_type is None else [("general.file_type", U32, file_type)]
+    facts = _facts(*entries, tensors=(("a", (256, 8), kind), ("norm", (8,), 0)))
+    assert facts["quantization"][0] == quantization
+    assert facts["findings"] == finding
+    assert ("dtype" in facts) == (quantization == "F16")
+
+
+def test_without_tensors_the_name_is_all_there_is() -> None:
+    facts = _facts(("general.file_type", U32, 1), tensors=())
+    assert facts["quantization"] == ("F16", "gguf:general.file_type")
+    assert "parameter_count" not in facts
+
+
+def _safetensors(header: dict[str, Any], size: int) -> SafetensorsHeader:
+    found = read(safetensors(header, size), "safetensors")
+    assert isinstance(found, SafetensorsHeader)
+    assert not found.errors
+    return found
+
+
+def test_safetensors_facts() -> None:
+    header = _safetensors(
+        {
+            "__metadata__": {"format": "tf", "license": "mit"},
+            "a": tensor("F16", [2, 2], 0, 8),
+            "b": tensor("F32", [2], 8, 16),
+        },
+        16,
+    )
+    facts = safetensors_facts(header)
+    assert facts["parameter_count"].value == 6
+    assert facts["dtype"].value == "mixed"
+    assert facts["training_framework"].value == "tensorflow"
+    assert facts["license"] == ("mit", "safetensors:__metadata__.license")
+
+
+@pytest.mark.parametrize(
+    ("packing", "names", "expected", "title"),
+    [
+        (
+            {"quant_method": "awq", "bits": 4},
+            ("qweight", "qzeros", "scales"),
+            64 * 8 + 10,
+            "awq-4bit",
+        ),
+        (
+            {"quant_method": "gptq", "bits": 8},
+            ("qweight", "g_idx", "scales"),
+            64 * 4 + 10,
+            "gptq-8bit",
+        ),
+        ({"quant_method": "fp8"}, ("weight", "scales", "other"), None, "fp8"),
+        ({"quant_method": "awq", "bits": 0}, ("qweight", "qzeros", "scales"), None, "awq"),
+        ({"quant_method": "awq", "bits": "x"}, ("qweight", "qzeros", "scales"), None, "awq"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"weights": {"num_bits": 4}}},
+            },
+            ("weight_packed", "weight_scale", "weight_shape"),
+            64 * 8 + 10,
+            "compressed-tensors-4bit",
+        ),
+    ],
+)
+def test_packed_weights_are_counted_as_the_model_has_them(
+    packing: dict[str, Any], names: tuple[str, ...], expected: int | None, title: str
+) -> None:
+    header = _safetensors(
+        {
+            f"l.{names[0]}": tensor("I32", [64], 0, 256),
+            f"l.{names[1]}": tensor("I32", [8], 256, 288),
+            f"l.{names[2]}": tensor("F16", [4], 288, 296),
+            "norm.weight": tensor("F16", [10], 296, 316),
+        },
+        316,
+    )
+    assert logical_parameters(header, packing) == expected
+    named = packed_quantization(packing)
+    assert named is not None
+    assert named.value == title

@@ -1,0 +1,252 @@
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from prefect_mutagen.scanner import Policy, ScanResult, StorageError, scan
+from prefect_mutagen.scanner.drift import drift_of, reuse
+from prefect_mutagen.scanner.results import ScanInfo, Summary
+from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.table import Table
+from tests.builders import STRING, U64, gguf, u64
+from tests.scanner.storing import is_root, put_local
+from tests.servers import S3Server
+
+GGUF = gguf().data
+OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
+STATE = """
+    SELECT url, status, drift FROM read_parquet('{}/artifacts/*/*.parquet')
+    QUALIFY scan_id = max(scan_id) OVER (PARTITION BY source) AND drift <> 'removed'
+"""
+
+
+class Scanner:
+    """Scans a folder into a table, as the flow and the command do."""
+
+    def __init__(self, table: str, root: Path, options: dict[str, Any] | None = None) -> None:
+        self.table, self.root, self.options = table, root, options
+
+    def scan(self, policy: Policy | None = None) -> dict[str, int]:
+        table = Table(self.table, str(self.root), self.options)
+        before = table.read_state()
+        summary = Summary(finished_at="2026-01-01T00:00:00+00:00")
+        results = [
+            replace(result, drift=drift_of(result, before))
+            for result in scan(str(self.root), policy=policy)
+        ]
+        for result in results:
+            summary.add(result)
+        return table.write(self.info(policy), results, before, summary)
+
+    def info(self, policy: Policy | None = None) -> ScanInfo:
+        return new_scan(str(self.root), policy or Policy())
+
+    def state(self) -> dict[str, ScanResult]:
+        found = Table(self.table, str(self.root), self.options).read_state()
+        return {url.removeprefix(f"{self.root}/"): result for url, result in found.items()}
+
+
+@pytest.fixture(params=["local", "s3"])
+def scanner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scanner]:
+    """A root of three models, and a table in each kind of storage."""
+    root = tmp_path / "root"
+    put_local(root, {"a.gguf": GGUF, "b/c.gguf": GGUF, "cut.gguf": GGUF[:100]})
+    if request.param == "local":
+        yield Scanner(str(tmp_path / "table"), root)
+    else:
+        server: S3Server = request.getfixturevalue("s3_server")
+        yield Scanner(f"s3://{server.bucket()}/table", root, server.options)
+
+
+def _files(scanner: Scanner, part: str) -> list[str]:
+    table = Table(scanner.table, str(scanner.root), scanner.options)
+    try:
+        return sorted(table._fs.find(f"{table._path}/{part}"))
+    except FileNotFoundError:
+        return []
+
+
+def test_every_artifact_is_in_the_newest_state_exactly_once(scanner: Scanner) -> None:
+    assert scanner.scan() == {"added": 3}
+    state = scanner.state()
+    assert {url: result.verdict.status for url, result in state.items()} == {
+        "a.gguf": "passed",
+        "b/c.gguf": "passed",
+        "cut.gguf": "failed",
+    }
+    (direct,) = (result for result in scan(str(scanner.root)) if "cut" in result.url)
+    kept = state["cut.gguf"]
+    assert kept.findings == direct.findings
+    assert kept.verdict == direct.verdict
+    assert kept.pin == direct.pin
+    assert kept.sources == direct.sources
+    assert kept.subject() == direct.subject()
+
+
+def test_a_scan_that_finds_nothing_new_costs_a_row(scanner: Scanner) -> None:
+    scanner.scan()
+    assert scanner.scan() == {"unchanged": 3}
+    counts = {part: len(_files(scanner, part)) for part in ("artifacts", "sboms", "scans")}
+    assert counts == {"artifacts": 1, "sboms": 1, "scans": 2}
+
+
+def test_changes_are_named_and_only_their_documents_written(scanner: Scanner) -> None:
+    scanner.scan()
+    (scanner.root / "a.gguf").write_bytes(OTHER)
+    (scanner.root / "cut.gguf").unlink()
+    put_local(scanner.root, {"new.gguf": GGUF})
+    assert scanner.scan() == {"changed": 1, "unchanged": 1, "added": 1, "removed": 1}
+    assert set(scanner.state()) == {"a.gguf", "b/c.gguf", "new.gguf"}
+    assert scanner.state()["a.gguf"].sbom.architecture == "mistral"
+    if scanner.options is None:
+        new = pq.read_table(_files(scanner, "sboms")[1]).to_pylist()
+        assert sorted(row["model_filename"] for row in new) == ["a.gguf", "new.gguf"]
+
+
+def test_an_emptied_root_is_an_empty_state(scanner: Scanner) -> None:
+    scanner.scan()
+    for name in ("a.gguf", "b/c.gguf", "cut.gguf"):
+        (scanner.root / name).unlink()
+    assert scanner.scan() == {"removed": 3}
+    assert scanner.state() == {}
+    assert scanner.scan() == {}
+
+
+def test_a_first_scan_of_nothing_is_on_record(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
+    assert scanner.scan() == {}
+    assert len(_files(scanner, "scans")) == 1
+    assert _files(scanner, "artifacts") == []
+
+
+def test_duckdb_and_pyarrow_read_the_state(tmp_path: Path) -> None:
+    put_local(tmp_path / "root", {"a.gguf": GGUF, "b.gguf": GGUF})
+    scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
+    scanner.scan()
+    (tmp_path / "root/b.gguf").unlink()
+    scanner.scan()
+    rows = duckdb.sql(STATE.format(scanner.table)).fetchall()
+    assert rows == [(f"{tmp_path}/root/a.gguf", "passed", "unchanged")]
+    everything = ds.dataset(f"{scanner.table}/artifacts", format="parquet")
+    assert everything.count_rows() == 4
+    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"1"
+    document = duckdb.sql(
+        f"SELECT metadata['general.architecture'] FROM '{scanner.table}/sboms/*/*.parquet'"  # noqa: S608
+    ).fetchall()
+    assert document == [('"llama"',), ('"llama"',)]
+
+
+def test_two_roots_share_a_table_and_not_a_state(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        put_local(tmp_path / name, {f"{name}.gguf": GGUF})
+        Scanner(str(tmp_path / "table"), tmp_path / name).scan()
+    state = Scanner(str(tmp_path / "table"), tmp_path / "one").state()
+    assert set(state) == {"one.gguf"}
+    assert len(duckdb.sql(STATE.format(tmp_path / "table")).fetchall()) == 2
+
+
+def test_a_policy_change_is_a_new_state_without_reading(scanner: Scanner) -> None:
+    scanner.scan()
+    strict = Policy(require_license=True)
+    before = Table(scanner.table, str(scanner.root), scanner.options).read_state()
+    artifacts = list(list_artifacts(open_store(str(scanner.root))))
+    again = [reuse(artifact, before, strict, "stored") for artifact in artifacts]
+    assert all(result is not None for result in again)
+    assert {result.verdict.status for result in again if result} == {"failed"}
+    assert {result.bytes_read for result in again if result} == {0}
+    scanner.scan(strict)
+    assert len(_files(scanner, "artifacts")) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reused"),
+    [
+        ({}, True),
+        ({"pin": "sha256:other"}, False),
+        ({"tool_version": "0.0.0"}, False),
+        ({"status": "unknown"}, False),
+    ],
+)
+def test_what_is_reused(tmp_path: Path, change: dict[str, str], reused: bool) -> None:  # noqa: FBT001 - a column of the table
+    put_local(tmp_path, {"a.gguf": GGUF})
+    (artifact,) = list_artifacts(open_store(str(tmp_path)))
+    (known,) = scan(str(tmp_path))
+    known = replace(known, pin=change.get("pin", known.pin))
+    if "tool_version" in change:
+        known = replace(known, sbom=replace(known.sbom, tool_version="0.0.0"))
+    if "status" in change:
+        known = replace(known, verdict=replace(known.verdict, status="unknown"))
+    before = {known.url: known}
+    assert (reuse(artifact, before, Policy(), "stored") is not None) == reused
+    assert reuse(artifact, before, Policy(), "full") is None
+    assert reuse(artifact, {}, Policy(), "stored") is None
+
+
+def test_hostile_values_fit_into_the_table(tmp_path: Path) -> None:
+    huge = gguf(
+        (
+            ("general.architecture", STRING, b"\xff\x00\x1b[31m"),
+            ("llama.context_length", U64, 2**64 - 1),
+        ),
+        (("a", (2, 2), 0), ("b", (2, 2), 0)),
+        patch={"t0.dim0": u64(2**61), "t1.dim0": u64(2**61)},
+    ).data
+    path = os.path.join(os.fsencode(tmp_path), b"root/\xff odd.gguf")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        file.write(huge)
+    scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
+    assert scanner.scan() == {"added": 1}
+    ((url, result),) = scanner.state().items()
+    assert url == "\\udcff odd.gguf"
+    assert result.sbom.context_length is None
+    assert scanner.scan() == {"unchanged": 1}
+
+
+@pytest.mark.parametrize("place", ["file-in-the-way", "unknown", "closed"])
+def test_a_table_that_cannot_be_written_says_so(tmp_path: Path, place: str) -> None:
+    put_local(tmp_path, {"root/a.gguf": GGUF, "file": b""})
+    address = {
+        "file-in-the-way": str(tmp_path / "file" / "table"),
+        "unknown": "nosuch://x",
+        "closed": str(tmp_path / "closed/table"),
+    }[place]
+    if place == "closed":
+        if is_root():
+            pytest.skip("root may write everywhere")
+        (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(StorageError, match="table"):
+        Scanner(address, tmp_path / "root").scan()
+
+
+def test_a_table_in_a_missing_bucket_says_so(tmp_path: Path, s3_server: S3Server) -> None:
+    put_local(tmp_path, {"root/a.gguf": GGUF})
+    scanner = Scanner("s3://no-such-bucket-here/table", tmp_path / "root", s3_server.options)
+    with pytest.raises(StorageError, match="cannot be written"):
+        scanner.scan()
+
+
+def test_nothing_is_published_when_writing_fails(
+    scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    table = Table(scanner.table, str(scanner.root), scanner.options)
+    monkeypatch.setattr(os, "rename", fail)
+    monkeypatch.setattr(table._fs, "put_file", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        scanner.scan()
+    monkeypatch.undo()
+    assert scanner.state() == {}
+    assert [
+        name for part in ("artifacts", "sboms", "scans") for name in _files(scanner, part)
+    ] == []

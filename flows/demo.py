@@ -98,6 +98,8 @@ def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
     sys.stdout.write("\n")
     WRITERS["table"](state.values(), new_scan(bucket, Policy()), counts, sys.stdout)
     sys.stdout.write("\nAgents, one for each artifact that passed:\n")
+    if not summary.agents:
+        sys.stdout.write("  none: nothing new has passed\n")
     for run in summary.agents:
         sys.stdout.write(f"  {run.agent} for {os.path.relpath(run.url, bucket)}: {run.state}\n")
     sys.stdout.write(f"\nThe Parquet table: {table}\n")

@@ -127,12 +127,11 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             )
         except StorageError as problem:
             trouble = problem
-    started: list[AgentRun] = []
-    if trouble is None:
-        handoff = Handoff(scan.id, policy, table, storage)
-        started = _start(_chosen(results, before, gate), agents, handoff)
+    chosen = _chosen(results, before, gate) if agents and trouble is None else []
+    started = _start(chosen, agents, Handoff(scan.id, policy, table, storage))
     show_scan(scan, summary, results, started)
-    wait_for_records()
+    steps = 3 if table else 1  # listing; reading and writing the table
+    wait_for_records(steps + min(len(fresh), max_task_runs) + len(chosen))
     if trouble is not None:
         # The verdicts are shown, but what is not on record must not start anything.
         raise trouble
@@ -217,8 +216,6 @@ def _start(
     chosen: Sequence[ScanResult], agents: list[AgentLaunch], handoff: Handoff
 ) -> list[AgentRun]:
     """Start the agents for all that were chosen, a bounded window at a time."""
-    if not agents:
-        return []
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
     for result in chosen:

@@ -1,17 +1,16 @@
 """Scan a root: list, group, examine, one result after the other.
 
-Local files are examined in a plain loop. Remote ones run on the store's event loop, a bounded
-number at a time; that loop lives in a thread of its own, so a scan can be started from anywhere,
-from inside another running loop as well.
+Local files are examined in a plain loop: no event loop, no pool, no library is set up for them.
+Remote ones are examined by `prefect_mutagen.scanner.remote`, many at a time. What is asked for and
+what is made of it is the same.
 """
 
-import asyncio
 import secrets
-from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.artifacts import NEIGHBOURS, Artifact, group_artifacts, is_relevant
@@ -27,13 +26,18 @@ from prefect_mutagen.scanner.storage import (
     open_store,
 )
 
-__all__ = ["examine_artifacts", "list_artifacts", "new_scan", "scan"]
-
-_DEADLINE: Final = 60.0
-"""Seconds that storage has for one request, retries included."""
+__all__ = [
+    "answer",
+    "drive",
+    "examine_artifacts",
+    "finish",
+    "list_artifacts",
+    "new_scan",
+    "run",
+    "scan",
+]
 
 _T = TypeVar("_T")
-_Shared = dict[Any, "asyncio.Task[Any]"]
 
 
 def new_scan(source: str, policy: Policy) -> ScanInfo:
@@ -96,12 +100,7 @@ def list_artifacts(store: Store, *, siblings: bool = True) -> Iterator[Artifact]
     if first.url == store.root:
         yield Artifact(first.url, (first,), _find_neighbours(store, first) if siblings else ())
     else:
-        yield from group_artifacts(_chain(first, objects))
-
-
-def _chain(first: StoredObject, rest: Iterable[StoredObject]) -> Iterator[StoredObject]:
-    yield first
-    yield from rest
+        yield from group_artifacts(chain((first,), objects))
 
 
 def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ...]:
@@ -110,7 +109,7 @@ def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ..
     def look(name: str) -> StoredObject | None:
         url = item.folder + name
         try:
-            return _run(store, store.find(url))
+            return run(store, store.find(url))
         except StorageError as problem:
             if problem.code == "storage/not-found":
                 return None
@@ -119,6 +118,8 @@ def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ..
     if store.loop is None:
         found = [look(name) for name in NEIGHBOURS]
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(NEIGHBOURS)) as threads:
             found = list(threads.map(look, NEIGHBOURS))
     return tuple(neighbour for neighbour in found if neighbour is not None)
@@ -138,33 +139,25 @@ def examine_artifacts(
     Yields:
         One result per artifact, in their order.
     """
-    if store.loop is None:
-        for artifact in artifacts:
-            yield _finish(_drive(store, examiner.examine(artifact), {}))
+    if store.loop is not None:
+        from prefect_mutagen.scanner.remote import examine_remote
+
+        yield from examine_remote(store, artifacts, examiner, concurrency)
         return
-    shared: _Shared = {}
-    waiting: deque[Future[ScanResult]] = deque()
-    try:
-        for artifact in artifacts:
-            work = _drive(store, examiner.examine(artifact), shared)
-            waiting.append(asyncio.run_coroutine_threadsafe(work, store.loop))
-            if len(waiting) >= max(1, concurrency):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    for artifact in artifacts:
+        yield finish(drive(examiner.examine(artifact), partial(answer, store)))
 
 
-def _run(store: Store, work: Coroutine[Any, Any, _T]) -> _T:
+def run(store: Store, work: Coroutine[Any, Any, _T]) -> _T:
     """Run a store's coroutine to its end, from outside its loop."""
     if store.loop is None:
-        return _finish(work)
-    return asyncio.run_coroutine_threadsafe(work, store.loop).result()
+        return finish(work)
+    from prefect_mutagen.scanner.remote import run_in_loop
+
+    return run_in_loop(store.loop, work)
 
 
-def _finish(work: Coroutine[Any, Any, _T]) -> _T:
+def finish(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine that never waits for anything."""
     try:
         work.send(None)
@@ -174,13 +167,15 @@ def _finish(work: Coroutine[Any, Any, _T]) -> _T:
     raise RuntimeError("a store without a loop waited for something")
 
 
-async def _drive(store: Store, examination: Examination, shared: _Shared) -> ScanResult:
+async def drive(
+    examination: Examination, answer_one: Callable[[Request], Coroutine[Any, Any, Any]]
+) -> ScanResult:
     """Answer an examination's requests until it has its result."""
     try:
         request = next(examination)
         while True:
             try:
-                reply = await _answer(store, request, shared)
+                reply = await answer_one(request)
             except StorageError as problem:
                 request = examination.throw(problem)
             else:
@@ -190,30 +185,8 @@ async def _drive(store: Store, examination: Examination, shared: _Shared) -> Sca
         return result
 
 
-async def _answer(store: Store, request: Request, shared: _Shared) -> Any:
-    if store.loop is None:
-        return await _ask(store, request)
-    try:
-        async with asyncio.timeout(_DEADLINE):
-            if getattr(request, "shared", False):
-                return await _ask_once(store, request, shared)
-            return await _ask(store, request)
-    except TimeoutError:
-        url = request.url if isinstance(request, Find) else request.item.url
-        reason = f"the storage did not answer within {_DEADLINE:.0f} seconds"
-        raise StorageError("storage/timeout", url, reason) from None
-
-
-async def _ask_once(store: Store, request: Request, shared: _Shared) -> Any:
-    """Let all who want the same range at the same time wait for one reply."""
-    task = shared.get(request)
-    if task is None:
-        task = shared[request] = asyncio.ensure_future(_ask(store, request))
-        task.add_done_callback(lambda _: shared.pop(request, None))
-    return await asyncio.shield(task)
-
-
-async def _ask(store: Store, request: Request) -> Any:
+async def answer(store: Store, request: Request) -> Any:
+    """Do what an examination asks for."""
     if isinstance(request, Find):
         return await store.find(request.url)
     if isinstance(request, LookUp):

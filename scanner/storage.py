@@ -5,13 +5,15 @@ the pin it wants and proves what it got. `fs.open` is never used: it asks twice,
 ahead and cannot be pinned.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "UNKNOWN_SIZE",
@@ -99,7 +101,7 @@ class Store(Protocol):
 
     root: str
     """Address of the root, free of secrets."""
-    loop: asyncio.AbstractEventLoop | None
+    loop: "asyncio.AbstractEventLoop | None"
     """Loop in which its coroutines run; None when they never wait and need none."""
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:

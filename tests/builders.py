@@ -124,20 +124,20 @@ def gguf(
     return Gguf(pieces)
 
 
-def safetensors(header: Any, data: bytes | int = b"", *, length: int | None = None) -> bytes:
+def safetensors(content: Any, data: bytes | int = b"", *, length: int | None = None) -> bytes:
     """Write a safetensors file.
 
     Args:
-        header: Bytes or text as they are, anything else as compact JSON.
+        content: Bytes or text as they are, anything else as compact JSON.
         data: The data section, or how many zeros it has.
         length: The header length to declare, when it is to lie.
     """
-    if isinstance(header, str):
-        header = header.encode()
-    if not isinstance(header, bytes):
-        header = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    if not isinstance(content, bytes | str):
+        content = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    header = content.encode() if isinstance(content, str) else bytes(content)
     body = bytes(data) if isinstance(data, int) else data
-    return u64(len(header) if length is None else length) + header + body
+    prefix = u64(len(header) if length is None else length)
+    return prefix + header + body
 
 
 def tensor(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict[str, Any]:

@@ -30,14 +30,11 @@ def short_count(number: int | None) -> str:
 
 def short_size(size: int) -> str:
     """Write a number of bytes the way people say it: 9.3 KiB, 4.58 GiB."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
+    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
         value /= 1024
-    else:
-        unit = "TiB"
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+        del units[0]
+    return f"{value:.3g} {units[0]}" if value < 1000 else f"{value:.0f} {units[0]}"
 
 
 def write_table(

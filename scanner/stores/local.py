@@ -1,14 +1,16 @@
 """Local files: listed with scandir, read with pread, pinned by size, time and inode."""
 
-import asyncio
 import errno
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["LocalStore", "storage_error"]
 

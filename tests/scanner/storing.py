@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from prefect_mutagen.scanner.scan import _run
+from prefect_mutagen.scanner.scan import run
 from prefect_mutagen.scanner.storage import Store
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def put_memory(files: Mapping[str, bytes]) -> str:
 def wait(store: Store, work: Coroutine[Any, Any, T]) -> T:
     assert isinstance(work, Coroutine)
     assert store.loop is None or isinstance(store.loop, asyncio.AbstractEventLoop)
-    return _run(store, work)
+    return run(store, work)
 
 
 def is_root() -> bool:

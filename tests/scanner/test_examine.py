@@ -29,7 +29,8 @@ LARGE = gguf((("tokens", ARRAY, (STRING, ["token"] * 400_000)),)).data
 def _artifact(
     data: bytes, name: str = "m.safetensors", *, neighbours: tuple[str, ...] = (), **known: Any
 ) -> Artifact:
-    item = StoredObject(f"s3://b/{name}", **{"size": len(data), "pin": "etag:1"} | known)
+    fields: dict[str, Any] = {"size": len(data), "pin": "etag:1"} | known
+    item = StoredObject(f"s3://b/{name}", **fields)
     beside = tuple(StoredObject(f"s3://b/{beside}", 2, "etag:n") for beside in neighbours)
     return Artifact(item.url, (item,), beside)
 

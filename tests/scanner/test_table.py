@@ -133,12 +133,12 @@ def test_duckdb_and_pyarrow_read_the_state(tmp_path: Path) -> None:
     scanner.scan()
     (tmp_path / "root/b.gguf").unlink()
     scanner.scan()
-    rows = duckdb.sql(STATE.format(scanner.table)).fetchall()
+    rows = duckdb.execute(STATE.format(scanner.table)).fetchall()
     assert rows == [(f"{tmp_path}/root/a.gguf", "passed", "unchanged")]
     everything = ds.dataset(f"{scanner.table}/artifacts", format="parquet")
     assert everything.count_rows() == 4
     assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"1"
-    document = duckdb.sql(
+    document = duckdb.execute(
         f"SELECT metadata['general.architecture'] FROM '{scanner.table}/sboms/*/*.parquet'"  # noqa: S608
     ).fetchall()
     assert document == [('"llama"',), ('"llama"',)]
@@ -150,7 +150,7 @@ def test_two_roots_share_a_table_and_not_a_state(tmp_path: Path) -> None:
         Scanner(str(tmp_path / "table"), tmp_path / name).scan()
     state = Scanner(str(tmp_path / "table"), tmp_path / "one").state()
     assert set(state) == {"one.gguf"}
-    assert len(duckdb.sql(STATE.format(tmp_path / "table")).fetchall()) == 2
+    assert len(duckdb.execute(STATE.format(tmp_path / "table")).fetchall()) == 2
 
 
 def test_a_policy_change_is_a_new_state_without_reading(scanner: Scanner) -> None:

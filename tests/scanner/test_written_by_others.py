@@ -1,6 +1,7 @@
 """Files as the packages of the formats' own projects write them."""
 
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -41,7 +42,7 @@ def test_gguf(tmp_path: Path, endian: gguf.GGUFEndian) -> None:
 
 def test_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    tensors = {
+    tensors: dict[str, np.ndarray[Any, Any]] = {
         "a": np.zeros((4, 4), dtype=np.float16),
         "b": np.zeros((3,), dtype=np.float32),
         "empty": np.zeros((0,), dtype=np.int64),

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from prefect_mutagen.scanner import Policy, scan
+from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.tasks.agents import AgentRun
+from prefect_mutagen.tasks.showing import artifact_key, plain, summary_markdown
+from tests.builders import gguf
+from tests.scanner.storing import put_local
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("blk.0_q.weight", "blk.0\\_q.weight"),
+        ("**b** `c`", "\\*\\*b\\*\\* \\`c\\`"),
+        ("[x](javascript:1)", "\\[x\\](javascript\\:1)"),
+        ("<img src=x onerror=1>&", "&lt;img src=x onerror=1&gt;&amp;"),
+        ("| a |\n# b", "\\| a \\|\\\\n\\# b"),
+        ("www.evil.example a@b", "www\\.evil.example a\\@b"),
+    ],
+)
+def test_values_mean_nothing_in_markdown(value: str, shown: str) -> None:
+    assert plain(value) == shown
+
+
+def test_each_root_has_artifacts_of_its_own() -> None:
+    keys = {artifact_key("summary", url) for url in ("s3://b/Models", "s3://b/models", "/größe/")}
+    assert len(keys) == 3
+    for key in keys:
+        assert key.strip("-") == key
+        assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_the_summary_says_why_and_what_to_do(tmp_path: Path) -> None:
+    root = put_local(tmp_path, {"a.gguf": gguf().data, "b.gguf": b"<html>"})
+    results = list(scan(root))
+    summary = Summary()
+    for result in results:
+        summary.add(result)
+    agents = [AgentRun(url=results[0].url, agent="x", state="failed", message="status 3")]
+    text = summary_markdown(new_scan(root, Policy()), summary, results, agents)
+    assert text.startswith("# 1 of 2 passed\n")
+    assert "gguf/web-page" in text
+    assert "Fetch the file again; check the address" in text
+    assert "failed: status 3" in text
+
+
+def test_a_long_summary_is_cut(tmp_path: Path) -> None:
+    root = put_local(tmp_path, {f"{number}.gguf": b"<html>" for number in range(60)})
+    results = list(scan(root))
+    text = summary_markdown(new_scan(root, Policy()), Summary(), results, [])
+    assert "and 10 more" in text

@@ -4,6 +4,7 @@
 * ``artifacts``: objects to artifacts; ``neighbours``: the files beside a model.
 * ``examine``: what to ask for and what to make of it; ``scan``: the loop around it.
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
+* ``templates``: a look at chat templates, which are never rendered.
 * ``findings``, ``licenses``, ``policy``: what is wrong, and what that means here.
 * ``results``, ``table``, ``outputs/``: what comes out; ``verify``: the line before a load.
 * ``cli``: the command ``prefect-mutagen``.

@@ -18,7 +18,13 @@ __all__ = ["NEIGHBOURS", "Artifact", "Kind", "format_of", "group_artifacts", "is
 Kind = Literal["file", "set"]
 
 SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
-NEIGHBOURS: Final = ("config.json", "tokenizer_config.json", "adapter_config.json", "README.md")
+NEIGHBOURS: Final = (
+    "config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "chat_template.jinja",
+    "README.md",
+)
 """Names of the files that say more about a model in their folder."""
 
 

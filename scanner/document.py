@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.neighbours import Neighbours
 from prefect_mutagen.scanner.packing import logical_parameters, packed_quantization
 from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.templates import gguf_templates, look_at_templates
 
 __all__ = ["TOOL_NAME", "Description", "Sbom", "add_warnings", "build_sbom", "describe"]
 
@@ -121,6 +122,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         metadata = _gguf_metadata(header)
         own = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
+        findings += look_at_templates(gguf_templates(header), url)
     elif isinstance(header, SafetensorsHeader):
         facts = safetensors_facts(header)
         metadata = {}

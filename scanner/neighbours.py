@@ -16,6 +16,7 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.facts import Facts, Stated, plain_text, whole_number
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.templates import look_at_templates, tokenizer_templates
 
 __all__ = ["LIMITS", "Neighbours", "read_neighbours"]
 
@@ -24,6 +25,7 @@ LIMITS: Final = MappingProxyType(
         "config.json": 4 << 20,
         "tokenizer_config.json": 16 << 20,
         "adapter_config.json": 1 << 20,
+        "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
 )
@@ -93,6 +95,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
+    findings += _template_findings(tokenizer, files)
     packing = config.get("quantization_config")
     return Neighbours(
         before,
@@ -203,6 +206,19 @@ def _load_yaml(raw: bytes) -> tuple[str, Any]:
         return f"it is not YAML in line {mark.line + 2}" if mark else "it is not YAML", None
     except ValueError:
         return "it has a date or a number that is none", None
+
+
+def _template_findings(
+    tokenizer: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]
+) -> Iterator[Finding]:
+    if tokenizer:
+        url = files["tokenizer_config.json"][0]
+        yield from look_at_templates(tokenizer_templates(tokenizer), url)
+    name = "chat_template.jinja"
+    if name in files:
+        url, raw = files[name]
+        whole = raw.decode("utf-8", "replace") if len(raw) < LIMITS[name] else None
+        yield from look_at_templates(iter(((name, whole),)), url)
 
 
 def _texts(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:

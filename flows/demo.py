@@ -69,10 +69,8 @@ def _run(folder: str, bucket: str, table: str, agent: str) -> "ScanSummary":
         _say("starting a temporary Prefect server (name yours in PREFECT_API_URL to use it)")
     started = time.monotonic()
     from prefect_mutagen.flows import AgentLaunch, scan_models
-    from prefect_mutagen.flows.ephemeral import give_time_to_start
     from prefect_mutagen.scanner import Policy
 
-    give_time_to_start()
     summary = scan_models(
         bucket,
         policy=Policy(denied_licenses=("cc-by-nc-4.0",), fail_on="warning"),

@@ -14,7 +14,7 @@ from prefect.utilities.annotations import quote
 from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.agent import run_agent
-from prefect_mutagen.flows.ephemeral import wait_for_records
+from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.drift import drift_of, reuse
 from prefect_mutagen.scanner.examine import HashLevel, crashed
@@ -32,6 +32,9 @@ from prefect_mutagen.tasks.showing import show_scan
 __all__ = ["ScanSummary", "scan_models"]
 
 _T = TypeVar("_T")
+# The temporary server starts before a flow's first line, so importing the flow is the last chance.
+give_time_to_start()
+
 _WORKERS = 16
 _WINDOW = 2 * _WORKERS
 

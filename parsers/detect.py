@@ -84,12 +84,11 @@ def identify(head: bytes, size: int) -> Content:
 
     Returns:
         The format, or what lies there instead. A safetensors file is recognised by a possible
-        header length and an opening brace, white space before it allowed. A file shorter than
-        GGUF's magic counts as GGUF as far as it agrees with it.
+        header length and an opening brace, white space before it allowed.
     """
     if size == 0:
         return Content(None, "empty-file", "an empty file")
-    if head.startswith(GGUF_MAGIC) or GGUF_MAGIC.startswith(head):
+    if head.startswith(GGUF_MAGIC):
         return Content("gguf", "gguf", "a GGUF file")
     if _opens_like_safetensors(head):
         return Content("safetensors", "safetensors", "a safetensors file")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from prefect_mutagen.parsers import walks
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import ARRAY, BOOL, STRING, VALUE_TYPES
 from prefect_mutagen.parsers.rules import fault
-from prefect_mutagen.parsers.string_walk import walk_strings
 from prefect_mutagen.parsers.window import Wanted, Window
 
 __all__ = [
@@ -272,7 +272,7 @@ class ValueReader:
         while array.left or array.skip:
             if array.skip:
                 self._skip(array)
-            at, array.left = walk_strings(
+            at, array.left = walks.walk_strings(
                 window.buffer, window.cursor - window.base, array.left, window.order, window.width
             )
             window.cursor = window.base + at

@@ -15,7 +15,14 @@ and any cut of the stream into pieces gives the same header.
 from dataclasses import dataclass
 from typing import Protocol
 
-from prefect_mutagen.parsers.detect import HEAD_SIZE, Content, Format, identify, not_a_model
+from prefect_mutagen.parsers.detect import (
+    GGUF_MAGIC,
+    HEAD_SIZE,
+    Content,
+    Format,
+    identify,
+    not_a_model,
+)
 from prefect_mutagen.parsers.errors import HeaderError
 from prefect_mutagen.parsers.gguf import GgufHeader, GgufReader
 from prefect_mutagen.parsers.need import NeedBytes
@@ -99,14 +106,23 @@ class HeaderReader:
         self._head = b""
         content = identify(head[:HEAD_SIZE], self._size)
         self.format = content.format
-        # Bytes that resemble nothing get the promised reader's own, more precise complaint.
-        hoped = "safetensors" if self._expected == "safetensors" else None
-        found = content.format or (hoped if content.kind == "bad-magic" else None)
+        found = content.format
+        if found is None and content.kind == "bad-magic" and self._may_be_torn(head):
+            # The promised reader has a more precise complaint than that this resembles nothing.
+            found = self._expected
         if found is None:
             return UnknownHeader(content, (not_a_model(content, self._expected),))
         mismatch: tuple[HeaderError, ...] = ()
         if self._expected is not None and found != self._expected:
             mismatch = (not_a_model(content, self._expected),)
-        reader = GgufReader if found == "gguf" else SafetensorsReader
+        reader: type[GgufReader | SafetensorsReader] = (
+            GgufReader if found == "gguf" else SafetensorsReader
+        )
         self._reader = reader(self._size, mismatch)
         return self._reader.feed(head)
+
+    def _may_be_torn(self, head: bytes) -> bool:
+        """Say whether a few bytes could be the beginning of what the name promises."""
+        if self._expected == "gguf":
+            return GGUF_MAGIC.startswith(head)
+        return self._expected == "safetensors"

@@ -24,6 +24,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LITERAL: Final = re.compile(rb"true|false|null")
 _UNSIGNED: Final = re.compile(rb"0|[1-9][0-9]*")
+_QUOTE: Final = ord('"')
 _UINT64_DIGITS: Final = 20
 _UINT64_MAX: Final = 2**64 - 1
 _NESTING: Final = 127
@@ -36,32 +37,30 @@ class JsonText:
     """A cursor over the JSON of a header.
 
     Attributes:
-        raw: The header's bytes.
+        raw: The file's first bytes, so that an index into them is an offset in the file.
         at: Index of the next byte to look at.
-        origin: Offset in the file of the first byte of `raw`.
+        stop: Index behind the last byte of the JSON.
     """
 
-    __slots__ = ("_errors", "_parts", "at", "origin", "raw")
+    __slots__ = ("_errors", "_parts", "at", "raw", "stop")
 
-    def __init__(self, raw: bytes, origin: int, errors: ErrorList) -> None:
-        """Start at the first byte."""
+    def __init__(self, raw: bytes, start: int, stop: int, errors: ErrorList) -> None:
+        """Read the JSON between two indices."""
         self.raw = raw
-        self.at = 0
-        self.origin = origin
+        self.at = start
+        self.stop = stop
         self._errors = errors
         self._parts = 0
-
-    def offset(self, at: int) -> int:
-        """Turn an index into the bytes into an offset in the file."""
-        return self.origin + at
 
     def complaint(self, expected: str, at: int | None = None) -> HeaderError:
         """Make the error for text that is not JSON, or not what has to stand here."""
         where = self.at if at is None else at
-        found = shown(self.raw[where : where + 8]) if where < len(self.raw) else "its end"
+        found = (
+            shown(self.raw[where : min(where + 8, self.stop)]) if where < self.stop else "its end"
+        )
         return fault(
             "safetensors/bad-json",
-            offset=self.offset(where),
+            offset=where,
             field="header",
             expected=expected,
             found=found,
@@ -69,12 +68,12 @@ class JsonText:
 
     def skip_space(self) -> None:
         """Move over white space."""
-        self.at = _SPACE.match(self.raw, self.at).end()  # type: ignore[union-attr]
+        self.at = _SPACE.match(self.raw, self.at, self.stop).end()  # type: ignore[union-attr]
 
     def peek(self) -> bytes:
         """Give the next byte behind white space, b"" at the end; the cursor moves to it."""
         self.skip_space()
-        return self.raw[self.at : self.at + 1]
+        return self.raw[self.at : min(self.at + 1, self.stop)]
 
     def accept(self, byte: bytes) -> bool:
         """Move over this byte if it is the next one behind white space."""
@@ -95,14 +94,14 @@ class JsonText:
             MalformedError: It is no string, or not a proper one.
         """
         start = self.at
-        plain = _PLAIN_STRING.match(self.raw, start)
+        plain = _PLAIN_STRING.match(self.raw, start, self.stop)
         if plain:
             self.at = plain.end()
             return plain[1].decode()
-        body = _STRING.match(self.raw, start)
+        body = _STRING.match(self.raw, start, self.stop)
         if body is None:
             raise self.complaint("a string")
-        if self.raw[body.end() : body.end() + 1] != b'"':
+        if body.end() >= self.stop or self.raw[body.end()] != _QUOTE:
             raise self.complaint("a character or an escape that JSON allows", body.end())
         self.at = body.end() + 1
         text: str = json.loads(self.raw[start : self.at])
@@ -123,7 +122,7 @@ class JsonText:
         """
         self.count_part()
         start = self.at
-        digits = _UNSIGNED.match(self.raw, start)
+        digits = _UNSIGNED.match(self.raw, start, self.stop)
         if digits is None or self.raw[digits.end() : digits.end() + 1] in (b".", b"e", b"E"):
             self.skip_value()
             return None
@@ -140,11 +139,11 @@ class JsonText:
         if byte == b'"':
             self.string()
             return True
-        literal = _LITERAL.match(self.raw, self.at)
+        literal = _LITERAL.match(self.raw, self.at, self.stop)
         if literal:
             self.at = literal.end()
             return True
-        number = _NUMBER.match(self.raw, self.at)
+        number = _NUMBER.match(self.raw, self.at, self.stop)
         if number is None:
             return False
         self._judge_number(number[0], self.at)
@@ -175,7 +174,7 @@ class JsonText:
                 if depth + len(open_keys) >= _NESTING:
                     raise fault(
                         "safetensors/nesting-too-deep",
-                        offset=self.offset(self.at),
+                        offset=self.at,
                         field="header",
                         expected=f"at most {_NESTING} levels",
                         found="one more",
@@ -214,7 +213,7 @@ class JsonText:
         self._errors.add(
             fault(
                 "safetensors/duplicate-key",
-                offset=self.offset(self.at if at is None else at),
+                offset=self.at if at is None else at,
                 field="header",
                 expected="each key once",
                 found=f"{shown(key)} again",
@@ -225,7 +224,7 @@ class JsonText:
         """Make the error for a header with more parts than are examined."""
         return fault(
             "safetensors/too-complex",
-            offset=self.offset(self.at),
+            offset=self.at,
             field="header",
             expected=f"at most {limit} {what}",
             found="more",
@@ -247,7 +246,7 @@ def spaced(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.replace(" ", r"[ \t\n\r]*").encode())
 
 
-def find_invalid_utf8(raw: bytes) -> int | None:
+def find_invalid_utf8(raw: bytes, start: int, stop: int) -> int | None:
     """Find the first byte that is not UTF-8.
 
     Looks at a megabyte at a time: decoding a header whole could take four times its size.
@@ -255,18 +254,17 @@ def find_invalid_utf8(raw: bytes) -> int | None:
     Returns:
         Its index, or None when all is well.
     """
-    if raw.isascii():
-        return None
-    start = 0
-    while start < len(raw):
-        end = min(start + _PIECE, len(raw))
+    while start < stop:
+        end = min(start + _PIECE, stop)
         # Do not cut inside a character: its later bytes are 10xxxxxx, at most three of them.
         for _ in range(3):
-            if end < len(raw) and raw[end] & 0xC0 == 0x80:
+            if end < stop and raw[end] & 0xC0 == 0x80:
                 end -= 1
-        try:
-            raw[start:end].decode()
-        except UnicodeDecodeError as problem:
-            return start + problem.start
+        piece = raw[start:end]
+        if not piece.isascii():
+            try:
+                piece.decode()
+            except UnicodeDecodeError as problem:
+                return start + problem.start
         start = end
     return None

@@ -14,14 +14,15 @@ of its three values, or a dtype written as ``{"F32": null}``; no other reader do
 from dataclasses import dataclass, replace
 from typing import Final
 
+from prefect_mutagen.parsers import walks
 from prefect_mutagen.parsers.detect import SAFETENSORS_LIMIT
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import HeaderError
 from prefect_mutagen.parsers.json_text import JsonText, find_invalid_utf8, spaced
 from prefect_mutagen.parsers.need import NeedBytes
 from prefect_mutagen.parsers.rules import fault
-from prefect_mutagen.parsers.safetensors_tensors import TensorTable
-from prefect_mutagen.parsers.tensor import TensorInfo
+from prefect_mutagen.parsers.safetensors_tensors import TensorReader
+from prefect_mutagen.parsers.tensor import TensorTable
 
 __all__ = ["SafetensorsHeader", "SafetensorsReader"]
 
@@ -35,8 +36,9 @@ class SafetensorsHeader:
 
     metadata: tuple[tuple[str, str], ...]
     """The texts of ``__metadata__`` in the order of the file; a key may repeat."""
-    tensors: tuple[TensorInfo, ...]
-    """The tensors in the order of the file, as far as they could be read."""
+    tensors: TensorTable
+    """The tensors in the order of the file, as far as they could be read; each record is made when
+    it is asked for, so that a header of many thousands costs little."""
     header_size: int
     """Bytes before the data section, the length prefix included."""
     data_size: int
@@ -50,7 +52,7 @@ class SafetensorsHeader:
 class SafetensorsReader:
     """Reads one safetensors header; feed it bytes until it gives a header."""
 
-    __slots__ = ("_bytes", "_errors", "_size")
+    __slots__ = ("_errors", "_here", "_pieces", "_size")
 
     def __init__(self, size: int, known: tuple[HeaderError, ...] = ()) -> None:
         """Wait for the first byte.
@@ -61,18 +63,14 @@ class SafetensorsReader:
         """
         self._size = size
         self._errors = ErrorList(known)
-        self._bytes: bytes | bytearray = b""
+        self._pieces: list[bytes] = []
+        self._here = 0
 
     def feed(self, data: bytes) -> NeedBytes | SafetensorsHeader:
         """Take the next bytes; see `prefect_mutagen.parsers.header.HeaderReader.feed`."""
-        if not self._bytes:
-            self._bytes = data
-        else:
-            if not isinstance(self._bytes, bytearray):
-                self._bytes = bytearray(self._bytes)
-            self._bytes += data
-        here = len(self._bytes)
-        if here < _LENGTH_SIZE:
+        self._pieces.append(data)
+        self._here += len(data)
+        if self._here < _LENGTH_SIZE:
             if self._size >= _LENGTH_SIZE:
                 return NeedBytes(_LENGTH_SIZE)
             return self._give_up(
@@ -80,7 +78,9 @@ class SafetensorsReader:
                 "a length of 8 bytes",
                 f"the file ends at byte {self._size}",
             )
-        length = int.from_bytes(self._bytes[:_LENGTH_SIZE], "little")
+        if len(self._pieces[0]) < _LENGTH_SIZE:
+            self._pieces = [b"".join(self._pieces)]
+        length = int.from_bytes(self._pieces[0][:_LENGTH_SIZE], "little")
         if length > SAFETENSORS_LIMIT:
             return self._give_up(
                 "safetensors/header-too-large",
@@ -88,10 +88,11 @@ class SafetensorsReader:
                 f"{length} bytes declared",
             )
         end = _LENGTH_SIZE + length
-        if here < min(end, self._size):
-            return NeedBytes(min(end, self._size))
-        raw = bytes(memoryview(self._bytes)[_LENGTH_SIZE:end])
-        self._bytes = b""
+        stop = min(end, self._size)
+        if self._here < stop:
+            return NeedBytes(stop)
+        raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
         if end > self._size:
             return self._read_torn(raw, end)
         return self._read_whole(raw, end)
@@ -100,10 +101,11 @@ class SafetensorsReader:
         self._errors.add(
             fault(code, offset=0, field="header length", expected=expected, found=found)
         )
-        return SafetensorsHeader((), (), 0, 0, self._errors.finish(), complete=False)
+        nothing = TensorTable(walks.TensorColumns(b"", 0))
+        return SafetensorsHeader((), nothing, 0, 0, self._errors.finish(), complete=False)
 
     def _read_whole(self, raw: bytes, end: int) -> SafetensorsHeader:
-        walk = _Walk(raw, self._errors)
+        walk = _Walk(raw, end, self._errors)
         complete = walk.run()
         if complete:
             walk.tensors.judge_tiling(end, self._size)
@@ -112,7 +114,7 @@ class SafetensorsReader:
     def _read_torn(self, raw: bytes, end: int) -> SafetensorsHeader:
         """Save what can be read of a header that the file has not all of."""
         scraps = ErrorList()  # complaints about the torn edge would only repeat the one below
-        walk = _Walk(raw, scraps)
+        walk = _Walk(raw, self._size, scraps)
         walk.run()
         saved = walk.result(self._size, complete=False)
         self._errors.add(
@@ -135,12 +137,12 @@ _METADATA_LIMIT: Final = 1 << 20
 class _Walk:
     """One pass over the JSON; reads as much as it can before the first fatal fault."""
 
-    def __init__(self, raw: bytes, errors: ErrorList) -> None:
-        self._text = JsonText(raw, _LENGTH_SIZE, errors)
+    def __init__(self, raw: bytes, stop: int, errors: ErrorList) -> None:
+        self._text = JsonText(raw, _LENGTH_SIZE, stop, errors)
         self._errors = errors
         self._metadata: list[tuple[str, str]] = []
         self._seen_metadata = False
-        self.tensors = TensorTable(self._text, errors)
+        self.tensors = TensorReader(self._text, errors)
 
     def run(self) -> bool:
         """Walk; say whether the end was reached."""
@@ -156,19 +158,19 @@ class _Walk:
         """Give what was read."""
         return SafetensorsHeader(
             metadata=tuple(self._metadata),
-            tensors=tuple(self.tensors.rows),
+            tensors=TensorTable(self.tensors.columns),
             header_size=header_size,
-            data_size=self.tensors.data_size,
+            data_size=self.tensors.columns.data_end,
             errors=self._errors.finish(),
             complete=complete,
         )
 
     def _judge_encoding(self) -> None:
-        at = find_invalid_utf8(self._text.raw)
+        at = find_invalid_utf8(self._text.raw, self._text.at, self._text.stop)
         if at is not None:
             raise fault(
                 "safetensors/not-utf8",
-                offset=self._text.offset(at),
+                offset=at,
                 field="header",
                 expected="UTF-8",
                 found=f"byte 0x{self._text.raw[at]:02x}",
@@ -181,27 +183,26 @@ class _Walk:
             if first and first in _OTHER_VALUES:
                 raise fault(
                     "safetensors/not-an-object",
-                    offset=text.offset(text.at),
+                    offset=text.at,
                     field="header",
                     expected="a JSON object",
                     found=f"a value that starts with {first.decode()!r}",
                 )
             raise text.complaint("a JSON object")
-        if text.at:
+        if text.at > _LENGTH_SIZE:
             self._errors.add(
                 fault(
                     "safetensors/leading-space",
                     offset=_LENGTH_SIZE,
                     field="header",
                     expected="'{' as the first byte",
-                    found=f"{text.at} bytes of white space before it",
+                    found=f"{text.at - _LENGTH_SIZE} bytes of white space before it",
                 )
             )
         text.at += 1
         more = not text.accept(b"}")
         while more:
-            usual = self.tensors.read_usual()
-            more = self._read_member() if usual is None else usual
+            more = self.tensors.read_usual() and self._read_member()
         if text.peek():
             raise text.complaint("only white space behind the header")
 
@@ -247,7 +248,7 @@ class _Walk:
     def _read_pair(self, keys: set[str]) -> bool:
         """Read one key and its text; say whether a comma follows."""
         text = self._text
-        usual = _PAIR.match(text.raw, text.at)
+        usual = _PAIR.match(text.raw, text.at, text.stop)
         if usual:
             key = usual[1].decode()
             if key in keys:
@@ -276,8 +277,4 @@ class _Walk:
         return False
 
     def _note(self, code: str, at: int, expected: str, found: str) -> None:
-        self._errors.add(
-            fault(
-                code, offset=self._text.offset(at), field=_METADATA, expected=expected, found=found
-            )
-        )
+        self._errors.add(fault(code, offset=at, field=_METADATA, expected=expected, found=found))

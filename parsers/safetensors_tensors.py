@@ -1,59 +1,30 @@
-"""The tensors of a safetensors header: each one judged for itself, then how they tile the data."""
+"""The tensors of a safetensors header: each one judged for itself, then how they tile the data.
 
-from array import array
-from types import MappingProxyType
+Sound tensors in the usual form are taken by the walk (`prefect_mutagen.parsers.tensor_columns`, or
+its compiled twin). What the walk leaves is read here, field by field, by the strict scanner, which
+accepts the same and can say what is wrong, and where.
+"""
+
 from typing import Final
 
+from prefect_mutagen.parsers import walks
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.parsers.json_text import JsonText, spaced
 from prefect_mutagen.parsers.rules import fault
 from prefect_mutagen.parsers.tensor import TensorInfo
-
-__all__ = ["DTYPE_BITS", "TensorTable"]
-
-DTYPE_BITS: Final = MappingProxyType(
-    {
-        "F4": 4,
-        "F6_E2M3": 6,
-        "F6_E3M2": 6,
-        "BOOL": 8,
-        "U8": 8,
-        "I8": 8,
-        "F8_E5M2": 8,
-        "F8_E4M3": 8,
-        "F8_E8M0": 8,
-        "F8_E4M3FNUZ": 8,
-        "F8_E5M2FNUZ": 8,
-        "I16": 16,
-        "U16": 16,
-        "F16": 16,
-        "BF16": 16,
-        "I32": 32,
-        "U32": 32,
-        "F32": 32,
-        "C64": 64,
-        "F64": 64,
-        "I64": 64,
-        "U64": 64,
-    }
+from prefect_mutagen.parsers.tensor_columns import (
+    COUNT_LIMIT,
+    DTYPE_BITS,
+    ENDED,
+    count_elements,
 )
-"""Bits of one element, for every dtype of the Rust crate."""
+
+__all__ = ["TensorReader"]
 
 _UINT64_MAX: Final = 2**64 - 1
-_TENSOR_LIMIT: Final = 1 << 20
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
-_INT: Final = r"(?:0|[1-9][0-9]{0,18})"  # 19 digits always fit into 64 bits
-_USUAL: Final = spaced(
-    (
-        r' "([^"\\\x00-\x1f]*)" : \{ "dtype" : "([A-Z0-9_]+)" , '
-        r'"shape" : \[( (?:INT (?:, INT )*)?)\] , '
-        r'"data_offsets" : \[ (INT) , (INT) \] \} ([,}])'
-    ).replace("INT", _INT)
-)
 _UNIT_VARIANT: Final = spaced(r'\{ "([A-Z0-9_]+)" : null \}')
-_METADATA: Final = b"__metadata__"
-_USUAL_SHAPE: Final = 4096  # bytes; longer ones go the slow way, which counts what it reads
 
 
 class _Draft:
@@ -81,69 +52,28 @@ class _Draft:
         self.dtype_at = self.shape_at = self.offsets_at = 0
 
 
-class TensorTable:
-    """Reads tensors and keeps account of them.
+class TensorReader:
+    """Reads tensors into columns.
 
     Attributes:
-        rows: What was read so far, in the order of the file.
-        data_size: End of the last tensor in the data section, in bytes.
+        columns: What was read so far.
     """
 
-    __slots__ = (
-        "_errors",
-        "_names",
-        "_offsets_at",
-        "_placed",
-        "_sizes",
-        "_text",
-        "data_size",
-        "rows",
-    )
+    __slots__ = ("_errors", "_placed", "_text", "columns")
 
     def __init__(self, text: JsonText, errors: ErrorList) -> None:
         """Read from this text, at its cursor."""
         self._text = text
         self._errors = errors
-        self._names: set[str] = set()
-        self._sizes: dict[tuple[bytes, bytes], tuple[str, tuple[int, ...], int, int]] = {}
-        self._offsets_at = array("Q")  # at or just before each row's data_offsets
-        self._placed = True  # every row has offsets that make a pair
-        self.rows: list[TensorInfo] = []
-        self.data_size = 0
+        self._placed = True  # every tensor has offsets that make a pair
+        self.columns = walks.TensorColumns(text.raw, text.stop)
 
-    def read_usual(self) -> bool | None:
-        """Read members as long as they are tensors in the usual form.
-
-        Returns:
-            False when the object ended, None when something unusual stands at the cursor.
-        """
-        text, match = self._text, _USUAL.match
-        while True:
-            found = match(text.raw, text.at)
-            if found is None or found[1] == _METADATA or len(found[3]) > _USUAL_SHAPE:
-                return None
-            sized = self._sizes.get((found[2], found[3])) or self._size_up(found[2], found[3])
-            dtype, shape, count, size = sized
-            name = found[1].decode()
-            begin, end = int(found[4]), int(found[5])
-            if size != end - begin or name in self._names:
-                return None  # something is wrong with it: the slow way says what, and where
-            self._names.add(name)
-            self._add(TensorInfo(name, shape, dtype, begin, size, count), found.end(3))
-            text.at = found.end()
-            if found[6] == b"}":
-                return False
-
-    def _size_up(self, dtype: bytes, shape: bytes) -> tuple[str, tuple[int, ...], int, int]:
-        """Work out a tensor's size once for all tensors alike; -1 when it makes no sense."""
-        name = dtype.decode()
-        dims = tuple(map(int, shape.split(b","))) if shape.strip() else ()
-        count, bits = count_elements(dims), DTYPE_BITS.get(name)
-        size = -1
-        if bits is not None and count is not None and count * bits <= _UINT64_MAX:
-            size = -1 if count * bits % 8 else count * bits // 8
-        sized = self._sizes[dtype, shape] = (name, dims, count or 0, size)
-        return sized
+    def read_usual(self) -> bool:
+        """Read members as long as they are tensors in the usual form; say whether more follows."""
+        self._text.at, why = self.columns.walk(self._text.at)
+        if len(self.columns) >= COUNT_LIMIT:
+            raise self._text.too_complex("tensors", COUNT_LIMIT)
+        return why != ENDED
 
     def read(self, name: str) -> None:
         """Read a tensor in whatever form it is written; the cursor stands at its value.
@@ -153,9 +83,8 @@ class TensorTable:
         """
         text = self._text
         start = text.at
-        if name in self._names:
+        if self.columns.knows(name.encode()):
             text.note_duplicate(name)
-        self._names.add(name)
         draft = _Draft(name)
         first = text.peek()
         if first == b"{":
@@ -243,7 +172,7 @@ class TensorTable:
     def _read_dtype(self, label: str) -> str | None:
         text = self._text
         at = text.at
-        variant = _UNIT_VARIANT.match(text.raw, at)
+        variant = _UNIT_VARIANT.match(text.raw, at, text.stop)
         if variant:
             text.at = variant.end()
             self._note("unusual-tensor", at, label, "a text", "an object")
@@ -300,17 +229,12 @@ class TensorTable:
                 self._note("size-mismatch", draft.offsets_at, field, expected, found)
         if draft.offsets is None:
             self._placed = False
-        row = TensorInfo(
-            draft.name, draft.shape or (), draft.dtype or "", begin, end - begin, count or 0
+        self.columns.append(
+            TensorInfo(
+                draft.name, draft.shape or (), draft.dtype or "", begin, end - begin, count or 0
+            ),
+            draft.offsets_at,
         )
-        self._add(row, draft.offsets_at)
-
-    def _add(self, row: TensorInfo, offsets_at: int) -> None:
-        self.rows.append(row)
-        self._offsets_at.append(offsets_at)
-        self.data_size = max(self.data_size, row.offset + row.size)
-        if len(self.rows) > _TENSOR_LIMIT:
-            raise self._text.too_complex("tensors", _TENSOR_LIMIT)
 
     def judge_tiling(self, data_start: int, size: int) -> None:
         """Check that the tensors fill the data section of the file: no hole, overlap or rest.
@@ -322,8 +246,8 @@ class TensorTable:
         available = size - data_start
         tiled = self._placed and self._judge_order()
         field = "tensor data"
-        if self.data_size > available:
-            end = data_start + self.data_size
+        if self.columns.data_end > available:
+            end = data_start + self.columns.data_end
             early = f"the file ends at byte {size}, {end - size} bytes early"
             self._errors.add(
                 fault(
@@ -334,8 +258,8 @@ class TensorTable:
                     found=early,
                 )
             )
-        elif tiled and self.data_size < available:
-            end = data_start + self.data_size
+        elif tiled and self.columns.data_end < available:
+            end = data_start + self.columns.data_end
             self._errors.add(
                 fault(
                     "safetensors/trailing-data",
@@ -348,40 +272,27 @@ class TensorTable:
 
     def _judge_order(self) -> bool:
         """Say whether each tensor starts where the one before ends; complain once if not."""
-        rows = self.rows
-        order = sorted(range(len(rows)), key=lambda i: (rows[i].offset, rows[i].size))
-        position = 0
-        for i in order:
-            row = rows[i]
-            if row.offset != position:
-                self._note(
-                    "hole" if row.offset > position else "overlap",
-                    self._text.raw.index(b"[", self._offsets_at[i]),
-                    f"data_offsets of tensor {named(row.name)}",
-                    f"a start at {position}",
-                    str(row.offset),
-                )
-                return False
-            position += row.size
-        return True
+        misplaced = self.columns.first_misplaced()
+        if misplaced is None:
+            return True
+        index, position = misplaced
+        row = self.columns.info(index)
+        self._note(
+            "hole" if row.offset > position else "overlap",
+            self._text.raw.index(b"[", self.columns.offsets_at(index)),
+            f"data_offsets of tensor {named(row.name)}",
+            f"a start at {position}",
+            str(row.offset),
+        )
+        return False
 
     def _note(self, name: str, at: int, field: str, expected: str, found: str) -> None:
         self._errors.add(
             fault(
                 f"safetensors/{name}",
-                offset=self._text.offset(at),
+                offset=at,
                 field=field,
                 expected=expected,
                 found=found,
             )
         )
-
-
-def count_elements(shape: tuple[int, ...]) -> int | None:
-    """Multiply dimensions in their order, as the Rust reader does; None when 64 bits overflow."""
-    count = 1
-    for dim in shape:
-        count *= dim
-        if count > _UINT64_MAX:
-            return None
-    return count

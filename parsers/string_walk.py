@@ -4,15 +4,17 @@ A tokenizer brings hundreds of thousands of length-prefixed strings. Nobody want
 reader only has to know where they end.
 """
 
-from struct import Struct
+import struct
+from typing import Final
 
 __all__ = ["walk_strings"]
 
-_PREFIXES = {
-    ("little", 8): Struct("<Q"),
-    ("big", 8): Struct(">Q"),
-    ("little", 4): Struct("<I"),
-    ("big", 4): Struct(">I"),
+_BATCH: Final = 1024
+_PREFIXES: Final = {
+    ("little", 8): struct.Struct("<Q"),
+    ("big", 8): struct.Struct(">Q"),
+    ("little", 4): struct.Struct("<I"),
+    ("big", 4): struct.Struct(">I"),
 }
 
 
@@ -31,13 +33,22 @@ def walk_strings(
     Returns:
         The index behind the last whole string, and how many of the ``count`` are left.
     """
-    prefix = _PREFIXES[order, width]
-    length_at = prefix.unpack_from
-    last_prefix = len(buffer) - width
+    length_at = _PREFIXES[order, width].unpack_from
     end = len(buffer)
-    while count and at <= last_prefix:
-        (length,) = length_at(buffer, at)
-        after = at + width + length
+    while count >= _BATCH:
+        # Run ahead without looking; a batch that ran over the end is walked again, with care.
+        ahead = at
+        try:
+            for _ in range(_BATCH):
+                ahead += length_at(buffer, ahead)[0] + width
+        except (struct.error, OverflowError):
+            break
+        if ahead > end:
+            break
+        at = ahead
+        count -= _BATCH
+    while count and at <= end - width:
+        after = at + width + length_at(buffer, at)[0]
         if after > end:
             break
         at = after

@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final, TextIO, cast
 
 from prefect_mutagen import __version__
+from prefect_mutagen.parsers.walks import COMPILED
 from prefect_mutagen.scanner.drift import drift_of
 from prefect_mutagen.scanner.examine import Examiner, HashLevel
 from prefect_mutagen.scanner.findings import CODES
@@ -281,7 +282,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _version(options: argparse.Namespace) -> int:  # noqa: ARG001 - a contract
-    sys.stdout.write(f"prefect-mutagen {__version__}\n")
+    walk = "compiled" if COMPILED else "pure Python"
+    sys.stdout.write(f"prefect-mutagen {__version__}\nheader walks: {walk}\n")
     return PASSED
 
 

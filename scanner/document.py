@@ -190,9 +190,10 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
 
 
 def _safetensors_report(header: SafetensorsHeader) -> dict[str, Any]:
+    names = header.tensors.names()
     return {
-        "layer_names": [tensor.name for tensor in header.tensors],
-        "tensor_dtypes": {tensor.name: tensor.dtype for tensor in header.tensors},
+        "layer_names": names,
+        "tensor_dtypes": dict(zip(names, header.tensors.dtypes(), strict=True)),
     }
 
 

@@ -197,10 +197,9 @@ def safetensors_facts(header: SafetensorsHeader) -> Facts:
     metadata: dict[str, str] = {}
     for key, value in header.metadata:
         metadata.setdefault(key, value)
-    parameters = sum(tensor.parameters for tensor in header.tensors)
-    if parameters:
-        facts["parameter_count"] = Stated(parameters, "safetensors:tensors")
-    dtypes = {tensor.dtype for tensor in header.tensors if tensor.dtype}
+    if header.tensors.parameters:
+        facts["parameter_count"] = Stated(header.tensors.parameters, "safetensors:tensors")
+    dtypes = set(header.tensors.dtypes()) - {""}
     if dtypes:
         dtype = dtypes.pop() if len(dtypes) == 1 else "mixed"
         facts["dtype"] = Stated(dtype, "safetensors:tensors")

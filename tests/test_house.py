@@ -149,6 +149,12 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_walks_are_compiled_where_tests_run() -> None:
+    from prefect_mutagen.parsers import walks
+
+    assert walks.COMPILED, "a compiler and Cython were there, so the extension should be too"
+
+
 def test_dependencies_are_few_and_named() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {line.partition(">")[0].strip() for line in project["dependencies"]}

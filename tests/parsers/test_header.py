@@ -64,7 +64,7 @@ def test_bytes_beyond_the_header_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        (b"GG", "gguf"),
+        (b"GG", "bad-magic"),
         (b"\x02\0\0\0\0\0\0\0{}", "safetensors"),
         (b"\x04\0\0\0\0\0\0\0 \n{}", "safetensors"),
         (b"\x04\0\0\0\0\0\0\0[  ]", "bad-magic"),

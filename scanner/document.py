@@ -21,12 +21,13 @@ from prefect_mutagen.parsers import (
     SafetensorsHeader,
 )
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.details import gguf_details, template_details
 from prefect_mutagen.scanner.facts import Facts, gguf_facts, safetensors_facts
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.neighbours import Neighbours
 from prefect_mutagen.scanner.packing import logical_parameters, packed_quantization
 from prefect_mutagen.scanner.storage import StoredObject
-from prefect_mutagen.scanner.templates import gguf_templates, look_at_templates
+from prefect_mutagen.scanner.templates import Template, gguf_templates, look_at_templates
 
 __all__ = ["TOOL_NAME", "Description", "Sbom", "add_warnings", "build_sbom", "describe"]
 
@@ -90,10 +91,12 @@ class Sbom:
 class Description:
     """What header and neighbours together state about one file."""
 
-    facts: Facts
+    facts: Facts = field(default_factory=dict)
     """Facts by field, each with its source."""
-    metadata: Mapping[str, Any]
-    findings: tuple[Finding, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else is stated."""
+    findings: tuple[Finding, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """Give the SBOM's fields that a source states."""
@@ -116,13 +119,17 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         Facts, metadata and the findings about them (not those of the header reader).
     """
     findings: list[Finding] = []
+    details: dict[str, Any]
+    templates: tuple[Template, ...]
     if isinstance(header, GgufHeader):
         facts, odd = gguf_facts(header, url)
         findings += odd
         metadata = _gguf_metadata(header)
         own = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
-        findings += look_at_templates(gguf_templates(header), url)
+        details = gguf_details(header)
+        templates = tuple(gguf_templates(header))
+        findings += look_at_templates(templates, url)
     elif isinstance(header, SafetensorsHeader):
         facts = safetensors_facts(header)
         metadata = {}
@@ -130,17 +137,24 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             metadata.setdefault(key, _text(value))
         own = set(metadata)
         reported = _safetensors_report(header)
+        details, templates = {}, ()
         if neighbours.packing is not None:
             _unpack(facts, header, neighbours, reported)
     else:
-        return Description({}, {}, ())
+        return Description()
     if neighbours.config:
         reported["sidecar_config"] = dict(neighbours.config)
     findings += _shadowed(own & set(reported), url)
     # A user's key of the same name keeps its place in the order but not its value.
     metadata.update(reported)
     merged = {**neighbours.behind, **facts, **neighbours.before}
-    return Description(merged, metadata, (*findings, *neighbours.findings))
+    details = {**neighbours.details, **details}
+    shown_templates = template_details((*templates, *neighbours.templates))
+    if shown_templates:
+        details["chat_templates"] = shown_templates
+    if "stored_parameter_count" in reported:
+        details["stored_parameter_count"] = reported["stored_parameter_count"]
+    return Description(merged, metadata, details, (*findings, *neighbours.findings))
 
 
 def _unpack(

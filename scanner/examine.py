@@ -117,7 +117,7 @@ class Examiner:
             neighbours, beside = yield from self._read_neighbours(artifact.neighbours, count)
         findings = _header_findings(seen)
         sha256, source, doubts = yield from self._hash(seen, count)
-        description = Description({}, {}, ())
+        description = Description()
         if seen.header is not None:
             description = describe(seen.header, neighbours, seen.item.url)
         findings += [*description.findings, *doubts]
@@ -147,6 +147,7 @@ class Examiner:
             sbom=add_warnings(sbom, findings, unhashed=self.hash_level == "none"),
             license_spdx=licence,
             sources=description.sources(),
+            facts=description.details,
             header_sha256=seen.header_sha256,
             sha256_source=sha256[1],
             findings=findings,

@@ -5,18 +5,18 @@ and a fault in one is a finding that costs nothing else. ``_name_or_path`` is of
 home directory; a base model is only taken from it when it looks like ``owner/name``.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.details import card_details, config_details
 from prefect_mutagen.scanner.facts import Facts, Stated, plain_text, whole_number
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.templates import look_at_templates, tokenizer_templates
+from prefect_mutagen.scanner.safe_load import Loaded, load_front_matter, load_json
+from prefect_mutagen.scanner.templates import Template, look_at_templates, tokenizer_templates
 
 __all__ = ["LIMITS", "Neighbours", "read_neighbours"]
 
@@ -31,11 +31,7 @@ LIMITS: Final = MappingProxyType(
 )
 """Bytes of each file that are read at most; of README.md only the front matter counts."""
 
-_FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
-)
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_DEPTH: Final = 32
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
     "n_positions",
@@ -65,6 +61,9 @@ class Neighbours:
     """What of config.json and tokenizer_config.json belongs into the SBOM's metadata."""
     packing: Mapping[str, Any] | None = None
     """``quantization_config`` of config.json."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else they state."""
+    templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -78,10 +77,10 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
         What they state, and what is wrong with them.
     """
     findings: list[Finding] = []
-    config = _load_json("config.json", files, findings)
-    tokenizer = _load_json("tokenizer_config.json", files, findings)
-    adapter = _load_json("adapter_config.json", files, findings)
-    card = _load_front_matter(files, findings)
+    config = _load(load_json, "config.json", files, findings)
+    tokenizer = _load(load_json, "tokenizer_config.json", files, findings)
+    adapter = _load(load_json, "adapter_config.json", files, findings)
+    card = _load(load_front_matter, "README.md", files, findings)
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
@@ -95,13 +94,17 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
-    findings += _template_findings(tokenizer, files)
+    templates = tuple(_templates(tokenizer, files))
+    for url, template in templates:
+        findings += look_at_templates((template,), url)
     packing = config.get("quantization_config")
     return Neighbours(
         before,
         behind,
         _shown_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
+        card_details(card) | config_details(config, adapter),
+        tuple(template for _, template in templates),
         tuple(findings),
     )
 
@@ -112,113 +115,43 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _load_json(
-    name: str, files: Mapping[str, tuple[str, bytes]], findings: list[Finding]
-) -> dict[str, Any]:
-    if name not in files:
-        return {}
-    url, raw = files[name]
-    if len(raw) >= LIMITS[name]:
-        problem, loaded, twice = (
-            f"it has more than the {LIMITS[name]} bytes that are read",
-            None,
-            "",
-        )
-    else:
-        problem, loaded, twice = _parse_json(raw)
-    if problem or not isinstance(loaded, dict):
-        message = f"{name}: {problem or 'it is not a JSON object'}"
-        findings.append(make_finding("sbom/neighbour-invalid", message, url=url, field=name))
-        return {}
-    if twice:
-        message = f"{name}: the key {shown(twice)} stands twice"
-        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=name))
-    return loaded
-
-
-def _parse_json(raw: bytes) -> tuple[str, Any, str]:
-    """Parse JSON: what is wrong with it, the value, and a key that stands twice."""
-    twice: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        known = dict(pairs)
-        if len(known) < len(pairs) and not twice:
-            keys = sorted(key for key, _ in pairs)
-            twice.extend(key for key, after in pairwise(keys) if key == after)
-        return known
-
-    try:
-        loaded = json.loads(raw, object_pairs_hook=collect, parse_constant=lambda _: None)
-    except RecursionError:
-        return "it is nested too deeply", None, ""
-    except UnicodeDecodeError as error:
-        return f"it is not UTF-8 at byte {error.start}", None, ""
-    except json.JSONDecodeError as error:
-        return f"it is not JSON at character {error.pos}: {error.msg}", None, ""
-    except ValueError:
-        return "it has a number of thousands of digits", None, ""
-    return "", loaded, twice[0] if twice else ""
-
-
-def _load_front_matter(
-    files: Mapping[str, tuple[str, bytes]], findings: list[Finding]
-) -> dict[str, Any]:
-    if "README.md" not in files:
-        return {}
-    url, raw = files["README.md"]
-    block = _FRONT_MATTER.match(raw)
-    if block is None:
-        return {}
-    problem, loaded = _load_yaml(block[1])
-    if not problem and loaded is not None and not isinstance(loaded, dict):
-        problem = "it is not a list of keys and values"
-    if problem:
-        message = f"README.md: the front matter cannot be read: {problem}"
-        findings.append(
-            make_finding("sbom/front-matter-invalid", message, url=url, field="README.md")
-        )
-        return {}
-    return loaded or {}
-
-
-def _load_yaml(raw: bytes) -> tuple[str, Any]:
-    """Load YAML from a stranger: no tags, no aliases (they multiply), no deep nesting."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        text = raw.decode()
-        depth = 0
-        for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.AliasEvent):
-                return "it uses an alias", None
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > _DEPTH:
-                return "it is nested too deeply", None
-        return "", yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
-    except UnicodeDecodeError as error:
-        return f"it is not UTF-8 at byte {error.start}", None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        return f"it is not YAML in line {mark.line + 2}" if mark else "it is not YAML", None
-    except ValueError:
-        return "it has a date or a number that is none", None
-
-
-def _template_findings(
+def _templates(
     tokenizer: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]
-) -> Iterator[Finding]:
+) -> Iterator[tuple[str, Template]]:
+    """Give the chat templates beside a model, each with the address of its file."""
     if tokenizer:
         url = files["tokenizer_config.json"][0]
-        yield from look_at_templates(tokenizer_templates(tokenizer), url)
+        for template in tokenizer_templates(tokenizer):
+            yield url, template
     name = "chat_template.jinja"
     if name in files:
         url, raw = files[name]
-        whole = raw.decode("utf-8", "replace") if len(raw) < LIMITS[name] else None
-        yield from look_at_templates(iter(((name, whole),)), url)
+        whole = len(raw) < LIMITS[name]
+        yield url, Template(name, raw.decode("utf-8", "replace") if whole else None, len(raw), "")
+
+
+def _load(
+    loader: Callable[[bytes], Loaded],
+    name: str,
+    files: Mapping[str, tuple[str, bytes]],
+    findings: list[Finding],
+) -> dict[str, Any]:
+    """Load one file; what is wrong with it is a finding, and it states nothing then."""
+    if name not in files:
+        return {}
+    url, raw = files[name]
+    if loader is load_json and len(raw) >= LIMITS[name]:
+        loaded = Loaded({}, f"it has more than the {LIMITS[name]} bytes that are read")
+    else:
+        loaded = loader(raw)
+    if loaded.problem:
+        code = "neighbour-invalid" if loader is load_json else "front-matter-invalid"
+        message = f"{name}: {loaded.problem}"
+        findings.append(make_finding(f"sbom/{code}", message, url=url, field=name))
+    elif loaded.twice:
+        message = f"{name}: the key {shown(loaded.twice)} stands twice"
+        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=name))
+    return loaded.values
 
 
 def _texts(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:

@@ -66,6 +66,8 @@ class ScanResult:
     """The licence as an SPDX expression; null when none is stated."""
     sources: Mapping[str, str]
     """For each stated field of the SBOM, where its value comes from."""
+    facts: Mapping[str, Any]
+    """What is stated beyond the SBOM's fields; see `prefect_mutagen.scanner.details`."""
     header_sha256: str
     """SHA-256 of the header's bytes: it names metadata and layout. Empty when not computed."""
     sha256_source: str
@@ -118,6 +120,7 @@ class ScanResult:
             "sbom": self.sbom.to_dict(),
             "license_spdx": self.license_spdx,
             "sources": dict(self.sources),
+            "facts": dict(self.facts),
             "completeness": {
                 "stated": sum(
                     1 for name in _ELEMENTS if getattr(self.sbom, name) not in (None, "")

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.policy import Reason, Verdict
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 from prefect_mutagen.scanner.storage import storable
@@ -96,6 +97,8 @@ ARTIFACTS: Final = _schema(
         ("examined_at", pa.string()),
         ("tool_version", pa.string()),
         ("sbom_id", pa.string()),
+        ("facts", pa.string()),
+        ("template_sha256", pa.list_(pa.string())),
     ]
 )
 """One row for every artifact of the state a scan found."""
@@ -170,6 +173,12 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "examined_at": result.sbom.generated_at,
         "tool_version": result.sbom.tool_version,
         "sbom_id": result.sbom_id,
+        "facts": to_json(dict(result.facts)),
+        "template_sha256": [
+            template["sha256"]
+            for template in result.facts.get("chat_templates", ())
+            if "sha256" in template
+        ],
     }
     return row
 
@@ -199,6 +208,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         sbom=sbom,
         license_spdx=row["license_spdx"],
         sources=dict(row["sources"] or ()),
+        facts=json.loads(row["facts"] or "{}"),
         header_sha256=row["header_sha256"] or "",
         sha256_source=row["sha256_source"] or "",
         findings=tuple(Finding(**finding) for finding in row["findings"]),

@@ -11,15 +11,16 @@ little; what it would need to break out is not among it, so a look at its text t
 * tags that load other templates: include, import, from, extends.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from prefect_mutagen.parsers import GgufHeader, LongText
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["gguf_templates", "look_at_templates", "tokenizer_templates"]
+__all__ = ["Template", "gguf_templates", "look_at_templates", "tokenizer_templates"]
 
 _LIMIT: Final = 1 << 20
 _OPEN: Final = re.compile(r"\{([{%#])")
@@ -44,40 +45,60 @@ _IN_CODE: Final = tuple(
 )
 
 
-def gguf_templates(header: GgufHeader) -> Iterator[tuple[str, str | None]]:
-    """Give the templates of a GGUF header: key and text, None for one too long to be kept."""
+class Template(NamedTuple):
+    """A chat template: where it stands, and what is known of its text."""
+
+    place: str
+    """Key or file, for example ``tokenizer.chat_template``."""
+    text: str | None
+    """Its text; None when it is too long to be kept."""
+    length: int
+    """Bytes of the text."""
+    sha256: str
+    """Of the text, in hexadecimal; empty when it was not read whole."""
+
+
+def _template(place: str, text: str) -> Template:
+    raw = text.encode("utf-8", "replace")
+    return Template(place, text, len(raw), hashlib.sha256(raw).hexdigest())
+
+
+def gguf_templates(header: GgufHeader) -> Iterator[Template]:
+    """Give the templates of a GGUF header."""
     for entry in header.metadata:
         if entry.key.startswith("tokenizer.chat_template"):
             if isinstance(entry.value, LongText):
-                yield entry.key, None
+                yield Template(entry.key, None, entry.value.length, entry.value.sha256)
             elif isinstance(entry.value, str):
-                yield entry.key, entry.value
+                yield _template(entry.key, entry.value)
 
 
-def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
     """Give the templates of a tokenizer_config.json: one, or a list of named ones."""
+    place = "tokenizer_config.json:chat_template"
     template = tokenizer.get("chat_template")
     if isinstance(template, str):
-        yield "tokenizer_config.json:chat_template", template
+        yield _template(place, template)
     elif isinstance(template, list):
         for entry in template:
             if isinstance(entry, dict) and isinstance(entry.get("template"), str):
-                yield "tokenizer_config.json:chat_template", entry["template"]
+                yield _template(place, entry["template"])
 
 
-def look_at_templates(templates: Iterator[tuple[str, str | None]], url: str) -> Iterator[Finding]:
+def look_at_templates(templates: Iterable[Template], url: str) -> Iterator[Finding]:
     """Look for what no chat template needs.
 
     Args:
-        templates: Where each one stands, and its text.
-        url: The file it stands in.
+        templates: What to look at.
+        url: The file they stand in.
     """
-    for place, text in templates:
-        if text is None or len(text) > _LIMIT:
+    for template in templates:
+        place = template.place
+        if template.text is None or len(template.text) > _LIMIT:
             message = f"{named(place)} is too long to be examined"
             yield make_finding("template/unexamined", message, url=url, field=place)
             continue
-        escape = _find_escape(text)
+        escape = _find_escape(template.text)
         if escape is not None:
             what, found = escape
             message = f"{named(place)} uses {what}: {shown(found)}"

@@ -102,6 +102,7 @@ def _together(url: str, results: list[ScanResult]) -> ScanResult:
             for item in result.objects
         ),
         sbom=sbom,
+        facts={},
         header_sha256="",
         sha256_source="",
         findings=tuple(finding for result in results for finding in result.findings),

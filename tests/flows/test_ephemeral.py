@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_no_task_run_is_lost_with_a_temporary_server(tmp_path: Path) -> None:
         timeout=240,
     )
     assert "passed 40" in done.stdout, done.stderr
-    with sqlite3.connect(home / "prefect.db") as database:
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
         runs = dict(database.execute("SELECT state_name, count(*) FROM task_run GROUP BY 1"))
         (flow,) = database.execute("SELECT state_name FROM flow_run").fetchall()
     assert runs == {"Completed": 43}  # listing, state, table, and one for each artifact

@@ -187,13 +187,17 @@ cdef inline bint _sign(Cursor* cursor, char sign) noexcept nogil:
 
 
 cdef inline bint _word(Cursor* cursor, const char* word, Py_ssize_t length) noexcept nogil:
-    """Move over white space, this word in quotes, and a colon."""
-    if not _sign(cursor, b'"') or cursor.stop - cursor.at <= length:
-        return False
-    if memcmp(cursor.data + cursor.at, word, length) != 0 or cursor.data[cursor.at + length] != b'"':
-        return False
-    cursor.at += length + 1
-    return _sign(cursor, b":")
+    """Move over white space, this word in quotes, and a colon; stay where it is another word."""
+    cdef Py_ssize_t start = cursor.at
+    if _sign(cursor, b'"') and cursor.stop - cursor.at > length:
+        if (
+            memcmp(cursor.data + cursor.at, word, length) == 0
+            and cursor.data[cursor.at + length] == b'"'
+        ):
+            cursor.at += length + 1
+            return _sign(cursor, b":")
+    cursor.at = start
+    return False
 
 
 cdef inline bint _integer(Cursor* cursor, uint64_t* value) noexcept nogil:
@@ -216,6 +220,28 @@ cdef inline bint _integer(Cursor* cursor, uint64_t* value) noexcept nogil:
         return False
     value[0] = number
     return True
+
+
+cdef inline bint _dtype(Cursor* cursor, uint8_t* dtype) noexcept nogil:
+    """Move over a dtype in quotes; most of the time it is the same as before."""
+    cdef Py_ssize_t start, length
+    cdef int n = dtype[0]
+    if not _sign(cursor, b'"'):
+        return False
+    start = cursor.at
+    while cursor.at < cursor.stop and cursor.data[cursor.at] != b'"':
+        cursor.at += 1
+    length = cursor.at - start
+    if cursor.at >= cursor.stop:
+        return False
+    cursor.at += 1
+    if length == DTYPE_LENGTH[n] and memcmp(cursor.data + start, DTYPE_TEXT[n], length) == 0:
+        return True
+    for n in range(DTYPE_COUNT):
+        if length == DTYPE_LENGTH[n] and memcmp(cursor.data + start, DTYPE_TEXT[n], length) == 0:
+            dtype[0] = <uint8_t>n
+            return True
+    return False
 
 
 cdef inline bint _shape(Cursor* cursor, uint64_t* count) noexcept nogil:
@@ -339,12 +365,46 @@ cdef class TensorColumns:
         if self._parameters_low < parameters:
             self._parameters_high += 1
 
+    cdef bint _read_fields(self, Cursor* cursor, Row* row, uint8_t* dtype) noexcept nogil:
+        """Read the three fields, in any order, and the closing brace."""
+        cdef int seen = 0
+        while True:
+            if seen & 1 == 0 and _word(cursor, "dtype", 5):
+                if not _dtype(cursor, dtype):
+                    return False
+                row.dtype = dtype[0]
+                seen |= 1
+            elif seen & 2 == 0 and _word(cursor, "shape", 5):
+                if not _sign(cursor, b"["):
+                    return False
+                row.shape_at = <uint32_t>cursor.at
+                if not _shape(cursor, &row.count) or cursor.at - row.shape_at - 1 > SHAPE_LIMIT:
+                    return False
+                row.shape_length = <uint32_t>(cursor.at - row.shape_at - 1)
+                seen |= 2
+            elif seen & 4 == 0 and _word(cursor, "data_offsets", 12):
+                row.offsets_at = <uint32_t>cursor.at
+                if (
+                    not _sign(cursor, b"[")
+                    or not _integer(cursor, &row.begin)
+                    or not _sign(cursor, b",")
+                    or not _integer(cursor, &row.end)
+                    or not _sign(cursor, b"]")
+                ):
+                    return False
+                seen |= 4
+            else:
+                return False
+            if seen == 7:
+                return _sign(cursor, b"}")
+            if not _sign(cursor, b","):
+                return False
+
     cdef bint _read(self, Cursor* cursor, Row* row, uint8_t* dtype, char* closing) noexcept nogil:
         """Read one member; False when anything about it is unusual."""
         cdef const char* data = cursor.data
-        cdef Py_ssize_t start, length
+        cdef Py_ssize_t start
         cdef uint64_t bits
-        cdef int n
         if not _sign(cursor, b'"'):
             return False
         start = cursor.at
@@ -357,38 +417,9 @@ cdef class TensorColumns:
         row.name = data + start
         row.name_length = <uint32_t>(cursor.at - start)
         cursor.at += 1
-        if not _sign(cursor, b":") or not _sign(cursor, b"{") or not _word(cursor, "dtype", 5):
+        if not _sign(cursor, b":") or not _sign(cursor, b"{"):
             return False
-        if not _sign(cursor, b'"'):
-            return False
-        start = cursor.at
-        while cursor.at < cursor.stop and data[cursor.at] != b'"':
-            cursor.at += 1
-        length = cursor.at - start
-        if cursor.at >= cursor.stop:
-            return False
-        cursor.at += 1
-        n = dtype[0]  # most of the time the same as before
-        if length != DTYPE_LENGTH[n] or memcmp(data + start, DTYPE_TEXT[n], length) != 0:
-            for n in range(DTYPE_COUNT):
-                if length == DTYPE_LENGTH[n] and memcmp(data + start, DTYPE_TEXT[n], length) == 0:
-                    break
-            else:
-                return False
-            dtype[0] = <uint8_t>n
-        row.dtype = <uint8_t>n
-        if not _sign(cursor, b",") or not _word(cursor, "shape", 5) or not _sign(cursor, b"["):
-            return False
-        row.shape_at = <uint32_t>cursor.at
-        if not _shape(cursor, &row.count) or cursor.at - row.shape_at - 1 > SHAPE_LIMIT:
-            return False
-        row.shape_length = <uint32_t>(cursor.at - row.shape_at - 1)
-        row.offsets_at = <uint32_t>cursor.at
-        if not _sign(cursor, b",") or not _word(cursor, "data_offsets", 12):
-            return False
-        if not _sign(cursor, b"[") or not _integer(cursor, &row.begin) or not _sign(cursor, b","):
-            return False
-        if not _integer(cursor, &row.end) or not _sign(cursor, b"]") or not _sign(cursor, b"}"):
+        if not self._read_fields(cursor, row, dtype):
             return False
         if _sign(cursor, b","):
             closing[0] = b","
@@ -396,9 +427,9 @@ cdef class TensorColumns:
             closing[0] = b"}"
         else:
             return False
-        if row.count > UINT64_MAX / DTYPE_WIDTH[n]:
+        if row.count > UINT64_MAX / DTYPE_WIDTH[row.dtype]:
             return False
-        bits = row.count * DTYPE_WIDTH[n]
+        bits = row.count * DTYPE_WIDTH[row.dtype]
         if bits % 8 != 0 or row.end < row.begin or row.end - row.begin != bits / 8:
             return False
         return row.name_length != 12 or memcmp(row.name, "__metadata__", 12) != 0

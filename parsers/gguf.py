@@ -37,7 +37,8 @@ _SMALLEST_TENSOR: Final = {8: 24, 4: 20}  # name length, n_dims, type, offset
 _KEY_LIMIT: Final = 65535
 # No known model comes near these; beyond them a header is an attack on whoever reads it.
 _HEADER_LIMIT: Final = 1 << 29
-_COUNT_LIMIT: Final = 1 << 20
+_ENTRY_LIMIT: Final = 1 << 17
+_TENSOR_LIMIT: Final = 1 << 18
 _PADDING_LOOKED_AT: Final = 4096
 
 
@@ -121,7 +122,8 @@ class GgufReader:
             upto = min(wanted.upto, window.size)
             if upto <= _HEADER_LIMIT:
                 return NeedBytes(upto)
-            self._errors.add(_too_large(window.mark, f"at least {upto} bytes"))
+            most = f"at most {_HEADER_LIMIT} bytes"
+            self._errors.add(_too_large(window.mark, most, f"at least {upto} bytes"))
         except HeaderError as error:
             self._errors.add(error)
         return self._finish()
@@ -146,8 +148,10 @@ class GgufReader:
         self._version = version
         self._judge_version(version, order)
         window.arrange(order, 4 if version == 1 else 8)
-        self._n_tensors = self._read_count("tensor count", _SMALLEST_TENSOR[window.width])
-        self._n_entries = self._read_count("key count", _SMALLEST_ENTRY[window.width])
+        smallest = _SMALLEST_TENSOR[window.width]
+        self._n_tensors = self._read_count("tensor count", smallest, _TENSOR_LIMIT)
+        smallest = _SMALLEST_ENTRY[window.width]
+        self._n_entries = self._read_count("key count", smallest, _ENTRY_LIMIT)
         self._values.arrange()
         window.commit()
 
@@ -165,7 +169,7 @@ class GgufReader:
                 found=f"version {version}",
             )
 
-    def _read_count(self, field: str, smallest: int) -> int:
+    def _read_count(self, field: str, smallest: int, most: int) -> int:
         window = self._window
         start = window.cursor
         count = window.word(field)
@@ -185,8 +189,8 @@ class GgufReader:
                 expected=f"at most {window.size // smallest} in a file of {window.size} bytes",
                 found=f"{count} declared",
             )
-        if count > _COUNT_LIMIT:
-            raise _too_large(start, f"{count} entries", field)
+        if count > most:
+            raise _too_large(start, f"at most {most}", f"{count} declared", field)
         return count
 
     def _read_metadata(self) -> None:
@@ -354,11 +358,11 @@ class GgufReader:
         )
 
 
-def _too_large(offset: int, found: str, field: str = "header") -> HeaderError:
+def _too_large(offset: int, expected: str, found: str, field: str = "header") -> HeaderError:
     return fault(
         "gguf/header-too-large",
         offset=offset,
         field=field,
-        expected=f"at most {_HEADER_LIMIT} bytes and {_COUNT_LIMIT} entries",
+        expected=expected,
         found=found,
     )

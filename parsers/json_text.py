@@ -27,9 +27,19 @@ _UNSIGNED: Final = re.compile(rb"0|[1-9][0-9]*")
 _QUOTE: Final = ord('"')
 _UINT64_DIGITS: Final = 20
 _UINT64_MAX: Final = 2**64 - 1
+_NUMBERS: Final = re.compile(
+    rb"\[([ \t\n\r]*+(?:0|[1-9][0-9]{0,18}+)(?:[ \t\n\r]*+,[ \t\n\r]*+(?:0|[1-9][0-9]{0,18}+))*+)"
+    rb"[ \t\n\r]*+\]"
+)
+# Elements of an array that hold nothing: nothing in them can be wrong but where they end.
+_PLAIN_ELEMENTS: Final = re.compile(
+    rb'(?:[ \t\n\r]*+(?:"[^"\\\x00-\x1f]*+"|-?(?:0|[1-9][0-9]{0,17}+)|true|false|null|\[\]|\{\})'
+    rb"[ \t\n\r]*+,)++"
+)
 _NESTING: Final = 127
 # Values in fields that nobody defined are only walked over; this many are enough to say so.
-_PARTS_LIMIT: Final = 1 << 20
+_PARTS_LIMIT: Final = 1 << 17
+_NUMBERS_LIMIT: Final = 1 << 16
 _PIECE: Final = 1 << 20
 
 
@@ -120,7 +130,6 @@ class JsonText:
         Raises:
             MalformedError: It is not even JSON.
         """
-        self.count_part()
         start = self.at
         digits = _UNSIGNED.match(self.raw, start, self.stop)
         if digits is None or self.raw[digits.end() : digits.end() + 1] in (b".", b"e", b"E"):
@@ -132,6 +141,43 @@ class JsonText:
             return None
         number = int(digits[0])
         return number if number <= _UINT64_MAX else None
+
+    def numbers(self) -> tuple[int, ...] | None:
+        """Read a list of unsigned 64-bit integers and move behind it.
+
+        Returns:
+            The numbers; None for any other value, which is then stepped over.
+
+        Raises:
+            MalformedError: It is not even JSON.
+            UnsupportedError: There are more of them than any tensor has dimensions.
+        """
+        if self.peek() != b"[":
+            self.skip_value()
+            return None
+        usual = _NUMBERS.match(self.raw, self.at, self.stop)
+        if usual is not None:
+            if self.raw.count(b",", self.at, usual.end()) >= _NUMBERS_LIMIT:
+                raise self.too_complex("numbers in a list", _NUMBERS_LIMIT)
+            self.at = usual.end()
+            return tuple(map(int, usual[1].split(b",")))
+        self.at += 1
+        numbers: list[int] = []
+        sound = True
+        more = not self.accept(b"]")
+        while more:
+            self.skip_space()
+            number = self.unsigned()
+            if number is None:
+                sound = False
+            else:
+                numbers.append(number)
+            if len(numbers) > _NUMBERS_LIMIT:
+                raise self.too_complex("numbers in a list", _NUMBERS_LIMIT)
+            more = self.accept(b",")
+            if not more:
+                self.expect(b"]")
+        return tuple(numbers) if sound else None
 
     def skip_scalar(self) -> bool:
         """Move over a string, a number or a literal; say whether there was one."""
@@ -168,7 +214,9 @@ class JsonText:
         """
         open_keys: list[set[str] | None] = []  # one for each open object, None for an array
         while True:
-            self.count_part()
+            self._parts += 1
+            if self._parts > _PARTS_LIMIT:
+                raise self.too_complex("values in unknown fields", _PARTS_LIMIT)
             byte = self.peek()
             if byte in (b"{", b"["):
                 if depth + len(open_keys) >= _NESTING:
@@ -198,6 +246,9 @@ class JsonText:
 
     def _enter_member(self, keys: set[str] | None) -> None:
         if keys is None:
+            plain = _PLAIN_ELEMENTS.match(self.raw, self.at, self.stop)
+            if plain:
+                self.at = plain.end()
             return
         if self.peek() != b'"':
             raise self.complaint("a key")
@@ -229,16 +280,6 @@ class JsonText:
             expected=f"at most {limit} {what}",
             found="more",
         )
-
-    def count_part(self) -> None:
-        """Count one more value that is read piece by piece.
-
-        Raises:
-            UnsupportedError: There are more than any model needs.
-        """
-        self._parts += 1
-        if self._parts > _PARTS_LIMIT:
-            raise self.too_complex("unusual values", _PARTS_LIMIT)
 
 
 def spaced(pattern: str) -> re.Pattern[bytes]:

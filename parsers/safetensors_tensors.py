@@ -23,6 +23,7 @@ from prefect_mutagen.parsers.tensor_columns import (
 __all__ = ["TensorReader"]
 
 _UINT64_MAX: Final = 2**64 - 1
+_UNUSUAL_LIMIT: Final = 1 << 16  # reading one takes the time of a hundred usual ones
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
 _UNIT_VARIANT: Final = spaced(r'\{ "([A-Z0-9_]+)" : null \}')
 
@@ -59,12 +60,13 @@ class TensorReader:
         columns: What was read so far.
     """
 
-    __slots__ = ("_errors", "_placed", "_text", "columns")
+    __slots__ = ("_errors", "_placed", "_text", "_unusual", "columns")
 
     def __init__(self, text: JsonText, errors: ErrorList) -> None:
         """Read from this text, at its cursor."""
         self._text = text
         self._errors = errors
+        self._unusual = 0
         self._placed = True  # every tensor has offsets that make a pair
         self.columns = walks.TensorColumns(text.raw, text.stop)
 
@@ -83,6 +85,9 @@ class TensorReader:
         """
         text = self._text
         start = text.at
+        self._unusual += 1
+        if self._unusual > _UNUSUAL_LIMIT:
+            raise text.too_complex("tensors in an unusual form", _UNUSUAL_LIMIT)
         if self.columns.knows(name.encode()):
             text.note_duplicate(name)
         draft = _Draft(name)
@@ -128,21 +133,19 @@ class TensorReader:
     def _read_array(self, draft: _Draft, start: int) -> None:
         text = self._text
         text.at += 1
+        expected = "an object of three fields"
         fields = list(_FIELDS)
-        more, surplus = not text.accept(b"]"), False
-        while more:
+        more = not text.accept(b"]")
+        while more and fields:
             text.skip_space()
-            if fields:
-                draft.seen.add(fields[0])
-                self._read_field(draft, fields.pop(0))
-            else:
-                text.skip_value(2)
-                surplus = True
+            draft.seen.add(fields[0])
+            self._read_field(draft, fields.pop(0))
             more = text.accept(b",")
             if not more:
                 text.expect(b"]")
-        expected = "an object of three fields"
-        if surplus:
+        if more:
+            text.at = start
+            text.skip_value(1)
             self._note("bad-tensor", start, draft.label, expected, "an array of more")
         else:
             self._note("unusual-tensor", start, draft.label, expected, "an array")
@@ -156,12 +159,12 @@ class TensorReader:
             draft.dtype = self._read_dtype(label)
         elif field == "shape":
             draft.shape_at = at
-            draft.shape = self._read_numbers()
+            draft.shape = self._text.numbers()
             if draft.shape is None:
                 self._note("bad-shape", at, label, "a list of whole numbers", "another value")
         else:
             draft.offsets_at = at
-            pair = self._read_numbers()
+            pair = self._text.numbers()
             if pair is None or len(pair) != 2:
                 self._note("bad-offsets", at, label, "two whole numbers", "another value")
             elif pair[0] > pair[1]:
@@ -186,28 +189,6 @@ class TensorReader:
         if dtype not in DTYPE_BITS:
             self._note("bad-dtype", at, label, "a dtype of the format", shown(dtype))
         return dtype
-
-    def _read_numbers(self) -> tuple[int, ...] | None:
-        """Read a list of unsigned integers; None for anything else, which is stepped over."""
-        text = self._text
-        if text.peek() != b"[":
-            text.skip_value(2)
-            return None
-        text.at += 1
-        numbers: list[int] = []
-        sound = True
-        more = not text.accept(b"]")
-        while more:
-            text.skip_space()
-            number = text.unsigned()
-            if number is None:
-                sound = False
-            else:
-                numbers.append(number)
-            more = text.accept(b",")
-            if not more:
-                text.expect(b"]")
-        return tuple(numbers) if sound else None
 
     def _judge(self, draft: _Draft) -> None:
         """Judge what was read of a tensor as a whole, and keep it."""

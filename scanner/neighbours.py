@@ -16,7 +16,12 @@ from prefect_mutagen.scanner.details import card_details, config_details
 from prefect_mutagen.scanner.facts import Facts, Stated, plain_text, whole_number
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.safe_load import Loaded, load_front_matter, load_json
-from prefect_mutagen.scanner.templates import Template, look_at_templates, tokenizer_templates
+from prefect_mutagen.scanner.templates import (
+    Template,
+    look_at_templates,
+    make_template,
+    tokenizer_templates,
+)
 
 __all__ = ["LIMITS", "Neighbours", "read_neighbours"]
 
@@ -126,8 +131,10 @@ def _templates(
     name = "chat_template.jinja"
     if name in files:
         url, raw = files[name]
-        whole = len(raw) < LIMITS[name]
-        yield url, Template(name, raw.decode("utf-8", "replace") if whole else None, len(raw), "")
+        if len(raw) < LIMITS[name]:
+            yield url, make_template(name, raw.decode("utf-8", "replace"))
+        else:
+            yield url, Template(name, None, len(raw), "")
 
 
 def _load(

@@ -20,7 +20,13 @@ from prefect_mutagen.parsers import GgufHeader, LongText
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["Template", "gguf_templates", "look_at_templates", "tokenizer_templates"]
+__all__ = [
+    "Template",
+    "gguf_templates",
+    "look_at_templates",
+    "make_template",
+    "tokenizer_templates",
+]
 
 _LIMIT: Final = 1 << 20
 _OPEN: Final = re.compile(r"\{([{%#])")
@@ -58,7 +64,8 @@ class Template(NamedTuple):
     """Of the text, in hexadecimal; empty when it was not read whole."""
 
 
-def _template(place: str, text: str) -> Template:
+def make_template(place: str, text: str) -> Template:
+    """Describe a template whose text is there."""
     raw = text.encode("utf-8", "replace")
     return Template(place, text, len(raw), hashlib.sha256(raw).hexdigest())
 
@@ -70,7 +77,7 @@ def gguf_templates(header: GgufHeader) -> Iterator[Template]:
             if isinstance(entry.value, LongText):
                 yield Template(entry.key, None, entry.value.length, entry.value.sha256)
             elif isinstance(entry.value, str):
-                yield _template(entry.key, entry.value)
+                yield make_template(entry.key, entry.value)
 
 
 def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
@@ -78,11 +85,11 @@ def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
     place = "tokenizer_config.json:chat_template"
     template = tokenizer.get("chat_template")
     if isinstance(template, str):
-        yield _template(place, template)
+        yield make_template(place, template)
     elif isinstance(template, list):
         for entry in template:
             if isinstance(entry, dict) and isinstance(entry.get("template"), str):
-                yield _template(place, entry["template"])
+                yield make_template(place, entry["template"])
 
 
 def look_at_templates(templates: Iterable[Template], url: str) -> Iterator[Finding]:

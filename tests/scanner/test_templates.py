@@ -4,7 +4,7 @@ import pytest
 
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.neighbours import read_neighbours
-from prefect_mutagen.scanner.templates import _template, gguf_templates, look_at_templates
+from prefect_mutagen.scanner.templates import gguf_templates, look_at_templates, make_template
 from tests.builders import STRING, gguf
 from tests.parsers.reading import read
 
@@ -46,18 +46,18 @@ ESCAPES = [
 
 @pytest.mark.parametrize("text", HONEST)
 def test_honest_templates_are_left_alone(text: str) -> None:
-    assert list(look_at_templates([_template("x", text)], "/m")) == []
+    assert list(look_at_templates([make_template("x", text)], "/m")) == []
 
 
 @pytest.mark.parametrize("text", ESCAPES)
 def test_escapes_are_found(text: str) -> None:
-    (finding,) = look_at_templates([_template("tokenizer.chat_template", text)], "/m/x.gguf")
+    (finding,) = look_at_templates([make_template("tokenizer.chat_template", text)], "/m/x.gguf")
     assert (finding.code, finding.severity) == ("template/escape", "error")
     assert finding.message.startswith("tokenizer.chat_template uses ")
 
 
 def test_a_template_too_long_to_look_at_is_no_honest_one() -> None:
-    (finding,) = look_at_templates([_template("x", "a" * ((1 << 20) + 1))], "/m")
+    (finding,) = look_at_templates([make_template("x", "a" * ((1 << 20) + 1))], "/m")
     assert finding.code == "template/unexamined"
 
 
@@ -69,7 +69,7 @@ def test_a_hostile_template_takes_no_time() -> None:
         "{{ '" + "\\'" * 400_000,
         "{% " + "[" * 900_000 + " %}",
     ):
-        list(look_at_templates([_template("x", text)], "/m"))
+        list(look_at_templates([make_template("x", text)], "/m"))
 
 
 def test_templates_are_found_in_the_header() -> None:

@@ -21,6 +21,7 @@ SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetens
 NEIGHBOURS: Final = (
     "config.json",
     "tokenizer_config.json",
+    "generation_config.json",
     "adapter_config.json",
     "chat_template.jinja",
     "README.md",

@@ -41,6 +41,15 @@ _GGUF_LISTS: Final = {
     "languages": "general.languages",
     "datasets": "general.datasets",
 }
+_GENERATION: Final = (
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "max_length",
+    "max_new_tokens",
+)
 _EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts")
 _EXPERTS_USED: Final = ("num_experts_per_tok", "num_experts_per_token", "moe_topk")
 
@@ -56,6 +65,10 @@ def _short(value: Any) -> Any:
         return [text[:_TEXT] for text in texts if text] or None
     text = plain_text(value)
     return text[:_TEXT] if text else None
+
+
+def _number(value: Any) -> Any:
+    return _short(value) if isinstance(value, bool | int | float) else None
 
 
 def _present(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,14 +124,17 @@ def _lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
     return [entry for entry in found if entry]
 
 
-def config_details(config: Mapping[str, Any], adapter: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what config.json (``text_config`` included) and adapter_config.json state."""
+def config_details(
+    config: Mapping[str, Any], generation: Mapping[str, Any], adapter: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read what config.json (``text_config`` included) and its kin state."""
     nested = config.get("text_config")
     sources = [config, nested if isinstance(nested, dict) else {}]
     details: dict[str, Any] = {
         "experts": _present(
             {"count": _first(sources, _EXPERTS), "used": _first(sources, _EXPERTS_USED)}
         ),
+        "generation": _present({key: _number(generation.get(key)) for key in _GENERATION}),
         "adapter": _present(
             {
                 "type": _short(adapter.get("peft_type")),

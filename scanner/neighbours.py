@@ -29,6 +29,7 @@ LIMITS: Final = MappingProxyType(
     {
         "config.json": 4 << 20,
         "tokenizer_config.json": 16 << 20,
+        "generation_config.json": 1 << 20,
         "adapter_config.json": 1 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
@@ -84,6 +85,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     findings: list[Finding] = []
     config = _load(load_json, "config.json", files, findings)
     tokenizer = _load(load_json, "tokenizer_config.json", files, findings)
+    generation = _load(load_json, "generation_config.json", files, findings)
     adapter = _load(load_json, "adapter_config.json", files, findings)
     card = _load(load_front_matter, "README.md", files, findings)
     before: Facts = {}
@@ -108,7 +110,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
         behind,
         _shown_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
-        card_details(card) | config_details(config, adapter),
+        card_details(card) | config_details(config, generation, adapter),
         tuple(template for _, template in templates),
         tuple(findings),
     )

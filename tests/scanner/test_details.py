@@ -80,6 +80,7 @@ def test_what_the_files_beside_a_model_state(tmp_path: Path) -> None:
         tmp_path,
         m__safetensors=safetensors('{"a":%s}' % GOOD, 4),
         config__json=json.dumps(config).encode(),
+        generation_config__json=b'{"temperature": 0.6, "do_sample": true, "top_k": "x"}',
         adapter_config__json=b'{"peft_type": "LORA", "r": 8, "lora_alpha": 16}',
         chat_template__jinja=b"{{ x }}",
         README__md=b"---\ntags: [x, 7]\nlanguage: en\ndatasets: [a/b]\nlibrary_name: peft\n"
@@ -88,6 +89,7 @@ def test_what_the_files_beside_a_model_state(tmp_path: Path) -> None:
     assert facts == {
         "experts": {"count": 16, "used": 1},
         "rope_scaling": {"type": "llama3", "factor": 8.0},
+        "generation": {"do_sample": True, "temperature": 0.6},
         "adapter": {"type": "LORA", "rank": 8, "lora_alpha": 16},
         "tags": ["x"],
         "languages": ["en"],

@@ -157,7 +157,7 @@ class TensorColumns:
             name, dtype, shape, first, last, separator = found.groups()
             sized = sizes.get((dtype, shape)) or self._size_up(dtype, shape)
             begin, end = int(first), int(last)
-            if end - begin != sized[2] or name in names or name == _METADATA:
+            if begin > end or end - begin != sized[2] or name in names or name == _METADATA:
                 return at, UNUSUAL
             names.add(name)
             self._dtypes.append(sized[0])

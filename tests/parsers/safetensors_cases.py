@@ -241,6 +241,9 @@ def _fields() -> Iterator[Case]:
     for value in ("[0]", "[0,4,8]", "[]", "null", "4", '["0",4]', "[0,-4]", "[0.0,4]", "[4,0]"):
         yield offsets(value)
     yield offsets("[0,18446744073709551616]", name="beyond-64-bits")
+    # Found by fuzzing: a size of nonsense must not equal a difference of nonsense.
+    nonsense = '{"dtype":"F32","shape":[0§1],"data_offsets":[5,4]}'
+    yield _one("offsets-one-back-and-no-shape", nonsense, 4, "bad-json")
     yield offsets("[0,5]", 5, "size-mismatch")
     yield offsets("[0,3]", 3, "size-mismatch")
     yield offsets("[4,8]", 8, "hole")

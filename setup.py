@@ -6,9 +6,10 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "prefect_mutagen.parsers._walk",
-            ["prefect_mutagen/parsers/_walk.pyx"],
+            f"prefect_mutagen.parsers.{name}",
+            [f"prefect_mutagen/parsers/{name}.pyx"],
             optional=True,
         )
+        for name in ("_string_walk", "_tensor_member", "_tensor_columns")
     ]
 )

@@ -7,7 +7,7 @@ asks for them. The walk stops at the first member that is written otherwise, or 
 at all is wrong; the strict reader takes that one (`prefect_mutagen.parsers.safetensors_tensors`)
 and hands the walk back. So the walk never has to say what is wrong.
 
-`prefect_mutagen.parsers._walk` has the same class compiled; the same tests hold both.
+`prefect_mutagen.parsers._tensor_columns` has the same class compiled; the same tests hold both.
 """
 
 import re

@@ -20,10 +20,10 @@ COMPILED: bool = False
 _PURE: Final = os.environ.get("PREFECT_MUTAGEN_PURE", "") not in ("", "0")
 if not _PURE:
     try:
-        from prefect_mutagen.parsers import _walk
+        from prefect_mutagen.parsers import _string_walk, _tensor_columns
     except ImportError:
         pass
     else:
-        walk_strings = _walk.walk_strings
-        TensorColumns = _walk.TensorColumns
+        walk_strings = _string_walk.walk_strings
+        TensorColumns = _tensor_columns.TensorColumns
         COMPILED = True

@@ -6,9 +6,7 @@ ggml; ``tests/parsers/test_gguf.py`` checks what this project says. The two agre
 comment says otherwise.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from tests.builders import (
     ARRAY,
@@ -22,162 +20,118 @@ from tests.builders import (
     U16,
     U32,
     U64,
-    Gguf,
     gguf,
     u32,
     u64,
 )
+from tests.parsers.gguf_case import ARCH, Case, case, kv, patched
 
-_ARCH = ("general.architecture", STRING, "llama")
 _TOP = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Case:
-    """One file and what has to be said about it."""
-
-    id: str
-    data: bytes
-    errors: tuple[tuple[str, int], ...] = ()
-    """Code (without ``gguf/``) and offset of each error."""
-    notes: tuple[tuple[str, int], ...] = ()
-    """The same of warnings and infos."""
-    loads: bool = True
-    """Whether ggml takes the file."""
-
-
-def _case(
-    name: str,
-    file: Gguf | bytes,
-    *errors: tuple[str, str | int],
-    notes: tuple[tuple[str, str | int], ...] = (),
-    loads: bool | None = None,
-    cut: int | None = None,
-) -> Case:
-    def place(where: str | int) -> int:
-        return where if isinstance(where, int) else file.at(where)  # type: ignore[union-attr]
-
-    data = file if isinstance(file, bytes) else file.data
-    return Case(
-        name,
-        data if cut is None else data[:cut],
-        tuple((code, place(where)) for code, where in errors),
-        tuple((code, place(where)) for code, where in notes),
-        not errors if loads is None else loads,
-    )
-
-
-def _kv(*entries: tuple[str, int, Any], **options: Any) -> Gguf:
-    return gguf((_ARCH, *entries), **options)
-
-
-def _patched(patch: Mapping[str, bytes], **options: Any) -> Gguf:
-    return gguf(patch=patch, **options)
 
 
 def _well_formed() -> Iterator[Case]:
     no_tensors = (("no-tensors", 8),)
-    yield _case("plain", gguf())
-    yield _case("version-2", gguf(version=2))
-    yield _case("no-tensors", gguf(tensors=()), notes=no_tensors)
-    yield _case(
+    yield case("plain", gguf())
+    yield case("version-2", gguf(version=2))
+    yield case("no-tensors", gguf(tensors=()), notes=no_tensors)
+    yield case(
         "nothing-at-all",
         gguf((), ()),
         notes=(*no_tensors, ("missing-architecture", 16)),
     )
-    yield _case("no-metadata", gguf(()), notes=(("missing-architecture", 16),))
-    yield _case(
+    yield case("no-metadata", gguf(()), notes=(("missing-architecture", 16),))
+    yield case(
         "architecture-is-a-number",
         gguf((("general.architecture", U32, 1),)),
         notes=(("missing-architecture", "k0.type"),),
     )
     for kind, value in ((U8, 255), (I8, -1), (U16, 9), (I32, -9), (F32, 0.5), (F64, 1e300)):
-        yield _case(f"value-type-{kind}", _kv(("x", kind, value)))
-    yield _case("u64-value", _kv(("x", U64, 2**64 - 1)))
-    yield _case("bool-values", _kv(("x", BOOL, 0), ("y", BOOL, 1)))
-    yield _case("empty-string-value", _kv(("x", STRING, "")))
-    yield _case("empty-array", _kv(("x", ARRAY, (STRING, ()))))
-    yield _case("array-of-16", _kv(("x", ARRAY, (U32, range(16)))))
-    yield _case("array-of-17", _kv(("x", ARRAY, (U32, range(17)))))
-    yield _case("string-array-of-40", _kv(("x", ARRAY, (STRING, ["a" * n for n in range(40)]))))
-    yield _case("bool-array", _kv(("x", ARRAY, (BOOL, [0, 1] * 20))))
-    yield _case("scalar-tensor", gguf(tensors=(("a", (), 0),)))
-    yield _case("four-dimensions", gguf(tensors=(("a", (2, 3, 4, 5), 0),)))
-    yield _case("zero-dimension", gguf(tensors=(("a", (0, 3), 0), ("b", (1,), 0))))
-    yield _case("zero-dimension-beside-huge-ones", gguf(tensors=(("a", (0, 2**62, 2**62), 0),)))
-    yield _case("empty-tensor-name", gguf(tensors=(("", (1,), 0),)))
-    yield _case("tensor-name-of-63", gguf(tensors=(("n" * 63, (1,), 0),)))
-    yield _case("quantized", gguf(tensors=(("a", (32, 4), 2), ("b", (64,), 8), ("c", (256,), 12))))
-    yield _case("two-tensors", gguf(tensors=(("a", (3,), 0), ("b", (5,), 1))))
-    yield _case(
+        yield case(f"value-type-{kind}", kv(("x", kind, value)))
+    yield case("u64-value", kv(("x", U64, 2**64 - 1)))
+    yield case("bool-values", kv(("x", BOOL, 0), ("y", BOOL, 1)))
+    yield case("empty-string-value", kv(("x", STRING, "")))
+    yield case("empty-array", kv(("x", ARRAY, (STRING, ()))))
+    yield case("array-of-16", kv(("x", ARRAY, (U32, range(16)))))
+    yield case("array-of-17", kv(("x", ARRAY, (U32, range(17)))))
+    yield case("string-array-of-40", kv(("x", ARRAY, (STRING, ["a" * n for n in range(40)]))))
+    yield case("bool-array", kv(("x", ARRAY, (BOOL, [0, 1] * 20))))
+    yield case("scalar-tensor", gguf(tensors=(("a", (), 0),)))
+    yield case("four-dimensions", gguf(tensors=(("a", (2, 3, 4, 5), 0),)))
+    yield case("zero-dimension", gguf(tensors=(("a", (0, 3), 0), ("b", (1,), 0))))
+    yield case("zero-dimension-beside-huge-ones", gguf(tensors=(("a", (0, 2**62, 2**62), 0),)))
+    yield case("empty-tensor-name", gguf(tensors=(("", (1,), 0),)))
+    yield case("tensor-name-of-63", gguf(tensors=(("n" * 63, (1,), 0),)))
+    yield case("quantized", gguf(tensors=(("a", (32, 4), 2), ("b", (64,), 8), ("c", (256,), 12))))
+    yield case("two-tensors", gguf(tensors=(("a", (3,), 0), ("b", (5,), 1))))
+    yield case(
         "alignment-64",
         gguf(
-            (_ARCH, ("general.alignment", U32, 64)), (("a", (3,), 0), ("b", (1,), 0)), alignment=64
+            (ARCH, ("general.alignment", U32, 64)), (("a", (3,), 0), ("b", (1,), 0)), alignment=64
         ),
     )
-    yield _case("alignment-8192", gguf((_ARCH, ("general.alignment", U32, 8192)), alignment=8192))
-    yield _case("key-of-65535-bytes", _kv(("k" * 65535, U8, 1)))
-    yield _case("long-text", _kv(("x", STRING, "t" * 70_000)))
-    yield _case("text-beyond-a-megabyte", _kv(("x", STRING, "t" * 1_100_000)))
+    yield case("alignment-8192", gguf((ARCH, ("general.alignment", U32, 8192)), alignment=8192))
+    yield case("key-of-65535-bytes", kv(("k" * 65535, U8, 1)))
+    yield case("long-text", kv(("x", STRING, "t" * 70_000)))
+    yield case("text-beyond-a-megabyte", kv(("x", STRING, "t" * 1_100_000)))
 
 
 def _irregular() -> Iterator[Case]:
     """The specification forbids it, or it is odd; ggml loads it."""
-    yield _case("key-too-long", _kv(("k" * 65536, U8, 1)), notes=(("long-key", "k1.key"),))
-    yield _case("key-not-ascii", _kv(("schlüssel", U8, 1)), notes=(("non-ascii-key", "k1.key"),))
-    yield _case(
+    yield case("key-too-long", kv(("k" * 65536, U8, 1)), notes=(("long-key", "k1.key"),))
+    yield case("key-not-ascii", kv(("schlüssel", U8, 1)), notes=(("non-ascii-key", "k1.key"),))
+    yield case(
         "key-not-utf8",
-        gguf((_ARCH, ("x", U8, 1)), patch={"k1.key": u64(1) + b"\xff"}),
+        gguf((ARCH, ("x", U8, 1)), patch={"k1.key": u64(1) + b"\xff"}),
         notes=(("non-ascii-key", "k1.key"),),
     )
-    yield _case("bool-of-two", _kv(("x", BOOL, 2)), notes=(("bad-bool", "k1.value"),))
-    odd = _kv(("x", ARRAY, (BOOL, [0, 1] * 20 + [7])))
-    yield _case("bool-array-with-seven", odd, notes=(("bad-bool", odd.at("k1.items") + 40),))
-    odd = _kv(("x", ARRAY, (BOOL, [0, 3])))
-    yield _case("short-bool-array-with-three", odd, notes=(("bad-bool", odd.at("k1.items") + 1),))
-    yield _case(
-        "value-not-utf8", _kv(("x", STRING, b"\xc3\x28")), notes=(("invalid-utf8", "k1.value"),)
+    yield case("bool-of-two", kv(("x", BOOL, 2)), notes=(("bad-bool", "k1.value"),))
+    odd = kv(("x", ARRAY, (BOOL, [0, 1] * 20 + [7])))
+    yield case("bool-array-with-seven", odd, notes=(("bad-bool", odd.at("k1.items") + 40),))
+    odd = kv(("x", ARRAY, (BOOL, [0, 3])))
+    yield case("short-bool-array-with-three", odd, notes=(("bad-bool", odd.at("k1.items") + 1),))
+    yield case(
+        "value-not-utf8", kv(("x", STRING, b"\xc3\x28")), notes=(("invalid-utf8", "k1.value"),)
     )
-    odd = _kv(("x", ARRAY, (STRING, [b"ok", b"\xff"])))
-    yield _case("array-element-not-utf8", odd, notes=(("invalid-utf8", odd.at("k1.items") + 10),))
+    odd = kv(("x", ARRAY, (STRING, [b"ok", b"\xff"])))
+    yield case("array-element-not-utf8", odd, notes=(("invalid-utf8", odd.at("k1.items") + 10),))
     hidden = [b"ok"] * 20 + [b"\xff"]
-    yield _case("element-beyond-the-preview-not-utf8", _kv(("x", ARRAY, (STRING, hidden))))
+    yield case("element-beyond-the-preview-not-utf8", kv(("x", ARRAY, (STRING, hidden))))
     for name, value in (("nan", float("nan")), ("infinity", float("inf"))):
-        yield _case(name, _kv(("x", F32, value)), notes=(("non-finite-number", "k1.value"),))
-    yield _case(
+        yield case(name, kv(("x", F32, value)), notes=(("non-finite-number", "k1.value"),))
+    yield case(
         "alignment-4",
-        gguf((_ARCH, ("general.alignment", U32, 4)), (("a", (3,), 0), ("b", (1,), 0)), alignment=4),
+        gguf((ARCH, ("general.alignment", U32, 4)), (("a", (3,), 0), ("b", (1,), 0)), alignment=4),
         notes=(("odd-alignment", "k1.value"),),
     )
-    yield _case(
+    yield case(
         "alignment-1",
-        gguf((_ARCH, ("general.alignment", U32, 1)), (("a", (3,), 1), ("b", (1,), 0)), alignment=1),
+        gguf((ARCH, ("general.alignment", U32, 1)), (("a", (3,), 1), ("b", (1,), 0)), alignment=1),
         notes=(("odd-alignment", "k1.value"),),
     )
     whole = gguf(tensors=(("a", (3,), 0),))
     size = len(whole.data)
-    yield _case(
+    yield case(
         "last-padding-missing", whole, notes=(("missing-padding", size - 20),), cut=size - 20
     )
-    yield _case("trailing-bytes", whole.data + b"x", notes=(("trailing-data", size),))
+    yield case("trailing-bytes", whole.data + b"x", notes=(("trailing-data", size),))
     odd = gguf()
     odd.pieces["padding"] = bytes(len(odd.pieces["padding"]) - 1) + b"\1"
-    yield _case("padding-not-zero", odd, notes=(("nonzero-padding", odd.at("data") - 1),))
-    yield _case(
+    yield case("padding-not-zero", odd, notes=(("nonzero-padding", odd.at("data") - 1),))
+    yield case(
         "tensor-name-not-utf8",
         gguf(patch={"t0.name": u64(8) + b"\xffweight"[:7] + b"x"}),
         notes=(("invalid-utf8", "t0.name"),),
     )
     # ggml refuses a foreign byte order; its own hosts load it, so it is a warning here.
-    yield _case("big-endian", gguf(order=">"), notes=(("big-endian", 4),), loads=False)
-    yield _case(
+    yield case("big-endian", gguf(order=">"), notes=(("big-endian", 4),), loads=False)
+    yield case(
         "big-endian-version-2", gguf(version=2, order=">"), notes=(("big-endian", 4),), loads=False
     )
 
 
 def _not_gguf() -> Iterator[Case]:
     def page(name: str, data: bytes, code: str) -> Case:
-        return _case(name, data, (code, 0))
+        return case(name, data, (code, 0))
 
     yield page("empty", b"", "empty-file")
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64
@@ -200,52 +154,50 @@ def _not_gguf() -> Iterator[Case]:
 def _preamble() -> Iterator[Case]:
     whole = gguf().data
     for size in (1, 3):
-        yield _case(f"magic-cut-at-{size}", whole[:size], ("truncated", 0))
+        yield case(f"magic-cut-at-{size}", whole[:size], ("truncated", 0))
     for size, at in ((4, 4), (7, 4), (8, 8), (15, 8)):
-        yield _case(f"preamble-cut-at-{size}", whole[:size], ("truncated", at))
+        yield case(f"preamble-cut-at-{size}", whole[:size], ("truncated", at))
     # From here on the whole file is too small for the one tensor that it has just declared.
     for size in (16, 23):
-        yield _case(f"preamble-cut-at-{size}", whole[:size], ("truncated", 8))
-    yield _case("cut-inside-the-key-count", gguf(tensors=()).data[:17], ("truncated", 16))
-    yield _case("cut-behind-the-preamble", whole[:24], ("truncated", 24))
+        yield case(f"preamble-cut-at-{size}", whole[:size], ("truncated", 8))
+    yield case("cut-inside-the-key-count", gguf(tensors=()).data[:17], ("truncated", 16))
+    yield case("cut-behind-the-preamble", whole[:24], ("truncated", 24))
     for version in (0, 4, 99, 0x7FFFFFFF):
-        yield _case(
-            f"version-{version}", _patched({"version": u32(version)}), ("unknown-version", 4)
-        )
+        yield case(f"version-{version}", patched({"version": u32(version)}), ("unknown-version", 4))
     one = gguf(version=1)
-    yield _case("version-1", one, ("version-1", 4))
-    yield _case(
+    yield case("version-1", one, ("version-1", 4))
+    yield case(
         "version-1-big-endian",
         gguf(version=1, order=">"),
         ("version-1", 4),
         notes=(("big-endian", 4),),
     )
-    yield _case(
+    yield case(
         "version-9-big-endian",
-        _patched({"version": b"\0\0\0\x09"}),
+        patched({"version": b"\0\0\0\x09"}),
         ("unknown-version", 4),
         notes=(("big-endian", 4),),
     )
     for label, at in (("n_tensors", 8), ("n_kv", 16)):
-        yield _case(f"{label}-negative", _patched({label: u64(2**64 - 1)}), ("negative-count", at))
-        yield _case(f"{label}-smallest", _patched({label: u64(2**63)}), ("negative-count", at))
-        yield _case(f"{label}-2^62", _patched({label: u64(2**62)}), ("truncated", at))
-        yield _case(f"{label}-million", _patched({label: u64(10**6)}), ("truncated", at))
+        yield case(f"{label}-negative", patched({label: u64(2**64 - 1)}), ("negative-count", at))
+        yield case(f"{label}-smallest", patched({label: u64(2**63)}), ("negative-count", at))
+        yield case(f"{label}-2^62", patched({label: u64(2**62)}), ("truncated", at))
+        yield case(f"{label}-million", patched({label: u64(10**6)}), ("truncated", at))
     # One more than there is, but no more than would fit: read on, and padding is taken for it.
-    more = _patched({"n_tensors": u64(2)}, tensors=(("a", (), 0),))
-    yield _case("one-tensor-too-few", more, ("bad-tensor-offset", more.at("padding") + 16))
+    more = patched({"n_tensors": u64(2)}, tensors=(("a", (), 0),))
+    yield case("one-tensor-too-few", more, ("bad-tensor-offset", more.at("padding") + 16))
 
 
 def _metadata() -> Iterator[Case]:
-    base = _kv(("x.y", STRING, "value"))
+    base = kv(("x.y", STRING, "value"))
     whole = base.data
-    yield _case("two-keys-in-no-bytes", whole[:24], ("truncated", 16))
+    yield case("two-keys-in-no-bytes", whole[:24], ("truncated", 16))
     for label in ("k0.type", "k0.value", "k1.key", "k1.type", "k1.value"):
         at = base.at(label)
-        yield _case(f"cut-before-{label}", whole[:at], ("truncated", at))
-        yield _case(f"cut-inside-{label}", whole[: at + 3], ("truncated", at))
+        yield case(f"cut-before-{label}", whole[:at], ("truncated", at))
+        yield case(f"cut-inside-{label}", whole[: at + 3], ("truncated", at))
     at = base.at("k1.value")
-    yield _case("cut-inside-the-text", whole[: at + 10], ("truncated", at))
+    yield case("cut-inside-the-text", whole[: at + 10], ("truncated", at))
     for name, length in (
         ("2^40", 2**40),
         ("2^63", 2**63),
@@ -253,47 +205,47 @@ def _metadata() -> Iterator[Case]:
         ("gib", 2**30 + 1),
     ):
         for label in ("k1.key", "k1.value"):
-            yield _case(
+            yield case(
                 f"string-{name}-in-{label}",
-                _kv(("x", STRING, "v"), patch={label: u64(length) + b"x"}),
+                kv(("x", STRING, "v"), patch={label: u64(length) + b"x"}),
                 ("string-too-long", label),
             )
-    yield _case(
+    yield case(
         "string-longer-than-the-file",
-        _kv(("x", STRING, "v"), patch={"k1.value": u64(5000) + b"x"}),
+        kv(("x", STRING, "v"), patch={"k1.value": u64(5000) + b"x"}),
         ("truncated", "k1.value"),
     )
-    yield _case("key-empty", _kv(("", U8, 1)), ("empty-key", "k1.key"))
-    yield _case(
-        "key-twice", _kv(("x", U8, 1), ("y", U8, 1), ("x", U8, 2)), ("duplicate-key", "k3.key")
+    yield case("key-empty", kv(("", U8, 1)), ("empty-key", "k1.key"))
+    yield case(
+        "key-twice", kv(("x", U8, 1), ("y", U8, 1), ("x", U8, 2)), ("duplicate-key", "k3.key")
     )
     for kind in (13, 99, 2**32 - 1):
-        yield _case(
+        yield case(
             f"value-type-{kind}",
-            _kv(("x", U8, 1), patch={"k1.type": u32(kind)}),
+            kv(("x", U8, 1), patch={"k1.type": u32(kind)}),
             ("bad-value-type", "k1.type"),
         )
     array = ("x", ARRAY, (U32, [1, 2, 3]))
-    whole = _kv(array).data
+    whole = kv(array).data
     for label in ("k1.element", "k1.count"):
-        at = _kv(array).at(label)
-        yield _case(f"cut-inside-{label}", whole[: at + 2], ("truncated", at))
-    at = _kv(array).at("k1.element")
-    yield _case("array-cut", whole[: at + 14], ("truncated", at))
-    yield _case(
+        at = kv(array).at(label)
+        yield case(f"cut-inside-{label}", whole[: at + 2], ("truncated", at))
+    at = kv(array).at("k1.element")
+    yield case("array-cut", whole[: at + 14], ("truncated", at))
+    yield case(
         "array-of-unknown-type",
-        _kv(array, patch={"k1.element": u32(77)}),
+        kv(array, patch={"k1.element": u32(77)}),
         ("bad-value-type", "k1.element"),
     )
-    yield _case(
+    yield case(
         "array-of-arrays",
-        _kv(array, patch={"k1.element": u32(ARRAY)}),
+        kv(array, patch={"k1.element": u32(ARRAY)}),
         ("nested-array", "k1.element"),
     )
     nested = (u32(ARRAY) + u64(1)) * 100_000
-    yield _case(
+    yield case(
         "a-hundred-thousand-nested-arrays",
-        _kv(array, patch={"k1.items": nested, "k1.element": u32(ARRAY)}),
+        kv(array, patch={"k1.items": nested, "k1.element": u32(ARRAY)}),
         ("nested-array", "k1.element"),
     )
     for name, count in (
@@ -302,30 +254,30 @@ def _metadata() -> Iterator[Case]:
         ("2^64-1", 2**64 - 1),
         ("2^30+1", 2**30 + 1),
     ):
-        yield _case(
+        yield case(
             f"array-count-{name}",
-            _kv(array, patch={"k1.count": u64(count)}),
+            kv(array, patch={"k1.count": u64(count)}),
             ("array-too-long", "k1.count"),
         )
-    yield _case(
+    yield case(
         "array-count-beyond-the-file",
-        _kv(array, patch={"k1.count": u64(2**30)}),
+        kv(array, patch={"k1.count": u64(2**30)}),
         ("truncated", "k1.element"),
     )
-    strings = _kv(("x", ARRAY, (STRING, ["a"] * 30)))
+    strings = kv(("x", ARRAY, (STRING, ["a"] * 30)))
     items = strings.at("k1.items")
-    yield _case("string-array-cut", strings, ("truncated", "k1.element"), cut=items + 9 * 25 + 4)
+    yield case("string-array-cut", strings, ("truncated", "k1.element"), cut=items + 9 * 25 + 4)
     long = bytearray(strings.data)
     long[items + 9 * 20 : items + 9 * 20 + 8] = u64(2**20)
-    yield _case("string-array-element-too-long", bytes(long), ("truncated", items + 9 * 20))
+    yield case("string-array-element-too-long", bytes(long), ("truncated", items + 9 * 20))
     long[items + 9 * 3 : items + 9 * 3 + 8] = u64(2**62)
-    yield _case("early-element-too-long", bytes(long), ("string-too-long", items + 9 * 3))
+    yield case("early-element-too-long", bytes(long), ("string-too-long", items + 9 * 3))
     key = "general.alignment"
-    yield _case("alignment-0", _kv((key, U32, 0)), ("bad-alignment", "k1.value"))
-    yield _case("alignment-48", _kv((key, U32, 48)), ("bad-alignment", "k1.value"))
-    yield _case("alignment-as-u64", _kv((key, U64, 32)), ("bad-alignment", "k1.type"))
-    yield _case("alignment-as-text", _kv((key, STRING, "32")), ("bad-alignment", "k1.type"))
-    yield _case("alignment-as-array", _kv((key, ARRAY, (U32, [32]))), ("bad-alignment", "k1.type"))
+    yield case("alignment-0", kv((key, U32, 0)), ("bad-alignment", "k1.value"))
+    yield case("alignment-48", kv((key, U32, 48)), ("bad-alignment", "k1.value"))
+    yield case("alignment-as-u64", kv((key, U64, 32)), ("bad-alignment", "k1.type"))
+    yield case("alignment-as-text", kv((key, STRING, "32")), ("bad-alignment", "k1.type"))
+    yield case("alignment-as-array", kv((key, ARRAY, (U32, [32]))), ("bad-alignment", "k1.type"))
 
 
 def _tensors() -> Iterator[Case]:
@@ -333,21 +285,21 @@ def _tensors() -> Iterator[Case]:
     whole = base.data
     for label in ("t0.name", "t0.n_dims", "t0.dim0", "t0.dim1", "t0.type", "t0.offset", "t1.name"):
         at = base.at(label)
-        yield _case(f"cut-inside-{label}", whole[: at + 3], ("truncated", at))
-    yield _case(
+        yield case(f"cut-inside-{label}", whole[: at + 3], ("truncated", at))
+    yield case(
         "cut-inside-the-name", whole[: base.at("t1.name") + 10], ("truncated", base.at("t1.name"))
     )
 
     def patched(name: str, label: str, data: bytes, code: str, at: str | None = None) -> Case:
-        return _case(name, gguf(patch={label: data}), (code, at or label))
+        return case(name, gguf(patch={label: data}), (code, at or label))
 
-    yield _case("name-of-64", gguf(tensors=(("n" * 64, (1,), 0),)), ("long-tensor-name", "t0.name"))
-    yield _case(
+    yield case("name-of-64", gguf(tensors=(("n" * 64, (1,), 0),)), ("long-tensor-name", "t0.name"))
+    yield case(
         "name-twice",
         gguf(tensors=(("a", (1,), 0), ("a", (1,), 0))),
         ("duplicate-tensor", "t1.name"),
     )
-    yield _case(
+    yield case(
         "name-equal-up-to-a-zero-byte",
         gguf(tensors=(("a\0x", (1,), 0), ("a\0y", (1,), 0))),
         ("duplicate-tensor", "t1.name"),
@@ -359,7 +311,7 @@ def _tensors() -> Iterator[Case]:
     yield patched("elements-overflow", "t0.dim1", u64(_TOP // 32 + 1), "tensor-too-large")
     yield patched("elements-wrap-to-few", "t0.dim1", u64(2**59 + 1), "tensor-too-large")
     # ggml's guard multiplies with wrapping and takes this for an empty tensor.
-    yield _case(
+    yield case(
         "third-dimension-overflows",
         gguf(tensors=(("a", (2, 2, 2), 0),), patch={"t0.dim2": u64(2**62)}),
         ("tensor-too-large", "t0.dim2"),
@@ -372,50 +324,53 @@ def _tensors() -> Iterator[Case]:
     for kind in (4, 5, 31, 32, 33, 36, 37, 38):
         yield patched(f"removed-type-{kind}", "t0.type", u32(kind), "removed-tensor-type")
     yield patched("rows-do-not-fill-blocks", "t0.type", u32(12), "partial-block")
-    yield _case(
+    yield case(
         "rows-of-33-q8",
         gguf(tensors=(("a", (64,), 8),), patch={"t0.dim0": u64(33)}),
         ("partial-block", "t0.type"),
     )
-    yield _case(
+    yield case(
         "scalar-q8",
         gguf(tensors=(("a", (), 0),), patch={"t0.type": u32(8)}),
         ("partial-block", "t0.type"),
     )
     two = (("a", (8,), 0), ("b", (8,), 0))
     for name, offset in (("overlap", 0), ("gap", 64), ("unaligned", 33), ("huge", 2**64 - 32)):
-        yield _case(
+        yield case(
             f"offset-{name}",
             gguf(tensors=two, patch={"t1.offset": u64(offset)}),
             ("bad-tensor-offset", "t1.offset"),
         )
-    yield _case(
+    yield case(
         "first-offset-not-zero",
         gguf(patch={"t0.offset": u64(32)}),
         ("bad-tensor-offset", "t0.offset"),
     )
-    yield _case(
+    yield case(
         "offsets-descend",
         gguf(tensors=two, patch={"t0.offset": u64(32), "t1.offset": u64(0)}),
         ("bad-tensor-offset", "t0.offset"),
     )
     size = len(whole)
     for missing in (1, 32, 200):
-        yield _case(
+        yield case(
             f"data-cut-by-{missing}",
             gguf(tensors=(("a.weight", (32, 2), 0), ("b.weight", (8,), 0))).data[: size - missing],
             ("truncated-data", size - missing),
         )
-    yield _case("no-data", whole[: base.at("data")], ("truncated-data", base.at("data")))
-    yield _case(
+    yield case("no-data", whole[: base.at("data")], ("truncated-data", base.at("data")))
+    yield case(
         "cut-in-the-padding",
         whole[: base.at("padding") + 1],
         ("truncated-data", base.at("padding") + 1),
     )
 
 
-CASES = tuple(
-    case
-    for group in (_well_formed, _irregular, _not_gguf, _preamble, _metadata, _tensors)
-    for case in group()
+CASES: tuple[Case, ...] = (
+    *_well_formed(),
+    *_irregular(),
+    *_not_gguf(),
+    *_preamble(),
+    *_metadata(),
+    *_tensors(),
 )

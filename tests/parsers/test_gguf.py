@@ -6,7 +6,8 @@ import pytest
 from prefect_mutagen.parsers import GgufHeader, LongText, NeedBytes, read_header
 from prefect_mutagen.parsers.gguf_values import ArrayValue
 from tests.builders import ARRAY, F32, STRING, U8, U32, gguf
-from tests.parsers.gguf_cases import CASES, Case
+from tests.parsers.gguf_case import Case
+from tests.parsers.gguf_cases import CASES
 from tests.parsers.reading import read
 
 

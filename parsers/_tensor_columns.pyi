@@ -1,2 +1,1 @@
-from prefect_mutagen.parsers.string_walk import walk_strings as walk_strings
 from prefect_mutagen.parsers.tensor_columns import TensorColumns as TensorColumns

@@ -8,6 +8,7 @@ setup(
         Extension(
             f"prefect_mutagen.parsers.{name}",
             [f"prefect_mutagen/parsers/{name}.pyx"],
+            extra_compile_args=["-g0"],  # debugging symbols would be half of the wheel
             optional=True,
         )
         for name in ("_string_walk", "_tensor_member", "_tensor_columns")

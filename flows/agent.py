@@ -8,7 +8,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from prefect_mutagen.scanner.outputs.table import visible
+from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.supervise import TIME_LIMIT_STATUS, run_supervised

@@ -83,7 +83,8 @@ def _run(folder: str, bucket: str, table: str, agent: str) -> "ScanSummary":
 
 def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
     """Show the verdicts as the table has them, and what was started."""
-    from prefect_mutagen.scanner.outputs import WRITERS
+    from prefect_mutagen.scanner.outputs import writer_of
+    from prefect_mutagen.scanner.outputs.options import OutputOptions
     from prefect_mutagen.scanner.policy import Policy
     from prefect_mutagen.scanner.results import Summary
     from prefect_mutagen.scanner.scan import new_scan
@@ -94,7 +95,8 @@ def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
     for result in state.values():
         counts.add(result)
     sys.stdout.write("\n")
-    WRITERS["table"](state.values(), new_scan(bucket, Policy()), counts, sys.stdout)
+    info = new_scan(bucket, Policy())
+    writer_of("table")(state.values(), info, counts, sys.stdout, OutputOptions())
     sys.stdout.write("\nAgents, one for each artifact that passed:\n")
     if not summary.agents:
         sys.stdout.write("  none: nothing new has passed\n")

@@ -13,7 +13,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from prefect_mutagen.scanner.outputs.table import visible
+from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.tasks.run_names import parameter, short_name

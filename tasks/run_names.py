@@ -5,7 +5,7 @@ from typing import Any
 from prefect.runtime import task_run
 from prefect.utilities.annotations import BaseAnnotation
 
-from prefect_mutagen.scanner.outputs.table import visible
+from prefect_mutagen.scanner.outputs.visible import visible
 
 __all__ = ["parameter", "short_name"]
 

@@ -12,7 +12,7 @@ from typing import Final
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.outputs.table import short_count, short_size, visible
+from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.tasks.agents import AgentRun
 

@@ -100,7 +100,11 @@ def gguf(
             element, items = value
             pieces[f"k{n}.element"] = pack("I", element)
             pieces[f"k{n}.count"] = pack(word, len(items))
-            pieces[f"k{n}.items"] = b"".join(scalar(element, item) for item in items)
+            pieces[f"k{n}.items"] = (
+                items  # bytes are packed already
+                if isinstance(items, bytes)
+                else b"".join(scalar(element, item) for item in items)
+            )
         else:
             pieces[f"k{n}.value"] = scalar(kind, value)
     position = 0

@@ -1,27 +1,29 @@
 """What a scan is written as: one file per format, all with the contract of `Writer`.
 
-* ``documents``: ``json`` and ``jsonl``, the documents as l-bom prints them.
-* ``report``: the whole truth as one JSON object, the contract for tools.
-* ``table``: what a person reads in a terminal.
+Formats are imported when they are asked for: most commands need one.
 """
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Final, Protocol, TextIO
 
-from prefect_mutagen.scanner.outputs.documents import write_json, write_jsonl
-from prefect_mutagen.scanner.outputs.report import write_report
-from prefect_mutagen.scanner.outputs.table import write_table
+from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
-__all__ = ["WRITERS", "Writer"]
+__all__ = ["FORMATS", "Writer", "writer_of"]
 
 
 class Writer(Protocol):
     """Writes the results of a scan, as they come where the format allows it."""
 
     def __call__(
-        self, results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, out: TextIO
+        self,
+        results: Iterable[ScanResult],
+        scan: ScanInfo,
+        summary: Summary,
+        out: TextIO,
+        options: OutputOptions,
     ) -> None:
         """Write all results.
 
@@ -30,16 +32,34 @@ class Writer(Protocol):
             scan: What was asked.
             summary: Counts, complete once the last result is taken.
             out: Where to write.
+            options: What was asked of the format.
+
+        Raises:
+            ValueError: The format cannot hold this: several models, where it describes one.
         """
         ...
 
 
-WRITERS: Final[Mapping[str, Writer]] = MappingProxyType(
+FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
-        "json": write_json,
-        "jsonl": write_jsonl,
-        "report": write_report,
-        "table": write_table,
+        "json": ("documents", "write_json"),
+        "jsonl": ("documents", "write_jsonl"),
+        "report": ("report", "write_report"),
+        "table": ("table", "write_table"),
     }
 )
-"""Writers by the name of their format."""
+"""For each format, the module under ``outputs/`` and its writer."""
+
+
+def writer_of(name: str) -> Writer:
+    """Give the writer of a format.
+
+    Args:
+        name: A key of `FORMATS`.
+
+    Raises:
+        KeyError: There is no such format.
+    """
+    module, function = FORMATS[name]
+    writer: Writer = getattr(import_module(f"{__name__}.{module}"), function)
+    return writer

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
 __all__ = ["write_json", "write_jsonl"]
@@ -25,6 +26,7 @@ def write_json(
     scan: ScanInfo,  # noqa: ARG001 - a contract
     summary: Summary,  # noqa: ARG001 - a contract
     out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
     documents = sorted(_documents(results), key=lambda sbom: sbom.model_path.lower())
@@ -37,6 +39,7 @@ def write_jsonl(
     scan: ScanInfo,  # noqa: ARG001 - a contract
     summary: Summary,  # noqa: ARG001 - a contract
     out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
     out.writelines(to_json(sbom.to_dict()) + "\n" for sbom in _documents(results))

@@ -4,13 +4,18 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
 __all__ = ["write_report"]
 
 
 def write_report(
-    results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, out: TextIO
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write the report, an artifact per line; see `prefect_mutagen.scanner.outputs.Writer`."""
     out.write(f'{{"scan": {to_json(scan.to_report())},\n "artifacts": [')

@@ -3,42 +3,23 @@
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
-__all__ = ["short_count", "short_size", "visible", "write_table"]
+__all__ = ["write_table"]
 
 _STYLES: Final = {"passed": "green", "failed": "bold red", "unknown": "yellow"}
 _ORDER: Final = ("error", "warning", "info")
 _NAME_WIDTH: Final = 48
 
 
-def visible(text: str, width: int = 200) -> str:
-    """Make a value from a file fit for a terminal: no control characters, not too long."""
-    short = text if len(text) <= width else f"{text[: width - 3]}..."
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
-
-
-def short_count(number: int | None) -> str:
-    """Write a number of parameters the way people say it: 6.72K, 8.03B."""
-    if number is None:
-        return ""
-    for limit, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if number >= limit:
-            return f"{number / limit:.3g}{letter}"
-    return str(number)
-
-
-def short_size(size: int) -> str:
-    """Write a number of bytes the way people say it: 9.3 KiB, 4.58 GiB."""
-    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while value >= 1024 and len(units) > 1:
-        value /= 1024
-        del units[0]
-    return f"{value:.3g} {units[0]}" if value < 1000 else f"{value:.0f} {units[0]}"
-
-
 def write_table(
-    results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, out: TextIO
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write the table; see `prefect_mutagen.scanner.outputs.Writer`."""
     from rich.console import Console

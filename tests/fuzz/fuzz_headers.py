@@ -6,6 +6,7 @@ Rust reader is asked about every input as well. More arguments go to libFuzzer, 
 ``-max_total_time=1800``; the corpus starts from small files, and from a folder if one is named.
 """
 
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,11 @@ with atheris.instrument_imports(include=["prefect_mutagen.parsers"]):
 import safetensors
 
 from tests.parsers import gguf_cases, safetensors_cases
+
+# The address space of the whole fuzzer: an input that makes a reader take more is a MemoryError, so
+# a finding. libFuzzer's own limit looks at the peak of the process, and on Linux a child inherits
+# that from a large parent.
+MEMORY = 2 << 30
 
 COMPILED = walks.walk_strings, walks.TensorColumns
 PURE = string_walk.walk_strings, tensor_columns.TensorColumns
@@ -83,7 +89,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, data in enumerate(seeds(form)):
             (Path(folder) / str(number)).write_bytes(data)
-        arguments = [sys.argv[0], *sys.argv[2:], "-max_len=4096", "-timeout=20", folder]
+        limits = ["-max_len=4096", "-timeout=20", "-rss_limit_mb=0"]
+        arguments = [sys.argv[0], *sys.argv[2:], *limits, folder]
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         atheris.Setup(arguments, lambda data: check(data, form))
         atheris.Fuzz()
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.outputs import WRITERS
+from prefect_mutagen.scanner.outputs import FORMATS, writer_of
 from prefect_mutagen.scanner.outputs.json_text import to_json
-from prefect_mutagen.scanner.outputs.table import short_count, short_size, visible
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from tests.builders import F32, STRING, gguf
@@ -26,7 +27,8 @@ def _write(form: str, root: str, policy: Policy | None = None) -> str:
             summary.add(result)
             yield result
 
-    WRITERS[form](counted(), new_scan(root, policy or Policy()), summary, out)
+    scan_info = new_scan(root, policy or Policy())
+    writer_of(form)(counted(), scan_info, summary, out, OutputOptions())
     return out.getvalue()
 
 
@@ -51,7 +53,8 @@ def test_jsonl_has_a_document_per_line_as_the_scan_goes(tmp_path: Path) -> None:
             taken.append(len(out.getvalue().splitlines()))
             yield result
 
-    WRITERS["jsonl"](results(), new_scan(str(tmp_path), Policy()), Summary(), out)
+    info = new_scan(str(tmp_path), Policy())
+    writer_of("jsonl")(results(), info, Summary(), out, OutputOptions())
     assert taken == [0, 1, 2]
 
 
@@ -103,7 +106,7 @@ def test_the_table_has_a_line_per_artifact_and_the_reasons(tmp_path: Path) -> No
     assert _write("table", str(empty)) == "No model files found.\n"
 
 
-@pytest.mark.parametrize("form", sorted(WRITERS))
+@pytest.mark.parametrize("form", sorted(FORMATS))
 def test_hostile_values_forge_nothing(tmp_path: Path, form: str) -> None:
     data = gguf(
         (

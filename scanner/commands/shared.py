@@ -1,0 +1,75 @@
+"""Exit statuses, and the options and complaints that several commands have in common."""
+
+import argparse
+import sys
+from typing import Final
+
+from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy import Policy, load_policy
+from prefect_mutagen.scanner.storage import StorageError
+
+__all__ = [
+    "PASSED",
+    "REJECTED",
+    "UNREACHABLE",
+    "add_judging",
+    "complain",
+    "complain_storage",
+    "positive",
+    "read_policy",
+]
+
+PASSED: Final = 0
+REJECTED: Final = 1
+UNREACHABLE: Final = 2
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that reads storage and judges."""
+    parser.add_argument("--policy", metavar="FILE", help="what is accepted, in YAML or JSON")
+    parser.add_argument(
+        "--storage-options",
+        metavar="JSON",
+        default="",
+        help="options for the file system, as JSON or @FILE; without it the environment's "
+        "PREFECT_MUTAGEN_STORAGE_OPTIONS, which keeps secrets off the command line",
+    )
+
+
+def positive(text: str) -> int:
+    """Read an option's value that counts something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def complain(text: str) -> None:
+    """Say one line on stderr."""
+    sys.stderr.write(f"prefect-mutagen: {visible(text, 2000)}\n")
+
+
+def complain_storage(problem: StorageError) -> None:
+    """Say what storage refused, and what to do."""
+    remedy = CODES[problem.code].remedy
+    if problem.code == "storage/not-found":
+        remedy = "Check the address."  # it was named, not listed
+    complain(f"{problem}. {remedy}")
+
+
+def read_policy(path: str | None) -> Policy:
+    """Read the policy of ``--policy``.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds no policy; the message names the file and the field.
+    """
+    if path is None:
+        return Policy()
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return load_policy(text)
+    except ValueError as problem:
+        raise ValueError(f"{path}: {problem}") from None

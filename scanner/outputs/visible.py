@@ -1,0 +1,28 @@
+"""Values as a person reads them: nothing that a terminal obeys, numbers in the usual units."""
+
+__all__ = ["short_count", "short_size", "visible"]
+
+
+def visible(text: str, width: int = 200) -> str:
+    """Make a value from a file fit for a terminal: no control characters, not too long."""
+    short = text if len(text) <= width else f"{text[: width - 3]}..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
+
+
+def short_count(number: int | None) -> str:
+    """Write a number of parameters the way people say it: 6.72K, 8.03B."""
+    if number is None:
+        return ""
+    for limit, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if number >= limit:
+            return f"{number / limit:.3g}{letter}"
+    return str(number)
+
+
+def short_size(size: int) -> str:
+    """Write a number of bytes the way people say it: 9.3 KiB, 4.58 GiB."""
+    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        del units[0]
+    return f"{value:.3g} {units[0]}" if value < 1000 else f"{value:.0f} {units[0]}"

@@ -17,6 +17,7 @@ This page is written by `python docs/write_findings.py`.
 FAMILIES = {
     "gguf": "GGUF headers",
     "safetensors": "safetensors headers",
+    "set": "Sets of shards, and what lies beside a model",
     "sbom": "The document, and the files beside a model",
     "template": "Chat templates",
     "storage": "Storage",

@@ -17,7 +17,8 @@ from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.drift import drift_of, reuse
-from prefect_mutagen.scanner.examine import HashLevel, crashed
+from prefect_mutagen.scanner.examine import crashed
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary

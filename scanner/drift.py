@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.examine import HashLevel
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy, judge
 from prefect_mutagen.scanner.results import Drift, ScanResult
 from prefect_mutagen.scanner.storage import storable

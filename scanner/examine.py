@@ -1,92 +1,59 @@
 """Examine one artifact: which bytes to ask for, and what to make of them.
 
 This is a machine without I/O, like the header readers below it. It is a generator that yields what
-it wants (`Read`, `Find`, `LookUp`) and is sent the reply; storage errors are thrown into it. So one
-piece of code serves the plain loop over local files and the concurrent one over remote objects
-(`prefect_mutagen.scanner.scan`), and everything can be tested without a server.
+it wants (`prefect_mutagen.scanner.request`) and is sent the reply; storage errors are thrown into
+it. So one piece of code serves the plain loop over local files and the concurrent one over remote
+objects (`prefect_mutagen.scanner.scan`), and everything can be tested without a server.
 """
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from prefect_mutagen.parsers import Header, HeaderReader, NeedBytes, UnknownHeader, read_header
-from prefect_mutagen.scanner.artifacts import Artifact, format_of
-from prefect_mutagen.scanner.document import Description, add_warnings, build_sbom, describe
+from prefect_mutagen.parsers import UnknownHeader
+from prefect_mutagen.scanner.artifacts import Artifact, shard_name
+from prefect_mutagen.scanner.document import Description, Sbom, add_warnings, build_sbom, describe
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
+from prefect_mutagen.scanner.hashing import HashLevel, ObjectHash, hash_object
 from prefect_mutagen.scanner.licenses import spdx_expression
 from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
+from prefect_mutagen.scanner.read_objects import (
+    Seen,
+    find_shards,
+    load_checksums,
+    load_index,
+    see,
+)
+from prefect_mutagen.scanner.request import Cost, Parts, Read, Request, read
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
+from prefect_mutagen.scanner.set_totals import OF_A_PART, total
+from prefect_mutagen.scanner.sets import Shard, check_pickles, check_set, check_split_name
+from prefect_mutagen.scanner.shard_index import ShardIndex
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
-__all__ = [
-    "Examination",
-    "Examiner",
-    "Find",
-    "HashLevel",
-    "LookUp",
-    "Read",
-    "Request",
-    "crashed",
-]
+__all__ = ["Examination", "Examiner", "crashed"]
 
-HashLevel = Literal["none", "stored", "lookup", "full"]
+Examination = Generator[Request, Any, ScanResult]
 
-_FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
-_STEP: Final = 4 << 20
-_HASH_PIECE: Final = 8 << 20
 _FOLDERS_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """Wants a range of an object; the reply is a `RangeReply`."""
+class _Part:
+    """One file of an artifact, described."""
 
-    item: StoredObject
-    start: int
-    end: int
-    shared: bool = False
-    """Whether other artifacts of the folder want the very same range."""
+    seen: Seen
+    hashed: ObjectHash
+    description: Description = field(default_factory=Description)
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with this file: its header, what it states, its hashes."""
 
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Wants an object looked up again; the reply is a `StoredObject`."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """Wants the SHA-256 that storage keeps of an object; the reply is hexadecimal, or empty."""
-
-    item: StoredObject
-
-
-Request = Read | Find | LookUp
-Examination = Generator[Request, Any, ScanResult]
-
-
-@dataclass(slots=True)
-class _Count:
-    """What an examination has cost so far."""
-
-    bytes_read: int = 0
-    requests: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One file after its header was read."""
-
-    item: StoredObject
-    header: Header | None
-    format: str
-    header_sha256: str = ""
-    fault: StorageError | None = None
+    @property
+    def item(self) -> StoredObject:
+        return self.seen.item
 
 
 @dataclass(slots=True)
@@ -96,6 +63,8 @@ class Examiner:
     policy: Policy = field(default_factory=Policy)
     hash_level: HashLevel = "stored"
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    cost: Cost = field(default_factory=Cost)
+    """What all examinations have cost so far; grows while objects are hashed."""
     _folders: dict[tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]] = (
         field(default_factory=dict)
     )
@@ -109,100 +78,159 @@ class Examiner:
         Returns:
             The result. Nothing that is wrong with the artifact or its storage is raised.
         """
-        count = _Count()
-        (item,) = artifact.objects
-        seen = yield from self._see(item, count)
+        cost = Cost()
+        index, findings = None, list[Finding]()
+        if artifact.index is not None:
+            index, pinned, findings = yield from load_index(artifact.index, cost)
+            artifact = replace(artifact, index=pinned)
+        if artifact.kind == "set":
+            artifact = replace(artifact, objects=(yield from self._objects(artifact, index, cost)))
+        stated: dict[str, tuple[str, str]] = {}
+        if self.hash_level != "none":
+            stated, sums = yield from load_checksums(artifact, cost)
+            artifact = replace(artifact, checksums=sums)
+        readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
+        parts: list[_Part]
+        if len(readers) == 1:
+            parts = [(yield from readers[0])]
+        else:
+            parts = yield Parts(readers)
         neighbours, beside = Neighbours(), artifact.neighbours
-        if seen.header is not None and not isinstance(seen.header, UnknownHeader):
-            neighbours, beside = yield from self._read_neighbours(artifact.neighbours, count)
-        findings = _header_findings(seen)
-        sha256, source, doubts = yield from self._hash(seen, count)
-        description = Description()
-        if seen.header is not None:
-            description = describe(seen.header, neighbours, seen.item.url)
-        findings += [*description.findings, *doubts]
-        pinned = replace(artifact, objects=(seen.item,), neighbours=beside)
-        return self._conclude(pinned, seen, description, tuple(findings), (sha256, source), count)
+        if any(_is_model(part.seen) for part in parts):
+            neighbours, beside = yield from self._read_neighbours(artifact.neighbours, cost)
+        artifact = replace(artifact, objects=tuple(one.item for one in parts), neighbours=beside)
+        parts = [_describe(part, neighbours) for part in parts]
+        if artifact.kind == "set":
+            result = self._conclude_set(artifact, parts, index, findings)
+        else:
+            result = self._conclude_file(artifact, parts[0])
+        result = replace(result, bytes_read=cost.bytes_read, requests=cost.requests)
+        return replace(result, verdict=judge(result.subject(), self.policy))
 
-    def _conclude(
+    def _objects(
+        self, artifact: Artifact, index: ShardIndex | None, cost: Cost
+    ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
+        """Settle which files belong to a set."""
+        objects = artifact.objects
+        if not artifact.listed:
+            objects = yield from find_shards(artifact, index, cost)
+        if index is None:
+            return objects
+        named = set(index.shards())
+        # Files that do not number themselves are here because the index might name them.
+        return tuple(item for item in objects if item.name in named or _numbered(item))
+
+    def _read_part(
+        self, item: StoredObject, stated: Mapping[str, tuple[str, str]], cost: Cost
+    ) -> Generator[Request, Any, _Part]:
+        seen = yield from see(item, cost, digest=self.hash_level != "none")
+        hashed = ObjectHash()
+        if seen.fault is None:
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.cost)
+        return _Part(seen, hashed)
+
+    def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
+        findings = [*part.findings, *check_pickles(artifact.pickles, artifact.url)]
+        if part.seen.header is not None:
+            findings += check_split_name(part.seen.header, part.item.name, part.item.url)
+        sbom = build_sbom(
+            part.description, part.item, part.seen.format, part.hashed.sha256, self.generated_at
+        )
+        item = part.item
+        return self._result(
+            artifact,
+            ObjectResult(item.url, item.size, item.pin),
+            sbom=sbom,
+            description=part.description,
+            findings=findings,
+            header_sha256=part.seen.header_sha256,
+            sha256_source=part.hashed.source,
+        )
+
+    def _conclude_set(
         self,
         artifact: Artifact,
-        seen: _Seen,
-        description: Description,
-        findings: tuple[Finding, ...],
-        sha256: tuple[str, str],
-        count: _Count,
+        parts: Sequence[_Part],
+        index: ShardIndex | None,
+        findings: Iterable[Finding],
     ) -> ScanResult:
-        item, facts = seen.item, description.facts
-        sbom = build_sbom(description, item, seen.format, sha256[0], self.generated_at)
+        shards = [Shard(part.item.name, part.item.url, part.seen.header) for part in parts]
+        checks = list(check_set(shards, index, artifact.url))
+        complete = not any(check.code == "set/missing-shard" for check in checks)
+        names = {shard.name for shard in shards} if index is None else set(index.shards())
+        used = [number for number, shard in enumerate(shards) if shard.name in names]
+        description = total(
+            [shards[number] for number in used],
+            [parts[number].description for number in used],
+            artifact.url,
+            complete=complete,
+        )
+        found = [*findings, *checks]
+        for part in parts:
+            found += [finding for finding in part.findings if finding.code not in OF_A_PART]
+        formats = {part.seen.format for part in parts} - {"unknown"}
+        whole = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
+        form = formats.pop() if len(formats) == 1 else "unknown"
+        if artifact.index is None and artifact.listed and form == "safetensors":
+            found.append(_no_index(artifact.url))
+        sbom = build_sbom(description, whole, form, "", self.generated_at)
+        found += [*description.findings, *check_pickles(artifact.pickles, artifact.url)]
+        sources = {part.hashed.source for part in parts}
+        return self._result(
+            artifact,
+            *(self._object(part) for part in parts),
+            sbom=sbom,
+            description=description,
+            findings=found,
+            header_sha256=_together(parts),
+            sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
+        )
+
+    def _object(self, part: _Part) -> ObjectResult:
+        """Give a shard its own document, as if it were alone."""
+        item = part.item
+        sbom = build_sbom(
+            part.description, item, part.seen.format, part.hashed.sha256, self.generated_at
+        )
+        sbom = add_warnings(sbom, part.findings, unhashed=self.hash_level == "none")
+        return ObjectResult(item.url, item.size, item.pin, sbom)
+
+    def _result(
+        self,
+        artifact: Artifact,
+        *objects: ObjectResult,
+        sbom: Sbom,
+        description: Description,
+        findings: Iterable[Finding],
+        header_sha256: str,
+        sha256_source: str,
+    ) -> ScanResult:
+        """Put a result together; its verdict comes last."""
+        facts = description.facts
         licence = None
         if "license" in facts:
             name = facts["license_name"].value if "license_name" in facts else ""
             licence = spdx_expression(facts["license"].value, name)
-        result = ScanResult(
+        times = [item.modified for item in artifact.objects if item.modified is not None]
+        unique = tuple(dict.fromkeys(findings))
+        return ScanResult(
             url=artifact.url,
             kind=artifact.kind,
             pin=artifact.pin,
-            objects=(ObjectResult(item.url, item.size, item.pin),),
-            sbom=add_warnings(sbom, findings, unhashed=self.hash_level == "none"),
+            objects=objects,
+            sbom=add_warnings(sbom, unique, unhashed=self.hash_level == "none"),
             license_spdx=licence,
             sources=description.sources(),
             facts=description.details,
-            header_sha256=seen.header_sha256,
-            sha256_source=sha256[1],
-            findings=findings,
+            header_sha256=header_sha256,
+            sha256_source=sha256_source,
+            findings=unique,
             verdict=Verdict("unknown"),
-            modified=item.modified,
-            bytes_read=count.bytes_read,
-            requests=count.requests,
+            modified=max(times, default=None),
         )
-        return replace(result, verdict=judge(result.subject(), self.policy))
-
-    def _see(self, item: StoredObject, count: _Count) -> Generator[Request, Any, _Seen]:
-        """Read a header; once more from the start when the object is replaced meanwhile."""
-        try:
-            if item.fault is not None:
-                raise item.fault
-            try:
-                return (yield from self._read_header(item, count))
-            except StorageError as problem:
-                if problem.code != "storage/changed-during-scan":
-                    raise
-            fresh: StoredObject = yield Find(item.url)
-            count.requests += 1
-            return (yield from self._read_header(fresh, count))
-        except StorageError as problem:
-            return _Seen(item, None, "unknown", fault=problem)
-
-    def _read_header(self, item: StoredObject, count: _Count) -> Generator[Request, Any, _Seen]:
-        expected = format_of(item.name)
-        first = _FIRST[expected or "gguf"]
-        digest = hashlib.sha256() if self.hash_level != "none" else None
-        reader: HeaderReader | None = None
-        data = b""
-        if item.size == UNKNOWN_SIZE:
-            reply = yield from _read(Read(item, 0, first), count)
-            item = replace(item, size=reply.size, pin=reply.pin)
-            data = reply.data
-        reader = read_header(item.size, expected)
-        answer = reader.feed(data)
-        while isinstance(answer, NeedBytes):
-            if digest is not None:
-                digest.update(data)
-            start = reader.position
-            ahead = _STEP if start and reader.format == "gguf" else first if not start else 0
-            end = min(item.size, max(answer.upto, start + ahead))
-            reply = yield from _read(Read(item, start, end), count)
-            data = reply.data
-            answer = reader.feed(data)
-        header_sha256 = ""
-        if digest is not None and answer.complete and answer.header_size <= reader.position:
-            digest.update(data[: len(data) - (reader.position - answer.header_size)])
-            header_sha256 = digest.hexdigest()
-        return _Seen(item, answer, reader.format or "unknown", header_sha256)
 
     def _read_neighbours(
-        self, items: tuple[StoredObject, ...], count: _Count
+        self, items: tuple[StoredObject, ...], cost: Cost
     ) -> Generator[Request, Any, tuple[Neighbours, tuple[StoredObject, ...]]]:
         key = tuple((item.url, item.pin) for item in items)
         known = self._folders.get(key)
@@ -219,7 +247,7 @@ class Examiner:
                     raise item.fault
                 reply = RangeReply(b"", 0, item.pin)
                 if wanted:
-                    reply = yield from _read(Read(item, 0, wanted, shared=True), count)
+                    reply = yield from read(Read(item, 0, wanted, shared=True), cost)
                 files[item.name] = (item.url, reply.data)
                 pinned.append(replace(item, size=reply.size, pin=reply.pin))
             except StorageError as problem:
@@ -235,61 +263,40 @@ class Examiner:
         self._folders[key] = (neighbours, tuple(pinned))
         return neighbours, tuple(pinned)
 
-    def _hash(
-        self, seen: _Seen, count: _Count
-    ) -> Generator[Request, Any, tuple[str, str, list[Finding]]]:
-        """Find the SHA-256 of the whole object, as far as the caller wants to pay for it."""
-        item = seen.item
-        if self.hash_level == "none" or seen.fault is not None:
-            return "", "", []
-        known: dict[str, str] = {}
-        if item.sha256:
-            known[item.sha256_source] = item.sha256
-        try:
-            if self.hash_level == "lookup" and not known:
-                count.requests += 1
-                kept: str = yield LookUp(item)
-                if kept:
-                    known["stored checksum"] = kept
-            if self.hash_level == "full":
-                known["computed"] = yield from self._compute(item, count)
-        except StorageError as problem:
-            return "", "", [make_finding(problem.code, str(problem), url=item.url)]
-        doubts = []
-        if len(set(known.values())) > 1:
-            stated = "; ".join(f"{source}: {value}" for source, value in known.items())
-            message = f"the SHA-256 values disagree: {stated}"
-            doubts.append(make_finding("sbom/hash-mismatch", message, url=item.url, field="sha256"))
-        source = "computed" if "computed" in known else next(iter(known), "")
-        return known.get(source, ""), source, doubts
 
-    def _compute(self, item: StoredObject, count: _Count) -> Generator[Request, Any, str]:
-        digest = hashlib.sha256()
-        for start in range(0, item.size, _HASH_PIECE):
-            end = min(start + _HASH_PIECE, item.size)
-            reply = yield from _read(Read(item, start, end), count)
-            digest.update(reply.data)
-        return digest.hexdigest()
+def _describe(part: _Part, neighbours: Neighbours) -> _Part:
+    """Add what a file and its neighbours state, and what is wrong with it."""
+    seen = part.seen
+    if seen.header is None:
+        findings: list[Finding] = []
+        if seen.fault is not None:
+            findings = [make_finding(seen.fault.code, str(seen.fault), url=seen.item.url)]
+        return replace(part, findings=(*findings, *part.hashed.findings))
+    description = describe(seen.header, neighbours, seen.item.url)
+    findings = [from_header(error, seen.item.url) for error in seen.header.errors]
+    found = (*findings, *description.findings, *part.hashed.findings)
+    return replace(part, description=description, findings=found)
 
 
-def _read(request: Read, count: _Count) -> Generator[Request, Any, RangeReply]:
-    reply: RangeReply = yield request
-    count.requests += 1
-    count.bytes_read += len(reply.data)
-    if request.item.size not in (UNKNOWN_SIZE, reply.size):
-        raise StorageError(
-            "storage/changed-during-scan",
-            request.item.url,
-            f"the object has {reply.size} bytes instead of the listed {request.item.size}",
-        )
-    return reply
+def _is_model(seen: Seen) -> bool:
+    return seen.header is not None and not isinstance(seen.header, UnknownHeader)
 
 
-def _header_findings(seen: _Seen) -> list[Finding]:
-    if seen.fault is not None:
-        return [make_finding(seen.fault.code, str(seen.fault), url=seen.item.url)]
-    errors = seen.header.errors if seen.header is not None else ()
-    return [from_header(error, seen.item.url) for error in errors]
+def _numbered(item: StoredObject) -> bool:
+    return shard_name(item.name) is not None
+
+
+def _no_index(url: str) -> Finding:
+    message = "there is no index that says which of these shards holds which tensor"
+    return make_finding("set/index-missing", message, url=url, field="folder")
+
+
+def _together(parts: Sequence[_Part]) -> str:
+    """Name the headers of a set by one digest; empty unless all are known."""
+    if not parts or not all(part.seen.header_sha256 for part in parts):
+        return ""
+    lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def crashed(artifact: Artifact, policy: Policy, reason: str) -> ScanResult:
@@ -301,8 +308,9 @@ def crashed(artifact: Artifact, policy: Policy, reason: str) -> ScanResult:
         reason: How it ended, in a word or two.
     """
     fault = StorageError("scan/crashed", artifact.url, f"the scan of it broke off ({reason})")
-    broken = replace(artifact.objects[0], fault=fault)
-    examination = Examiner(policy).examine(replace(artifact, objects=(broken,)))
+    broken = StoredObject(artifact.url, 0, "", fault=fault)
+    alone = Artifact(artifact.url, (broken,), artifact.neighbours)
+    examination = Examiner(policy, "none").examine(alone)
     try:
         next(examination)
     except StopIteration as stop:

@@ -8,7 +8,7 @@ fixed keys but ``format``.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader, LongText, SafetensorsHeader
@@ -16,7 +16,7 @@ from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TENSORS
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["Facts", "Stated", "gguf_facts", "safetensors_facts"]
+__all__ = ["Facts", "Stated", "gguf_facts", "gguf_quantization", "safetensors_facts"]
 
 
 class Stated(NamedTuple):
@@ -92,7 +92,6 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
     for entry in header.metadata:
         values.setdefault(entry.key, entry.value)  # of two equal keys, loaders take the first
     facts: Facts = {}
-    findings: list[Finding] = []
     _add_text(facts, "architecture", values, "general.architecture")
     for field in ("license", "license.name", "license.link"):
         _add_text(facts, field.replace(".", "_"), values, f"general.{field}")
@@ -102,12 +101,12 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
     parameters = sum(tensor.parameters for tensor in header.tensors)
     if parameters:
         facts["parameter_count"] = Stated(parameters, "gguf:tensors")
-    quantization = _quantization(header, values.get("general.file_type"), url, findings)
+    quantization, odd = gguf_quantization([header], url)
     if quantization:
         facts["quantization"] = quantization
         if quantization.value in FLOAT_TENSORS:
             facts["dtype"] = quantization
-    return facts, findings
+    return facts, odd
 
 
 def _add_text(facts: Facts, field: str, values: Mapping[str, Any], key: str) -> None:
@@ -163,28 +162,45 @@ def _base_models(values: Mapping[str, Any]) -> Iterator[Stated]:
             yield Stated(link, f"gguf:{key}.repo_url")
 
 
-def _quantization(
-    header: GgufHeader, file_type: Any, url: str, findings: list[Finding]
-) -> Stated | None:
-    """Name the quantization; where name and tensors disagree, the tensors are what will be run."""
+def gguf_quantization(
+    headers: Sequence[GgufHeader], url: str
+) -> tuple[Stated | None, list[Finding]]:
+    """Name the quantization; where name and tensors disagree, the tensors are what will be run.
+
+    Args:
+        headers: Of a file, or of all shards of a set; the first that states a file type counts.
+        url: Address of the artifact, for findings.
+
+    Returns:
+        Its name with its source, and what is odd about it.
+    """
     counts: Counter[str] = Counter()
-    for tensor in header.tensors:
-        counts[tensor.dtype] += tensor.parameters
+    for header in headers:
+        for tensor in header.tensors:
+            counts[tensor.dtype] += tensor.parameters
     most = counts.most_common(1)[0][0] if counts else None
-    number = whole_number(file_type)
     by_tensors = Stated(most, "gguf:tensors") if most else None
+    number = next(_file_types(headers), None)
     if number is None:
-        return by_tensors
+        return by_tensors, []
     named = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED if number >= 0 else number)
     if named is None:
         message = f"general.file_type {number} has no name; most parameters are {most or 'nowhere'}"
-        findings.append(_odd("sbom/quantization-unknown", message, url))
-        return by_tensors
+        return by_tensors, [_odd("sbom/quantization-unknown", message, url)]
     if most and most not in _USUAL_TENSORS.get(named, {named}):
         message = f"general.file_type says {named}, but most parameters are {shown(most)}"
-        findings.append(_odd("sbom/quantization-disagrees", message, url))
-        return by_tensors
-    return Stated(named, "gguf:general.file_type")
+        return by_tensors, [_odd("sbom/quantization-disagrees", message, url)]
+    return Stated(named, "gguf:general.file_type"), []
+
+
+def _file_types(headers: Iterable[GgufHeader]) -> Iterator[int]:
+    for header in headers:
+        for entry in header.metadata:
+            if entry.key == "general.file_type":
+                number = whole_number(entry.value)
+                if number is not None:
+                    yield number
+                break  # of two equal keys, loaders take the first
 
 
 def _odd(code: str, message: str, url: str) -> Finding:

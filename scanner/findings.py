@@ -82,6 +82,56 @@ _OWN: Final = {
         "The scan of this artifact broke off for a reason of the scanner's own.",
         "Read the task run's log; it is a bug, or the machine it ran on was lost.",
     ),
+    "set/missing-shard": Code(
+        "error",
+        "A shard of the model is not there; loaders may go on with weights that were never set.",
+        "Fetch the missing file; the model is not complete without it.",
+    ),
+    "set/index-mismatch": Code(
+        "error",
+        "The index and a shard disagree about which tensors the shard holds.",
+        "Fetch index and shards again, all of one revision.",
+    ),
+    "set/index-invalid": Code(
+        "error",
+        "The index that says which shard holds which tensor cannot be read or is not one.",
+        "Fetch the index again; without it the shards do not load as one model.",
+    ),
+    "set/index-missing": Code(
+        "warning",
+        "Safetensors shards lie there without an index; most loaders need it.",
+        "Fetch the index, or leave it if your loader takes all files of the folder.",
+    ),
+    "set/duplicate-tensor": Code(
+        "error",
+        "Two shards hold a tensor of the same name.",
+        "Find out which one is right; shards of two revisions may be mixed.",
+    ),
+    "set/total-size": Code(
+        "warning",
+        "The index states another number of bytes than the tensors have.",
+        "Compare with the publisher's index; some writers count shared tensors twice.",
+    ),
+    "set/split-mismatch": Code(
+        "error",
+        "What a shard says about its place in the set is not what its name or the set says.",
+        "Fetch the shards again, all of one revision, and keep their names.",
+    ),
+    "set/unnamed-shard": Code(
+        "warning",
+        "A file looks like a shard of the model, and its index does not name it.",
+        "Remove it if it is a leftover; some loaders read every file of the folder.",
+    ),
+    "set/shards-disagree": Code(
+        "warning",
+        "Shards of one model state different things about it.",
+        "Find out whether they belong together.",
+    ),
+    "set/pickle-beside": Code(
+        "warning",
+        "Pickled weights lie beside the model; what loads the folder may load them and run code.",
+        "Remove them, or make loaders take safetensors only.",
+    ),
     "sbom/neighbour-invalid": Code(
         "error",
         "A file that loaders read beside the model (config.json and kin) cannot be read.",

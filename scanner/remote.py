@@ -6,12 +6,13 @@ inside another running loop as well. Results come in order; what is behind them 
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.examine import Examiner, Find, Read, Request
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.request import Digest, Find, Parts, Read, Request
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import answer, drive
 from prefect_mutagen.scanner.storage import StorageError, Store
@@ -20,6 +21,8 @@ __all__ = ["examine_remote", "run_in_loop"]
 
 _DEADLINE: Final = 60.0
 """Seconds that storage has for one request, retries included."""
+
+_SHARDS_AT_A_TIME: Final = 16
 
 _T = TypeVar("_T")
 
@@ -58,6 +61,11 @@ class _Window:
         self._shared: dict[Request, asyncio.Task[Any]] = {}
 
     async def answer(self, request: Request) -> Any:
+        if isinstance(request, Digest):
+            # Hashing lets go of the interpreter; the loop serves others meanwhile.
+            return await asyncio.to_thread(request.digest.update, request.data)
+        if isinstance(request, Parts):
+            return await self._answer_parts(request)
         try:
             async with asyncio.timeout(_DEADLINE):
                 if isinstance(request, Read) and request.shared:
@@ -67,6 +75,16 @@ class _Window:
             url = request.url if isinstance(request, Find) else request.item.url
             reason = f"the storage did not answer within {_DEADLINE:.0f} seconds"
             raise StorageError("storage/timeout", url, reason) from None
+
+    async def _answer_parts(self, request: Parts) -> list[Any]:
+        """Read the shards of a set side by side, a few at a time."""
+        gate = asyncio.Semaphore(_SHARDS_AT_A_TIME)
+
+        async def one(part: Generator[Request, Any, Any]) -> Any:
+            async with gate:
+                return await drive(part, self.answer)
+
+        return list(await asyncio.gather(*(one(part) for part in request.parts)))
 
     async def _answer_once(self, request: Request) -> Any:
         task = self._shared.get(request)

@@ -107,7 +107,8 @@ class ScanResult:
             parameter_count=self.sbom.parameter_count,
             quantization=self.sbom.quantization,
             license_spdx=self.license_spdx,
-            sha256=self.sbom.sha256,
+            # A set has no digest of its own; its source says that every shard has one.
+            sha256=self.sbom.sha256 or self.sha256_source,
         )
 
     def to_report(self) -> dict[str, Any]:

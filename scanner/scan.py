@@ -6,16 +6,26 @@ what is made of it is the same.
 """
 
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.artifacts import NEIGHBOURS, Artifact, group_artifacts, is_relevant
-from prefect_mutagen.scanner.examine import Examination, Examiner, Find, HashLevel, LookUp, Request
+from prefect_mutagen.scanner.artifacts import (
+    NEIGHBOURS,
+    Artifact,
+    artifact_of,
+    group_artifacts,
+    is_relevant,
+    shard_name,
+)
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.storage import (
     StorageError,
@@ -98,13 +108,34 @@ def list_artifacts(store: Store, *, siblings: bool = True) -> Iterator[Artifact]
     if first is None:
         return
     if first.url == store.root:
-        yield Artifact(first.url, (first,), _find_neighbours(store, first) if siblings else ())
+        yield _named(store, first, siblings=siblings)
     else:
         yield from group_artifacts(chain((first,), objects))
 
 
-def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ...]:
-    """Look for the neighbours of a file that was named by itself, so that no listing shows them."""
+def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
+    """Make the artifact of a file that was named by itself: what a loader would load by that name.
+
+    The address of a set (its index, or its first shard) stands for the set.
+    """
+    beside: list[StoredObject] | None = None
+    if siblings:
+        try:
+            listed = store.list_folder(item.folder, is_relevant)
+            beside = None if listed is None else list(listed)
+        except StorageError:
+            beside = None  # who may read one file may not be allowed to list
+    if beside is not None:
+        return artifact_of(item, beside)
+    artifact = artifact_of(item, _look_beside(store, item) if siblings else [])
+    shard = shard_name(item.name)
+    if shard is not None and shard.number != 1:
+        artifact = replace(artifact, kind="file")
+    return replace(artifact, listed=False)
+
+
+def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
+    """Look for the files beside one where no listing shows them."""
 
     def look(name: str) -> StoredObject | None:
         url = item.folder + name
@@ -115,14 +146,15 @@ def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ..
                 return None
             return StoredObject(url, 0, "", fault=problem)
 
+    names = (*NEIGHBOURS, f"{item.name}.sha256")
     if store.loop is None:
-        found = [look(name) for name in NEIGHBOURS]
+        found = [look(name) for name in names]
     else:
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(len(NEIGHBOURS)) as threads:
-            found = list(threads.map(look, NEIGHBOURS))
-    return tuple(neighbour for neighbour in found if neighbour is not None)
+        with ThreadPoolExecutor(len(names)) as threads:
+            found = list(threads.map(look, names))
+    return [neighbour for neighbour in found if neighbour is not None]
 
 
 def examine_artifacts(
@@ -168,27 +200,31 @@ def finish(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 async def drive(
-    examination: Examination, answer_one: Callable[[Request], Coroutine[Any, Any, Any]]
-) -> ScanResult:
+    work: Generator[Request, Any, _T], answer_one: Callable[[Request], Coroutine[Any, Any, Any]]
+) -> _T:
     """Answer an examination's requests until it has its result."""
     try:
-        request = next(examination)
+        request = next(work)
         while True:
             try:
                 reply = await answer_one(request)
             except StorageError as problem:
-                request = examination.throw(problem)
+                request = work.throw(problem)
             else:
-                request = examination.send(reply)
+                request = work.send(reply)
     except StopIteration as stop:
-        result: ScanResult = stop.value
+        result: _T = stop.value
         return result
 
 
 async def answer(store: Store, request: Request) -> Any:
-    """Do what an examination asks for."""
+    """Do what an examination asks for, one thing after the other."""
     if isinstance(request, Find):
         return await store.find(request.url)
     if isinstance(request, LookUp):
         return await store.stored_sha256(request.item)
+    if isinstance(request, Digest):
+        return request.digest.update(request.data)
+    if isinstance(request, Parts):
+        return [await drive(part, partial(answer, store)) for part in request.parts]
     return await store.read(request.item, request.start, request.end)

@@ -119,6 +119,23 @@ class Store(Protocol):
         """
         ...
 
+    def list_folder(
+        self, folder: str, wanted: Callable[[str], bool]
+    ) -> Iterator[StoredObject] | None:
+        """List the objects directly in one folder, beside the root when that is one object.
+
+        Args:
+            folder: Address of the folder, with the slash.
+            wanted: As for `list_objects`.
+
+        Returns:
+            The objects; None where there are no folders to list.
+
+        Raises:
+            StorageError: The folder cannot be listed; also while the objects are taken.
+        """
+        ...
+
     async def find(self, url: str) -> StoredObject:
         """Look one object up.
 

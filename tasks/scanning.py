@@ -6,7 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.examine import Examiner, HashLevel
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts

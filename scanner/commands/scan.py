@@ -20,7 +20,8 @@ from prefect_mutagen.scanner.commands.shared import (
     read_policy,
 )
 from prefect_mutagen.scanner.drift import drift_of
-from prefect_mutagen.scanner.examine import Examiner, HashLevel
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.outputs import FORMATS, writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanResult, Summary

@@ -12,10 +12,11 @@ from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
-__all__ = ["write_json", "write_jsonl"]
+__all__ = ["documents", "write_json", "write_jsonl"]
 
 
-def _documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
+def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
+    """Give a document per file, as l-bom does: a set gives those of its shards."""
     for result in results:
         parts = [item.sbom for item in result.objects if item.sbom is not None]
         yield from parts or [result.sbom]
@@ -29,8 +30,8 @@ def write_json(
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
-    documents = sorted(_documents(results), key=lambda sbom: sbom.model_path.lower())
-    parts = [sbom.to_dict() for sbom in documents]
+    ordered = sorted(documents(results), key=lambda sbom: sbom.model_path.lower())
+    parts = [sbom.to_dict() for sbom in ordered]
     out.write(to_json(parts[0] if len(parts) == 1 else parts, indent=2) + "\n")
 
 
@@ -42,4 +43,4 @@ def write_jsonl(
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
-    out.writelines(to_json(sbom.to_dict()) + "\n" for sbom in _documents(results))
+    out.writelines(to_json(sbom.to_dict()) + "\n" for sbom in documents(results))

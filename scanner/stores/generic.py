@@ -56,6 +56,14 @@ class GenericStore:
                 inside = name.removeprefix(self._path.rstrip("/"))
                 yield _describe(found[name], self.root.rstrip("/") + inside)
 
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
+        path = self._fs._strip_protocol(folder)
+        for info in self._call(self._fs.ls, path, detail=True):
+            name = str(info["name"]).rpartition("/")[2]
+            if info.get("type") == "file" and wanted(name):
+                yield _describe(info, folder + name)
+
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""
         return _describe(await self._ask("info", url), url)

@@ -96,6 +96,9 @@ class HttpStore:
             raise _unreachable(problem, folder.rstrip("/")) from None
         return found
 
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        """See `prefect_mutagen.scanner.storage.Store.list_folder`; a web server has none."""
+
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""
         # A HEAD would do, but signed addresses allow one method only, and some servers none.

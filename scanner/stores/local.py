@@ -77,6 +77,18 @@ class LocalStore:
                 entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False)
             ]
 
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entry.name for entry in entries if wanted(entry.name))
+        except OSError as problem:
+            raise storage_error(problem, folder) from None
+        for name in inside:
+            path = folder + name
+            if not os.path.isdir(path):
+                yield _describe(path)
+
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""
         found = _describe(url)

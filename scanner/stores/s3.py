@@ -111,23 +111,37 @@ class S3Store:
                 yield self._describe(first)
                 return
             prefix += "/"
-        token = ""
         seen = False
-        while True:
-            page = self._page(prefix, token)
-            for entry in page["Contents"]:
-                seen = True
-                name = entry["Key"].rpartition("/")[2]
-                if name and wanted(name):
-                    yield self._describe(entry)
-            token = page.get("NextContinuationToken") or ""
-            if not token:
-                break
+        for entry in self._entries(prefix):
+            seen = True
+            name = entry["Key"].rpartition("/")[2]
+            if name and wanted(name):
+                yield self._describe(entry)
         if prefix and not seen:
             raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
 
-    def _page(self, prefix: str, token: str = "", most: int = _PAGE) -> dict[str, Any]:
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
+        for entry in self._entries(self._key_of(folder), delimiter="/"):
+            name = entry["Key"].rpartition("/")[2]
+            if name and wanted(name):
+                yield self._describe(entry)
+
+    def _entries(self, prefix: str, delimiter: str = "") -> Iterator[dict[str, Any]]:
+        token = ""
+        while True:
+            page = self._page(prefix, token, delimiter=delimiter)
+            yield from page["Contents"]
+            token = page.get("NextContinuationToken") or ""
+            if not token:
+                return
+
+    def _page(
+        self, prefix: str, token: str = "", most: int = _PAGE, delimiter: str = ""
+    ) -> dict[str, Any]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": most}
+        if delimiter:
+            request["Delimiter"] = delimiter
         if token:
             request["ContinuationToken"] = token
         page: dict[str, Any] = sync(self.loop, self._call, "list_objects_v2", self.root, request)

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.examine import (
-    Examiner,
-    Find,
-    HashLevel,
-    LookUp,
-    Read,
-    Request,
-    crashed,
-)
+from prefect_mutagen.scanner.examine import Examiner, crashed
+from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Read, Request
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 from tests.builders import ARRAY, STRING, gguf, safetensors
@@ -49,7 +43,8 @@ def _drive(
     try:
         request = next(examination)
         while True:
-            asked.append(request)
+            if not isinstance(request, Digest):
+                asked.append(request)
             try:
                 reply = answer(request, len(asked)) if answer else None
                 if reply is None:
@@ -67,6 +62,10 @@ def _reply(request: Request, data: bytes) -> Any:
         return StoredObject(request.url, len(data), "etag:2")
     if isinstance(request, LookUp):
         return "cd" * 32
+    if isinstance(request, Digest):
+        request.digest.update(request.data)
+        return None
+    assert not isinstance(request, Parts)
     if not request.item.url.endswith((".gguf", ".safetensors")):
         return RangeReply(b"{}", 2, "etag:n")
     return RangeReply(data[request.start : request.end], len(data), request.item.pin or "etag:r")

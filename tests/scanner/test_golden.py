@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import scan
+from prefect_mutagen.scanner.outputs.documents import documents
 from prefect_mutagen.scanner.outputs.json_text import to_json
 
 OUTPUTS = Path(__file__).parent.parent / "golden" / "outputs"
@@ -126,10 +127,10 @@ def test_documents_equal_those_of_l_bom(golden_inputs: Path, name: str, hashed: 
     theirs = json.loads(recorded.read_text())
     theirs = theirs if isinstance(theirs, list) else [theirs]
     root = str(golden_inputs / name)
-    results = list(scan(root, hash="full" if hashed else "none"))
-    assert len(results) == len(theirs)
-    for one, result in zip(theirs, results, strict=True):
-        ours = json.loads(to_json(result.sbom.to_dict()))
+    found = list(documents(scan(root, hash="full" if hashed else "none")))
+    assert len(found) == len(theirs)
+    for one, sbom in zip(theirs, found, strict=True):
+        ours = json.loads(to_json(sbom.to_dict()))
         assert ours["model_path"] == str(golden_inputs) + one["model_path"].removeprefix("/golden")
         ours["model_path"] = one["model_path"]
         _compare(name, one, ours, hashed=hashed)

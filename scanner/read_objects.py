@@ -1,0 +1,196 @@
+"""Read the objects of one artifact: headers, the index of shards, checksum files.
+
+Machines without I/O like all of an examination: generators that yield requests and are sent the
+replies (`prefect_mutagen.scanner.request`).
+"""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from prefect_mutagen.parsers import Format, Header, NeedBytes, read_header
+from prefect_mutagen.scanner.artifacts import Artifact, format_of, shard_name
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, read_checksums
+from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
+from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
+from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, StorageError, StoredObject
+
+__all__ = ["Seen", "find_shards", "load_checksums", "load_index", "see"]
+
+_FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
+_STEP: Final = 4 << 20
+_SHARDS_LOOKED_FOR: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One file after its header was read."""
+
+    item: StoredObject
+    header: Header | None
+    """None when storage did not give it."""
+    format: str
+    header_sha256: str = ""
+    fault: StorageError | None = None
+
+
+def see(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Request, Any, Seen]:
+    """Read a header; once more from the start when the object is replaced meanwhile.
+
+    Args:
+        item: The object.
+        cost: Grows with what is read.
+        digest: Whether to compute the header's SHA-256.
+
+    Returns:
+        What was seen; a storage error is part of it and never raised.
+    """
+    try:
+        if item.fault is not None:
+            raise item.fault
+        try:
+            return (yield from _see_once(item, cost, digest=digest))
+        except StorageError as problem:
+            if problem.code != "storage/changed-during-scan":
+                raise
+        fresh: StoredObject = yield Find(item.url)
+        cost.requests += 1
+        return (yield from _see_once(fresh, cost, digest=digest))
+    except StorageError as problem:
+        return Seen(item, None, "unknown", fault=problem)
+
+
+def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Request, Any, Seen]:
+    expected = format_of(item.name)
+    data = b""
+    if item.size == UNKNOWN_SIZE:
+        reply = yield from read(Read(item, 0, _read_ahead(expected, 0)), cost)
+        item = replace(item, size=reply.size, pin=reply.pin)
+        data = reply.data
+    reader = read_header(item.size, expected)
+    pieces = [data] if data else []
+    answer = reader.feed(data)
+    while isinstance(answer, NeedBytes):
+        start = reader.position
+        ahead = _read_ahead(reader.format or expected, start)
+        end = min(item.size, max(answer.upto, start + ahead))
+        reply = yield from read(Read(item, start, end), cost)
+        if digest:
+            pieces.append(reply.data)
+        answer = reader.feed(reply.data)
+    sha256 = ""
+    if digest and answer.complete and answer.header_size <= reader.position:
+        sha256 = yield from _digest_of(pieces, answer.header_size)
+    return Seen(item, answer, reader.format or "unknown", sha256)
+
+
+def _read_ahead(form: Format | None, position: int) -> int:
+    """Say how many bytes to ask for at least, so that few requests do."""
+    if not position:
+        return _FIRST[form or "gguf"]
+    return _STEP if form == "gguf" else 0
+
+
+def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        yield Digest(digest, piece[:count])
+        count = max(0, count - len(piece))
+    return digest.hexdigest()
+
+
+def load_index(
+    item: StoredObject, cost: Cost
+) -> Generator[Request, Any, tuple[ShardIndex | None, StoredObject, list[Finding]]]:
+    """Read the index of a set.
+
+    Returns:
+        What it says, None when that cannot be known; the object as it was read; and what is wrong.
+    """
+    wanted = INDEX_LIMIT if item.size == UNKNOWN_SIZE else item.size
+    try:
+        if item.fault is not None:
+            raise item.fault
+        if wanted > INDEX_LIMIT:
+            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+        data = b""
+        if wanted:
+            reply = yield from read(Read(item, 0, wanted), cost)
+            data, item = reply.data, replace(item, size=reply.size, pin=reply.pin)
+        if item.size > INDEX_LIMIT:
+            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+    except StorageError as problem:
+        return None, item, [make_finding(problem.code, str(problem), url=item.url)]
+    index, wrong = read_index(data)
+    return index, item, [_bad_index(item, wrong)] if wrong else []
+
+
+def _bad_index(item: StoredObject, wrong: str) -> Finding:
+    message = f"the index cannot be used: {wrong}"
+    return make_finding("set/index-invalid", message, url=item.url, field=item.name)
+
+
+def find_shards(
+    artifact: Artifact, index: ShardIndex | None, cost: Cost
+) -> Generator[Request, Any, tuple[StoredObject, ...]]:
+    """Look for the shards of a set that no listing showed.
+
+    Returns:
+        All of its objects, those that could not be found left out.
+    """
+    known = {item.name: item for item in artifact.objects}
+    folder = (artifact.index or artifact.objects[0]).folder
+    for name in _expected(artifact, index):
+        if name in known:
+            continue
+        if cost.requests >= _SHARDS_LOOKED_FOR:
+            break
+        cost.requests += 1
+        url = folder + name
+        try:
+            known[name] = yield Find(url)
+        except StorageError as problem:
+            if problem.code != "storage/not-found":
+                known[name] = StoredObject(url, 0, "", fault=problem)
+    return tuple(known[name] for name in sorted(known))
+
+
+def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
+    if index is not None:
+        yield from index.shards()
+        return
+    for item in artifact.objects[:1]:
+        shard = shard_name(item.name)
+        if shard is not None:
+            before, _, behind = item.name.rpartition(f"{shard.number:05d}-of-{shard.total:05d}")
+            for number in range(1, shard.total + 1):
+                yield f"{before}{number:05d}-of-{shard.total:05d}{behind}"
+
+
+def load_checksums(
+    artifact: Artifact, cost: Cost
+) -> Generator[Request, Any, tuple[dict[str, tuple[str, str]], tuple[StoredObject, ...]]]:
+    """Read the checksum files beside an artifact.
+
+    Returns:
+        For each file name, a digest and the name of the file that states it; and the checksum
+        files as they were read. One that cannot be read states nothing.
+    """
+    stated: dict[str, tuple[str, str]] = {}
+    pinned: list[StoredObject] = []
+    for item in artifact.checksums:
+        wanted = CHECKSUM_LIMIT if item.size == UNKNOWN_SIZE else min(CHECKSUM_LIMIT, item.size)
+        if item.fault is not None or not wanted:
+            pinned.append(item)
+            continue
+        try:
+            reply = yield from read(Read(item, 0, wanted, shared=True), cost)
+        except StorageError:
+            pinned.append(item)
+            continue
+        pinned.append(replace(item, size=reply.size, pin=reply.pin))
+        for name, digest in read_checksums(item.name, reply.data).items():
+            stated.setdefault(name, (digest, item.name))
+    return stated, tuple(pinned)

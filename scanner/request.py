@@ -1,0 +1,87 @@
+"""What an examination asks for: it has no I/O of its own (`prefect_mutagen.scanner.examine`)."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prefect_mutagen.scanner.storage import (
+    UNKNOWN_SIZE,
+    RangeReply,
+    StorageError,
+    StoredObject,
+)
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = ["Cost", "Digest", "Find", "LookUp", "Parts", "Read", "Request", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Wants a range of an object; the reply is a `RangeReply`."""
+
+    item: StoredObject
+    start: int
+    end: int
+    shared: bool = False
+    """Whether other artifacts of the folder want the very same range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Wants an object looked up again; the reply is a `StoredObject`."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Wants the SHA-256 that storage keeps of an object; the reply is hexadecimal, or empty."""
+
+    item: StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Wants bytes added to a digest, where that holds nobody up; the reply is None."""
+
+    digest: "_Hash"
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Wants examinations of several objects run side by side; the reply is their results."""
+
+    parts: tuple[Generator["Request", Any, Any], ...]
+
+
+Request = Read | Find | LookUp | Digest | Parts
+
+
+@dataclass(slots=True)
+class Cost:
+    """What an examination has cost so far."""
+
+    bytes_read: int = 0
+    requests: int = 0
+    bytes_hashed: int = 0
+
+
+def read(request: Read, cost: Cost) -> Generator[Request, Any, RangeReply]:
+    """Read a range, and see that the object is still as long as it was listed.
+
+    Raises:
+        StorageError: ``storage/changed-during-scan`` when it is not.
+    """
+    reply: RangeReply = yield request
+    cost.requests += 1
+    cost.bytes_read += len(reply.data)
+    if request.item.size not in (UNKNOWN_SIZE, reply.size):
+        raise StorageError(
+            "storage/changed-during-scan",
+            request.item.url,
+            f"the object has {reply.size} bytes instead of the listed {request.item.size}",
+        )
+    return reply

@@ -7,6 +7,7 @@ objects (`prefect_mutagen.scanner.scan`), and everything can be tested without a
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -65,9 +66,9 @@ class Examiner:
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     cost: Cost = field(default_factory=Cost)
     """What all examinations have cost so far; grows while objects are hashed."""
-    _folders: dict[tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]] = (
-        field(default_factory=dict)
-    )
+    _folders: OrderedDict[
+        tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]
+    ] = field(default_factory=OrderedDict)
 
     def examine(self, artifact: Artifact) -> Examination:
         """Examine one artifact; drive the generator to its return value.
@@ -259,7 +260,7 @@ class Examiner:
         neighbours = read_neighbours(files)
         neighbours = replace(neighbours, findings=(*neighbours.findings, *findings))
         while len(self._folders) >= _FOLDERS_KEPT:
-            self._folders.pop(next(iter(self._folders)), None)
+            self._folders.popitem(last=False)  # in one step: threads share an examiner
         self._folders[key] = (neighbours, tuple(pinned))
         return neighbours, tuple(pinned)
 

@@ -5,7 +5,9 @@ Remote ones are examined by `prefect_mutagen.scanner.remote`, many at a time. Wh
 what is made of it is the same.
 """
 
+import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -176,8 +178,35 @@ def examine_artifacts(
 
         yield from examine_remote(store, artifacts, examiner, concurrency)
         return
+    if examiner.hash_level == "full":
+        yield from _examine_in_threads(store, artifacts, examiner, concurrency)
+        return
     for artifact in artifacts:
-        yield finish(drive(examiner.examine(artifact), partial(answer, store)))
+        yield _examine_here(store, artifact, examiner)
+
+
+def _examine_here(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
+    return finish(drive(examiner.examine(artifact), partial(answer, store)))
+
+
+def _examine_in_threads(
+    store: Store, artifacts: Iterable[Artifact], examiner: Examiner, concurrency: int
+) -> Iterator[ScanResult]:
+    """Examine local artifacts side by side: hashing and reading let go of the interpreter."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    most = max(1, min(concurrency, os.cpu_count() or 1))
+    waiting: deque[Future[ScanResult]] = deque()
+    with ThreadPoolExecutor(most) as threads:
+        try:
+            for artifact in artifacts:
+                waiting.append(threads.submit(_examine_here, store, artifact, examiner))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def run(store: Store, work: Coroutine[Any, Any, _T]) -> _T:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +24,8 @@ from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.outputs import FORMATS, writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.visible import short_size
+from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets, load_options, open_store
@@ -111,10 +113,15 @@ class _Run:
             self.scan = replace(self.scan, source=" ".join(sources))
         self.summary = Summary()
         self.trouble = False
-        self._progress = _Progress(self.summary)
+        self._cost = Cost()
+        # Formats that are written as the scan goes would be torn apart by a line between them.
+        quiet = options.output is not None or options.format in ("json", "table")
+        shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
+        self._progress = _Progress(self.summary, self._cost, shown=shown)
 
     def results(self) -> Iterator[ScanResult]:
         """Examine root after root; one that cannot be reached costs only itself."""
+        self._progress.start()
         for url in self._options.urls:
             try:
                 if self._options.table:
@@ -131,11 +138,10 @@ class _Run:
     def _examined(self, url: str) -> Iterator[ScanResult]:
         store = open_store(url, self._storage_options)
         level = cast("HashLevel", self._options.hash)
-        examiner = Examiner(self.policy, level, self.scan.started_at)
+        examiner = Examiner(self.policy, level, self.scan.started_at, self._cost)
         artifacts = list_artifacts(store, siblings=not has_secrets(url))
         for result in examine_artifacts(store, artifacts, examiner, self._options.concurrency):
             self.summary.add(result)
-            self._progress.show()
             yield result
 
     def _recorded(self, url: str) -> Iterator[ScanResult]:
@@ -162,23 +168,34 @@ class _Run:
 class _Progress:
     """A line on stderr that says how far the scan is, when a person is looking."""
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Summary, cost: Cost, *, shown: bool) -> None:
         self._summary = summary
-        self._shown = sys.stderr.isatty() and not sys.stdout.isatty()
-        self._next = 0.0
+        self._cost = cost
+        self._shown = shown
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
 
-    def show(self) -> None:
-        now = time.monotonic()
-        if self._shown and now >= self._next:
-            self._next = now + 0.2
+    def start(self) -> None:
+        """Show the line until `clear`; a large object that is hashed takes its time."""
+        if self._shown:
+            self._thread.start()
+
+    def _show_on(self) -> None:
+        while not self._over.wait(0.2):
             counts = self._summary
             text = f"{counts.artifacts} artifacts, {counts.failed + counts.unknown} not passed"
+            if self._cost.bytes_hashed:
+                text += f", {short_size(self._cost.bytes_hashed)} hashed"
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        if self._shown and self._next:
+        """Take the line away, for good."""
+        if self._shown and not self._over.is_set():
+            self._over.set()
+            self._thread.join()
             sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ These cannot be pinned to a version, so the object is looked up again behind eac
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from prefect_mutagen.scanner.stores.local import storage_error
 __all__ = ["GenericStore"]
 
 _VERSIONS: Final = ("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 
@@ -113,9 +115,24 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
         pin = f"time:{modified}; {size}"
     else:
         pin = f"size:{size}"
+    oid = _hub_sha256(info)
     return StoredObject(
-        url, size, pin, float(modified) if isinstance(modified, int | float) else None
+        url,
+        size,
+        pin,
+        float(modified) if isinstance(modified, int | float) else None,
+        sha256=oid,
+        sha256_source="the hub's LFS oid" if oid else "",
     )
+
+
+def _hub_sha256(info: Mapping[str, Any]) -> str:
+    """Take the SHA-256 that the hub's file system lists for an object kept in LFS."""
+    lfs = info.get("lfs")
+    if not isinstance(lfs, Mapping):
+        return ""
+    oid = str(lfs.get("sha256") or lfs.get("oid") or "").removeprefix("sha256:")
+    return oid if _SHA256.fullmatch(oid) else ""
 
 
 def _storage_error(problem: Exception, url: str) -> StorageError:

@@ -4,6 +4,7 @@ Each difference has the number of its row in the documentation ("Coming from l-b
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,14 @@ def test_documents_of_real_headers_equal_those_of_l_bom(real_models: Path, name:
     ours["model_path"] = theirs["model_path"]
     _compare(name, theirs, ours, hashed=False)
     assert result.passed
+
+
+def test_the_documentation_has_a_row_for_every_difference() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs/coming-from-l-bom.md").read_text()
+    rows = set(re.findall(r"^\| (\d+[a-z]?) \|", page, re.MULTILINE))
+    cited = {
+        row
+        for *_, why in DIFFERENCES.values()
+        for row in re.findall(r"\d+[a-z]?", why.partition(":")[0])
+    }
+    assert {"1", "21a"} <= cited <= rows

@@ -29,6 +29,7 @@ from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
+from prefect_mutagen.scanner.selection import Selection, in_tool_folder
 from prefect_mutagen.scanner.storage import (
     StorageError,
     Store,
@@ -94,25 +95,36 @@ def scan(
     yield from examine_artifacts(store, artifacts, examiner, concurrency)
 
 
-def list_artifacts(store: Store, *, siblings: bool = True) -> Iterator[Artifact]:
+def list_artifacts(
+    store: Store,
+    *,
+    siblings: bool = True,
+    selection: Selection | None = None,
+    objects: Iterable[StoredObject] | None = None,
+) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
     Args:
         store: The root.
         siblings: Whether to look for neighbours beside a root that is one file; a signed address
             opens that one file only.
+        selection: Which of them; all by default. A root that is one file is always given.
+        objects: What lies there, where an inventory says so and nothing has to be listed.
 
     Raises:
         StorageError: The root does not exist or cannot be listed.
     """
-    objects = store.list_objects(is_relevant)
-    first = next(objects, None)
+    listed = iter(store.list_objects(is_relevant) if objects is None else objects)
+    first = next(listed, None)
     if first is None:
         return
     if first.url == store.root:
         yield _named(store, first, siblings=siblings)
-    else:
-        yield from group_artifacts(chain((first,), objects))
+        return
+    found = (item for item in chain((first,), listed) if not in_tool_folder(item, store.root))
+    for artifact in group_artifacts(found):
+        if selection is None or selection.takes(artifact, store.root):
+            yield artifact
 
 
 def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:

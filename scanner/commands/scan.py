@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
+from prefect_mutagen.scanner.artifacts import is_relevant
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
@@ -28,6 +29,7 @@ from prefect_mutagen.scanner.outputs.visible import short_size
 from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
+from prefect_mutagen.scanner.selection import Selection, read_moment
 from prefect_mutagen.scanner.storage import StorageError, has_secrets, load_options, open_store
 from prefect_mutagen.scanner.table import Table
 
@@ -57,10 +59,43 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--concurrency", type=positive, default=64, metavar="N", help="default: %(default)s"
     )
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="examine only files of such names or paths, as *.gguf or llama/**; may be repeated",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out files of such names or paths; may be repeated",
+    )
+    parser.add_argument(
+        "--modified-since",
+        type=_moment,
+        default=0.0,
+        metavar="TIME",
+        help="leave out what is older than a date, or than an age such as 7d or 36h",
+    )
+    parser.add_argument(
+        "--inventory",
+        metavar="URL",
+        help="manifest.json of an S3 Inventory of the bucket, instead of listing it",
+    )
     parser.add_argument("--table", metavar="URL", help="publish the results in this Parquet table")
     add_judging(parser)
     _add_output_options(parser)
     parser.set_defaults(run=_scan)
+
+
+def _moment(text: str) -> float:
+    try:
+        return read_moment(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +146,14 @@ class _Run:
         if len(options.urls) > 1:
             sources = [new_scan(url, self.policy).source for url in options.urls]
             self.scan = replace(self.scan, source=" ".join(sources))
+        self._selection = Selection(
+            tuple(options.include), tuple(options.exclude), options.modified_since
+        )
+        if options.table and options.modified_since:
+            raise ValueError(
+                "--modified-since and --table do not go together: what the table knows and did "
+                "not change is not read again anyway"
+            )
         self.summary = Summary()
         self.trouble = False
         self._cost = Cost()
@@ -139,7 +182,15 @@ class _Run:
         store = open_store(url, self._storage_options)
         level = cast("HashLevel", self._options.hash)
         examiner = Examiner(self.policy, level, self.scan.started_at, self._cost)
-        artifacts = list_artifacts(store, siblings=not has_secrets(url))
+        objects = None
+        if self._options.inventory:
+            from prefect_mutagen.scanner.inventory import list_inventory
+
+            manifest = self._options.inventory
+            objects = list_inventory(manifest, store.root, self._storage_options, is_relevant)
+        artifacts = list_artifacts(
+            store, siblings=not has_secrets(url), selection=self._selection, objects=objects
+        )
         for result in examine_artifacts(store, artifacts, examiner, self._options.concurrency):
             self.summary.add(result)
             yield result

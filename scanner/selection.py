@@ -1,0 +1,107 @@
+"""Which of the listed artifacts a scan is about: patterns, an age, and folders of other tools.
+
+A pattern is a shell's: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders, and a pattern
+without a slash is held against the name alone. It selects whole artifacts: a set whose index or any
+of whose shards fits is examined with all its shards, and neighbours are always looked at.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.storage import StoredObject
+
+__all__ = ["Selection", "in_tool_folder", "read_moment"]
+
+# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
+# the cache marks files that a repository does not have by empty ones of their names.
+_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
+_AGE: Final = re.compile(r"(\d{1,6})(min|h|d|w)")
+_UNITS: Final = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a scan examines; by default everything."""
+
+    include: tuple[str, ...] = ()
+    """Patterns; an artifact is selected when one of its files fits one. Empty: all are."""
+    exclude: tuple[str, ...] = ()
+    """Patterns; an artifact is left out when one of its files fits one."""
+    modified_since: float = 0.0
+    """Seconds since 1970; older artifacts are left out, and those whose age is unknown are not."""
+
+    def takes(self, artifact: Artifact, root: str) -> bool:
+        """Say whether an artifact is examined.
+
+        Args:
+            artifact: What the listing shows.
+            root: Address that patterns are relative to.
+        """
+        base = root.rstrip("/") + "/"
+        paths = [item.url.removeprefix(base) for item in _files(artifact)]
+        if self.include and not _fits_any(self.include, paths):
+            return False
+        if _fits_any(self.exclude, paths):
+            return False
+        if not self.modified_since:
+            return True
+        times = [item.modified for item in (*_files(artifact), *artifact.neighbours)]
+        return any(time is None or time >= self.modified_since for time in times)
+
+
+def _files(artifact: Artifact) -> Iterator[StoredObject]:
+    yield from artifact.objects
+    if artifact.index is not None:
+        yield artifact.index
+
+
+def _fits_any(patterns: tuple[str, ...], paths: list[str]) -> bool:
+    for pattern in patterns:
+        compiled = _compile(pattern)
+        whole = "/" in pattern
+        if any(compiled.fullmatch(path if whole else path.rpartition("/")[2]) for path in paths):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("/"))
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    text = "".join(wild.get(part, re.escape(part)) for part in parts)
+    return re.compile(text, re.DOTALL)
+
+
+def in_tool_folder(item: StoredObject, root: str) -> bool:
+    """Say whether a file lies where a tool keeps its own records below the root."""
+    path = item.folder.removeprefix(root.rstrip("/") + "/")
+    return not _TOOL_FOLDERS.isdisjoint(path.split("/"))
+
+
+def read_moment(text: str, now: datetime | None = None) -> float:
+    """Read a moment: ISO 8601, or an age such as ``36h``, ``7d``, ``2w`` or ``90min``.
+
+    Args:
+        text: What was given; without a zone it is UTC.
+        now: What an age counts back from; the present by default.
+
+    Returns:
+        Seconds since 1970.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    age = _AGE.fullmatch(text.strip())
+    if age is not None:
+        past = timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return ((now or datetime.now(UTC)) - past).timestamp()
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!a} is neither a date nor an age such as 7d or 36h") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -283,4 +283,4 @@ def add_warnings(sbom: Sbom, findings: Iterable[Finding], *, unhashed: bool) -> 
     """
     warnings = [_UNHASHED] if unhashed else []
     warnings += [finding.message for finding in findings if finding.severity == "error"]
-    return replace(sbom, warnings=tuple(dict.fromkeys(warnings)))
+    return replace(sbom, warnings=tuple(dict.fromkeys(warnings))) if warnings else sbom

@@ -87,7 +87,7 @@ class Examiner:
         if artifact.kind == "set":
             artifact = replace(artifact, objects=(yield from self._objects(artifact, index, cost)))
         stated: dict[str, tuple[str, str]] = {}
-        if self.hash_level != "none":
+        if artifact.checksums and self.hash_level != "none":
             stated, sums = yield from load_checksums(artifact, cost)
             artifact = replace(artifact, checksums=sums)
         readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
@@ -99,14 +99,16 @@ class Examiner:
         neighbours, beside = Neighbours(), artifact.neighbours
         if any(_is_model(part.seen) for part in parts):
             neighbours, beside = yield from self._read_neighbours(artifact.neighbours, cost)
-        artifact = replace(artifact, objects=tuple(one.item for one in parts), neighbours=beside)
+        objects = tuple(part.seen.item for part in parts)
+        if objects != artifact.objects or beside is not artifact.neighbours:
+            artifact = replace(artifact, objects=objects, neighbours=beside)
         parts = [_describe(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
-        result = replace(result, bytes_read=cost.bytes_read, requests=cost.requests)
-        return replace(result, verdict=judge(result.subject(), self.policy))
+        verdict = judge(result.subject(), self.policy)
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
     def _objects(
         self, artifact: Artifact, index: ShardIndex | None, cost: Cost
@@ -272,11 +274,11 @@ def _describe(part: _Part, neighbours: Neighbours) -> _Part:
         findings: list[Finding] = []
         if seen.fault is not None:
             findings = [make_finding(seen.fault.code, str(seen.fault), url=seen.item.url)]
-        return replace(part, findings=(*findings, *part.hashed.findings))
+        return _Part(seen, part.hashed, findings=(*findings, *part.hashed.findings))
     description = describe(seen.header, neighbours, seen.item.url)
     findings = [from_header(error, seen.item.url) for error in seen.header.errors]
     found = (*findings, *description.findings, *part.hashed.findings)
-    return replace(part, description=description, findings=found)
+    return _Part(seen, part.hashed, description, found)
 
 
 def _is_model(seen: Seen) -> bool:

@@ -19,6 +19,7 @@ FAMILIES = {
     "safetensors": "safetensors headers",
     "sbom": "The document, and the files beside a model",
     "template": "Chat templates",
+    "signature": "Signatures and attestations",
     "storage": "Storage",
     "scan": "The scan itself",
     "policy": "Policy (reasons of a verdict, not findings)",

@@ -108,6 +108,10 @@ class ScanResult:
             quantization=self.sbom.quantization,
             license_spdx=self.license_spdx,
             sha256=self.sbom.sha256,
+            url=self.url,
+            base_model=self.sbom.base_model,
+            facts=self.facts,
+            examined_at=self.sbom.generated_at,
         )
 
     def to_report(self) -> dict[str, Any]:
@@ -133,6 +137,7 @@ class ScanResult:
             "verdict": {
                 "status": self.verdict.status,
                 "reasons": [asdict(reason) for reason in self.verdict.reasons],
+                "waived": [asdict(reason) for reason in self.verdict.waived],
             },
             "drift": self.drift,
         }

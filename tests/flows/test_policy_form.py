@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from prefect import Flow
+from prefect.exceptions import ParameterTypeError
 
 from prefect_mutagen.flows import run_agent, scan_models
 from prefect_mutagen.scanner import Policy
@@ -25,5 +26,5 @@ def test_every_field_of_the_policy_is_in_the_form(flow: Flow[..., Any]) -> None:
     fine = {"waivers": [{**waiver, "expires": "2027-01-31"}]}
     validated = flow.validate_parameters({**names, "policy": fine})
     assert validated["policy"].waivers[0].owner == "o"
-    with pytest.raises(ValueError, match="expires"):
+    with pytest.raises(ParameterTypeError, match="expires"):
         flow.validate_parameters({**names, "policy": {"waivers": [waiver]}})

@@ -39,8 +39,7 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
         for finding in subject.findings
     ):
         return Verdict("unknown", reasons)
-    if not any(reason.code.startswith(_UNSEEN) for reason in reasons):
-        reasons = (*reasons, *_from_fields(subject, policy, now))
+    reasons = (*reasons, *_from_fields(subject, policy, now))
     waived: tuple[Reason, ...] = ()
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()

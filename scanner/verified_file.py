@@ -5,7 +5,6 @@ through the very descriptor that is handed out, and looked at again after each r
 A remote object is read in ranges, each of which names the version that was examined.
 """
 
-import asyncio
 import io
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +109,8 @@ class _Ranges(io.RawIOBase):
 
 
 async def _in_time(read: Coroutine[Any, Any, RangeReply], url: str) -> RangeReply:
+    import asyncio
+
     try:
         return await asyncio.wait_for(read, _DEADLINE)
     except TimeoutError:

@@ -1,11 +1,25 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from prefect_mutagen.parsers import Severity
+from prefect_mutagen.scanner import scan
+from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.findings import CODES, Finding
-from prefect_mutagen.scanner.policy import Policy, SeverityChange, Subject, Waiver, judge
+from prefect_mutagen.scanner.policy import (
+    Policy,
+    SeverityChange,
+    Subject,
+    Waiver,
+    judge,
+    load_policy,
+)
+from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.scanner.table_rows import from_row, to_row
+from tests.builders import gguf
+from tests.scanner.storing import put_local
 
 URL = "s3://models/a/m.gguf"
 SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", "CC-BY-NC-4.0", "", url=URL)
@@ -67,6 +81,14 @@ def test_nothing_makes_seen_what_was_not(code: str) -> None:
     assert judge(subject, policy).status == "unknown"
 
 
+def test_the_fields_count_also_where_a_fault_of_storage_is_waived() -> None:
+    waiver = _waiver("storage/timeout", "*", "2099-01-01")
+    verdict = judge(_found("storage/timeout"), replace(LICENSE, waivers=(waiver,)), NOW)
+    assert verdict.status == "failed"
+    assert [reason.code for reason in verdict.reasons] == ["policy/license"]
+    assert judge(_found("storage/timeout"), Policy(waivers=(waiver,)), NOW).status == "passed"
+
+
 @pytest.mark.parametrize(
     ("waiver", "status"),
     [
@@ -112,6 +134,25 @@ def test_other_reasons_stand_beside_a_waived_one() -> None:
     verdict = judge(_found("gguf/truncated"), policy, NOW)
     assert [reason.code for reason in verdict.reasons] == ["gguf/truncated", "policy/size"]
     assert [reason.code for reason in verdict.waived] == ["policy/license"]
+
+
+def test_a_used_waiver_is_in_the_report_the_table_and_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = put_local(tmp_path, {"m.gguf": gguf().data})
+    text = "require_license: true\nwaivers:\n- {code: policy/license-missing, url: '*/m.gguf', "
+    text += "reason: no card yet, owner: ana, expires: 2999-01-31}\n"
+    (tmp_path / "policy.yaml").write_text(text)
+    (result,) = scan(root, policy=load_policy(text))
+    assert result.passed
+    (waived,) = result.to_report()["verdict"]["waived"]
+    assert waived["value"] == "until 2999-01-31, ana"
+    row = to_row(result, new_scan(root, load_policy(text)))
+    assert from_row(row).verdict == result.verdict
+    del row["waived"]
+    assert from_row(row).verdict == replace(result.verdict, waived=())
+    assert main(["verify", root, "--policy", str(tmp_path / "policy.yaml")]) == 0
+    assert "policy/license-missing: waived (no card yet)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

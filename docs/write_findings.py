@@ -20,6 +20,7 @@ FAMILIES = {
     "set": "Sets of shards, and what lies beside a model",
     "sbom": "The document, and the files beside a model",
     "template": "Chat templates",
+    "signature": "Signatures and attestations",
     "storage": "Storage",
     "scan": "The scan itself",
     "policy": "Policy (reasons of a verdict, not findings)",

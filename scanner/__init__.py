@@ -5,8 +5,11 @@
 * ``examine``: what to ask for and what to make of it; ``scan``: the loop around it.
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
 * ``templates``: a look at chat templates, which are never rendered.
-* ``findings``, ``licenses``, ``policy``: what is wrong, and what that means here.
-* ``results``, ``table``, ``outputs/``: what comes out; ``verify``: the line before a load.
+* ``findings``, ``licenses``, ``lineage``, ``publishers``, ``signatures``: what is wrong, and who
+  says what.
+* ``policy`` (``policy_fields``, ``judge``, ``waivers``, ``verdicts``): what that means here.
+* ``results``, ``table``, ``outputs/``: what comes out.
+* ``verify``, ``verified_file``: the line before a load.
 * ``cli``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.
@@ -18,6 +21,7 @@ from prefect_mutagen.scanner.policy import Policy, Verdict
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import scan
 from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.scanner.verified_file import VerifiedFile, open_verified
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
 __all__ = [
@@ -28,6 +32,8 @@ __all__ = [
     "ScanResult",
     "StorageError",
     "Verdict",
+    "VerifiedFile",
+    "open_verified",
     "scan",
     "verify",
 ]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers import Format
+from prefect_mutagen.scanner.signatures import is_signature
 from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 Kind = Literal["file", "set"]
-Role = Literal["model", "index", "neighbour", "checksums", "pickle"]
+Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
 
 SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
 NEIGHBOURS: Final = (
@@ -100,6 +101,8 @@ class Artifact:
     """The file that says which shard holds which tensor."""
     checksums: tuple[StoredObject, ...] = ()
     """Files beside it that state the SHA-256 of its files."""
+    signatures: tuple[StoredObject, ...] = ()
+    """Signatures and attestations beside it that may name it."""
     pickles: Pickles = Pickles()
     listed: bool = True
     """Whether a listing showed what lies beside it; if not, shards have to be looked for."""
@@ -118,7 +121,7 @@ class Artifact:
             the listing did not say.
         """
         index = (self.index,) if self.index is not None else ()
-        pinned = (*index, *self.objects, *self.neighbours, *self.checksums)
+        pinned = (*index, *self.objects, *self.neighbours, *self.checksums, *self.signatures)
         if not all(item.pin for item in pinned):
             return ""
         present = {item.name for item in self.neighbours}
@@ -157,6 +160,8 @@ def role_of(name: str) -> Role | None:
         return "index"
     if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
         return "checksums"
+    if is_signature(name):
+        return "signature"
     return "pickle" if _PICKLE.fullmatch(name) else None
 
 
@@ -172,6 +177,7 @@ class _Folder:
     indexes: dict[str, StoredObject] = field(default_factory=dict)
     neighbours: list[StoredObject] = field(default_factory=list)
     checksums: dict[str, StoredObject] = field(default_factory=dict)
+    signatures: list[StoredObject] = field(default_factory=list)
     pickles: list[StoredObject] = field(default_factory=list)
     _counted: Pickles | None = None
 
@@ -181,6 +187,8 @@ class _Folder:
             self.neighbours.append(item)
         elif role == "checksums":
             self.checksums[item.name] = item
+        elif role == "signature":
+            self.signatures.append(item)
         elif role == "pickle":
             self.pickles.append(item)
         elif role == "index" and (match := _INDEX.fullmatch(item.name)):
@@ -213,14 +221,33 @@ class _Folder:
             shards.sort(key=lambda item: item.name)
             index = self.indexes.get(stem) if form == "safetensors" and not count else None
             url = index.url if index is not None else shards[0].url
-            sums = self._sums(shards)
-            yield Artifact(url, tuple(shards), beside, "set", index, sums, pickles)
+            yield Artifact(
+                url,
+                tuple(shards),
+                beside,
+                "set",
+                index,
+                self._sums(shards),
+                self._signed(shards),
+                pickles,
+            )
 
     def single(self, item: StoredObject) -> Artifact:
         """Make the artifact of one file."""
-        sums = self._sums([item])
-        beside = tuple(self.neighbours)
-        return Artifact(item.url, (item,), beside, checksums=sums, pickles=self._pickles())
+        return Artifact(
+            item.url,
+            (item,),
+            tuple(self.neighbours),
+            checksums=self._sums([item]),
+            signatures=self._signed([item]),
+            pickles=self._pickles(),
+        )
+
+    def _signed(self, items: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
+        if not self.signatures:
+            return ()
+        names = [item.name for item in items]
+        return tuple(item for item in self.signatures if is_signature(item.name, names))
 
     def _sums(self, items: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
         if not self.checksums:

@@ -118,7 +118,7 @@ def _lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
     count = whole_number(values.get(f"{prefix}.count")) or 0
     found = []
     for number in range(min(count, _LIST)):
-        fields = ("name", "organization", "version", "repo_url", "doi")
+        fields = ("name", "organization", "version", "repo_url", "doi", "license")
         entry = {field: _short(values.get(f"{prefix}.{number}.{field}")) for field in fields}
         found.append(_present(entry))
     return [entry for entry in found if entry]

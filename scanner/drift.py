@@ -6,7 +6,8 @@ from dataclasses import replace
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.policy import Policy, judge
+from prefect_mutagen.scanner.judge import is_too_old, judge
+from prefect_mutagen.scanner.policy_fields import Policy
 from prefect_mutagen.scanner.results import Drift, ScanResult
 from prefect_mutagen.scanner.storage import storable
 
@@ -34,8 +35,8 @@ def reuse(
 
     Returns:
         The result; None when the artifact has to be examined: it is new, its pin is another one or
-        unknown, this tool is another version, it could not be examined the last time, or its bytes
-        are to be hashed and were not yet.
+        unknown, this tool is another version, it could not be examined the last time, that was
+        longer ago than the policy allows, or its bytes are to be hashed and were not yet.
     """
     known = before.get(storable(artifact.url))
     if (
@@ -44,6 +45,7 @@ def reuse(
         or known.pin != artifact.pin
         or known.sbom.tool_version != __version__
         or known.verdict.status == "unknown"
+        or is_too_old(known.sbom.generated_at, policy)
         or (hash_level == "full" and known.sha256_source != "computed")
     ):
         return None

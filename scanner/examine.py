@@ -17,22 +17,25 @@ from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.artifacts import Artifact, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, add_warnings, build_sbom, describe
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
-from prefect_mutagen.scanner.hashing import HashLevel, ObjectHash, hash_object
+from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, HashLevel, ObjectHash, hash_object
 from prefect_mutagen.scanner.licenses import spdx_expression
 from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
 from prefect_mutagen.scanner.read_objects import (
     Seen,
     find_shards,
-    load_checksums,
+    load_beside,
     load_index,
     see,
+    stated_digests,
 )
 from prefect_mutagen.scanner.request import Cost, Parts, Read, Request, read
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.shard_index import ShardIndex
+from prefect_mutagen.scanner.signatures import SIGNATURE_LIMIT
+from prefect_mutagen.scanner.signed_digests import look_at_signatures
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
 __all__ = ["Examination", "Examiner", "crashed"]
@@ -88,8 +91,8 @@ class Examiner:
             artifact = replace(artifact, objects=(yield from self._objects(artifact, index, cost)))
         stated: dict[str, tuple[str, str]] = {}
         if artifact.checksums and self.hash_level != "none":
-            stated, sums = yield from load_checksums(artifact, cost)
-            artifact = replace(artifact, checksums=sums)
+            sums, pins = yield from load_beside(artifact.checksums, CHECKSUM_LIMIT, cost)
+            artifact, stated = replace(artifact, checksums=pins), stated_digests(sums)
         readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
         parts: list[_Part]
         if len(readers) == 1:
@@ -102,11 +105,17 @@ class Examiner:
         objects = tuple(part.seen.item for part in parts)
         if objects != artifact.objects or beside is not artifact.neighbours:
             artifact = replace(artifact, objects=objects, neighbours=beside)
+        signed: dict[str, tuple[str, bytes]] = {}
+        if artifact.signatures:
+            signed, pins = yield from load_beside(artifact.signatures, SIGNATURE_LIMIT, cost)
+            artifact = replace(artifact, signatures=pins)
         parts = [_describe(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
+        if signed:
+            result = _add_signatures(result, parts, signed, neighbours)
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
@@ -173,7 +182,9 @@ class Examiner:
             found += [finding for finding in part.findings if finding.code not in OF_A_PART]
         formats = {part.seen.format for part in parts} - {"unknown"}
         whole = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
-        form = formats.pop() if len(formats) == 1 else "unknown"
+        # A set of which a shard was not seen is not known to be a model.
+        seen = all(part.seen.header is not None for part in parts)
+        form = formats.pop() if len(formats) == 1 and seen else "unknown"
         if artifact.index is None and artifact.listed and form == "safetensors":
             found.append(_no_index(artifact.url))
         sbom = build_sbom(description, whole, form, "", self.generated_at)
@@ -260,7 +271,15 @@ class Examiner:
                 )
                 pinned.append(item)
         neighbours = read_neighbours(files)
-        neighbours = replace(neighbours, findings=(*neighbours.findings, *findings))
+        whole = {item.name: item.size for item in pinned}
+        digests = {
+            name: hashlib.sha256(raw).hexdigest()
+            for name, (_, raw) in files.items()
+            if len(raw) == whole[name]
+        }
+        neighbours = replace(
+            neighbours, findings=(*neighbours.findings, *findings), digests=digests
+        )
         while len(self._folders) >= _FOLDERS_KEPT:
             self._folders.popitem(last=False)  # in one step: threads share an examiner
         self._folders[key] = (neighbours, tuple(pinned))
@@ -279,6 +298,19 @@ def _describe(part: _Part, neighbours: Neighbours) -> _Part:
     findings = [from_header(error, seen.item.url) for error in seen.header.errors]
     found = (*findings, *description.findings, *part.hashed.findings)
     return _Part(seen, part.hashed, description, found)
+
+
+def _add_signatures(
+    result: ScanResult,
+    parts: Sequence[_Part],
+    signed: Mapping[str, tuple[str, bytes]],
+    neighbours: Neighbours,
+) -> ScanResult:
+    """Compare what signatures name with the hashes that are known."""
+    known = {part.item.name: part.hashed.sha256 for part in parts}
+    stated, findings = look_at_signatures(signed, known, neighbours.digests)
+    facts = {**result.facts, "signature": stated} if stated else result.facts
+    return replace(result, facts=facts, findings=(*result.findings, *findings))
 
 
 def _is_model(seen: Seen) -> bool:

@@ -182,6 +182,21 @@ _OWN: Final = {
         "A chat template is too long to be examined.",
         "Read it by hand, or load the model with a template of your own.",
     ),
+    "signature/mismatch": Code(
+        "error",
+        "A signature or an attestation beside the model names another SHA-256 for it.",
+        "Do not use it: fetch the model and its signature again from their publisher.",
+    ),
+    "signature/unreadable": Code(
+        "warning",
+        "A signature or an attestation beside the model cannot be read.",
+        "Fetch it again; nothing is known from it.",
+    ),
+    "signature/unverified": Code(
+        "info",
+        "A signature or an attestation lies beside the model; only its digests were compared.",
+        "Verify it with the tool it was made with, such as model_signing or cosign.",
+    ),
     "policy/format": Code("error", "The policy does not allow this format.", "Convert it."),
     "policy/architecture": Code(
         "error", "The policy does not allow this architecture.", "Choose another model."
@@ -197,12 +212,47 @@ _OWN: Final = {
         "The policy asks for a licence and none is stated.",
         "State it in README.md or in the file's metadata.",
     ),
+    "policy/base-license": Code(
+        "error",
+        "The policy does not allow the licence of a model that this one was made from.",
+        "Choose a model whose lineage you may use.",
+    ),
     "policy/size": Code("error", "The artifact is larger than the policy allows.", "Choose one."),
     "policy/parameters": Code(
         "error", "The model has more parameters than the policy allows.", "Choose a smaller one."
     ),
     "policy/sha256-missing": Code(
         "error", "The policy asks for a SHA-256 and none is known.", "Scan with --hash full."
+    ),
+    "policy/source": Code(
+        "error",
+        "The artifact lies below none of the addresses that the policy allows.",
+        "Take it from an allowed place, or have it moved there by whoever looks after that.",
+    ),
+    "policy/publisher": Code(
+        "error",
+        "The policy does not allow models of this publisher, or none is stated.",
+        "Take the model from an allowed publisher.",
+    ),
+    "policy/template": Code(
+        "error",
+        "The policy names the chat templates that may be used, and this is another one.",
+        "Read the template; allow it by its SHA-256, or load the model with an allowed one.",
+    ),
+    "policy/signature-missing": Code(
+        "error",
+        "The policy asks for a signature or an attestation, and none beside the artifact names it.",
+        "Sign the model (model.sig), or lay its attestation beside it.",
+    ),
+    "policy/scan-age": Code(
+        "error",
+        "The artifact was examined longer ago than the policy allows.",
+        "Scan again; a scan examines anew what is too old.",
+    ),
+    "policy/waiver-expired": Code(
+        "error",
+        "A waiver that covered this artifact has expired.",
+        "Mend what was waived, or have its owner decide anew and set another last day.",
     ),
     "policy/warning": Code(
         "error", "The policy counts warnings as failures.", "Look at the warning."

@@ -8,6 +8,7 @@ A known one becomes its SPDX identifier, an unknown one a ``LicenseRef``; what s
 
 import re
 from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
@@ -55,22 +56,49 @@ def allows(allowed: Collection[str], expression: str) -> bool:
     """Say whether a licence may be used: of ``A OR B`` one side is enough, ``A AND B`` needs both.
 
     Args:
-        allowed: Licences as people write them.
+        allowed: Licences as people write them; ``*`` stands for any characters, and an entry that
+            is an expression for each licence in it.
         expression: What `spdx_expression` gave.
     """
-    known = {spdx_expression(entry).lower() for entry in allowed}
-    return _evaluate(expression, lambda leaf: leaf.lower() in known)
+    is_listed = _listed(tuple(allowed))
+    return _evaluate(expression, is_listed)
 
 
 def denies(denied: Collection[str], expression: str) -> bool:
     """Say whether there is no way to use this without a forbidden licence.
 
     Args:
-        denied: Licences as people write them.
+        denied: Licences as people write them, as for `allows`.
         expression: What `spdx_expression` gave.
     """
-    known = {spdx_expression(entry).lower() for entry in denied}
-    return not _evaluate(expression, lambda leaf: leaf.lower() not in known)
+    is_listed = _listed(tuple(denied))
+    return not _evaluate(expression, lambda leaf: not is_listed(leaf))
+
+
+@lru_cache(maxsize=256)
+def _listed(entries: tuple[str, ...]) -> Callable[[str], bool]:
+    """Make a test for whether a single licence is among these entries."""
+    known: set[str] = set()
+    patterns: list[str] = []
+
+    def collect(leaf: str) -> bool:
+        known.add(leaf.lower())
+        return True
+
+    for entry in entries:
+        if "*" in entry:
+            patterns.append(entry.strip().lower())
+        else:
+            _evaluate(spdx_expression(entry), collect)
+
+    def is_listed(leaf: str) -> bool:
+        lower = leaf.lower()
+        slug = lower.removeprefix("licenseref-")
+        return lower in known or any(
+            fnmatchcase(lower, pattern) or fnmatchcase(slug, pattern) for pattern in patterns
+        )
+
+    return is_listed
 
 
 def _evaluate(expression: str, holds: Callable[[str], bool]) -> bool:

@@ -71,6 +71,8 @@ class Neighbours:
     """What else they state."""
     templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each file that was read whole, by its name."""
 
 
 def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:

@@ -90,7 +90,5 @@ def _open(
 
 
 def _examine(batch: list[Artifact]) -> list[ScanResult]:
-    found = examine_artifacts(
-        _opened["store"], batch, _opened["examiner"], _opened["concurrency"]
-    )
+    found = examine_artifacts(_opened["store"], batch, _opened["examiner"], _opened["concurrency"])
     return list(found)

@@ -5,19 +5,19 @@ replies (`prefect_mutagen.scanner.request`).
 """
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from prefect_mutagen.parsers import Format, Header, NeedBytes, read_header
 from prefect_mutagen.scanner.artifacts import Artifact, format_of, shard_name
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, read_checksums
+from prefect_mutagen.scanner.hashing import read_checksums
 from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, StorageError, StoredObject
 
-__all__ = ["Seen", "find_shards", "load_checksums", "load_index", "see"]
+__all__ = ["Seen", "find_shards", "load_beside", "load_index", "see", "stated_digests"]
 
 _FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
 _STEP: Final = 4 << 20
@@ -169,19 +169,23 @@ def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
                 yield f"{before}{number:05d}-of-{shard.total:05d}{behind}"
 
 
-def load_checksums(
-    artifact: Artifact, cost: Cost
-) -> Generator[Request, Any, tuple[dict[str, tuple[str, str]], tuple[StoredObject, ...]]]:
-    """Read the checksum files beside an artifact.
+def load_beside(
+    items: tuple[StoredObject, ...], limit: int, cost: Cost
+) -> Generator[Request, Any, tuple[dict[str, tuple[str, bytes]], tuple[StoredObject, ...]]]:
+    """Read small files beside an artifact; one that cannot be read states nothing.
+
+    Args:
+        items: The files.
+        limit: Bytes of each that are read at most.
+        cost: Grows with what is read.
 
     Returns:
-        For each file name, a digest and the name of the file that states it; and the checksum
-        files as they were read. One that cannot be read states nothing.
+        For each file name, its address and its bytes; and the files as they were read.
     """
-    stated: dict[str, tuple[str, str]] = {}
+    files: dict[str, tuple[str, bytes]] = {}
     pinned: list[StoredObject] = []
-    for item in artifact.checksums:
-        wanted = CHECKSUM_LIMIT if item.size == UNKNOWN_SIZE else min(CHECKSUM_LIMIT, item.size)
+    for item in items:
+        wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         if item.fault is not None or not wanted:
             pinned.append(item)
             continue
@@ -191,6 +195,18 @@ def load_checksums(
             pinned.append(item)
             continue
         pinned.append(replace(item, size=reply.size, pin=reply.pin))
-        for name, digest in read_checksums(item.name, reply.data).items():
-            stated.setdefault(name, (digest, item.name))
-    return stated, tuple(pinned)
+        files[item.name] = (item.url, reply.data)
+    return files, tuple(pinned)
+
+
+def stated_digests(files: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, str]]:
+    """Read checksum files.
+
+    Returns:
+        For each file name, a digest and the name of the file that states it.
+    """
+    stated: dict[str, tuple[str, str]] = {}
+    for source, (_, raw) in files.items():
+        for name, digest in read_checksums(source, raw).items():
+            stated.setdefault(name, (digest, source))
+    return stated

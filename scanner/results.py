@@ -109,6 +109,10 @@ class ScanResult:
             license_spdx=self.license_spdx,
             # A set has no digest of its own; its source says that every shard has one.
             sha256=self.sbom.sha256 or self.sha256_source,
+            url=self.url,
+            base_model=self.sbom.base_model,
+            facts=self.facts,
+            examined_at=self.sbom.generated_at,
         )
 
     def to_report(self) -> dict[str, Any]:
@@ -134,6 +138,7 @@ class ScanResult:
             "verdict": {
                 "status": self.verdict.status,
                 "reasons": [asdict(reason) for reason in self.verdict.reasons],
+                "waived": [asdict(reason) for reason in self.verdict.waived],
             },
             "drift": self.drift,
         }

@@ -30,6 +30,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.selection import Selection, in_tool_folder
+from prefect_mutagen.scanner.signatures import OMS_NAME, SUFFIXES
 from prefect_mutagen.scanner.storage import (
     StorageError,
     Store,
@@ -160,7 +161,8 @@ def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
                 return None
             return StoredObject(url, 0, "", fault=problem)
 
-    names = (*NEIGHBOURS, f"{item.name}.sha256")
+    signatures = (OMS_NAME, *(item.name + suffix for suffix in SUFFIXES))
+    names = (*NEIGHBOURS, f"{item.name}.sha256", *signatures)
     if store.loop is None:
         found = [look(name) for name in names]
     else:

@@ -99,6 +99,7 @@ ARTIFACTS: Final = _schema(
         ("sbom_id", pa.string()),
         ("facts", pa.string()),
         ("template_sha256", pa.list_(pa.string())),
+        ("waived", pa.list_(_REASON)),
     ]
 )
 """One row for every artifact of the state a scan found."""
@@ -179,6 +180,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
             for template in result.facts.get("chat_templates", ())
             if "sha256" in template
         ],
+        "waived": [_struct(reason, _REASON) for reason in result.verdict.waived],
     }
     return row
 
@@ -212,7 +214,12 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         header_sha256=row["header_sha256"] or "",
         sha256_source=row["sha256_source"] or "",
         findings=tuple(Finding(**finding) for finding in row["findings"]),
-        verdict=Verdict(row["status"], tuple(Reason(**reason) for reason in row["reasons"])),
+        verdict=Verdict(
+            row["status"],
+            tuple(Reason(**reason) for reason in row["reasons"]),
+            # A table of an earlier version has no such column.
+            tuple(Reason(**reason) for reason in row.get("waived") or ()),
+        ),
         drift=row["drift"],
         modified=modified.timestamp() if modified else None,
     )

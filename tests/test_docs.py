@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -12,14 +13,15 @@ import yaml
 from prefect_mutagen.flows.demo_models import write_bucket
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.policy import load_policy
+from prefect_mutagen.scanner.policy import Policy, load_policy
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+POLICY = (ROOT / "docs/policy.md").read_text()
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_page_of_codes_is_up_to_date() -> None:
@@ -34,13 +36,28 @@ def test_the_page_of_codes_is_up_to_date() -> None:
 
 
 def test_the_readmes_python_is_python() -> None:
-    for block in _blocks("python"):
+    for block in (*_blocks("python"), *_blocks("python", POLICY)):
         compile(block, "README.md", "exec")
 
 
 def test_the_readmes_policy_is_one() -> None:
     (block,) = _blocks("yaml")
     assert load_policy(block).to_dict().keys() >= yaml.safe_load(block).keys()
+
+
+def test_every_field_of_the_policy_is_on_its_page() -> None:
+    rows = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", POLICY, re.MULTILINE)
+        for name in row.split(", ")
+    }
+    assert rows == {f"`{field.name}`" for field in fields(Policy)}
+    blocks = _blocks("yaml", POLICY)
+    assert len(blocks) == 3
+    for block in blocks:
+        policy = load_policy(block)
+        for name in yaml.safe_load(block):
+            assert getattr(policy, name) != getattr(Policy(), name)
 
 
 def test_the_readmes_queries_run_on_a_real_table(

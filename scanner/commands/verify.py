@@ -43,5 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         for reason in rejection.reasons:
             complain(f"{rejection.url}: {reason.code}: {reason.message}")
         return REJECTED
+    for reason in result.verdict.waived:
+        complain(f"{result.url}: {reason.code}: {reason.message}")
     sys.stdout.write(f"passed {visible(result.url, 4000)} {result.pin}\n")
     return PASSED

@@ -12,7 +12,7 @@ from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObje
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LocalStore", "storage_error"]
+__all__ = ["LocalStore", "pin_of", "read_fully", "storage_error"]
 
 _CODES: Final = {
     errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
@@ -107,7 +107,7 @@ class LocalStore:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
-            data = _read_fully(handle, start, min(end, status.st_size))
+            data = read_fully(handle, start, min(end, status.st_size))
             pin = pin_of(status)
             if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
                 raise StorageError(
@@ -150,7 +150,12 @@ def _describe(path: str) -> StoredObject:
     )
 
 
-def _read_fully(handle: int, start: int, end: int) -> bytes:
+def read_fully(handle: int, start: int, end: int) -> bytes:
+    """Read a range of an open file; fewer bytes only where the file ends.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     data = os.pread(handle, max(0, end - start), start)
     while start + len(data) < end:  # the kernel gives at most 2 GiB at once
         more = os.pread(handle, end - start - len(data), start + len(data))

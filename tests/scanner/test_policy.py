@@ -78,6 +78,11 @@ def test_no_licence_fails_where_one_is_asked_for(stated: str | None) -> None:
         assert reason.code == "policy/license-missing"
 
 
+def test_an_unknown_number_of_parameters_is_over_any_limit() -> None:
+    (reason,) = judge(replace(SUBJECT, parameter_count=None), Policy(max_parameters=1)).reasons
+    assert (reason.code, reason.value) == ("policy/parameters", "none")
+
+
 def test_what_is_not_stated_is_not_among_the_allowed() -> None:
     subject = replace(SUBJECT, architecture=None)
     assert judge(subject, Policy(allowed_architectures=("llama",))).status == "failed"
@@ -120,7 +125,18 @@ def test_a_policy_is_read_from_yaml_and_json() -> None:
         ("zzz: 1", "no field 'zzz'"),
         ("max_size_bytes: many", "policy field max_size_bytes"),
         ("fail_on: never", "policy field fail_on"),
+        ("max_size_bytes: -1", "max_size_bytes is less than 0"),
+        ("allowed_sources: [models]", "neither an address nor an absolute path"),
+        ("allowed_templates: [abc]", "no SHA-256"),
+        ("mit: [a]\nmit: [b]", "says 'mit' twice, again in line 2"),
+        ("waivers: {a: b}", "policy field waivers"),
+        ("severities: [{code: template/escap, severity: info}]", "did you mean template/escape"),
+        ("severities: [{code: smob/*, severity: info}]", "did you mean sbom/*"),
+        ("severities: [{code: policy/license, severity: info}]", "no finding 'policy/license'"),
+        ("severities: [{cod: sbom/*}]", "severities.0 of the policy has no field 'cod'; did"),
+        ("base_licenses: [{model: '', license: mit}]", "needs model and license"),
         ("- a", "not a list of fields"),
+        ("[" * 5000, "nested too deeply"),
         ("a: [", "not YAML in line 1"),
     ],
 )
@@ -130,12 +146,22 @@ def test_a_wrong_policy_is_refused_with_the_field_at_fault(text: str, message: s
     assert message in str(caught.value)
 
 
+def test_a_date_in_yaml_stays_as_it_is_written() -> None:
+    text = "waivers: [{code: template/escape, url: '*', reason: r, owner: o, expires: 2027-01-31}]"
+    (waiver,) = load_policy(text).waivers
+    assert waiver.expires == "2027-01-31"
+    assert load_policy(json.dumps(load_policy(text).to_dict())).waivers == (waiver,)
+
+
 def test_prefects_form_gets_plain_fields_with_defaults_and_descriptions() -> None:
     schema = TypeAdapter(Policy).json_schema()
     for name, field in schema["properties"].items():
         assert "default" in field, name
         assert field["description"], name
-        assert "anyOf" not in field, name
-    assert schema["additionalProperties"] is False
+    for record in (schema, *schema["$defs"].values()):
+        assert record["additionalProperties"] is False
+        assert all(field["description"] for field in record["properties"].values())
+    for word in ("anyOf", "oneOf", "null", "additionalItems"):
+        assert f'"{word}"' not in json.dumps(schema)
     with pytest.raises(ValidationError):
         TypeAdapter(Policy).validate_python({"alowed_licenses": []})

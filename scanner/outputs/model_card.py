@@ -1,4 +1,4 @@
-"""``model-card``: a model card for Hugging Face's hub; front matter for machines, a body for people.
+"""``model-card``: a model card for Hugging Face's hub; front matter for machines, body for people.
 
 Only what a source states is in it, with the source beside it; what nobody states is listed as not
 known. The front matter follows https://huggingface.co/docs/hub/model-cards: a value that the hub
@@ -64,8 +64,8 @@ def write_model_card(
     out.write(front_matter(_metadata(result)))
     out.write(f"\n# {text(title(result.sbom))}\n\n")
     out.write(
-        f"Written by `{TOOL_NAME} {scan.tool_version}` from the model's header and the files beside "
-        f"it, {text(scan.started_at)}. The weights were not read.\n"
+        f"Written by `{TOOL_NAME} {scan.tool_version}` from the model's header and the files "
+        f"beside it, {text(scan.started_at)}. The weights were not read.\n"
     )
     _table(out, "Facts", ("fact", "value", "source"), _facts(result))
     _table(out, "Also stated", ("fact", "value"), _more(result))
@@ -75,8 +75,8 @@ def write_model_card(
     verdict = result.verdict
     out.write(f"\n## Verdict\n\n{text(verdict.status.capitalize())}")
     out.write(", under the policy of the scan.\n" if not verdict.reasons else ", because:\n\n")
-    for reason in verdict.reasons:
-        out.write(f"* {text(reason.code)}: {text(public(reason.message, result))}\n")
+    reasons = ((reason.code, public(reason.message, result)) for reason in verdict.reasons)
+    out.writelines(f"* {text(code)}: {text(message)}\n" for code, message in reasons)
     counts = result.to_report()["completeness"]
     unknown = [label for label, name in _FACTS if getattr(result.sbom, name) in (None, "unknown")]
     unknown += [] if result.sbom.sha256 else ["SHA-256"]

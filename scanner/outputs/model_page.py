@@ -91,7 +91,7 @@ def front_matter(fields: Mapping[str, Any], *, quoted: bool = False) -> str:
         sort_keys=False,
         width=1 << 30,
     )
-    return f"---\n{block if fields else ''}---\n"
+    return f"---\n{block}---\n"
 
 
 def title(sbom: Sbom) -> str:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from spdx_tools.spdx.model import Document, RelationshipType, SpdxNoAssertion
+from spdx_tools.spdx.model.document import Document
+from spdx_tools.spdx.model.relationship import RelationshipType
+from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.outputs.json_text import to_json
@@ -210,7 +212,7 @@ def test_hostile_values_forge_nothing(
     assert rest["metadata"] == json.loads(to_json(dict(result.sbom.metadata)))
     assert len(said) == 3
     for extracted in document.extracted_licensing_info:
-        assert visible(value).strip() in _unmarked(extracted.extracted_text)
+        assert visible(value).strip() in _unmarked(str(extracted.extracted_text))
         assert _tells(str(extracted.license_name), value)
 
 

@@ -83,14 +83,15 @@ def made_of(value: str, root: str, name: str | None = None) -> ScanResult:
     """
     (result,) = scan(root, hash="full")
     file = name or f"{value.replace('/', ':')}.gguf"
+    short = value[: 1 << 16]  # longer ones are cut before
     metadata: dict[str, Any] = {
-        "general.name": value,
-        "general.size_label": value,
-        "general.license.link": value,
-        "general.tags": [value, 1, None],
-        "general.languages": [value, 1.5],
+        "general.name": short,
+        "general.size_label": short,
+        "general.license.link": short,
+        "general.tags": [short, 1, None],
+        "general.languages": [short, 1.5],
         "nan": None,
-        f"key {value[:1000]}": [value, {"inner": value}],
+        f"key {value[:1000]}": [short, {"inner": short}],
     }
     sbom = replace(
         result.sbom,

@@ -1,8 +1,9 @@
 """Tag-value SPDX: l-bom's tags where they are right, and nothing that a value could forge."""
 
+import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from spdx_tools.spdx.model.document import Document
 from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
-from prefect_mutagen.scanner import scan
+from prefect_mutagen.scanner import ScanResult, scan
+from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.results import ObjectResult
+from prefect_mutagen.scanner.results import ObjectResult, Summary
 from tests.builders import gguf
 from tests.scanner.outputs.writing import HUGE, NASTY, SCAN, Difference, differences, made_of, write
 from tests.scanner.storing import put_local
@@ -135,6 +138,20 @@ def test_a_whole_scan_is_one_valid_document(
         assert rest["metadata"] == json.loads(to_json(dict(result.sbom.metadata)))
         assert rest["license"] == result.sbom.license
         assert len(said) == 1 + len(result.findings)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_packages_are_written_as_the_scan_goes(one_model: str, form: str) -> None:
+    out, seen = io.StringIO(), []
+    (result,) = scan(one_model)
+
+    def results() -> Iterator[ScanResult]:
+        for _ in range(4):
+            seen.append(out.getvalue().count("DESCRIBES" if form == "spdx" else "packageFileName"))
+            yield result
+
+    writer_of(form)(results(), SCAN, Summary(), out, OutputOptions())
+    assert seen == [0, 0, 2, 3], "the first two are looked at for the document's name"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -4,7 +4,7 @@ Packages are written as the scan goes, one per line; their relationships, which 
 a list of its own, are held until the end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from prefect_mutagen.scanner.licenses import NOASSERTION
@@ -39,19 +39,28 @@ def write_spdx_json(
         "documentNamespace": document.namespace,
         "creationInfo": {"created": document.created, "creators": [document.creator]},
     }
-    out.write(f'{to_json(head)[:-1]},\n "packages": [')
-    between = "\n  "
     relationships: list[Relationship] = []
-    for described in document.described():
-        relationships += described.relationships
-        for package in described.packages:
-            out.write(between + to_json(_package(package, document)))
-            between = ",\n  "
-    out.write(f'],\n "relationships": {to_json([_relationship(one) for one in relationships])}')
-    licenses = [_license(licence) for licence in document.licenses()]
-    if licenses:
-        out.write(f',\n "hasExtractedLicensingInfos": {to_json(licenses)}')
+
+    def packages() -> Iterator[dict[str, Any]]:
+        for described in document.described():
+            relationships.extend(described.relationships)
+            for package in described.packages:
+                yield _package(package, document)
+
+    out.write(to_json(head)[:-1])
+    _write_list(out, "packages", packages())
+    _write_list(out, "relationships", map(_relationship, relationships))
+    _write_list(out, "hasExtractedLicensingInfos", map(_license, document.licenses()))
     out.write("}\n")
+
+
+def _write_list(out: TextIO, name: str, entries: Iterable[dict[str, Any]]) -> None:
+    out.write(f',\n "{name}": [')
+    between = "\n  "
+    for entry in entries:
+        out.write(between + to_json(entry))
+        between = ",\n  "
+    out.write("]")
 
 
 def _package(package: Package, document: SpdxDocument) -> dict[str, Any]:

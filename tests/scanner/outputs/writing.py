@@ -106,8 +106,9 @@ def made_of(value: str, root: str, name: str | None = None) -> ScanResult:
         metadata=metadata,
         warnings=(value, "/home/someone/x: denied"),
     )
-    facts = dict.fromkeys(("license_name", "license_link", "library", "pipeline", "version"), value)
-    more = {"tags": [value], "languages": [value], "adapter": {"type": value}, value[:1000]: 1}
+    small = value[:1000]
+    facts = dict.fromkeys(("license_name", "license_link", "library", "pipeline", "version"), small)
+    more = {"tags": [small], "languages": [small], "adapter": {"type": small}, small: 1}
     finding = Finding("gguf/truncated", "error", f"it says {value}", f"/home/someone/{file}")
     reason = Reason("gguf/truncated", "fail_on", value, f"it says {value}")
     return replace(
@@ -116,7 +117,7 @@ def made_of(value: str, root: str, name: str | None = None) -> ScanResult:
         objects=(ObjectResult(f"/home/someone/{file}", 1, "pin", sbom),),
         sbom=sbom,
         license_spdx=spdx_expression(value, value),
-        sources={"license": value},
+        sources={"license": small},
         facts=facts | more,
         findings=(finding,),
         verdict=Verdict("failed", (reason,)),

@@ -14,9 +14,12 @@ __all__ = ["LONGEST", "code", "text"]
 LONGEST: Final = 1000
 """Letters of a value that are shown at most; a page is for people."""
 
-# What means something inside a line; an underscore between letters does not.
+# What means something inside a line. An underscore between letters does not; of a heading's marks,
+# only those at its ends do.
 _ACTIVE: Final = re.compile(
-    r"[\\`*\[\]~$@&<>|]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#|:(?=//)|(?<=www)\.", re.IGNORECASE
+    r"[\\`*\[\]~$@&<>|]|(?<![^\W_])_|_(?![^\W_])"
+    r"|^#|(?<=\s)#(?=#*$)|:(?=//)|(?<=www)\.",
+    re.IGNORECASE,
 )
 # What means something at the start of a line: lists, headings, rules.
 _START: Final = re.compile(r"(?=[-+=])|(?<=\d)(?=[.)])")

@@ -38,6 +38,7 @@ NASTY = {
     "backtick": "`",
     "fence": "```sh\nrm -rf /\n```",
     "heading": "# forged\n===\n",
+    "heading-end": "# a ##",
     "list": "- forged",
     "numbered": "1. forged",
     "emphasis": "**b** __c__ ~~d~~ _e_ a_b $$f$$ \\",

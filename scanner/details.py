@@ -26,6 +26,8 @@ _GGUF_TEXTS: Final = {
     "basename": "general.basename",
     "finetune": "general.finetune",
     "version": "general.version",
+    "license_name": "general.license.name",
+    "license_link": "general.license.link",
     "size_label": "general.size_label",
     "quantized_by": "general.quantized_by",
     "type": "general.type",
@@ -182,6 +184,8 @@ def card_details(card: Mapping[str, Any]) -> dict[str, Any]:
             "library": _short(card.get("library_name")),
             "pipeline": _short(card.get("pipeline_tag")),
             "relation": _short(card.get("base_model_relation")),
+            "license_name": _short(card.get("license_name")),
+            "license_link": _short(card.get("license_link")),
         }
     )
 

@@ -44,7 +44,9 @@ def add_parser(commands: Any) -> None:
     """
     parser = commands.add_parser("scan", help="examine every model file below one or more roots")
     parser.add_argument("urls", nargs="+", metavar="URL", help="a path or an address")
-    parser.add_argument("--format", choices=sorted(FORMATS), default="json", help="default: json")
+    parser.add_argument(
+        "--format", type=str.lower, choices=sorted(FORMATS), default="json", help="default: json"
+    )
     parser.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
     parser.add_argument(
         "--hash",
@@ -104,10 +106,16 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--cyclonedx-version", choices=("1.6", "1.7"), default="1.6", help="default: %(default)s"
     )
     parser.add_argument("--hf-title", metavar="TEXT", default="", help="hf-readme: title")
-    parser.add_argument("--hf-sdk", metavar="NAME", default="", help="hf-readme: sdk")
+    parser.add_argument(
+        "--hf-sdk",
+        type=str.lower,
+        choices=("gradio", "docker", "static"),
+        default="",
+        help="hf-readme: sdk",
+    )
     parser.add_argument("--hf-app-file", metavar="FILE", default="", help="hf-readme: app_file")
     parser.add_argument(
-        "--hf-app-port", type=positive, metavar="PORT", default=0, help="hf-readme: app_port"
+        "--hf-app-port", type=int, metavar="PORT", help="hf-readme: app_port, of a docker Space"
     )
     parser.add_argument(
         "--hf-short-description", metavar="TEXT", default="", help="hf-readme: short_description"
@@ -256,6 +264,7 @@ def _output(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     partial = f"{path}.partial"
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     try:
         with open(partial, "w", encoding="utf-8") as out:
             yield out

@@ -42,9 +42,13 @@ class Writer(Protocol):
 
 FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "hf-readme": ("hf_readme", "write_hf_readme"),
         "json": ("documents", "write_json"),
         "jsonl": ("documents", "write_jsonl"),
+        "model-card": ("model_card", "write_model_card"),
         "report": ("report", "write_report"),
+        "spdx": ("spdx", "write_spdx"),
+        "spdx-json": ("spdx_json", "write_spdx_json"),
         "table": ("table", "write_table"),
     }
 )

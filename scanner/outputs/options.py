@@ -13,12 +13,12 @@ class OutputOptions:
     cyclonedx_version: Literal["1.6", "1.7"] = "1.6"
     """Version of the CycloneDX specification."""
     hf_title: str = ""
-    """Title in hf-readme's front matter; empty: the model's file name."""
-    hf_sdk: str = ""
+    """Title of hf-readme; empty: the name in the header's metadata, else the file's."""
+    hf_sdk: Literal["", "gradio", "docker", "static"] = ""
     """``sdk`` in hf-readme's front matter; empty: left out."""
     hf_app_file: str = ""
     """``app_file`` in hf-readme's front matter; empty: left out."""
-    hf_app_port: int = 0
-    """``app_port`` in hf-readme's front matter; 0: left out."""
+    hf_app_port: int | None = None
+    """``app_port`` in hf-readme's front matter, for the docker sdk or none; None: left out."""
     hf_short_description: str = ""
-    """``short_description`` in hf-readme's front matter; empty: left out."""
+    """``short_description`` of hf-readme; empty: made from the facts."""

@@ -76,7 +76,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--policy", "{}/bad.yaml"], "did you mean denied_licenses"),
         (["--storage-options", "{{"], "storage options are not JSON"),
         (["--storage-options", "@{}/missing.json"], "No such file"),
-        (["--output", "{}/no/folder/out.json"], "No such file"),
+        (["--output", "{}/bad.yaml/no/out.json"], "Not a directory"),
     ],
     ids=["no-policy", "bad-policy", "bad-options", "no-options", "no-output"],
 )

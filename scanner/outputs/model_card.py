@@ -1,0 +1,210 @@
+"""``model-card``: a model card for Hugging Face's hub; front matter for machines, body for people.
+
+Only what a source states is in it, with the source beside it; what nobody states is listed as not
+known. The front matter follows https://huggingface.co/docs/hub/model-cards: a value that the hub
+would refuse there stands in the body alone.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TextIO
+
+from prefect_mutagen.scanner.document import TOOL_NAME
+from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.outputs.hub_licenses import HUB_LICENSES
+from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.markdown import text
+from prefect_mutagen.scanner.outputs.model_page import (
+    REPOSITORY,
+    front_matter,
+    only_result,
+    place,
+    public,
+    title,
+)
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.stated import license_detail
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+
+__all__ = ["write_model_card"]
+
+_RELATIONS: Final = ("adapter", "finetune", "merge", "quantized")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multilingual")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9.-]+")
+_LICENSE_LINK: Final = re.compile(r"LICENSE(?:\.md)?|https?://[^\s<>\"]+")
+_FULL_PRECISION: Final = frozenset({"F16", "F32", "F64", "BF16"})
+_FACTS: Final = (
+    ("Format", "format"),
+    ("Architecture", "architecture"),
+    ("Parameters", "parameter_count"),
+    ("Quantization", "quantization"),
+    ("Data type", "dtype"),
+    ("Context length", "context_length"),
+    ("Vocabulary size", "vocab_size"),
+    ("Licence", "license"),
+    ("Base model", "base_model"),
+    ("Training framework", "training_framework"),
+)
+
+
+def write_model_card(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
+) -> None:
+    """Write the card of the one model there is; see `prefect_mutagen.scanner.outputs.Writer`.
+
+    Raises:
+        ValueError: There is no model, or a second one.
+    """
+    result = only_result(results, "model-card")
+    out.write(front_matter(_metadata(result)))
+    out.write(f"\n# {text(title(result.sbom))}\n\n")
+    out.write(
+        f"Written by `{TOOL_NAME} {scan.tool_version}` from the model's header and the files "
+        f"beside it, {text(scan.started_at)}. The weights were not read.\n"
+    )
+    _table(out, "Facts", ("fact", "value", "source"), _facts(result))
+    _table(out, "Also stated", ("fact", "value"), _more(result))
+    if result.kind == "set":
+        _table(out, "Files", ("file", "bytes", "SHA-256"), _files(result))
+    _table(out, "Findings", ("severity", "code", "what"), _findings(result))
+    verdict = result.verdict
+    out.write(f"\n## Verdict\n\n{text(verdict.status.capitalize())}")
+    out.write(", under the policy of the scan.\n" if not verdict.reasons else ", because:\n\n")
+    reasons = ((reason.code, public(reason.message, result)) for reason in verdict.reasons)
+    out.writelines(f"* {text(code)}: {text(message)}\n" for code, message in reasons)
+    counts = result.to_report()["completeness"]
+    unknown = [label for label, name in _FACTS if getattr(result.sbom, name) in (None, "unknown")]
+    unknown += [] if result.sbom.sha256 else ["SHA-256"]
+    out.write(f"\n## Not known\n\n{counts['stated']} of {counts['of']} elements are stated.\n")
+    if unknown:
+        out.write(f"\n{', '.join(unknown)}: no source states it.\n")
+
+
+def _metadata(result: ScanResult) -> dict[str, Any]:
+    """Put together the front matter, in the order of the hub's documentation."""
+    sbom, facts = result.sbom, result.facts
+    fields = _license(result)
+    base = sbom.base_model or ""
+    if REPOSITORY.fullmatch(base):
+        fields["base_model"] = base
+        relation = _relation(result)
+        if relation:
+            fields["base_model_relation"] = relation
+    for key, value in (("library_name", _library(result)), ("pipeline_tag", facts.get("pipeline"))):
+        if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+            fields[key] = value
+    form = None if sbom.format == "unknown" else sbom.format
+    own = [form, sbom.architecture, sbom.quantization and sbom.quantization.lower()]
+    tags = list(dict.fromkeys([*_list(facts.get("tags")), *(tag for tag in own if tag)]))
+    if tags:
+        fields["tags"] = tags
+    languages = [one for one in _list(facts.get("languages")) if _LANGUAGE.fullmatch(one)]
+    if languages:
+        fields["language"] = languages
+    return fields
+
+
+def _license(result: ScanResult) -> dict[str, Any]:
+    raw = (result.sbom.license or "").strip()
+    known = raw.lower() in HUB_LICENSES
+    if known and raw.lower() != "other":
+        return {"license": raw.lower()}
+    if not known and result.license_spdx in (None, NOASSERTION):
+        return {}
+    name = license_detail(result, "name") or ("" if known else raw)
+    link = license_detail(result, "link")
+    fields = {"license": "other"}
+    # The hub takes small letters, digits, dots and hyphens; the body has it as it is stated.
+    slug = _NOT_IN_A_NAME.sub("-", name[:200].lower()).strip("-.")
+    if slug:
+        fields["license_name"] = slug
+    if _LICENSE_LINK.fullmatch(link):
+        fields["license_link"] = link
+    return fields
+
+
+def _relation(result: ScanResult) -> str:
+    """Say how the model comes from its base; empty where no source says it.
+
+    ``general.base_model`` of GGUF names what the *unquantized* model was made from, so a quantized
+    file says nothing about its relation to that one.
+    """
+    stated = result.facts.get("relation")
+    if stated in _RELATIONS:
+        return str(stated)
+    if result.facts.get("adapter"):
+        return "adapter"
+    beside = not result.sources.get("base_model", "gguf:").startswith("gguf:")
+    quantization = result.sbom.quantization
+    return "quantized" if beside and quantization and quantization not in _FULL_PRECISION else ""
+
+
+def _library(result: ScanResult) -> str | None:
+    """Name the library that the files beside the model are of."""
+    stated = result.facts.get("library")
+    if isinstance(stated, str):
+        return stated
+    if result.sbom.format != "safetensors":
+        return None
+    if result.facts.get("adapter"):
+        return "peft"
+    framework = (result.sbom.training_framework or "").partition(" ")[0]
+    return framework if framework in ("transformers", "diffusers") else None
+
+
+def _list(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _facts(result: ScanResult) -> Iterator[tuple[str, ...]]:
+    sbom = result.sbom
+    yield "File name", sbom.model_filename, ""
+    if place(sbom) != sbom.model_filename:
+        yield "Address", place(sbom), ""
+    yield "Size", f"{sbom.file_size_bytes:,} bytes", ""
+    if sbom.sha256:
+        yield "SHA-256", sbom.sha256, result.sha256_source
+    if result.header_sha256:
+        yield "SHA-256 of the header", result.header_sha256, "computed"
+    for label, name in _FACTS:
+        value = getattr(sbom, name)
+        if value not in (None, "unknown"):
+            shown = f"{value:,}" if isinstance(value, int) else value
+            yield label, shown, result.sources.get(name, "")
+    if result.license_spdx:
+        yield "Licence as SPDX", result.license_spdx, ""
+
+
+def _more(result: ScanResult) -> Iterator[tuple[str, ...]]:
+    for key, value in result.facts.items():
+        shown = value if isinstance(value, str) else to_json(value)
+        yield key.replace("_", " "), shown
+
+
+def _files(result: ScanResult) -> Iterator[tuple[str, ...]]:
+    for item in result.objects:
+        size = f"{item.size:,}" if item.size >= 0 else ""
+        yield item.url.rpartition("/")[2], size, item.sbom.sha256 if item.sbom else ""
+
+
+def _findings(result: ScanResult) -> Iterator[tuple[str, ...]]:
+    for finding in result.findings:
+        yield finding.severity, finding.code, public(finding.message, result)
+
+
+def _table(
+    out: TextIO, heading: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
+) -> None:
+    """Write a section with a table; a word instead of an empty one."""
+    out.write(f"\n## {heading}\n\n")
+    lines = [f"| {' | '.join(text(cell) for cell in row)} |\n" for row in rows]
+    if not lines:
+        out.write("None.\n")
+        return
+    out.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
+    out.writelines(lines)

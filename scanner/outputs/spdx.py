@@ -1,0 +1,123 @@
+"""``spdx``: an SPDX 2.3 document in the tag-value format; written as the scan goes.
+
+A value stands on its line or between ``<text>`` and ``</text>``; the format has no escapes for what
+would end it, or for what its readers take for a keyword at the start of a line. So these are
+written like control characters everywhere: as the character's number.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, TextIO
+
+from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.spdx_document import (
+    DOCUMENT_ID,
+    ExtractedLicense,
+    Package,
+    SpdxDocument,
+)
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+
+__all__ = ["write_spdx"]
+
+_MARK: Final = re.compile(r"<(?=/?text>)", re.IGNORECASE)
+# A value that begins like this, or is one word of the format, is read as something else.
+_TAKEN: Final = re.compile(
+    r"\s|(?:Tool|Person|Organization|ADLER32|BLAKE[\w-]+|MD\d|SHA[\d-]+):|\d{4}-\d\d-\d\dT"
+    r"|(?:NONE|NOASSERTION|(?:SPDX|Package|File|Files|License|Snippet|Document|Data|External|Creat"
+    r"|Annotat|Relationship|Extracted|Primary|Built|Release|Valid)[A-Za-z]*)$"
+)
+
+
+def write_spdx(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
+) -> None:
+    """Write one document; see `prefect_mutagen.scanner.outputs.Writer`."""
+    document = SpdxDocument(results, scan)
+    tags = [
+        ("SPDXVersion", "SPDX-2.3"),
+        ("DataLicense", "CC0-1.0"),
+        ("SPDXID", DOCUMENT_ID),
+        ("DocumentName", _line(document.name)),
+        ("DocumentNamespace", document.namespace),
+        ("Creator", document.creator),
+        ("Created", document.created),
+    ]
+    _write(out, tags)
+    for described in document.described():
+        out.write("\n")
+        _write(
+            out,
+            (
+                ("Relationship", f"{entry.element} {entry.kind} {entry.related}")
+                for entry in described.relationships
+            ),
+        )
+        for package in described.packages:
+            _write(out, _package(package))
+            _write(out, _annotations(package, document))
+    for licence in document.licenses():
+        out.write("\n")
+        _write(out, _license(licence))
+
+
+def _package(package: Package) -> Iterator[tuple[str, str]]:
+    yield "PackageName", _line(package.name)
+    yield "SPDXID", package.id
+    if package.version:
+        yield "PackageVersion", _line(package.version)
+    if package.file_name:
+        yield "PackageFileName", _line(package.file_name)
+        yield "PrimaryPackagePurpose", "FILE"
+    yield "PackageDownloadLocation", package.download_location
+    yield "FilesAnalyzed", "false"
+    if package.source_info:
+        yield "PackageSourceInfo", _text(package.source_info)
+    yield "PackageLicenseConcluded", NOASSERTION
+    yield "PackageLicenseDeclared", package.license_declared
+    yield "PackageCopyrightText", NOASSERTION
+    if package.sha256:
+        yield "PackageChecksum", f"SHA256: {package.sha256}"
+    for purl in package.purls:
+        yield "ExternalRef", f"PACKAGE-MANAGER purl {purl}"
+
+
+def _annotations(package: Package, document: SpdxDocument) -> Iterator[tuple[str, str]]:
+    for annotation in package.annotations:
+        yield "Annotator", document.creator
+        yield "AnnotationDate", document.created
+        yield "AnnotationType", annotation.kind
+        yield "SPDXREF", package.id
+        yield "AnnotationComment", _text(annotation.comment)
+
+
+def _license(licence: ExtractedLicense) -> Iterator[tuple[str, str]]:
+    yield "LicenseID", licence.id
+    yield "ExtractedText", _text(licence.text)
+    if licence.name:
+        yield "LicenseName", _line(licence.name)
+    if licence.link:
+        yield "LicenseCrossReference", licence.link
+
+
+def _write(out: TextIO, tags: Iterable[tuple[str, str]]) -> None:
+    out.writelines(f"{tag}: {value}\n" for tag, value in tags)
+
+
+def _text(value: str) -> str:
+    return f"<text>{_unmarked(value)}</text>"
+
+
+def _line(value: str) -> str:
+    value = _unmarked(value)
+    return f"\\x{ord(value[0]):02x}{value[1:]}" if _TAKEN.match(value) else value
+
+
+def _unmarked(value: str) -> str:
+    # In an annotation's JSON this very escape is the right one too.
+    return _MARK.sub(r"\\u003c", value)

@@ -1,0 +1,238 @@
+"""A scan as an SPDX 2.3 document: the records that ``spdx`` and ``spdx-json`` write down.
+
+One document whatever the number of artifacts, and one package per artifact; a set's files are named
+in its annotation, because a file of SPDX's own kind needs a SHA-1 that nobody computes here. What
+SPDX has no field for stands in one annotation, as JSON. The licence is what is declared; nothing is
+concluded. Document: https://spdx.github.io/spdx-spec/v2.3/
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Any, Final
+from urllib.parse import quote
+
+from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.stated import license_detail
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult
+
+__all__ = [
+    "DOCUMENT_ID",
+    "Annotation",
+    "Described",
+    "ExtractedLicense",
+    "Package",
+    "Relationship",
+    "SpdxDocument",
+]
+
+DOCUMENT_ID: Final = "SPDXRef-DOCUMENT"
+
+_LINE: Final = 1000
+_TEXT: Final = 1 << 16
+_NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9.-]+")
+_LICENSE_REF: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+# What the specification's readers take for an address: a host with a domain.
+_WEB: Final = re.compile(r"https?://[a-z0-9]+(?:[-.][a-z0-9]+)*\.[a-z]{2,}(?:[:/]|$)", re.ASCII)
+_REST: Final = (
+    "file_size_bytes",
+    "format",
+    "architecture",
+    "parameter_count",
+    "quantization",
+    "dtype",
+    "context_length",
+    "vocab_size",
+    "license",
+    "base_model",
+    "training_framework",
+    "metadata",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Something said about a package."""
+
+    kind: str
+    """``OTHER`` for facts, ``REVIEW`` for findings."""
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A model."""
+
+    id: str
+    name: str
+    version: str = ""
+    """Empty where none is stated; nothing is read out of a file's name."""
+    file_name: str = ""
+    download_location: str = NOASSERTION
+    source_info: str = ""
+    license_declared: str = NOASSERTION
+    sha256: str = ""
+    purls: tuple[str, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relationship:
+    """How an element stands to another one."""
+
+    element: str
+    kind: str
+    related: str
+    """Id of an element, or ``NONE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedLicense:
+    """A licence that SPDX's list does not have, as the models state it."""
+
+    id: str
+    text: str
+    name: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What one more artifact adds to the document."""
+
+    packages: tuple[Package, ...]
+    relationships: tuple[Relationship, ...]
+
+
+class SpdxDocument:
+    """One document about one scan; its packages come as the scan goes.
+
+    Only licences and base models are kept until the end, each once.
+    """
+
+    def __init__(self, results: Iterable[ScanResult], scan: ScanInfo) -> None:
+        """Look at the first two results, which the document's name depends on."""
+        remaining = iter(results)
+        first = list(islice(remaining, 2))
+        self._results = chain(first, remaining)
+        names = [result.sbom.model_filename for result in first]
+        name = names[0] if len(names) == 1 else scan.source.rstrip("/").rpartition("/")[2]
+        self.name = _line(f"{TOOL_NAME}-{name}")
+        self.namespace = f"https://spdx.org/spdxdocs/{TOOL_NAME}-{quote(scan.id, safe='')}"
+        self.created = _whole_seconds(scan.started_at)
+        self.creator = f"Tool: {TOOL_NAME}-{scan.tool_version}"
+        self._licenses: dict[str, ExtractedLicense] = {}
+        self._bases: dict[str, str] = {}
+
+    def described(self) -> Iterator[Described]:
+        """Give each artifact's package, and that of its base model where it is the first time."""
+        number = 0
+        for number, result in enumerate(self._results, 1):
+            package = _package(result, number)
+            self._keep_licenses(result, package.license_declared)
+            packages = [package]
+            relations = [Relationship(DOCUMENT_ID, "DESCRIBES", package.id)]
+            base = _line(result.sbom.base_model or "")
+            if base:
+                if base not in self._bases:
+                    self._bases[base] = _id("BaseModel", base, number)
+                    packages.append(Package(self._bases[base], base))
+                relations.append(Relationship(package.id, "DESCENDANT_OF", self._bases[base]))
+            yield Described(tuple(packages), tuple(relations))
+        if not number:
+            yield Described((), (Relationship(DOCUMENT_ID, "DESCRIBES", "NONE"),))
+
+    def licenses(self) -> Iterable[ExtractedLicense]:
+        """Give the licences that the packages refer to; complete once the last one is taken."""
+        return self._licenses.values()
+
+    def _keep_licenses(self, result: ScanResult, expression: str) -> None:
+        sbom = result.sbom
+        name, link = license_detail(result, "name"), license_detail(result, "link")
+        parts = (("", sbom.license), ("name: ", name), ("link: ", link))
+        stated = "; ".join(f"{label}{value}" for label, value in parts if value)
+        for reference in _LICENSE_REF.findall(expression):
+            if reference not in self._licenses:
+                text = visible(stated, _TEXT)
+                self._licenses[reference] = ExtractedLicense(
+                    reference, text, _line(name), _address(link)
+                )
+
+
+def _package(result: ScanResult, number: int) -> Package:
+    sbom = result.sbom
+    stem, dot, _suffix = sbom.model_filename.rpartition(".")
+    version = result.facts.get("version")
+    return Package(
+        id=_id("Package", sbom.model_filename, number),
+        name=_line(stem if stem and dot else sbom.model_filename),
+        version=_line(version) if isinstance(version, str) else "",
+        file_name=_line(sbom.model_filename),
+        download_location=_address(sbom.model_path) or NOASSERTION,
+        source_info=_line(sbom.model_path),
+        license_declared=result.license_spdx or NOASSERTION,
+        sha256=sbom.sha256,
+        purls=tuple(_purls(sbom)),
+        annotations=tuple(_annotations(result)),
+    )
+
+
+def _annotations(result: ScanResult) -> Iterator[Annotation]:
+    sbom = result.sbom
+    rest: dict[str, Any] = {name: getattr(sbom, name) for name in _REST}
+    rest["sources"] = dict(result.sources)
+    rest["facts"] = dict(result.facts)
+    rest["header_sha256"] = result.header_sha256 or None
+    rest["sha256_source"] = result.sha256_source or None
+    if result.kind == "set":
+        rest["files"] = [_file(item) for item in result.objects]
+    yield Annotation("OTHER", to_json(rest))
+    messages = {finding.message for finding in result.findings}
+    for warning in sbom.warnings:
+        if warning not in messages:
+            yield Annotation("REVIEW", visible(warning, _TEXT))
+    for finding in result.findings:
+        where = f" ({finding.url})" if result.kind == "set" and finding.url else ""
+        said = f"{finding.severity} {finding.code}: {finding.message}{where}"
+        yield Annotation("REVIEW", visible(said, _TEXT))
+
+
+def _file(item: ObjectResult) -> dict[str, Any]:
+    return {
+        "model_path": item.url,
+        "file_size_bytes": item.size if item.size >= 0 else None,
+        "sha256": (item.sbom.sha256 if item.sbom else "") or None,
+    }
+
+
+def _purls(sbom: Sbom) -> Iterator[str]:
+    """Name architecture and quantization the way l-bom does, for those who look them up there."""
+    for kind, value in (("architecture", sbom.architecture), ("quantization", sbom.quantization)):
+        if value:
+            yield f"pkg:generic/llm-{kind}@{quote(visible(value, _LINE), safe='._-')}"
+
+
+def _address(stated: str) -> str:
+    """Give an address as SPDX wants it; empty for any other place."""
+    if not _WEB.match(stated):
+        return ""
+    return quote(visible(stated, _LINE), safe=":/%?#[]@!$&'()*+,;=~")
+
+
+def _line(value: str) -> str:
+    return visible(value, _LINE)
+
+
+def _id(kind: str, name: str, number: int) -> str:
+    """Make an id that no other element has, whatever the names are: the number is its end."""
+    slug = _NOT_IN_AN_ID.sub("-", name[:100]).strip("-") or "model"
+    return f"SPDXRef-{kind}-{slug}-{number}"
+
+
+def _whole_seconds(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -16,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.start_record import StartRecord
+from prefect_mutagen.scanner.storage import StorageError
 from prefect_mutagen.tasks.run_names import parameter, short_name
+from prefect_mutagen.tasks.storage_blocks import table_options
 
 __all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff", "start_agents"]
 
@@ -74,6 +77,10 @@ class Handoff:
     """Under which the artifact passed; a command's is verified under it once more."""
     table: str = ""
     storage: str = ""
+    source: str = ""
+    """The root that was scanned."""
+    rerun_failed: bool = False
+    """Whether an agent that failed for these very bytes is started once more."""
 
 
 class AgentRun(BaseModel):
@@ -81,8 +88,9 @@ class AgentRun(BaseModel):
 
     url: str
     agent: str
-    state: Literal["started", "completed", "failed", "refused"]
-    """``started``: it runs on its own; ``refused``: it was not started."""
+    state: Literal["started", "completed", "failed", "refused", "known", "waiting"]
+    """``started``: it runs on its own; ``refused``: it was not started; ``known``: it was started
+    before for these very bytes; ``waiting``: the next scan starts it."""
     message: str = ""
     flow_run_id: str = ""
 
@@ -98,7 +106,10 @@ def start_agents(
     handoff: Handoff,
     run_command: CommandRunner | None = None,
 ) -> list[AgentRun]:
-    """Start all agents for one artifact that passed.
+    """Start all agents for one artifact that passed, each at most once for these very bytes.
+
+    The table's record says what was started; without a table, Prefect's idempotency keys hold for
+    deployments, and commands are started each time.
 
     Args:
         result: The artifact; nothing is started for one that did not pass.
@@ -111,15 +122,66 @@ def start_agents(
     """
     if not result.passed:
         raise ValueError(f"{result.url} did not pass; nothing may be started for it")
-    return [
-        _start_deployment(result, agent, handoff)
-        if agent.deployment
-        else _start_command(result, agent, handoff, run_command)
-        for agent in agents
-    ]
+    record = None
+    if handoff.table:
+        options = table_options(handoff.table, handoff.source, handoff.storage)
+        record = StartRecord(handoff.table, options)
+    return [_start_once(result, agent, handoff, run_command, record) for agent in agents]
 
 
-def _start_deployment(result: ScanResult, agent: AgentLaunch, handoff: Handoff) -> AgentRun:
+def _start_once(
+    result: ScanResult,
+    agent: AgentLaunch,
+    handoff: Handoff,
+    run_command: CommandRunner | None,
+    record: StartRecord | None,
+) -> AgentRun:
+    """Claim a start, do it, record its end."""
+    key = agent.key(result)
+    if record is None:
+        return _start(result, agent, handoff, run_command, key)
+    about = {
+        "agent": agent.title,
+        "url": result.url,
+        "pin": result.pin,
+        "scan_id": handoff.scan_id,
+    }
+    try:
+        claim = record.claim(key, about, again=handoff.rerun_failed)
+    except StorageError as problem:
+        # What is not on record must not start: it could start again and again.
+        return _made(result, agent, "refused", str(problem))
+    if claim is None:
+        return _made(result, agent, "known", "started before for these very bytes")
+    if not claim.fresh and not agent.deployment:
+        # Nobody can tell a command that runs from one that was killed before it ran.
+        return _made(result, agent, "known", "started before; how that ended is not on record")
+    run = _start(result, agent, handoff, run_command, claim.name)
+    try:
+        if run.state == "refused":
+            record.release(claim)
+        elif run.state in ("started", "completed", "failed"):
+            record.finish(claim, run.state, run.message)
+    except StorageError as problem:
+        run.message = visible(f"{run.message} (not on record: {problem.reason})".strip(), 500)
+    return run
+
+
+def _start(
+    result: ScanResult,
+    agent: AgentLaunch,
+    handoff: Handoff,
+    run_command: CommandRunner | None,
+    key: str,
+) -> AgentRun:
+    if agent.deployment:
+        return _start_deployment(result, agent, handoff, key)
+    return _start_command(result, agent, handoff, run_command)
+
+
+def _start_deployment(
+    result: ScanResult, agent: AgentLaunch, handoff: Handoff, key: str
+) -> AgentRun:
     url = result.url
     offered = {
         "url": url,
@@ -140,7 +202,7 @@ def _start_deployment(result: ScanResult, agent: AgentLaunch, handoff: Handoff) 
             agent.deployment,
             parameters={**agent.extra(), **parameters},
             timeout=0,
-            idempotency_key=agent.key(result),
+            idempotency_key=key,
         )
     except (ObjectNotFound, ValueError) as problem:
         return _refused(result, agent, visible(str(problem).strip() or "no such deployment", 500))
@@ -179,4 +241,10 @@ def _start_command(
 
 
 def _refused(result: ScanResult, agent: AgentLaunch, message: str) -> AgentRun:
-    return AgentRun(url=result.url, agent=agent.title, state="refused", message=message)
+    return _made(result, agent, "refused", message)
+
+
+def _made(
+    result: ScanResult, agent: AgentLaunch, state: Literal["refused", "known"], message: str
+) -> AgentRun:
+    return AgentRun(url=result.url, agent=agent.title, state=state, message=visible(message, 500))

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from prefect_mutagen.scanner.storage import load_options
 
-__all__ = ["options_of", "storage_options"]
+__all__ = ["options_of", "storage_options", "table_options"]
 
 
 def storage_options(block: str) -> dict[str, Any]:
@@ -40,6 +40,18 @@ def storage_options(block: str) -> dict[str, Any]:
     if options is None:
         raise ValueError(f"the block {block!r} holds nothing that a file system takes")
     return options
+
+
+def table_options(table: str, source: str, block: str) -> dict[str, Any]:
+    """Give the options for a table: the root's, when both lie in the same kind of storage.
+
+    Args:
+        table: Address of the table.
+        source: The root.
+        block: As for `storage_options`.
+    """
+    same = table.partition("://")[0] == source.partition("://")[0]
+    return storage_options(block) if same else {}
 
 
 def options_of(block: Any) -> dict[str, Any] | None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from prefect_mutagen.tasks.agents import Handoff
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 
-HANDOFF = Handoff("scan-1", Policy(max_size_bytes=10**9), "/table", "aws-credentials/x")
+HANDOFF = Handoff("scan-1", Policy(max_size_bytes=10**9), storage="aws-credentials/x")
 
 
 @pytest.fixture
@@ -44,8 +45,6 @@ def test_the_form_has_plain_fields_with_defaults_and_descriptions() -> None:
 
 
 def test_a_start_has_a_key_of_agent_artifact_and_bytes(passed: ScanResult) -> None:
-    from dataclasses import replace
-
     agent = AgentLaunch(deployment="f/d")
     assert agent.key(passed) == AgentLaunch(deployment="f/d").key(passed)
     others = {
@@ -91,3 +90,76 @@ def test_nothing_is_started_for_what_did_not_pass(tmp_path: Path) -> None:
     (result,) = scan(put_local(tmp_path, {"a.gguf": b"<html>"}))
     with pytest.raises(ValueError, match="did not pass"):
         start_agents.fn(result, [AgentLaunch(command=["x"])], HANDOFF, lambda **_: Completed())
+
+
+class Runner:
+    """Runs commands, as it says; each time in the next of these states."""
+
+    def __init__(self, *states: Any) -> None:
+        self.states = list(states)
+        self.runs = 0
+
+    def __call__(self, **_: Any) -> Any:
+        self.runs += 1
+        return self.states.pop(0) if self.states else Completed()
+
+
+def _recorded(tmp_path: Path, **more: Any) -> Handoff:
+    return Handoff("scan-1", Policy(), str(tmp_path / "table"), source=str(tmp_path), **more)
+
+
+def test_a_command_runs_once_for_the_same_bytes(passed: ScanResult, tmp_path: Path) -> None:
+    runner = Runner()
+    agents = [AgentLaunch(command=["x"]), AgentLaunch(command=["y"])]
+    states = [
+        [run.state for run in start_agents.fn(passed, agents, _recorded(tmp_path), runner)]
+        for _ in range(3)
+    ]
+    assert states == [["completed"] * 2, ["known"] * 2, ["known"] * 2]
+    assert runner.runs == 2
+    changed = replace(passed, pin="sha256:other")
+    start_agents.fn(changed, agents, _recorded(tmp_path), runner)
+    assert runner.runs == 4
+
+
+def test_a_failed_command_runs_again_only_when_asked_to(passed: ScanResult, tmp_path: Path) -> None:
+    runner = Runner(Failed(message="no"), Failed(message="no"), Completed())
+    agents = [AgentLaunch(command=["x"])]
+    states = [
+        start_agents.fn(passed, agents, _recorded(tmp_path, rerun_failed=again), runner)[0].state
+        for again in (False, False, True, True, True)
+    ]
+    assert states == ["failed", "known", "failed", "completed", "known"]
+
+
+def test_a_command_that_was_killed_with_its_scan_does_not_run_again(
+    passed: ScanResult, tmp_path: Path
+) -> None:
+    def killed(**_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    agents = [AgentLaunch(command=["x"])]
+    with pytest.raises(KeyboardInterrupt):
+        start_agents.fn(passed, agents, _recorded(tmp_path), killed)
+    runner = Runner()
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path, rerun_failed=True), runner)
+    assert (run.state, runner.runs) == ("known", 0)
+    assert "not on record" in run.message
+
+
+def test_what_was_refused_may_be_started_by_the_next_scan(
+    passed: ScanResult, tmp_path: Path
+) -> None:
+    agents = [AgentLaunch(command=["x"])]
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path))
+    assert run.state == "refused"
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), Runner())
+    assert run.state == "completed"
+
+
+def test_without_a_record_nothing_starts(passed: ScanResult, tmp_path: Path) -> None:
+    (tmp_path / "table").write_text("in the way")
+    runner = Runner()
+    (run,) = start_agents.fn(passed, [AgentLaunch(command=["x"])], _recorded(tmp_path), runner)
+    assert (run.state, runner.runs) == ("refused", 0)
+    assert "record of agents" in run.message

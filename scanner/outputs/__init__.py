@@ -42,9 +42,13 @@ class Writer(Protocol):
 
 FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "cyclonedx": ("cyclonedx", "write_cyclonedx"),
+        "intoto": ("intoto", "write_intoto"),
         "json": ("documents", "write_json"),
         "jsonl": ("documents", "write_jsonl"),
         "report": ("report", "write_report"),
+        "sarif": ("sarif", "write_sarif"),
+        "spdx3": ("spdx3", "write_spdx3"),
         "table": ("table", "write_table"),
     }
 )

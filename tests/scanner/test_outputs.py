@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.outputs import FORMATS, writer_of
+from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
@@ -106,7 +106,7 @@ def test_the_table_has_a_line_per_artifact_and_the_reasons(tmp_path: Path) -> No
     assert _write("table", str(empty)) == "No model files found.\n"
 
 
-@pytest.mark.parametrize("form", sorted(FORMATS))
+@pytest.mark.parametrize("form", ["json", "jsonl", "report", "table"])
 def test_hostile_values_forge_nothing(tmp_path: Path, form: str) -> None:
     data = gguf(
         (

@@ -150,7 +150,9 @@ def test_what_json_has_no_number_for(tmp_path: Path, shape: str) -> None:
     (result,) = examine(tmp_path, "full")
     document = read(shape, write(shape, [result]))
     if shape.startswith("cyclonedx"):
-        properties = {item["name"]: item["value"] for item in document["components"][0]["properties"]}
+        properties = {
+            item["name"]: item["value"] for item in document["components"][0]["properties"]
+        }
         assert "mutagen:metadata:nan" not in properties
         assert json.loads(properties["mutagen:metadata:odd"]) == [None, None, 1.5]
 

@@ -202,5 +202,10 @@ def _named(prefix: str, values: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Give properties; their values are text, so what is none is JSON inside it."""
     for name, value in values.items():
         if value is not None and value != "":
-            text = value if isinstance(value, str) else to_json(value)
-            yield {"name": f"{prefix}{name}", "value": text}
+            yield {"name": prefix + name, "value": _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else to_json(value)

@@ -9,15 +9,11 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from json.encoder import encode_basestring
-from math import isfinite
 from typing import Any, Final
 
 __all__ = ["to_exchange_json", "to_json"]
 
 _UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
-_NAMES: Final = {True: "true", False: "false", None: "null"}
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -30,8 +26,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    text = _encoder(",", ":")(value) if indent is None else _lines(value, "\n", " " * indent)
-    return _without_unfit(text, _escape)
+    return _without_unfit(_encoder(indent)(value), _escape)
 
 
 def to_exchange_json(value: Any) -> str:
@@ -46,7 +41,7 @@ def to_exchange_json(value: Any) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _without_unfit(_encoder(",", ":")(value), _show)
+    return _without_unfit(_encoder(None)(value), _show)
 
 
 def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:
@@ -63,40 +58,10 @@ def _show(match: re.Match[str]) -> str:
     return f"\\{_escape(match)}" if half else _escape(match)
 
 
-@lru_cache(maxsize=64)
-def _encoder(between: str, after_key: str) -> Callable[[Any], str]:
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(between, after_key))
+@lru_cache(maxsize=16)
+def _encoder(indent: int | None) -> Callable[[Any], str]:
+    separators = (",", ":") if indent is None else None
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
+    )
     return encoder.encode
-
-
-def _lines(value: Any, line: str, step: str) -> str:
-    """Write what ``json.dumps(value, indent=...)`` writes, in less time.
-
-    The compiled encoder knows no indentation, and the pure one yields piece by piece. So containers
-    are put together here; texts and odd values are the compiled encoder's.
-
-    Args:
-        value: What to write.
-        line: The line break before it, with the blanks of its level.
-        step: Blanks of one level more.
-    """
-    kind = type(value)
-    if kind is str:
-        return encode_basestring(value)
-    if kind is int or (kind is float and isfinite(value)):
-        return repr(value)
-    if kind is bool or value is None:
-        return _NAMES[value]
-    if not value or not isinstance(value, dict | list | tuple):
-        return _encoder(",", ":")(value)
-    inner = line + step
-    if isinstance(value, dict):
-        entries = [f"{_key(key)}: {_lines(item, inner, step)}" for key, item in value.items()]
-        return f"{{{inner}{f',{inner}'.join(entries)}{line}}}"
-    entries = [_lines(item, inner, step) for item in value]
-    return f"[{inner}{f',{inner}'.join(entries)}{line}]"
-
-
-def _key(key: Any) -> str:
-    # Numbers and the like are keys, too; JSON writes them as text.
-    return encode_basestring(key) if type(key) is str else _encoder(",", "")({key: 0})[1:-2]

@@ -5,6 +5,8 @@ from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_pu
 from tests.scanner.outputs.writing import SHA256
 
 COMMIT = "0123456789ABCDEFabcd0123456789abcdef0123"
+CHECKED = f"pkg:generic/a.gguf?checksum=sha256:{SHA256}"
+ADDRESSED = "pkg:generic/a.gguf?download_url="
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_addresses_as_uris(url: str, uri: str) -> None:
     ("url", "name", "sha256", "purl"),
     [
         ("/m/a.gguf", "a.gguf", "", ""),
-        ("/m/a.gguf", "a.gguf", SHA256, f"pkg:generic/a.gguf?checksum=sha256:{SHA256}"),
+        ("/m/a.gguf", "a.gguf", SHA256, CHECKED),
         (
             "s3://b/a&b=c.gguf",
             "a&b=c.gguf",
@@ -39,8 +41,7 @@ def test_addresses_as_uris(url: str, uri: str) -> None:
             "https://h.example/a.gguf",
             "a.gguf",
             SHA256,
-            f"pkg:generic/a.gguf?checksum=sha256:{SHA256}"
-            "&download_url=https:%2F%2Fh.example%2Fa.gguf",
+            f"{CHECKED}&download_url=https:%2F%2Fh.example%2Fa.gguf",
         ),
         (
             f"https://huggingface.co/Own/Na.me/resolve/{COMMIT}/sub/a b.gguf",
@@ -58,8 +59,7 @@ def test_addresses_as_uris(url: str, uri: str) -> None:
             "https://huggingface.co/Own/Name/resolve/main/a.gguf",
             "a.gguf",
             "",
-            "pkg:generic/a.gguf?download_url="
-            "https:%2F%2Fhuggingface.co%2FOwn%2FName%2Fresolve%2Fmain%2Fa.gguf",
+            f"{ADDRESSED}https:%2F%2Fhuggingface.co%2FOwn%2FName%2Fresolve%2Fmain%2Fa.gguf",
         ),
         ("/m/\udce9.gguf", "\udce9.gguf", SHA256, f"pkg:generic/%E9.gguf?checksum=sha256:{SHA256}"),
     ],

@@ -132,6 +132,7 @@ def _message(text: str) -> str:
     return doubled.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_name_of_ten_megabytes(honest: ScanResult, shape: str) -> None:
     name = "x\n" * 5_000_000

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -7,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
+from tests.builders import STRING, gguf
+from tests.scanner.outputs.writing import examine, write
+from tests.scanner.storing import put_local
 
 PLAIN = st.text(st.characters(max_codepoint=0x7E) | st.sampled_from("äß模\U0001f9ea"))
-SCALARS = st.none() | st.booleans() | st.integers() | PLAIN
-SCALARS |= st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers() | FINITE | PLAIN
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner) | st.dictionaries(PLAIN, inner) | st.lists(inner).map(tuple),
@@ -51,5 +55,15 @@ def test_numbers_are_finite(number: float, indent: int | None) -> None:
 
 
 def test_keys_are_text() -> None:
-    value = {1: [1], None: {}, True: [None], 2.5: {"a": 1}}
+    value = {1: [1], None: {}, False: [None], 2.5: {"a": 1}}
     assert to_json(value, indent=2) == json.dumps(value, indent=2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_documents_are_indented_as_one_list(tmp_path: Path, count: int) -> None:
+    data = gguf((("general.name", STRING, "a\n\r\u2028b"),)).data
+    put_local(tmp_path, {f"{number}.gguf": data for number in range(count)})
+    results = examine(tmp_path)
+    documents = [result.sbom.to_dict() for result in results]
+    expected = to_json(documents[0] if count == 1 else documents, indent=2) + "\n"
+    assert write("json", results) == expected

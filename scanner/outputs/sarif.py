@@ -103,7 +103,10 @@ def _result(remark: Remark, index: int) -> dict[str, Any]:
         "level": _LEVELS[remark.severity],
         "message": {"text": _message(remark.message)},
         "locations": [location],
-        "partialFingerprints": {"codeUrlField/v1": digest},
+        "partialFingerprints": {
+            "codeUrlField/v1": digest,
+            "primaryLocationLineHash": f"{digest[:16]}:1",  # the only one GitHub looks at
+        },
     }
 
 

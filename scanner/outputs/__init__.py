@@ -42,13 +42,17 @@ class Writer(Protocol):
 
 FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "cyclonedx": ("cyclonedx", "write_cyclonedx"),
         "hf-readme": ("hf_readme", "write_hf_readme"),
+        "intoto": ("intoto", "write_intoto"),
         "json": ("documents", "write_json"),
         "jsonl": ("documents", "write_jsonl"),
         "model-card": ("model_card", "write_model_card"),
         "report": ("report", "write_report"),
+        "sarif": ("sarif", "write_sarif"),
         "spdx": ("spdx", "write_spdx"),
         "spdx-json": ("spdx_json", "write_spdx_json"),
+        "spdx3": ("spdx3", "write_spdx3"),
         "table": ("table", "write_table"),
     }
 )

@@ -31,8 +31,15 @@ def write_json(
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
     ordered = sorted(documents(results), key=lambda sbom: sbom.model_path.lower())
-    parts = [sbom.to_dict() for sbom in ordered]
-    out.write(to_json(parts[0] if len(parts) == 1 else parts, indent=2) + "\n")
+    if len(ordered) == 1:
+        out.write(to_json(ordered[0].to_dict(), indent=2) + "\n")
+        return
+    # One text after the other; a line break never stands inside a JSON string.
+    between = "[\n  "
+    for sbom in ordered:
+        out.write(between + to_json(sbom.to_dict(), indent=2).replace("\n", "\n  "))
+        between = ",\n  "
+    out.write("\n]\n" if ordered else "[]\n")
 
 
 def write_jsonl(

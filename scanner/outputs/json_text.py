@@ -7,9 +7,11 @@ text, and halves of characters, which no encoding has.
 
 import json
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["to_json"]
+__all__ = ["to_exchange_json", "to_json"]
 
 _UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -24,13 +26,42 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    separators = (",", ":") if indent is None else None
-    text = json.dumps(
-        value, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators
-    )
+    return _without_unfit(_encoder(indent)(value), _escape)
+
+
+def to_exchange_json(value: Any) -> str:
+    r"""Write a value as JSON for documents that strict readers take in.
+
+    An escaped half of a character is grammatical JSON, yet many readers refuse the whole document
+    for it. Here it becomes text that shows it: ``\udcff`` of a file name's odd byte.
+
+    Args:
+        value: Anything JSON has; numbers have to be finite.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
+    return _without_unfit(_encoder(None)(value), _show)
+
+
+def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:
     # These characters can only stand inside strings, so an escape is always right.
-    return text if text.isascii() and "\x7f" not in text else _UNFIT.sub(_escape, text)
+    return text if text.isascii() and "\x7f" not in text else _UNFIT.sub(replace, text)
 
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
+
+
+def _show(match: re.Match[str]) -> str:
+    half = "\ud800" <= match[0] <= "\udfff"
+    return f"\\{_escape(match)}" if half else _escape(match)
+
+
+@lru_cache(maxsize=16)
+def _encoder(indent: int | None) -> Callable[[Any], str]:
+    separators = (",", ":") if indent is None else None
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
+    )
+    return encoder.encode

@@ -1,0 +1,93 @@
+"""Addresses as standards want them: URIs, and package URLs of what has an identity.
+
+A package URL is only given where it names one thing: a file of a hub repository at a known commit,
+or a file whose SHA-256 or address is known. A type is never invented.
+
+Sources: RFC 3986; the package URL specification (ECMA-427) and its types ``huggingface``, whose
+owner and name are case-sensitive and whose commit is lower case, and ``generic``.
+"""
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+__all__ = ["as_uri", "base_purl", "file_purl", "is_remote"]
+
+_ESCAPED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_COMMIT: Final = "([0-9a-fA-F]{40})"
+_HUB_FILES: Final = (
+    re.compile(
+        rf"https://huggingface\.co/([\w.-]+)/([\w.-]+)/(?:resolve|blob)/{_COMMIT}/(.+)", re.ASCII
+    ),
+    re.compile(rf"hf://([\w.-]+)/([\w.-]+)@{_COMMIT}/(.+)", re.ASCII),
+    re.compile(rf".*/models--([\w.-]+?)--([\w.-]+)/snapshots/{_COMMIT}/(.+)", re.ASCII | re.DOTALL),
+)
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+def is_remote(url: str) -> bool:
+    """Say whether this is an address, not a path of this machine."""
+    return "://" in url
+
+
+def as_uri(url: str) -> str:
+    """Write an address as a URI: ASCII, everything odd percent-encoded.
+
+    Args:
+        url: An absolute path, or an address. That of a web server is taken as encoded already;
+            in any other a key is meant as it stands, ``%`` and ``?`` included.
+
+    Returns:
+        The URI; for a path one with the scheme ``file``.
+    """
+    if url.startswith(("http://", "https://")):
+        return quote(_ESCAPED.sub("%25", url), safe="%/:?#[]@!$&'()*+,;=~")
+    if is_remote(url):
+        scheme, _, rest = url.partition("://")
+        return f"{quote(scheme)}://{quote(_octets(rest), safe='/:@~')}"
+    path = quote(_octets(url), safe="/~")
+    return f"file://{path}" if path.startswith("/") else path
+
+
+def file_purl(url: str, name: str, sha256: str) -> str:
+    """Give the package URL of a model file.
+
+    Args:
+        url: Where it lies.
+        name: Its name.
+        sha256: Its digest in hexadecimal; empty when it is not known.
+
+    Returns:
+        The package URL; empty when nothing names just this file.
+    """
+    for pattern in _HUB_FILES:
+        match = pattern.fullmatch(url)
+        if match is not None:
+            owner, repository, commit, path = match.groups()
+            inside = "/".join(
+                _encoded(part) for part in path.split("/") if part not in ("", ".", "..")
+            )
+            return f"pkg:huggingface/{owner}/{repository}@{commit.lower()}#{inside}"
+    qualifiers = []
+    if sha256:
+        qualifiers.append(f"checksum=sha256:{sha256}")
+    if is_remote(url):
+        qualifiers.append(f"download_url={_encoded(as_uri(url))}")
+    return f"pkg:generic/{_encoded(name)}?{'&'.join(qualifiers)}" if name and qualifiers else ""
+
+
+def base_purl(base_model: str) -> str:
+    """Give the package URL of a model named ``owner/name``; empty for any other name."""
+    return f"pkg:huggingface/{base_model}" if _HUB_NAME.fullmatch(base_model) else ""
+
+
+def _encoded(text: str) -> str:
+    return quote(_octets(text), safe=":~")
+
+
+def _octets(text: str) -> bytes:
+    """Give a name's bytes: those of a file name in no encoding are the ones on disk."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,211 @@
+"""``cyclonedx``: a CycloneDX ML-BOM in JSON, of one artifact or of a whole scan.
+
+Every artifact is a component of the type ``machine-learning-model``; a set of shards is one, with
+its files nested in it. What the standard has no place for is a property ``mutagen:...``: its model
+parameters take no other keys. Findings are annotations.
+
+Components are written as the scan goes; annotations stand in a list of their own at the end and are
+kept on disk until then.
+
+Source: the CycloneDX specification 1.6 and 1.7 (https://cyclonedx.org/docs/).
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TextIO
+
+from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
+from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.outputs.later import Later
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.remarks import statements
+from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+
+__all__ = ["write_bom", "write_cyclonedx"]
+
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "prefect-mutagen.cyclonedx")
+_PROPERTIES: Final = (
+    "file_size_bytes",
+    "format",
+    "parameter_count",
+    "quantization",
+    "dtype",
+    "context_length",
+    "vocab_size",
+    "license",
+    "base_model",
+    "training_framework",
+)
+
+
+def write_cyclonedx(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+    options: OutputOptions,
+) -> None:
+    """Write the BOM, a component per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    write_bom(results, scan, out, options.cyclonedx_version)
+    out.write("\n")
+
+
+def write_bom(results: Iterable[ScanResult], scan: ScanInfo, out: TextIO, version: str) -> None:
+    """Write one BOM of all results, as they come.
+
+    Args:
+        results: What is described.
+        scan: Names the BOM: the same scan has the same serial number.
+        out: Where to write; nothing follows the closing bracket.
+        version: Version of the specification, ``1.6`` or ``1.7``.
+    """
+    tool = {"type": "application", "name": TOOL_NAME, "version": scan.tool_version}
+    head = {
+        "$schema": f"http://cyclonedx.org/schema/bom-{version}.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": version,
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, scan.id)}",
+        "version": 1,
+        "metadata": {
+            "timestamp": scan.started_at,
+            "tools": {"components": [tool]},
+            "properties": [
+                {"name": "mutagen:scan:id", "value": scan.id},
+                {"name": "mutagen:scan:source", "value": scan.source},
+            ],
+        },
+    }
+    with Later() as annotations:
+        out.write(to_exchange_json(head)[:-1] + ',\n"components":[')
+        between = "\n"
+        for number, result in enumerate(results, 1):
+            ref = f"artifact-{number}"
+            out.write(between + to_exchange_json(_component(result, ref)))
+            between = ",\n"
+            for place, text in enumerate(statements(result), 1):
+                annotation = {
+                    "bom-ref": f"{ref}/annotation-{place}",
+                    "subjects": [ref],
+                    "annotator": {"component": tool},
+                    "timestamp": scan.started_at,
+                    "text": text,
+                }
+                annotations.add(to_exchange_json(annotation))
+        out.write('],\n"annotations":')
+        annotations.write_list(out)
+        out.write("}")
+
+
+def _component(result: ScanResult, ref: str) -> dict[str, Any]:
+    sbom = result.sbom
+    component = {
+        "type": "machine-learning-model",
+        "bom-ref": ref,
+        "name": sbom.model_filename or result.url,
+        "hashes": _hashes(sbom.sha256),
+        "licenses": _licenses(result.license_spdx),
+        "purl": file_purl(result.url, sbom.model_filename, sbom.sha256),
+        "pedigree": _pedigree(sbom.base_model),
+        "components": _files(result, ref),
+        "evidence": {"occurrences": [{"location": sbom.model_path or result.url}]},
+        "modelCard": _model_card(result),
+        "properties": list(_properties(result)),
+    }
+    return {name: value for name, value in component.items() if value}
+
+
+def _hashes(sha256: str) -> list[dict[str, str]]:
+    return [{"alg": "SHA-256", "content": sha256}] if sha256 else []
+
+
+def _licenses(expression: str | None) -> list[dict[str, Any]]:
+    """State the licence; an expression is always valid, an identifier has to be on SPDX's list."""
+    if expression is None or expression == NOASSERTION:
+        return []
+    if (
+        expression.startswith("LicenseRef-")
+        or not expression.replace("-", "").replace(".", "").isalnum()
+    ):
+        return [{"expression": expression, "acknowledgement": "declared"}]
+    return [{"license": {"id": expression, "acknowledgement": "declared"}}]
+
+
+def _pedigree(base_model: str | None) -> dict[str, Any] | None:
+    if not base_model:
+        return None
+    ancestor = {"type": "machine-learning-model", "name": base_model}
+    purl = base_purl(base_model)
+    return {"ancestors": [ancestor | {"purl": purl} if purl else ancestor]}
+
+
+def _files(result: ScanResult, ref: str) -> list[dict[str, Any]]:
+    """Describe the files of a set; of a single file all is said."""
+    if result.kind == "file":
+        return []
+    return [_file(item, f"{ref}/file-{number}") for number, item in enumerate(result.objects, 1)]
+
+
+def _file(item: ObjectResult, ref: str) -> dict[str, Any]:
+    name = item.url.rpartition("/")[2] or item.url
+    sha256 = item.sbom.sha256 if item.sbom is not None else ""
+    stated = {"file_size_bytes": item.size if item.size >= 0 else None, "pin": item.pin}
+    if item.sbom is not None:
+        stated |= _stated(item.sbom)
+    component = {
+        "type": "file",
+        "bom-ref": ref,
+        "name": name,
+        "hashes": _hashes(sha256),
+        "purl": file_purl(item.url, name, sha256),
+        "evidence": {"occurrences": [{"location": item.url}]},
+        "properties": list(_named("mutagen:", stated)),
+    }
+    return {name: value for name, value in component.items() if value}
+
+
+def _model_card(result: ScanResult) -> dict[str, Any]:
+    config = result.sbom.metadata.get("sidecar_config")
+    names = config.get("architectures") if isinstance(config, Mapping) else None
+    stated = {
+        "task": result.facts.get("pipeline"),
+        "architectureFamily": result.sbom.architecture,
+        "modelArchitecture": names[0] if isinstance(names, list) and names else None,
+    }
+    parameters = {name: value for name, value in stated.items() if isinstance(value, str) and value}
+    return {"modelParameters": parameters} if parameters else {}
+
+
+def _properties(result: ScanResult) -> Iterator[dict[str, str]]:
+    own = {
+        "kind": result.kind,
+        "pin": result.pin,
+        "sbom_id": result.sbom_id,
+        "license_spdx": result.license_spdx,
+        "header_sha256": result.header_sha256,
+        "sha256_source": result.sha256_source,
+        "verdict": result.verdict.status,
+        "drift": result.drift,
+    }
+    yield from _named("mutagen:", _stated(result.sbom) | own)
+    yield from _named("mutagen:source:", result.sources)
+    yield from _named("mutagen:fact:", result.facts)
+    yield from _named("mutagen:metadata:", result.sbom.metadata)
+
+
+def _stated(sbom: Sbom) -> dict[str, Any]:
+    return {name: getattr(sbom, name) for name in _PROPERTIES}
+
+
+def _named(prefix: str, values: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Give properties; their values are text, so what is none is JSON inside it."""
+    for name, value in values.items():
+        if value is not None and value != "":
+            yield {"name": prefix + name, "value": _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else to_json(value)

@@ -1,0 +1,78 @@
+"""``intoto``: an in-toto Statement that says of model files, by their SHA-256, what their BOM is.
+
+Only what has a known SHA-256 can be a subject; other artifacts are neither subjects nor in the BOM.
+A set is taken when the SHA-256 of each of its files is known; those files are the subjects. The
+statement is not signed: that is the work of whoever has a key.
+
+The BOM is written as the scan goes; the subjects are kept on disk and follow it.
+
+Source: the in-toto attestation framework, Statement v1
+(https://github.com/in-toto/attestation/tree/main/spec/v1).
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, TextIO
+
+from prefect_mutagen.scanner.outputs.cyclonedx import write_bom
+from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
+from prefect_mutagen.scanner.outputs.later import Later
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+
+__all__ = ["write_intoto"]
+
+_HEAD: Final = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "predicateType": "https://cyclonedx.org/bom",
+}
+
+
+def write_intoto(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,  # noqa: ARG001 - a contract
+    out: TextIO,
+    options: OutputOptions,
+) -> None:
+    """Write the statement; see `prefect_mutagen.scanner.outputs.Writer`.
+
+    Raises:
+        ValueError: No artifact has a known SHA-256; nothing is written then.
+    """
+    with Later() as subjects:
+        attested = _attested(results, scan, subjects)
+        first = next(attested, None)
+        if first is None:
+            raise ValueError(
+                "no SHA-256 is known, so there is nothing to attest; scan with --hash full"
+            )
+        out.write(to_exchange_json(_HEAD)[:-1] + ',\n"predicate":')
+        write_bom(chain((first,), attested), scan, out, options.cyclonedx_version)
+        out.write(',\n"subject":')
+        subjects.write_list(out)
+        out.write("}\n")
+
+
+def _attested(
+    results: Iterable[ScanResult], scan: ScanInfo, subjects: Later
+) -> Iterator[ScanResult]:
+    """Give the artifacts whose files all have a known SHA-256, and put off their subjects."""
+    for result in results:
+        digests = _digests(result)
+        if digests and all(sha256 for _, sha256 in digests):
+            for url, sha256 in digests:
+                subject = {"name": _name(url, scan.source), "digest": {"sha256": sha256}}
+                subjects.add(to_exchange_json(subject))
+            yield result
+
+
+def _digests(result: ScanResult) -> list[tuple[str, str]]:
+    if result.kind == "file":
+        return [(result.url, result.sbom.sha256)]
+    return [(item.url, item.sbom.sha256) for item in result.objects if item.sbom is not None]
+
+
+def _name(url: str, source: str) -> str:
+    """Name a file as it lies below the scanned root, wherever that is."""
+    return url.rpartition("/")[2] if url == source else url.removeprefix(source.rstrip("/") + "/")

@@ -1,0 +1,135 @@
+"""``sarif``: findings and a policy's objections for code scanning, as SARIF 2.1.0.
+
+One run. Results are written as the scan goes; the artifacts and the rules that occurred follow, the
+artifacts kept on disk until then. GitHub shows 5,000 results of a run and refuses more than 25,000;
+nothing is left out here, so scan large buckets root by root for it.
+
+Sources: SARIF 2.1.0 with errata 01 (OASIS); GitHub's notes on SARIF support for code scanning.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TextIO
+
+from prefect_mutagen.scanner.document import TOOL_NAME
+from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.outputs.addresses import as_uri
+from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
+from prefect_mutagen.scanner.outputs.later import Later
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.remarks import Remark, remarks
+from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+
+__all__ = ["write_sarif"]
+
+_SCHEMA: Final = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+_LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
+_MESSAGE_LENGTH: Final = 1000  # GitHub shows 1,024 characters
+_MARKED: Final = re.compile(r"[\\\[\]]")
+
+
+def write_sarif(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - a contract
+) -> None:
+    """Write the log, a result per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    rules: dict[str, int] = {}
+    with Later() as artifacts:
+        out.write(f'{{"$schema":"{_SCHEMA}","version":"2.1.0","runs":[{{"results":[')
+        between = "\n"
+        count = 0
+        for result in results:
+            for item in result.objects:
+                count += 1
+                artifacts.add(to_exchange_json(_artifact(item, result, count)))
+            for remark in remarks(result):
+                index = rules.setdefault(remark.code, len(rules))
+                out.write(between + to_exchange_json(_result(remark, index)))
+                between = ",\n"
+        out.write('],\n"artifacts":')
+        artifacts.write_list(out)
+        invocation = {
+            "executionSuccessful": True,
+            "startTimeUtc": _utc(scan.started_at),
+            "endTimeUtc": _utc(summary.finished_at),
+        }
+        tail = {
+            "tool": {
+                "driver": {
+                    "name": TOOL_NAME,
+                    "version": scan.tool_version,
+                    "rules": [_rule(code) for code in rules],
+                }
+            },
+            "invocations": [{name: value for name, value in invocation.items() if value}],
+            "automationDetails": {"id": f"{TOOL_NAME}/{scan.id}"},
+        }
+        out.write(f",\n{to_exchange_json(tail)[1:]}]}}\n")
+
+
+def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, Any]:
+    sha256 = result.sbom.sha256 if result.kind == "file" else item.sbom.sha256 if item.sbom else ""
+    artifact: dict[str, Any] = {
+        "location": {"uri": as_uri(item.url)},
+        "roles": ["analysisTarget"],
+        # Roots may overlap, but no two entries may be equal.
+        "properties": {"number": number, "verdict": result.verdict.status},
+    }
+    if item.size >= 0:
+        artifact["length"] = item.size
+    if sha256:
+        artifact["hashes"] = {"sha-256": sha256}
+    return artifact
+
+
+def _result(remark: Remark, index: int) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": as_uri(remark.url)}}
+    if remark.offset is not None:
+        place["region"] = {"byteOffset": remark.offset, "byteLength": 0}
+    location: dict[str, Any] = {"physicalLocation": place}
+    if remark.field:
+        location["logicalLocations"] = [{"fullyQualifiedName": remark.field}]
+    key = f"{remark.code}\0{remark.url}\0{remark.field}"
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return {
+        "ruleId": remark.code,
+        "ruleIndex": index,
+        "level": _LEVELS[remark.severity],
+        "message": {"text": _message(remark.message)},
+        "locations": [location],
+        "partialFingerprints": {
+            "codeUrlField/v1": digest,
+            "primaryLocationLineHash": f"{digest[:16]}:1",  # the only one GitHub looks at
+        },
+    }
+
+
+def _rule(code: str) -> dict[str, Any]:
+    known = CODES[code]
+    return {
+        "id": code,
+        "shortDescription": {"text": _message(known.meaning)},
+        "help": {"text": _message(known.remedy)},
+        "defaultConfiguration": {"level": _LEVELS[known.severity]},
+        "properties": {"tags": ["model", code.partition("/")[0]]},
+    }
+
+
+def _message(text: str) -> str:
+    """Write a plain text message: brackets make links and braces placeholders otherwise.
+
+    Source: SARIF 2.1.0, 3.11.5 and 3.11.6.
+    """
+    short = text if len(text) <= _MESSAGE_LENGTH else f"{text[: _MESSAGE_LENGTH - 3]}..."
+    escaped = short.replace("{", "{{").replace("}", "}}")
+    return _MARKED.sub(r"\\\g<0>", escaped) if "](" in escaped else escaped
+
+
+def _utc(time: str) -> str:
+    return time.replace("+00:00", "Z")

@@ -8,16 +8,18 @@ does.
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage import Store, open_store
+from prefect_mutagen.scanner.storage import open_store
 
 __all__ = ["examine_in_processes"]
 
@@ -25,6 +27,7 @@ _WORTH_IT: Final = 1000
 """Fewer artifacts are examined sooner than processes start."""
 _BATCH: Final = 50
 
+_T = TypeVar("_T")
 _opened: dict[str, Any] = {}
 
 
@@ -32,34 +35,37 @@ def examine_in_processes(
     root: tuple[str, Mapping[str, Any]],
     artifacts: Iterable[Artifact],
     examiner: Examiner,
+    make: Callable[[ScanResult], _T],
     *,
     concurrency: int,
     processes: int,
-) -> Iterator[ScanResult]:
+) -> Iterator[_T]:
     """Examine artifacts, in processes of their own if there are many.
 
     Args:
         root: Address and storage options.
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy and hash level; its cost does not grow with what other processes read.
+        make: What to make of each result, where it was examined; a function of a module. To carry
+            a small thing from process to process costs less than a whole result.
         concurrency: Remote artifacts that are examined at a time, in all processes together.
         processes: How many to use.
 
     Yields:
-        One result per artifact, in their order.
+        One thing per artifact, in their order.
     """
     waiting = iter(artifacts)
     first = list(islice(waiting, _WORTH_IT))
     if processes < 2 or len(first) < _WORTH_IT or examiner.hash_level == "full":
         store = open_store(*root)
-        yield from examine_artifacts(store, chain(first, waiting), examiner, concurrency)
+        yield from map(make, examine_artifacts(store, chain(first, waiting), examiner, concurrency))
         return
     each = max(1, concurrency // processes)
-    settings = (*root, examiner.policy, examiner.hash_level, examiner.generated_at, each)
+    settings = (*root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make)
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), _open, initargs=settings
     )
-    running: deque[Future[list[ScanResult]]] = deque()
+    running: deque[Future[list[_T]]] = deque()
     try:
         rest = chain(first, waiting)
         while batch := list(islice(rest, max(_BATCH, 4 * each))):
@@ -75,20 +81,21 @@ def examine_in_processes(
 def _open(
     url: str,
     options: Mapping[str, Any],
-    policy: Any,
-    hash_level: Any,
+    policy: Policy,
+    hash_level: HashLevel,
     generated_at: str,
     concurrency: int,
+    make: Callable[[ScanResult], Any],
 ) -> None:
     """Prepare a process."""
-    store: Store = open_store(url, options)
     _opened.update(
-        store=store,
+        store=open_store(url, options),
         examiner=Examiner(policy, hash_level, generated_at),
         concurrency=concurrency,
+        make=make,
     )
 
 
-def _examine(batch: list[Artifact]) -> list[ScanResult]:
+def _examine(batch: list[Artifact]) -> list[Any]:
     found = examine_artifacts(_opened["store"], batch, _opened["examiner"], _opened["concurrency"])
-    return list(found)
+    return [_opened["make"](result) for result in found]

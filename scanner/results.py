@@ -7,14 +7,15 @@ know. What is not known is null.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from prefect_mutagen.scanner.artifacts import Kind
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.policy import Policy, Subject, Verdict
+from prefect_mutagen.scanner.verdicts import Status
 
-__all__ = ["Drift", "ObjectResult", "ScanInfo", "ScanResult", "Summary"]
+__all__ = ["Drift", "ObjectResult", "ScanInfo", "ScanResult", "Summary", "Tally"]
 
 Drift = Literal["added", "changed", "removed", "unchanged"]
 
@@ -37,6 +38,15 @@ _ELEMENTS: Final = (
     "base_model",
     "training_framework",
 )
+
+
+class Tally(NamedTuple):
+    """What the summary counts of one artifact."""
+
+    status: Status
+    objects: int
+    bytes_read: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,10 @@ class ScanResult:
         """Name of its document: the same for the same artifact, bytes and version of this tool."""
         key = f"{self.url}\0{self.pin}\0{self.sbom.tool_version}"
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+    def tally(self) -> Tally:
+        """Give what the summary counts."""
+        return Tally(self.verdict.status, len(self.objects), self.bytes_read, self.requests)
 
     def subject(self) -> Subject:
         """Give what a policy looks at."""
@@ -195,12 +209,15 @@ class Summary:
 
     def add(self, result: ScanResult) -> None:
         """Count one more artifact."""
+        self.count(result.tally())
+
+    def count(self, tally: Tally) -> None:
+        """Count one more artifact by what there is to count of it."""
         self.artifacts += 1
-        self.objects += len(result.objects)
-        self.bytes_read += result.bytes_read
-        self.requests += result.requests
-        status = result.verdict.status
-        setattr(self, status, getattr(self, status) + 1)
+        self.objects += tally.objects
+        self.bytes_read += tally.bytes_read
+        self.requests += tally.requests
+        setattr(self, tally.status, getattr(self, tally.status) + 1)
 
     @property
     def all_passed(self) -> bool:

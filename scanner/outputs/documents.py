@@ -2,17 +2,39 @@
 
 ``json`` has l-bom's shape, on which scripts rely: one file, one object; several, a list in the
 order of their lower-case paths. ``jsonl`` has a document per line as the scan goes, and holds none.
+
+A document's text depends on nothing but its result, so `render_json` and `render_jsonl` may run in
+another process than what puts the texts together.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TextIO
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary, Tally
 
-__all__ = ["documents", "write_json", "write_jsonl"]
+__all__ = [
+    "RenderedResult",
+    "documents",
+    "join_json",
+    "join_jsonl",
+    "render_json",
+    "render_jsonl",
+    "write_json",
+    "write_jsonl",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedResult:
+    """The documents of one artifact as texts, and what the summary counts."""
+
+    tally: Tally
+    texts: tuple[tuple[str, str], ...]
+    """For each document its path and its text."""
 
 
 def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
@@ -20,6 +42,43 @@ def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
     for result in results:
         parts = [item.sbom for item in result.objects if item.sbom is not None]
         yield from parts or [result.sbom]
+
+
+def render_json(result: ScanResult) -> RenderedResult:
+    """Write an artifact's documents for people, as `join_json` takes them."""
+    return _render(result, 2)
+
+
+def render_jsonl(result: ScanResult) -> RenderedResult:
+    """Write an artifact's documents in a line each, as `join_jsonl` takes them."""
+    return _render(result, None)
+
+
+def _render(result: ScanResult, indent: int | None) -> RenderedResult:
+    texts = tuple(
+        (sbom.model_path, to_json(sbom.to_dict(), indent=indent)) for sbom in documents([result])
+    )
+    return RenderedResult(result.tally(), texts)
+
+
+def join_json(rendered: Iterable[RenderedResult], out: TextIO) -> None:
+    """Write one object, a list, or ``[]``; the texts are held until the last one has come."""
+    texts = [text for one in rendered for text in one.texts]
+    texts.sort(key=lambda text: text[0].lower())
+    if len(texts) == 1:
+        out.write(texts[0][1] + "\n")
+        return
+    # One text after the other; a line break never stands inside a JSON string.
+    between = "[\n  "
+    for _, text in texts:
+        out.write(between + text.replace("\n", "\n  "))
+        between = ",\n  "
+    out.write("\n]\n" if texts else "[]\n")
+
+
+def join_jsonl(rendered: Iterable[RenderedResult], out: TextIO) -> None:
+    """Write a document per line, as they come."""
+    out.writelines(text + "\n" for one in rendered for _, text in one.texts)
 
 
 def write_json(
@@ -30,16 +89,7 @@ def write_json(
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
-    ordered = sorted(documents(results), key=lambda sbom: sbom.model_path.lower())
-    if len(ordered) == 1:
-        out.write(to_json(ordered[0].to_dict(), indent=2) + "\n")
-        return
-    # One text after the other; a line break never stands inside a JSON string.
-    between = "[\n  "
-    for sbom in ordered:
-        out.write(between + to_json(sbom.to_dict(), indent=2).replace("\n", "\n  "))
-        between = ",\n  "
-    out.write("\n]\n" if ordered else "[]\n")
+    join_json(map(render_json, results), out)
 
 
 def write_jsonl(
@@ -50,4 +100,4 @@ def write_jsonl(
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
-    out.writelines(to_json(sbom.to_dict()) + "\n" for sbom in documents(results))
+    join_jsonl(map(render_jsonl, results), out)

@@ -155,6 +155,7 @@ class Examiner:
             modified=item.modified,
             bytes_read=count.bytes_read,
             requests=count.requests,
+            neighbours={beside.name: beside.pin for beside in artifact.neighbours},
         )
         return replace(result, verdict=judge(result.subject(), self.policy))
 

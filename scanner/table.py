@@ -137,11 +137,11 @@ class Table:
         Raises:
             StorageError: The table cannot be written; nothing of this scan is to be seen then.
         """
+        import pyarrow as pa
+
         from prefect_mutagen.scanner.table_rows import scan_row
         from prefect_mutagen.scanner.table_runs import write_parquet
         from prefect_mutagen.scanner.table_schema import SCANS
-
-        import pyarrow as pa
 
         scan, state = recording.scan, recording.state.scan_id
         documents = recording.write_documents()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.table_files import Files
 from prefect_mutagen.scanner.table_rows import with_documents
+from prefect_mutagen.scanner.table_runs import texts
 from prefect_mutagen.scanner.table_schema import SBOMS, conform
 
 __all__ = ["Documents"]
@@ -35,7 +36,7 @@ class Documents:
                 file = pq.ParquetFile(files.open("sboms", name))
                 self._open.append(file)
                 for group in range(file.num_row_groups):
-                    ids = file.read_row_group(group, columns=["sbom_id"])["sbom_id"].to_pylist()
+                    ids = texts(file.read_row_group(group, columns=["sbom_id"]), "sbom_id")
                     for sbom_id in set(ids):
                         self._groups[sbom_id].append((number, group))
 

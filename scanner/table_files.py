@@ -88,11 +88,11 @@ class Files:
         place = self._place(part, name)
         with self._errors("read"):
             if self._local:
-                return pa.OSFile(place)
+                return pa.OSFile(place, "rb")
             with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
                 copy = os.path.join(folder, "copy")
                 self._fs.get_file(place, copy)
-                return pa.OSFile(copy)
+                return pa.OSFile(copy, "rb")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -10,19 +10,37 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.drift import compare, drift_of
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.table_rows import from_row, sbom_rows, to_row
-from prefect_mutagen.scanner.table_runs import KEY, Runs, merge, write_parquet
+from prefect_mutagen.scanner.table_rows import drift_columns, from_row, sbom_rows, to_row
+from prefect_mutagen.scanner.table_runs import KEY, Runs, merge, texts, write_parquet
 from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table_spool import Spooled
 from prefect_mutagen.scanner.table_state import State
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "may_have_passed", "not_passed", "passed"]
+
+
+def passed(rows: pa.Table) -> Any:
+    """Choose rows that passed."""
+    return pc.equal(rows["status"], "passed")
+
+
+def not_passed(rows: pa.Table) -> Any:
+    """Choose rows that did not pass."""
+    return pc.not_equal(rows["status"], "passed")
+
+
+def may_have_passed(rows: pa.Table) -> Any:
+    """Choose rows that passed and are not quite as they were in the scan before."""
+    details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
+    differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
+    return pc.and_(passed(rows), differs)
 
 
 class Recording:
@@ -34,6 +52,7 @@ class Recording:
         drift: How many artifacts were added, changed, removed and unchanged; complete after
             `close`.
         differs: Whether the state is another one now; known after `close`.
+        folder: Where more temporary files may lie.
     """
 
     def __init__(self, scan: ScanInfo, state: State | None = None) -> None:
@@ -47,9 +66,10 @@ class Recording:
         self.state = state or State()
         self.drift: Counter[str] = Counter()
         self.differs = False
-        self._folder = tempfile.TemporaryDirectory(prefix="mutagen-")
-        self._artifacts = Runs(self._folder.name, "artifacts", ARTIFACTS)
-        self._documents = Runs(self._folder.name, "sboms", SBOMS)
+        self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
+        self.folder = self._temporary.name
+        self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS)
+        self._documents = Runs(self.folder, "sboms", SBOMS)
 
     def __enter__(self) -> Self:
         """Nothing more to do."""
@@ -62,7 +82,7 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         """Forget the rows."""
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def add(self, result: ScanResult) -> ScanResult:
         """Take the result of an artifact that was examined.
@@ -71,17 +91,46 @@ class Recording:
             The result with what became of the artifact since the scan before.
         """
         known = self.state.replace(result.url)
-        drift = drift_of(result, known)
-        details = compare(known, result) if known is not None else ()
-        result = replace(result, drift=drift, drift_details=details)
-        self.drift[drift] += 1
+        result = self._compared(known, result)
         self._artifacts.add(to_row(result, self.scan))
         if known is None or _document_differs(known, result):
             for row in sbom_rows(result, self.scan):
-                self._documents.add(row, _weight(row["metadata"]))
-            self.differs = True
-        self.differs = self.differs or known is None or known.verdict != result.verdict
+                self._documents.add_document(row)
         return result
+
+    def adopt(self, spooled: Spooled, summary: Summary) -> None:
+        """Take the results of a batch from their files, and delete these.
+
+        Args:
+            spooled: The files.
+            summary: Counts, to which the results are added.
+        """
+        known_documents: list[str] = []
+        for table in spooled.rows():
+            for row in table.to_pylist():
+                known = self.state.replace(row[KEY])
+                result = self._compared(known, from_row(row))
+                summary.add(result)
+                self._artifacts.add(row | drift_columns(result))
+                if known is not None and not _document_differs(known, result):
+                    known_documents.append(row["sbom_id"])
+        for documents in spooled.documents():
+            old = pc.is_in(documents["sbom_id"], pa.array(known_documents, pa.string()))
+            self._documents.add_table(documents.filter(pc.invert(old)))
+        summary.bytes_read += spooled.bytes_read
+        summary.requests += spooled.requests
+        spooled.delete()
+
+    def _compared(self, known: ScanResult | None, result: ScanResult) -> ScanResult:
+        """Say what became of an artifact, and note whether that makes another state."""
+        drift = drift_of(result, known)
+        self.drift[drift] += 1
+        if known is None:
+            self.differs = True
+            return replace(result, drift=drift, drift_details=())
+        if _document_differs(known, result) or known.verdict != result.verdict:
+            self.differs = True
+        return replace(result, drift=drift, drift_details=compare(known, result))
 
     def close(self, summary: Summary) -> None:
         """Take over what was kept, judged under the policy of now; nothing is added from here on.
@@ -89,7 +138,7 @@ class Recording:
         Args:
             summary: Counts of the added results; those of the others are added to it.
         """
-        judged = self.state.judge_again(self.scan.policy, self._folder.name)
+        judged = self.state.judge_again(self.scan.policy, self.folder)
         self.differs = self.differs or judged > 0 or self.state.gone > 0
         for drift, count in (("unchanged", self.state.kept), ("removed", self.state.gone)):
             if count:
@@ -113,9 +162,7 @@ class Recording:
             added = (table.select(wanted) for table in added)
         return merge([self.state.tables(self.scan, wanted), added])
 
-    def results(
-        self, wanted: Callable[[pa.Table], pa.ChunkedArray] | None = None
-    ) -> Iterator[ScanResult]:
+    def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
         """Give the state this scan found as results, their SBOMs without metadata and warnings.
 
         Args:
@@ -133,19 +180,18 @@ class Recording:
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
-    def addresses(self, status: str) -> list[str]:
-        """Give the addresses of all artifacts with a verdict."""
-        found: list[str] = []
-        for rows in self.tables(["status", "drift"]):
-            there = pc.and_(
-                pc.equal(rows["status"], status), pc.not_equal(rows["drift"], "removed")
-            )
-            found += rows[KEY].filter(there).to_pylist()
+    def addresses(self) -> dict[str, list[str]]:
+        """Give the addresses of all artifacts by verdict."""
+        found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
+        for table in self.tables(["status", "drift"]):
+            rows = table.filter(pc.not_equal(table["drift"], "removed"))
+            for status in found:
+                found[status] += texts(rows.filter(pc.equal(rows["status"], status)), KEY)
         return found
 
     def write_artifacts(self) -> str:
         """Write the rows of ``artifacts/``; the path of the file."""
-        path = os.path.join(self._folder.name, "artifacts.parquet")
+        path = os.path.join(self.folder, "artifacts.parquet")
         write_parquet(path, ARTIFACTS, self.tables())
         return path
 
@@ -153,7 +199,7 @@ class Recording:
         """Write the rows of ``sboms/``; the path of the file, empty when there are none."""
         if not self._documents.rows:
             return ""
-        path = os.path.join(self._folder.name, "sboms.parquet")
+        path = os.path.join(self.folder, "sboms.parquet")
         write_parquet(path, SBOMS, self._documents.tables())
         return path
 
@@ -164,7 +210,3 @@ def _document_differs(known: ScanResult, result: ScanResult) -> bool:
         result.sbom.sha256,
         result.sbom.tool_version,
     )
-
-
-def _weight(metadata: list[tuple[str, str]]) -> int:
-    return sum(len(key) + len(value) for key, value in metadata)

@@ -11,7 +11,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,30 +63,37 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
     done: Counter[str] = Counter()
     if retention.keeps_all:
         return done
-    scans, written = set(files.names("scans")), files.names("artifacts")
-    states = [name for name in written if name in scans]
-    kept = {newest, *states[-max(1, retention.keep_states) :]}
+    scans = set(files.names("scans"))
     span = max(retention.keep_days * _DAY, retention.grace_seconds)
-    for name, successor in zip(states, states[1:], strict=False):
+    states = [name for name in files.names("artifacts") if name in scans]
+    kept = {newest, *states[-max(1, retention.keep_states) :]}
+    for name, successor in pairwise(states):
         if name in kept or files.age("artifacts", successor) < retention.grace_seconds:
             continue
         if files.age("artifacts", name) >= span:
             files.delete("artifacts", name)
             done["states"] += 1
-    for part in ("artifacts", "sboms", "scans"):
-        orphans = [name for name in written if name not in scans] if part == "artifacts" else []
-        for name in [*orphans, *files.leftovers(part)]:
-            if files.age(part, name) >= retention.grace_seconds:
-                files.delete(part, name)
-                done["leftovers"] += 1
-    left = [name for name in files.names("artifacts") if name in scans]
+    _sweep(files, scans, retention, done)
+    oldest = min((name for name in files.names("artifacts") if name in scans), default="")
     for name in sorted(scans):
-        if left and name < min(left) and files.age("scans", name) >= span:
+        if name < oldest and files.age("scans", name) >= span:
             files.delete("scans", name)
             done["scans"] += 1
     if done["states"] or done["leftovers"]:
         _compact(files, retention, done)
     return done
+
+
+def _sweep(files: Files, scans: set[str], retention: Retention, done: Counter[str]) -> None:
+    """Delete what killed writers left."""
+    for part in ("artifacts", "sboms", "scans"):
+        left = files.leftovers(part)
+        if part == "artifacts":
+            left += [name for name in files.names(part) if name not in scans]
+        for name in left:
+            if files.age(part, name) >= retention.grace_seconds:
+                files.delete(part, name)
+                done["leftovers"] += 1
 
 
 def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
@@ -106,9 +114,9 @@ def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
                 done["compacted"] += 1
 
 
-def _named(files: Files) -> pa.Array:
+def _named(files: Files) -> "pa.Array[Any]":
     """Give the ids of all documents that any file of ``artifacts/`` names."""
-    named: pa.Array = pa.array([], pa.string())
+    named: pa.Array[Any] = pa.array([], pa.string())
     for name in files.names("artifacts"):
         with files.reading(), files.open("artifacts", name) as file:
             ids = pq.read_table(file, columns=["sbom_id"])["sbom_id"]
@@ -116,7 +124,7 @@ def _named(files: Files) -> pa.Array:
     return named
 
 
-def _rewrite(files: Files, name: str, file: pq.ParquetFile, named: pa.Array) -> None:
+def _rewrite(files: Files, name: str, file: pq.ParquetFile, named: "pa.Array[Any]") -> None:
     """Replace a file of documents by those of it that are named: at once, under its name."""
 
     def rows() -> Iterator[pa.Table]:

@@ -27,6 +27,7 @@ from prefect_mutagen.scanner.storage import storable
 from prefect_mutagen.scanner.table_schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 
 __all__ = [
+    "drift_columns",
     "from_row",
     "moment",
     "plain_policy",
@@ -49,8 +50,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "url": _text(result.url),
         "kind": result.kind,
         "pin": result.pin,
-        "status": result.verdict.status,
-        "drift": result.drift,
+        **verdict_columns(result),
         "size_bytes": _int64(result.size),
         "modified_at": _since_1970(result.modified),
         "sha256": result.sbom.sha256 or None,
@@ -60,7 +60,6 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "license_spdx": result.license_spdx,
         "sources": list(result.sources.items()),
         "findings": [_struct(finding, FINDING) for finding in result.findings],
-        "reasons": [_struct(reason, REASON) for reason in result.verdict.reasons],
         "objects": [_struct(item, OBJECT) for item in result.objects],
         "examined_at": result.sbom.generated_at,
         "tool_version": result.sbom.tool_version,
@@ -72,17 +71,22 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
             if "sha256" in template
         ],
         "neighbours": _pairs(result.neighbours),
-        "drift_details": [_struct(change, CHANGE) for change in result.drift_details],
     }
     return row
 
 
-def verdict_columns(verdict: Verdict, changes: Sequence[Change]) -> dict[str, Any]:
-    """Give what another policy makes of a row: the verdict, and that it is another one."""
+def drift_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what a row says about the scan before."""
+    changes = [_struct(change, CHANGE) for change in result.drift_details]
+    return {"drift": result.drift, "drift_details": changes}
+
+
+def verdict_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what changes in a row with another policy."""
     return {
-        "status": verdict.status,
-        "reasons": [_struct(reason, REASON) for reason in verdict.reasons],
-        "drift_details": [_struct(change, CHANGE) for change in changes],
+        "status": result.verdict.status,
+        "reasons": [_struct(reason, REASON) for reason in result.verdict.reasons],
+        **drift_columns(result),
     }
 
 

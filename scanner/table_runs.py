@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["KEY", "Runs", "merge", "write_parquet"]
+__all__ = ["KEY", "Runs", "merge", "read_run", "texts", "write_parquet", "write_run"]
 
 KEY: Final = "url"
 """The column that everything is sorted by."""
@@ -48,18 +48,30 @@ class Runs:
         self._written = 0
         self.rows = 0
 
-    def add(self, row: dict[str, Any], weight: int = 0) -> None:
-        """Take one more row.
-
-        Args:
-            row: A value for each column.
-            weight: About how many bytes it has, where it may have many.
-        """
+    def add(self, row: dict[str, Any]) -> None:
+        """Take one more row, a value for each column."""
         self.rows += 1
         self._pending.append(row)
-        self._weight += weight
         if len(self._pending) >= _BATCH_ROWS or self._weight >= _RUN_BYTES:
             self._gather()
+
+    def add_document(self, row: dict[str, Any]) -> None:
+        """Take a row of ``sboms/``, which may have megabytes of metadata."""
+        self._weight += sum(len(key) + len(value) for key, value in row["metadata"])
+        self.add(row)
+
+    def add_table(self, rows: pa.Table) -> None:
+        """Take several rows."""
+        self.rows += rows.num_rows
+        self._tables.append(rows)
+        self._gather()
+
+    def clear(self) -> None:
+        """Delete the temporary files."""
+        for level in self._levels:
+            for run in level:
+                os.unlink(run)
+        self._levels, self._tables = [[]], []
 
     def _gather(self) -> None:
         if self._pending:
@@ -76,7 +88,7 @@ class Runs:
             level.append(path)
             if len(level) < _WIDTH:
                 return
-            path = self._write(merge([_read(run) for run in level]))
+            path = self._write(merge([read_run(run) for run in level]))
             for run in level:
                 os.unlink(run)
             level.clear()
@@ -85,18 +97,13 @@ class Runs:
     def _write(self, tables: Iterable[pa.Table]) -> str:
         self._written += 1
         path = f"{self._prefix}-{self._written}.arrow"
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.OSFile(path, "wb") as sink:
-            with pa.ipc.new_stream(sink, self._schema, options=options) as writer:
-                for table in tables:
-                    rows = max(1, min(_BATCH_ROWS, _rows_within(table, _BATCH_BYTES)))
-                    writer.write_table(table, max_chunksize=rows)
+        write_run(path, self._schema, tables)
         return path
 
     def tables(self) -> Iterator[pa.Table]:
         """Give all rows, sorted; as often as wanted, but none may be added meanwhile."""
         self._gather()
-        sources = [_read(run) for level in self._levels for run in level]
+        sources = [read_run(run) for level in self._levels for run in level]
         if self._tables:
             sources.append(iter([_sorted(pa.concat_tables(self._tables))]))
         return merge(sources)
@@ -135,7 +142,7 @@ class _Head:
         for table in self._source:
             if table.num_rows:
                 self._table = table
-                self.keys = table.column(KEY).to_pylist()
+                self.keys = texts(table, KEY)
                 return
 
     def take(self, frontier: str) -> pa.Table:
@@ -185,6 +192,12 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
     return rows
 
 
+def texts(table: pa.Table, name: str) -> list[str]:
+    """Give a column of texts, none of them null."""
+    values: list[Any] = table.column(name).to_pylist()
+    return values
+
+
 def _pieces(table: pa.Table) -> Iterator[pa.Table]:
     size = max(1, min(_GROUP_ROWS, _rows_within(table, _GROUP_BYTES)))
     for start in range(0, table.num_rows, size):
@@ -200,7 +213,20 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=[(KEY, "ascending")]))
 
 
-def _read(path: str) -> Iterator[pa.Table]:
-    with pa.OSFile(path) as source, pa.ipc.open_stream(source) as reader:
+def write_run(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write rows to a file of Arrow's own, in small batches."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        pa.OSFile(path, "wb") as sink,
+        pa.ipc.new_stream(sink, schema, options=options) as writer,
+    ):
+        for table in tables:
+            rows = max(1, min(_BATCH_ROWS, _rows_within(table, _BATCH_BYTES)))
+            writer.write_table(table, max_chunksize=rows)
+
+
+def read_run(path: str) -> Iterator[pa.Table]:
+    """Read what `write_run` wrote, a batch at a time."""
+    with pa.OSFile(path, "rb") as source, pa.ipc.open_stream(source) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])

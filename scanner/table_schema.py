@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = "2"
-"""1: the first. 2: ``neighbours`` and ``drift_details`` of ``artifacts/``; rows sorted by address."""
+"""1: the first. 2: ``neighbours``, ``drift_details``, addresses of documents; rows are sorted."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -38,9 +38,7 @@ FINDING: Final = pa.struct(
         ("hint", pa.string()),
     ]
 )
-CHANGE: Final = pa.struct(
-    [("field", pa.string()), ("before", pa.string()), ("after", pa.string())]
-)
+CHANGE: Final = pa.struct([("field", pa.string()), ("before", pa.string()), ("after", pa.string())])
 REASON: Final = pa.struct(
     [
         ("code", pa.string()),

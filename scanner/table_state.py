@@ -7,7 +7,7 @@ when somebody asks for one, and go on into the next state as slices.
 import os
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from prefect_mutagen.scanner.table_rows import (
     plain_policy,
     verdict_columns,
 )
-from prefect_mutagen.scanner.table_runs import KEY, write_parquet
+from prefect_mutagen.scanner.table_runs import KEY, texts, write_parquet
 from prefect_mutagen.scanner.table_schema import ARTIFACTS, conform
 
 __all__ = ["State"]
@@ -69,6 +69,7 @@ class State:
         self.all_passed = True
         """Whether every artifact had passed."""
         self._open(_in_order(file) if file is not None else None)
+        self._unmarked = bytes(self._marks)
 
     def _open(self, file: pa.NativeFile | None) -> None:
         self._file = pq.ParquetFile(file) if file is not None else None
@@ -94,7 +95,7 @@ class State:
         self._marks += bytes(0 if found else _DROPPED for found in there.to_pylist())
         self._flags += bytes(flags.to_pylist())
         pins = rows["pin"].to_pylist()
-        for place, (url, pin) in enumerate(zip(rows[KEY].to_pylist(), pins, strict=True), start):
+        for place, (url, pin) in enumerate(zip(texts(rows, KEY), pins, strict=True), start):
             digest = _digest(pin)
             self._pins += digest or bytes(_PIN_BYTES)
             if not digest:
@@ -166,6 +167,10 @@ class State:
             for row in rows.filter(pc.not_equal(rows["drift"], "removed")).to_pylist():
                 yield from_row(row)
 
+    def forget(self) -> None:
+        """Forget what was kept or replaced, to begin once more."""
+        self._marks = bytearray(self._unmarked)
+
     @property
     def kept(self) -> int:
         """How many artifacts were taken over."""
@@ -236,14 +241,16 @@ class State:
         if columns is None:
             return conform(self._file.read_row_group(number), ARTIFACTS)
         there = set(self._file.schema_arrow.names)
-        rows = self._file.read_row_group(number, columns=[name for name in columns if name in there])
+        rows = self._file.read_row_group(
+            number, columns=[name for name in columns if name in there]
+        )
         return conform(rows, pa.schema([ARTIFACTS.field(name) for name in columns]))
 
 
-def _as_of(scan: ScanInfo, rows: pa.Table, kept: pa.Array, *, details: bool) -> pa.Table:
+def _as_of(scan: ScanInfo, rows: pa.Table, kept: Any, *, details: bool) -> pa.Table:
     """Set what a row of the state says about the scan it belongs to."""
     count = rows.num_rows
-    values = {
+    values: dict[str, Callable[[], Any]] = {
         "scan_id": lambda: pa.repeat(pa.scalar(scan.id), count),
         "scanned_at": lambda: pa.repeat(pa.scalar(moment(scan.started_at), _TIME), count),
         "drift": lambda: pc.if_else(kept, "unchanged", "removed"),
@@ -260,10 +267,10 @@ def _as_of(scan: ScanInfo, rows: pa.Table, kept: pa.Array, *, details: bool) -> 
 
 def _judge_row(row: dict[str, Any], policy: Policy) -> bool:
     known = from_row(row)
-    verdict = judge(known.subject(), policy)
-    if verdict == known.verdict:
+    result = replace(known, verdict=judge(known.subject(), policy))
+    if result.verdict == known.verdict:
         return False
-    row.update(verdict_columns(verdict, compare(known, replace(known, verdict=verdict))))
+    row |= verdict_columns(replace(result, drift_details=compare(known, result)))
     return True
 
 
@@ -281,9 +288,7 @@ def _digest(pin: str | None) -> bytes:
 def _in_order(file: pa.NativeFile) -> pa.NativeFile:
     """Sort a file by address, if it was written before files were."""
     metadata = pq.ParquetFile(file).metadata
-    if all(
-        metadata.row_group(number).sorting_columns for number in range(metadata.num_row_groups)
-    ):
+    if all(metadata.row_group(number).sorting_columns for number in range(metadata.num_row_groups)):
         file.seek(0)
         return file
     file.seek(0)
@@ -291,4 +296,4 @@ def _in_order(file: pa.NativeFile) -> pa.NativeFile:
     with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
         path = os.path.join(folder, "sorted.parquet")
         write_parquet(path, ARTIFACTS, [rows])
-        return pa.OSFile(path)
+        return pa.OSFile(path, "rb")

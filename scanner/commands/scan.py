@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
@@ -19,7 +19,6 @@ from prefect_mutagen.scanner.commands.shared import (
     positive,
     read_policy,
 )
-from prefect_mutagen.scanner.drift import drift_of
 from prefect_mutagen.scanner.examine import Examiner, HashLevel
 from prefect_mutagen.scanner.outputs import FORMATS, writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
@@ -27,6 +26,9 @@ from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets, load_options, open_store
 from prefect_mutagen.scanner.table import Table
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.table_state import State
 
 __all__ = ["add_parser"]
 
@@ -54,10 +56,36 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--concurrency", type=positive, default=64, metavar="N", help="default: %(default)s"
     )
-    parser.add_argument("--table", metavar="URL", help="publish the results in this Parquet table")
+    _add_table(parser)
     add_judging(parser)
     _add_output_options(parser)
     parser.set_defaults(run=_scan)
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    """Add what keeps a table."""
+    parser.add_argument("--table", metavar="URL", help="publish the results in this Parquet table")
+    parser.add_argument(
+        "--rescan",
+        choices=("changed", "all"),
+        default="changed",
+        help="with a table: read only what is new or changed since the scan before, or all "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep-states",
+        type=positive,
+        metavar="N",
+        default=0,
+        help="newest states that the table keeps (default: all)",
+    )
+    parser.add_argument(
+        "--keep-days",
+        type=positive,
+        metavar="N",
+        default=0,
+        help="days for which the table keeps every state (default: for ever)",
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -127,30 +155,42 @@ class _Run:
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
 
-    def _examined(self, url: str) -> Iterator[ScanResult]:
+    def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
+        """Examine a root; all of it, or what differs from its state."""
         store = open_store(url, self._storage_options)
         level = cast("HashLevel", self._options.hash)
         examiner = Examiner(self.policy, level, self.scan.started_at)
         artifacts = list_artifacts(store, siblings=not has_secrets(url))
+        if state is not None:
+            keep = state.keep
+            artifacts = (item for item in artifacts if not keep(item, level))
         for result in examine_artifacts(store, artifacts, examiner, self._options.concurrency):
             self.summary.add(result)
             self._progress.show()
             yield result
 
     def _recorded(self, url: str) -> Iterator[ScanResult]:
-        """Examine a root and publish its results; they are kept until the table is written."""
+        """Examine what is not as it was, and publish it together with the rest."""
+        from prefect_mutagen.scanner.table_recording import Recording
+        from prefect_mutagen.scanner.table_retention import Retention
+
+        options = self._options
         info = new_scan(url, self.policy)
-        table = Table(self._options.table, url, self._table_options(url))
-        before = table.read_state()
+        table = Table(options.table, url, self._table_options(url))
+        state = table.open_state()
         own = Summary()
-        results = []
-        for result in self._examined(url):
-            compared = replace(result, drift=drift_of(result, before))
-            own.add(compared)
-            results.append(compared)
-            yield compared
-        own.finished_at = datetime.now(UTC).isoformat()
-        table.write(info, results, before, own)
+        with Recording(info, state) as recording:
+            for result in self._examined(url, state if options.rescan == "changed" else None):
+                compared = recording.add(result)
+                own.add(compared)
+                yield compared
+            recording.close(own)
+            for result in table.documented(recording):
+                self.summary.add(result)
+                yield result
+            own.finished_at = datetime.now(UTC).isoformat()
+            table.publish(recording, own)
+        table.prune(Retention(options.keep_states, options.keep_days))
 
     def _table_options(self, url: str) -> dict[str, Any]:
         """Use the root's options for a table of the same kind of storage."""

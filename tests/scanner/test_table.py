@@ -192,7 +192,7 @@ def test_a_policy_change_is_a_new_state_without_reading(scanner: Scanner) -> Non
         ({"tool_version": "0.0.0"}, False),
         ({"status": "unknown"}, False),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_what_need_not_be_read(tmp_path: Path, change: dict[str, str], kept: bool) -> None:  # noqa: FBT001 - a column of the table
     root = put_local(tmp_path / "root", {"a.gguf": GGUF})

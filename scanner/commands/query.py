@@ -89,7 +89,7 @@ def _write_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     table = Table(*map(visible, names), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(visible(_text(value)) for value in row))
-    width = None if sys.stdout.isatty() else 400
+    width = None if sys.stdout.isatty() else 10_000
     Console(width=width, markup=False, highlight=False, emoji=False).print(table)
 
 

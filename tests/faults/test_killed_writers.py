@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.storage import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.table import Table
 from prefect_mutagen.scanner.table_retention import Retention

@@ -8,11 +8,11 @@ import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.drift import became_passed, compare, drift_of
+from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.policy import Verdict, judge
 from prefect_mutagen.scanner.results import Change, ObjectResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
-from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table import Table
 from tests.builders import STRING, gguf

@@ -23,6 +23,7 @@ __all__ = ["Files"]
 
 _SUFFIX: Final = ".parquet"
 _LEFTOVER: Final = ".tmp"
+_PART: Final = 8 << 20
 
 
 class Files:
@@ -138,7 +139,8 @@ class Files:
         hidden = f"{folder}/.{last}.{secrets.token_hex(4)}{_LEFTOVER}"
         with self._errors("written"):
             if self._atomic:
-                self._fs.put_file(path, place)
+                # By default whole parts of 50 MB are read, ten at a time.
+                self._fs.put_file(path, place, chunksize=_PART, max_concurrency=4)
                 return
             self._fs.makedirs(folder, exist_ok=True)
             try:

@@ -20,12 +20,12 @@ KEY: Final = "url"
 """The column that everything is sorted by."""
 
 _BATCH_ROWS: Final = 1000
-_BATCH_BYTES: Final = 1 << 20
-_RUN_BYTES: Final = 24 << 20
+_BATCH_BYTES: Final = 256 << 10
+_RUN_BYTES: Final = 8 << 20
 _WIDTH: Final = 32
 """Runs that are merged at a time; each has a batch in memory."""
 _GROUP_ROWS: Final = 10_000
-_GROUP_BYTES: Final = 32 << 20
+_GROUP_BYTES: Final = 16 << 20
 
 
 class Runs:

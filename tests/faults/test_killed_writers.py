@@ -122,6 +122,35 @@ def test_a_writer_killed_before_its_first_scan_leaves_no_table(place: Place) -> 
         _check(place.table())
 
 
+def test_an_upload_in_parts_is_nowhere_until_it_is_complete(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    bucket, client = s3_server.bucket(), s3_server.client()
+    table = Table(f"s3://{bucket}/table", SOURCE, s3_server.options)
+    (tmp_path / "large").write_bytes(random.randbytes(96 << 20))
+    code = (
+        "import json, sys; from prefect_mutagen.scanner.table import Table\n"
+        "table = Table(sys.argv[1], sys.argv[2], json.loads(sys.stdin.read()))\n"
+        "table.files.publish(sys.argv[3], 'artifacts', 'x')"
+    )
+    arguments = [f"s3://{bucket}/table", SOURCE, str(tmp_path / "large")]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, text=True, cwd=ROOT
+    ) as writer:
+        assert writer.stdin is not None
+        writer.stdin.write(json.dumps(s3_server.options))
+        writer.stdin.close()
+        while not client.list_multipart_uploads(Bucket=bucket).get("Uploads"):
+            assert writer.poll() is None, "it was to be caught in the middle"
+            time.sleep(0.01)
+        writer.kill()
+    assert client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert table.files.names("artifacts") == []
+    table.files.publish(str(tmp_path / "large"), "artifacts", "x")
+    with table.files.open("artifacts", "x") as file:
+        assert file.size() == 96 << 20
+
+
 def test_two_writers_at_once_do_each_other_no_harm(place: Place) -> None:
     writers = [place.start(4) for _ in range(2)]
     said = [writer.communicate(timeout=240)[0].split() for writer in writers]

@@ -14,6 +14,7 @@ from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table_runs import texts
 from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
 
 SOURCE = "memory://models"
@@ -47,7 +48,7 @@ def test_an_old_state_goes_on_as_slices_sorted(tmp_path: Path) -> None:
     assert opened.write(info, [], summary, state) == {"unchanged": 2}
     assert (summary.passed, summary.failed) == (1, 1)
     with opened.files.open("artifacts", info.id) as file:
-        urls = pq.read_table(file)["url"].to_pylist()
+        urls = texts(pq.read_table(file), "url")
     assert urls == sorted(urls)
 
 

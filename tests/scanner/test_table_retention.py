@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ class Keeper:
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
-def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
+def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Keeper:
     (pattern,) = scan(put_local(tmp_path / "root", {"a.gguf": gguf().data}))
     address, options = str(tmp_path / "table"), {}
     if request.param == "s3":

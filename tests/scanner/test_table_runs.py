@@ -3,6 +3,7 @@
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,11 +89,11 @@ def test_one_artifact_is_in_one_row_group(tmp_path: Path) -> None:
     assert write_parquet(path, SCHEMA, batches) == len(keys)
     metadata = pq.read_metadata(path)
     assert metadata.num_row_groups == 3
-    spans = []
+    spans: list[tuple[str, str]] = []
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        assert group.sorting_columns == (pq.SortingColumn(0),)
-        statistics = group.column(0).statistics
+        assert list(group.sorting_columns) == [pq.SortingColumn(0)]
+        statistics: Any = group.column(0).statistics
         spans.append((statistics.min, statistics.max))
         assert group.column(0).has_offset_index, "a reader may go for single pages"
     for key in (keys[0], keys[12_345], keys[-1]):

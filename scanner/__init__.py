@@ -6,7 +6,9 @@
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
 * ``templates``: a look at chat templates, which are never rendered.
 * ``findings``, ``licenses``, ``policy``: what is wrong, and what that means here.
-* ``results``, ``table``, ``outputs/``: what comes out; ``verify``: the line before a load.
+* ``results``, ``drift``, ``outputs/``: what comes out; ``verify``: the line before a load.
+* ``table`` and ``table_…``: state, recording, sorted runs, files, documents and retention of the
+  Parquet table; ``manifest``: a listing in a file.
 * ``cli``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.

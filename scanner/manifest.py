@@ -80,13 +80,13 @@ def _plain(value: Any) -> Any:
 
 
 def _artifact(plain: dict[str, Any]) -> Artifact:
-    values: dict[str, Any] = {
-        name: tuple(_object(item) for item in value) if isinstance(value, list) else value
-        for name, value in plain.items()
-    }
-    return Artifact(**values)
+    return Artifact(**{name: _value(value) for name, value in plain.items()})
 
 
-def _object(plain: dict[str, Any]) -> StoredObject:
-    fault = plain["fault"]
-    return StoredObject(**{**plain, "fault": StorageError(**fault) if fault else None})
+def _value(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return tuple(map(_value, plain))
+    if isinstance(plain, dict):
+        fault = plain["fault"]
+        return StoredObject(**{**plain, "fault": StorageError(**fault) if fault else None})
+    return plain

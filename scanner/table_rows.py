@@ -23,7 +23,7 @@ from prefect_mutagen.scanner.results import (
     ScanResult,
     Summary,
 )
-from prefect_mutagen.scanner.storage import storable
+from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, storable
 from prefect_mutagen.scanner.table_schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 
 __all__ = [
@@ -92,7 +92,12 @@ def verdict_columns(result: ScanResult) -> dict[str, Any]:
 
 def from_row(row: Mapping[str, Any]) -> ScanResult:
     """Turn a row of ``artifacts/`` into a result: the SBOM without its metadata and warnings."""
-    objects = tuple(ObjectResult(item["url"], item["size"], item["pin"]) for item in row["objects"])
+    objects = tuple(
+        ObjectResult(
+            item["url"], UNKNOWN_SIZE if item["size"] is None else item["size"], item["pin"]
+        )
+        for item in row["objects"]
+    )
     facts = {name: row[name] for name, _ in FACTS if name != "format"}
     sbom = Sbom(
         sbom_version="1.0",

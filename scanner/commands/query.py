@@ -21,7 +21,7 @@ CREATE VIEW history AS FROM all_artifacts SEMI JOIN scans USING (scan_id);
 CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
     SELECT source, arg_max(state_scan_id, scan_id) AS scan_id FROM scans GROUP BY source
 ) USING (source, scan_id) WHERE drift <> 'removed';
-CREATE VIEW sboms AS FROM all_sboms
+CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
     QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
 """
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -1,21 +1,25 @@
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, StorageError, scan
-from prefect_mutagen.scanner.drift import became_passed
+from prefect_mutagen.scanner.drift import became_passed, compare
 from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.policy import judge
 from prefect_mutagen.scanner.results import ScanInfo, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table_rows import from_row, sbom_rows, to_row, with_documents
+from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table_state import State
 from tests.builders import STRING, U64, gguf, u64
 from tests.scanner.storing import is_root, put_local
@@ -208,6 +212,40 @@ def test_what_need_not_be_read(tmp_path: Path, change: dict[str, str], kept: boo
     assert table.open_state().keep(artifact, "stored") == kept
     assert not table.open_state().keep(artifact, "full")
     assert not State().keep(artifact, "stored")
+
+
+def test_a_result_survives_the_table(tmp_path: Path) -> None:
+    """Whatever is added to results has to be kept by the table, or named here."""
+    root = put_local(
+        tmp_path / "root",
+        {
+            "a.gguf": gguf(
+                (
+                    ("general.architecture", STRING, "llama"),
+                    ("general.license", STRING, "mit"),
+                    ("tokenizer.chat_template", STRING, "{{ messages.__class__ }}"),
+                )
+            ).data,
+            "config.json": b"{}",
+        },
+    )
+    (before,) = scan(root, policy=Policy(max_size_bytes=1), hash="full")
+    (result,) = scan(root, policy=Policy(), hash="full")
+    result = replace(result, drift_details=compare(before, result), drift="unchanged")
+    assert result.drift_details
+    assert result.findings
+    scanned = new_scan(root, Policy())
+    row = pa.Table.from_pylist([to_row(result, scanned)], ARTIFACTS).to_pylist()[0]
+    documents = pa.Table.from_pylist(list(sbom_rows(result, scanned)), SBOMS).to_pylist()
+    back = with_documents(from_row(row), documents)
+    for field in fields(ScanResult):
+        if field.name in {"bytes_read", "requests", "modified"}:
+            continue  # of one scan alone; a time has microseconds in Parquet
+        assert getattr(back, field.name) == getattr(result, field.name), field.name
+    assert back.sbom_id == row["sbom_id"]
+    assert judge(from_row(row).subject(), Policy(require_license=True)) == judge(
+        result.subject(), Policy(require_license=True)
+    ), "a row is judged like the result it was"
 
 
 def test_hostile_values_fit_into_the_table(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
 import argparse
 import csv
 import sys
+from glob import escape
 from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
@@ -24,7 +25,7 @@ CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
 CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
     QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
 """
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS: Final = ("=", "+", "-", "@")  # a spreadsheet would run a text that begins so
 
 
 def add_parser(commands: Any) -> None:
@@ -47,12 +48,12 @@ def _query(options: argparse.Namespace) -> int:
         with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
             _add_views(connection, options.table, load_options(options.storage_options))
             found = connection.execute(options.sql)
-            names = [column[0] for column in found.description or ()]
+            names = [name for name, *_ in found.description or ()]
             _WRITERS[options.format](names, found.fetchall())
+            return PASSED
     except duckdb.Error as problem:
         complain(str(problem).partition("\n\n")[0])
-        return UNREACHABLE
-    return PASSED
+    return UNREACHABLE
 
 
 def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
         if "file" not in system.protocol:
             connection.register_filesystem(system)
         for part, schema in (("artifacts", ARTIFACTS), ("sboms", SBOMS), ("scans", SCANS)):
-            paths = system.glob(f"{path}/{part}/*/*.parquet")
+            paths = system.glob(f"{escape(path)}/{part}/*/*.parquet")
             if part == "scans" and not paths:
                 raise StorageError("storage/not-found", clean_url(url), "there is no table")
             connection.register(f"no_{part}", schema.empty_table())
@@ -77,7 +78,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
                 known = connection.sql(f"FROM no_{part} UNION ALL BY NAME FROM some_{part}")
             known.create_view("scans" if part == "scans" else f"all_{part}")
     except (ImportError, OSError, TypeError, ValueError) as problem:
-        reason = f"the table cannot be read ({type(problem).__name__})"
+        reason = f"the table cannot be read: {type(problem).__name__}"
         raise StorageError("storage/failed", clean_url(url), reason) from None
     connection.execute(VIEWS)
 
@@ -103,7 +104,6 @@ def _write_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     writer.writerow(names)
     for row in rows:
         texts = (visible(_text(value), 1 << 20) for value in row)
-        # A spreadsheet would run a text that begins like a formula.
         writer.writerow("'" + text if text.startswith(_FORMULAS) else text for text in texts)
 
 

@@ -20,7 +20,7 @@ GGUF = gguf().data
 @pytest.fixture
 def table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     root = put_local(tmp_path / "root", {"a.gguf": GGUF, "b.gguf": GGUF, "cut.gguf": GGUF[:99]})
-    table = str(tmp_path / "it's a table")
+    table = str(tmp_path / "it's a [table] of *")
     assert main(["scan", root, "--table", table]) == 1
     (tmp_path / "root/cut.gguf").unlink()
     assert main(["scan", root, "--table", table]) == 0

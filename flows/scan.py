@@ -1,9 +1,11 @@
 """Scan a root, keep the table, and start agents for what passed."""
 
+import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from prefect import flow, get_run_logger
@@ -15,20 +17,29 @@ from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.drift import drift_of, reuse
+from prefect_mutagen.scanner.drift import became_passed
 from prefect_mutagen.scanner.examine import crashed
 from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
+from prefect_mutagen.scanner.table_recording import (
+    Recording,
+    may_have_passed,
+    not_passed,
+    passed,
+)
+from prefect_mutagen.scanner.table_retention import Retention
+from prefect_mutagen.scanner.table_spool import Spooled
+from prefect_mutagen.scanner.table_state import State
 from prefect_mutagen.tasks.agents import AgentLaunch, AgentRun, Handoff, start_agents
-from prefect_mutagen.tasks.listing import list_artifacts
+from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table
-from prefect_mutagen.tasks.scanning import scan_artifact, scan_batch
-from prefect_mutagen.tasks.showing import show_scan
+from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
+from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 
 __all__ = ["ScanSummary", "scan_models"]
 
@@ -80,6 +91,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     agents: list[AgentLaunch] = [],  # noqa: B006 - the form needs the default; nobody changes it
     max_task_runs: Annotated[int, Field(ge=1, le=2000)] = 250,
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64,
+    keep_states: Annotated[int, Field(ge=0)] = 0,
+    keep_days: Annotated[int, Field(ge=0)] = 0,
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -96,6 +109,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         max_task_runs: Most task runs for scanning; beyond that many artifacts, each task run takes
             a batch.
         concurrency: Remote artifacts that are examined at a time.
+        keep_states: Newest states that the table keeps; 0 keeps all, unless days are given.
+        keep_days: Days for which the table keeps every state; 0 keeps all, unless a number of
+            states is given.
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
@@ -106,41 +122,44 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     scan = new_scan(source, policy)
-    artifacts = list_artifacts(source, storage)
-    before = read_state(table, source, storage) if table else {}
-    known: list[ScanResult | None] = [None] * len(artifacts)
-    if rescan == "changed":
-        known = [reuse(artifact, before, policy, hash) for artifact in artifacts]
-    fresh = [artifact for artifact, old in zip(artifacts, known, strict=True) if old is None]
-    logger.info("%d artifacts, %d to examine", len(artifacts), len(fresh))
-    examined = _examine(fresh, max_task_runs, concurrency, (source, policy, storage, hash))
-    results: list[ScanResult] = []
+    state = read_state(table, source, storage) if table else State()
+    known = state if rescan == "changed" else State()
     summary = Summary()
-    for old in known:
-        result = old if old is not None else next(examined)
-        result = replace(result, drift=drift_of(result, before))
-        summary.add(result)
-        results.append(result)
-    summary.finished_at = datetime.now(UTC).isoformat()
-    drift = {"added": len(results)}
-    trouble: StorageError | None = None
-    if table:
-        try:
-            drift = write_table(
-                table, _whole(scan), _whole(results), _whole(before), _whole(summary), storage
-            )
-        except StorageError as problem:
-            trouble = problem
-    chosen = _chosen(results, before, gate) if agents and trouble is None else []
-    started = _start(chosen, agents, Handoff(scan.id, policy, table, storage))
-    show_scan(scan, summary, results, started)
-    steps = 3 if table else 1  # listing; reading and writing the table
-    wait_for_records(steps + min(len(fresh), max_task_runs) + len(chosen))
-    if trouble is not None:
-        # The verdicts are shown, but what is not on record must not start anything.
-        raise trouble
+    with Recording(scan, state) as recording:
+        manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
+        count = list_changes(source, _whole(known), _whole(manifest), storage, hash, _whole(policy))
+        logger.info("%d artifacts, %d to examine", count, len(manifest))
+        _examine(recording, summary, manifest, _Width(max_task_runs, concurrency), (storage, hash))
+        recording.close(summary)
+        summary.finished_at = datetime.now(UTC).isoformat()
+        trouble: StorageError | None = None
+        if table:
+            retention = Retention(keep_states, keep_days)
+            try:
+                write_table(table, _whole(recording), _whole(summary), storage, _whole(retention))
+            except StorageError as problem:
+                trouble = problem
+        chosen = _chosen(recording, summary, gate) if agents and trouble is None else []
+        started = _start(chosen, agents, Handoff(scan.id, policy, table, storage))
+        show_scan(scan, summary, _worth_showing(recording), started)
+        steps = 3 if table else 1  # listing; reading and writing the table
+        wait_for_records(steps + min(len(manifest), max_task_runs) + len(chosen))
+        if trouble is not None:
+            # The verdicts are shown, but what is not on record must not start anything.
+            raise trouble
+        verdicts = recording.addresses()
     logger.info("%d passed, %d failed, %d unknown", summary.passed, summary.failed, summary.unknown)
-    return _summarize(scan, summary, results, len(fresh), drift, started)
+    return ScanSummary(
+        scan_id=scan.id,
+        source=scan.source,
+        artifacts=summary.artifacts,
+        examined=len(manifest),
+        drift=dict(recording.drift),
+        bytes_read=summary.bytes_read,
+        requests=summary.requests,
+        agents=started,
+        **verdicts,
+    )
 
 
 def _whole(value: _T) -> _T:
@@ -148,72 +167,76 @@ def _whole(value: _T) -> _T:
     return cast("_T", quote(value))
 
 
+@dataclass(frozen=True, slots=True)
+class _Width:
+    """How wide a scan may be."""
+
+    task_runs: int
+    concurrency: int
+
+
 def _examine(
-    artifacts: Sequence[Artifact],
-    max_task_runs: int,
-    concurrency: int,
-    judged: tuple[str, Policy, str, HashLevel],
-) -> Iterator[ScanResult]:
-    """Examine artifacts in task runs, a bounded window of them at a time; results in order."""
-    source, policy, storage, level = judged
-    rest = (source, _whole(policy), storage, level)
-    alone = len(artifacts) <= max_task_runs
-    waiting: deque[tuple[Sequence[Artifact], PrefectFuture[Any]]] = deque()
-    for batch in _batches(artifacts, max_task_runs):
+    recording: Recording,
+    summary: Summary,
+    manifest: Manifest,
+    width: _Width,
+    rest: tuple[str, HashLevel],
+) -> None:
+    """Examine artifacts in task runs, a bounded window of them at a time."""
+    scan = _whole(recording.scan)
+    alone = len(manifest) <= width.task_runs
+    each = max(1, width.concurrency // _WORKERS)
+    waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
+    for batch in manifest.batches(width.task_runs):
         future: PrefectFuture[Any]
         if alone:
-            future = scan_artifact.submit(_whole(batch[0]), *rest)
+            (artifact,) = batch.read()
+            policy = _whole(recording.scan.policy)
+            future = scan_artifact.submit(_whole(artifact), recording.scan.source, policy, *rest)
         else:
-            width = max(1, concurrency // _WORKERS)
-            future = scan_batch.submit(_whole(list(batch)), *rest, width)
+            future = scan_rows.submit(_whole(batch), scan, recording.folder, *rest, each)
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:
-            yield from _collect(*waiting.popleft(), judged)
+            _collect(recording, summary, *waiting.popleft())
     while waiting:
-        yield from _collect(*waiting.popleft(), judged)
-
-
-def _batches(artifacts: Sequence[Artifact], most: int) -> Iterator[Sequence[Artifact]]:
-    """Split into at most this many batches of nearly equal length."""
-    count = min(most, len(artifacts))
-    for number in range(count):
-        start = len(artifacts) * number // count
-        yield artifacts[start : len(artifacts) * (number + 1) // count]
+        _collect(recording, summary, *waiting.popleft())
 
 
 def _collect(
-    batch: Sequence[Artifact],
-    future: PrefectFuture[Any],
-    judged: tuple[str, Policy, str, HashLevel],
-) -> Iterator[ScanResult]:
+    recording: Recording, summary: Summary, batch: Batch, future: PrefectFuture[Any]
+) -> None:
     """Take the results of a task run; if it broke off, say so of each of its artifacts."""
     future.wait()
     if future.state.is_completed():
         got = future.result()
-        yield from got if isinstance(got, list) else [got]
+        if isinstance(got, Spooled):
+            recording.adopt(got, summary)
+        else:
+            summary.add(recording.add(got))
         return
     get_run_logger().error("%s ended as %s", "a scan task", future.state.name)
-    for artifact in batch:
-        yield crashed(artifact, judged[1], future.state.name or "failed")
+    for artifact in batch.read():
+        result = crashed(artifact, recording.scan.policy, future.state.name or "failed")
+        summary.add(recording.add(result))
 
 
 def _chosen(
-    results: Sequence[ScanResult],
-    before: Mapping[str, ScanResult],
-    gate: Literal["artifact", "scan"],
+    recording: Recording, summary: Summary, gate: Literal["artifact", "scan"]
 ) -> list[ScanResult]:
     """Choose what agents are started for: what has *become* fit for them with this scan."""
     if gate == "scan":
-        if not all(result.passed for result in results):
+        if not summary.all_passed:
             return []
-        if not all(result.passed for result in before.values()):
-            return list(results)  # the gate has just opened, for everything behind it
-    return [result for result in results if result.passed and _became_passed(result, before)]
+        if not recording.state.all_passed:
+            return list(recording.results())  # the gate has just opened, for all behind it
+    return [result for result in recording.results(may_have_passed) if became_passed(result)]
 
 
-def _became_passed(result: ScanResult, before: Mapping[str, ScanResult]) -> bool:
-    known = before.get(result.url)
-    return known is None or not known.passed or result.drift != "unchanged"
+def _worth_showing(recording: Recording) -> list[ScanResult]:
+    """Choose what is shown: what did not pass, then what did, as far as there is room."""
+    refused = islice(recording.results(not_passed), SHOWN_ROWS)
+    results = list(refused)
+    return results + list(islice(recording.results(passed), SHOWN_ROWS - len(results)))
 
 
 def _start(
@@ -231,29 +254,3 @@ def _start(
     while waiting:
         runs += waiting.popleft().result()
     return runs
-
-
-def _summarize(
-    scan: ScanInfo,
-    summary: Summary,
-    results: Sequence[ScanResult],
-    examined: int,
-    drift: dict[str, int],
-    agents: list[AgentRun],
-) -> ScanSummary:
-    def of(status: str) -> list[str]:
-        return [result.url for result in results if result.verdict.status == status]
-
-    return ScanSummary(
-        scan_id=scan.id,
-        source=scan.source,
-        artifacts=len(results),
-        passed=of("passed"),
-        failed=of("failed"),
-        unknown=of("unknown"),
-        examined=examined,
-        drift=drift,
-        bytes_read=summary.bytes_read,
-        requests=summary.requests,
-        agents=agents,
-    )

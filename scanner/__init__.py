@@ -1,16 +1,21 @@
 """A URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
 
 * ``storage`` and ``stores/``: list, look up, read a range of one version of an object.
-* ``artifacts``: objects to artifacts; ``neighbours``: the files beside a model.
-* ``examine``: what to ask for and what to make of it; ``scan``: the loop around it.
+* ``artifacts``: objects to artifacts; ``selection``: which of them; ``inventory``: a listing by S3.
+* ``neighbours``, ``shard_index``: the files beside a model; ``sets``, ``set_totals``: shards.
+* ``examine``, ``read_objects``, ``request``, ``hashing``: what to ask for and what to make of it;
+  ``scan``, ``remote``, ``processes``: the loops around it.
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
 * ``templates``: a look at chat templates, which are never rendered.
 * ``findings``, ``licenses``, ``lineage``, ``publishers``, ``signatures``: what is wrong, and who
   says what.
 * ``policy`` (``policy_fields``, ``judge``, ``waivers``, ``verdicts``): what that means here.
-* ``results``, ``table``, ``outputs/``: what comes out.
+* ``results``, ``drift``, ``outputs/``: what comes out.
 * ``verify``, ``verified_file``: the line before a load.
-* ``cli``: the command ``prefect-mutagen``.
+* ``table`` and ``table_…``: state, recording, sorted runs, files, documents and retention of the
+  Parquet table; ``manifest``: a listing in a file.
+* ``start_record``: which agents were started.
+* ``cli`` and ``commands/``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.
 """

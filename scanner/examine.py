@@ -241,6 +241,7 @@ class Examiner:
             findings=unique,
             verdict=Verdict("unknown"),
             modified=max(times, default=None),
+            neighbours=_beside(artifact),
         )
 
     def _read_neighbours(
@@ -324,6 +325,16 @@ def _numbered(item: StoredObject) -> bool:
 def _no_index(url: str) -> Finding:
     message = "there is no index that says which of these shards holds which tensor"
     return make_finding("set/index-missing", message, url=url, field="folder")
+
+
+def _beside(artifact: Artifact) -> dict[str, str]:
+    """Name what describes an artifact, each file with its pin: what of it changed is drift."""
+    index = (artifact.index,) if artifact.index is not None else ()
+    beside = (*index, *artifact.neighbours, *artifact.checksums, *artifact.signatures)
+    pins = {item.name: item.pin for item in beside}
+    if artifact.pickles.count:
+        pins["pickles"] = artifact.pickles.pin
+    return pins
 
 
 def _together(parts: Sequence[_Part]) -> str:

@@ -12,7 +12,7 @@ from prefect_mutagen.scanner.publishers import lies_below, publisher_of, same_pu
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 from prefect_mutagen.scanner.waivers import severity_of, waive
 
-__all__ = ["is_too_old", "judge"]
+__all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # Findings that say the artifact was not seen, rather than that something is wrong with it.
 _UNSEEN: Final = ("storage/", "scan/")
@@ -177,6 +177,11 @@ def is_too_old(examined_at: str, policy: Policy, now: datetime | None = None) ->
     """
     most = policy.max_scan_age_hours
     return most > 0 and not -_AHEAD <= _hours_since(examined_at, now) <= most
+
+
+def is_time_bound(policy: Policy) -> bool:
+    """Say whether the passing of time alone can change a verdict under a policy."""
+    return policy.max_scan_age_hours > 0 or bool(policy.waivers)
 
 
 def _age(subject: Subject, policy: Policy, now: datetime | None) -> Reason:

@@ -15,7 +15,15 @@ from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.policy import Policy, Subject, Verdict
 from prefect_mutagen.scanner.verdicts import Status
 
-__all__ = ["Drift", "ObjectResult", "ScanInfo", "ScanResult", "Summary", "Tally"]
+__all__ = [
+    "Change",
+    "Drift",
+    "ObjectResult",
+    "ScanInfo",
+    "ScanResult",
+    "Summary",
+    "Tally",
+]
 
 Drift = Literal["added", "changed", "removed", "unchanged"]
 
@@ -62,6 +70,18 @@ class ObjectResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was in the scan before."""
+
+    field: str
+    """What changed: a column of the table, ``status``, or ``object:`` and ``neighbour:`` with the
+    name of a file."""
+    before: str
+    """As text, cut where it is long; empty when there was nothing."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
     """All that is known about one artifact."""
 
@@ -90,6 +110,10 @@ class ScanResult:
     """Time of the last change in seconds since 1970, where storage tells."""
     bytes_read: int = 0
     requests: int = 0
+    neighbours: Mapping[str, str] | None = None
+    """Pins of the files that describe it, by name; null when nobody noted them."""
+    drift_details: tuple[Change, ...] = ()
+    """What differs from the scan before."""
 
     @property
     def size(self) -> int:
@@ -155,6 +179,7 @@ class ScanResult:
                 "waived": [asdict(reason) for reason in self.verdict.waived],
             },
             "drift": self.drift,
+            "drift_details": [asdict(change) for change in self.drift_details],
         }
 
 

@@ -1,31 +1,37 @@
 """The table of all scans: plain Parquet in three parts, each file immutable, whole or not there.
 
-``artifacts/``  a file per scan that changed anything: a row for every artifact, so the newest file
-                is the state and all of them are the history; what is gone is there once more, as
-                ``removed``.
+``artifacts/``  a file per scan that changed anything: a row for every artifact, sorted by address,
+                and what is gone once more, as ``removed``.
 ``sboms/``      the documents of what was new or changed, once each.
-``scans/``      a row per scan, also for one that found nothing new.
+``scans/``      a row per scan, also for one that found nothing new; it names the file under
+                ``artifacts/`` that is the state since then.
 
 Each part has a folder per root, named by a digest of the root's address. Files are named by the
-scan, whose name sorts by time. ``scans/`` is written last: what it names is there.
+scan, whose name sorts by time. ``sboms/`` is written first and ``scans/`` last: what a row of
+``scans/`` names is there, and what none names was left by a writer that was killed, and counts for
+nothing.
 """
 
-import contextlib
 import hashlib
+import json
 import os
-import secrets
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.storage import StorageError, clean_url, split_url, storable
+from prefect_mutagen.scanner.storage import StorageError, clean_url
+from prefect_mutagen.scanner.table_files import Files
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.table_recording import Recording
+    from prefect_mutagen.scanner.table_retention import Retention
+    from prefect_mutagen.scanner.table_state import State
 
 __all__ = ["Table"]
 
-_BATCH: Final = 1000
+_GIVEN_BACK: Final = 500
+"""Results that get their documents back at a time."""
 
 
 class Table:
@@ -42,24 +48,45 @@ class Table:
         Raises:
             StorageError: There is no such kind of storage.
         """
-        import fsspec
-
         self.url = clean_url(url)
         self.source = clean_url(source)
         address = self.source.encode("utf-8", "surrogateescape")
-        self._folder = hashlib.sha256(address).hexdigest()[:16]
-        try:
-            self._fs, self._path = fsspec.core.url_to_fs(
-                url, use_listings_cache=False, **(options or {})
-            )
-        except (ImportError, TypeError, ValueError):
-            raise StorageError(
-                "storage/unsupported", self.url, "no table can be kept there"
-            ) from None
-        self._local = split_url(url).scheme in ("file", "local")
+        self.files = Files(url, hashlib.sha256(address).hexdigest()[:16], options)
+
+    def open_state(self) -> "State":
+        """Open the newest state of the root.
+
+        Returns:
+            The state; an empty one without a scan before.
+
+        Raises:
+            StorageError: The table is there but cannot be read.
+        """
+        from prefect_mutagen.scanner.table_state import State
+
+        for name in reversed(self.files.names("scans")):
+            scan = self._scan(name)
+            if not scan["state_scan_id"]:
+                break
+            try:
+                file = self.files.open("artifacts", scan["state_scan_id"])
+            except StorageError as problem:
+                if problem.code != "storage/not-found":
+                    raise
+                continue  # an older scan's state went while this one still named it
+            with self.files.reading():
+                return State(scan["state_scan_id"], file, json.loads(scan["policy"] or "null"))
+        return State()
+
+    def _scan(self, name: str) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        with self.files.reading(), self.files.open("scans", name) as file:
+            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        return rows[0]
 
     def read_state(self) -> dict[str, ScanResult]:
-        """Read the newest state of the root.
+        """Read the newest state of the root into memory; for tables that are known to be small.
 
         Returns:
             Results by `storable` address, the documents' metadata left out; empty without a scan
@@ -68,177 +95,110 @@ class Table:
         Raises:
             StorageError: The table is there but cannot be read.
         """
-        import pyarrow.parquet as pq
-
-        from prefect_mutagen.scanner.table_rows import from_row
-
-        newest = self._newest("artifacts")
-        if newest is None:
-            return {}
-        with self._storage_errors("read"):
-            rows = pq.read_table(newest, filesystem=self._fs).to_pylist()
-        results = (from_row(row) for row in rows)
-        return {result.url: result for result in results if result.drift != "removed"}
-
-    def newest_scan(self) -> str:
-        """Give the id of the scan that wrote the newest state; empty without one."""
-        newest = self._newest("artifacts")
-        return os.path.basename(newest).removesuffix(".parquet") if newest else ""
-
-    def _newest(self, part: str) -> str | None:
-        folder = f"{self._path}/{part}/{self._folder}"
-        try:
-            with self._storage_errors("read"):
-                names = self._fs.ls(folder, detail=False)
-        except StorageError as problem:
-            if problem.code == "storage/not-found":
-                return None
-            raise
-        return max((name for name in names if name.endswith(".parquet")), default=None)
+        return {result.url: result for result in self.open_state().results()}
 
     def write(
         self,
         scan: ScanInfo,
         results: Iterable[ScanResult],
-        before: Mapping[str, ScanResult],
         summary: Summary,
+        state: "State | None" = None,
     ) -> dict[str, int]:
-        """Publish a scan.
+        """Publish a scan whose results all come from one iterator; memory does not grow with it.
 
         Args:
             scan: What was asked.
-            results: One result for every artifact, its drift set.
-            before: The state that `read_state` gave before the scan.
-            summary: The scan's counts.
+            results: The result of every artifact that was examined.
+            summary: Counts of these results.
+            state: What was known before, and told what to keep; the newest one by default.
 
         Returns:
             How many artifacts were added, changed, removed and unchanged.
 
         Raises:
-            StorageError: The table cannot be written; nothing of this scan is in it then.
+            StorageError: The table cannot be written; nothing of this scan is to be seen then.
         """
-        from prefect_mutagen.scanner.table_rows import (
-            ARTIFACTS,
-            SBOMS,
-            SCANS,
-            sbom_row,
-            scan_row,
-            to_row,
-        )
+        from prefect_mutagen.scanner.table_recording import Recording
 
-        drift: Counter[str] = Counter()
-        with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
-            artifacts = _Spool(os.path.join(folder, "artifacts"), ARTIFACTS)
-            documents = _Spool(os.path.join(folder, "sboms"), SBOMS)
-            seen: set[str] = set()
-            differs = False
+        with Recording(scan, state or self.open_state()) as recording:
             for result in results:
-                key = storable(result.url)
-                seen.add(key)
-                drift[result.drift or "added"] += 1
-                known = before.get(key)
-                artifacts.add(to_row(result, scan))
-                if known is None or _document_differs(known, result):
-                    documents.add(sbom_row(result, scan))
-                differs = differs or known is None or _row_differs(known, result)
-            for url, gone in before.items():
-                if url not in seen:
-                    drift["removed"] += 1
-                    artifacts.add(to_row(replace(gone, drift="removed"), scan))
-            artifacts.close()
-            documents.close()
-            state = scan.id
-            if documents.rows:
-                self._publish(documents.path, "sboms", scan.id)
-            if differs or drift["removed"]:
-                self._publish(artifacts.path, "artifacts", scan.id)
-            else:
-                state = self.newest_scan()
-            scans = _Spool(os.path.join(folder, "scans"), SCANS)
-            scans.add(scan_row(scan, summary, drift, state))
-            scans.close()
-            self._publish(scans.path, "scans", scan.id)
-        return dict(drift)
+                recording.add(result)
+            recording.close(summary)
+            self.publish(recording, summary)
+        return dict(recording.drift)
 
-    def _publish(self, path: str, part: str, name: str) -> None:
-        folder = f"{self._path}/{part}/{self._folder}"
-        target = f"{folder}/{name}.parquet"
-        with self._storage_errors("written"):
-            if not self._local:
-                self._fs.put_file(path, target)
-                return
-            os.makedirs(folder, exist_ok=True)
-            hidden = f"{folder}/.{name}.{secrets.token_hex(4)}.tmp"
-            try:
-                with open(path, "rb") as source, open(hidden, "wb") as copy:
-                    while piece := source.read(1 << 20):
-                        copy.write(piece)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                os.rename(hidden, target)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(hidden)
-                raise
+    def publish(self, recording: "Recording", summary: Summary) -> None:
+        """Publish a scan that is complete: all of it, or nothing.
 
-    @contextlib.contextmanager
-    def _storage_errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            reason = f"the table cannot be {what}: there is no such place"
-            raise StorageError("storage/not-found", self.url, reason) from None
-        except PermissionError:
-            reason = f"the table cannot be {what}: permission denied"
-            raise StorageError("storage/denied", self.url, reason) from None
-        except Exception as problem:  # noqa: BLE001 - each storage has errors of its own
-            detail = getattr(problem, "strerror", None) or type(problem).__name__
-            reason = f"the table cannot be {what}: {detail}"
-            raise StorageError("storage/failed", self.url, reason) from None
+        Args:
+            recording: What it found, closed.
+            summary: Its counts.
 
-
-def _row_differs(known: ScanResult, result: ScanResult) -> bool:
-    return (known.pin, known.verdict, known.sbom.sha256, known.sbom.tool_version) != (
-        result.pin,
-        result.verdict,
-        result.sbom.sha256,
-        result.sbom.tool_version,
-    )
-
-
-def _document_differs(known: ScanResult, result: ScanResult) -> bool:
-    return (known.pin, known.sbom.sha256, known.sbom.tool_version) != (
-        result.pin,
-        result.sbom.sha256,
-        result.sbom.tool_version,
-    )
-
-
-class _Spool:
-    """A Parquet file that grows in a temporary folder, a thousand rows at a time."""
-
-    def __init__(self, path: str, schema: Any) -> None:
+        Raises:
+            StorageError: The table cannot be written; nothing of this scan is to be seen then.
+        """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        self.path = path
-        self.rows = 0
-        self._schema = schema
-        self._pending: list[dict[str, Any]] = []
-        self._to_table = pa.Table.from_pylist
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        from prefect_mutagen.scanner.table_rows import scan_row
+        from prefect_mutagen.scanner.table_runs import write_parquet
+        from prefect_mutagen.scanner.table_schema import SCANS
 
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows += 1
-        self._pending.append(row)
-        if len(self._pending) >= _BATCH:
-            self._flush()
+        scan, state = recording.scan, recording.state.scan_id
+        documents = recording.write_documents()
+        if documents:
+            self.files.publish(documents, "sboms", scan.id)
+        if recording.differs or (state and not self.files.exists("artifacts", state)):
+            self.files.publish(recording.write_artifacts(), "artifacts", scan.id)
+            state = scan.id
+        row = scan_row(scan, summary, recording.drift, state)
+        with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+            path = os.path.join(folder, "scans.parquet")
+            write_parquet(path, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
+            self.files.publish(path, "scans", scan.id)
 
-    def _flush(self) -> None:
-        if self._pending:
-            self._writer.write_table(self._to_table(self._pending, schema=self._schema))
-            self._pending = []
+    def prune(self, retention: "Retention") -> dict[str, int]:
+        """Delete what the table need not keep.
 
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        Args:
+            retention: What it has to keep.
+
+        Returns:
+            How many states, scans and files of documents were deleted or compacted.
+
+        Raises:
+            StorageError: The table cannot be read or written.
+        """
+        from prefect_mutagen.scanner.table_retention import prune
+
+        if retention.keeps_all:
+            return {}
+        return dict(prune(self.files, retention, self.newest_state()))
+
+    def newest_state(self) -> str:
+        """Name the scan that wrote the newest state; empty without one.
+
+        Raises:
+            StorageError: The table is there but cannot be read.
+        """
+        names = self.files.names("scans")
+        return str(self._scan(names[-1])["state_scan_id"]) if names else ""
+
+    def documented(self, recording: "Recording") -> Iterator[ScanResult]:
+        """Give what a scan took over as it is, with the documents that the table has of it.
+
+        Args:
+            recording: What the scan found, closed.
+
+        Raises:
+            StorageError: The table cannot be read.
+        """
+        from prefect_mutagen.scanner.table_documents import Documents
+
+        documents = Documents(self.files)
+        pending: list[tuple[str, ScanResult]] = []
+        for kept in recording.kept():
+            pending.append(kept)
+            if len(pending) >= _GIVEN_BACK:
+                yield from documents.give_back(pending)
+                pending = []
+        yield from documents.give_back(pending)

@@ -1,165 +1,56 @@
-"""The rows of the table: their schemas, and how a result becomes a row and a row a result again.
+"""How a result becomes a row of the table, and a row a result again.
 
 Summary columns are typed, so that one SQL query answers most questions; what has no fixed form is
-kept as text. A schema only ever grows at its end, and says its version in the file's metadata.
+kept as text. `prefect_mutagen.scanner.table_schema` has the columns.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 
-from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.outputs.json_text import to_json
-from prefect_mutagen.scanner.policy import Reason, Verdict
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.storage import storable
+from prefect_mutagen.scanner.policy import Policy, Reason, Verdict
+from prefect_mutagen.scanner.results import (
+    Change,
+    ObjectResult,
+    ScanInfo,
+    ScanResult,
+    Summary,
+)
+from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, storable
+from prefect_mutagen.scanner.table_schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 
 __all__ = [
-    "ARTIFACTS",
-    "SBOMS",
-    "SCANS",
-    "SCHEMA_VERSION",
+    "drift_columns",
     "from_row",
-    "sbom_row",
+    "moment",
+    "plain_policy",
+    "sbom_rows",
     "scan_row",
     "to_row",
+    "verdict_columns",
+    "with_documents",
 ]
 
-SCHEMA_VERSION: Final = "1"
 _INT64_MAX: Final = 2**63 - 1
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_TEXTS: Final = pa.map_(pa.string(), pa.string())
-
-_FINDING: Final = pa.struct(
-    [
-        ("code", pa.string()),
-        ("severity", pa.string()),
-        ("offset", pa.int64()),
-        ("field", pa.string()),
-        ("url", pa.string()),
-        ("message", pa.string()),
-        ("hint", pa.string()),
-    ]
-)
-_REASON: Final = pa.struct(
-    [
-        ("code", pa.string()),
-        ("policy_field", pa.string()),
-        ("value", pa.string()),
-        ("message", pa.string()),
-    ]
-)
-_OBJECT: Final = pa.struct([("url", pa.string()), ("size", pa.int64()), ("pin", pa.string())])
-_FACTS: Final[list[tuple[str, pa.DataType]]] = [
-    ("format", pa.string()),
-    ("architecture", pa.string()),
-    ("parameter_count", pa.int64()),
-    ("quantization", pa.string()),
-    ("dtype", pa.string()),
-    ("context_length", pa.int64()),
-    ("vocab_size", pa.int64()),
-    ("license", pa.string()),
-    ("base_model", pa.string()),
-    ("training_framework", pa.string()),
-]
-
-
-def _schema(columns: list[tuple[str, pa.DataType]]) -> pa.Schema:
-    return pa.schema(columns, metadata={"prefect_mutagen.schema": SCHEMA_VERSION})
-
-
-ARTIFACTS: Final = _schema(
-    [
-        ("scan_id", pa.string()),
-        ("scanned_at", _TIME),
-        ("source", pa.string()),
-        ("url", pa.string()),
-        ("kind", pa.string()),
-        ("pin", pa.string()),
-        ("status", pa.string()),
-        ("drift", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_at", _TIME),
-        ("sha256", pa.string()),
-        ("sha256_source", pa.string()),
-        ("header_sha256", pa.string()),
-        *_FACTS,
-        ("license_spdx", pa.string()),
-        ("sources", _TEXTS),
-        ("findings", pa.list_(_FINDING)),
-        ("reasons", pa.list_(_REASON)),
-        ("objects", pa.list_(_OBJECT)),
-        ("examined_at", pa.string()),
-        ("tool_version", pa.string()),
-        ("sbom_id", pa.string()),
-        ("facts", pa.string()),
-        ("template_sha256", pa.list_(pa.string())),
-        ("waived", pa.list_(_REASON)),
-    ]
-)
-"""One row for every artifact of the state a scan found."""
-
-SBOMS: Final = _schema(
-    [
-        ("sbom_id", pa.string()),
-        ("scan_id", pa.string()),
-        ("pin", pa.string()),
-        ("sbom_version", pa.string()),
-        ("generated_at", pa.string()),
-        ("tool_name", pa.string()),
-        ("tool_version", pa.string()),
-        ("model_path", pa.string()),
-        ("model_filename", pa.string()),
-        ("file_size_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        *_FACTS,
-        ("metadata", _TEXTS),
-        ("warnings", pa.list_(pa.string())),
-    ]
-)
-"""The whole documents, each metadata value as JSON text."""
-
-SCANS: Final = _schema(
-    [
-        ("scan_id", pa.string()),
-        ("source", pa.string()),
-        ("started_at", _TIME),
-        ("finished_at", _TIME),
-        ("tool_version", pa.string()),
-        ("policy", pa.string()),
-        ("state_scan_id", pa.string()),
-        ("artifacts", pa.int64()),
-        ("objects", pa.int64()),
-        ("passed", pa.int64()),
-        ("failed", pa.int64()),
-        ("unknown", pa.int64()),
-        ("added", pa.int64()),
-        ("changed", pa.int64()),
-        ("removed", pa.int64()),
-        ("unchanged", pa.int64()),
-        ("bytes_read", pa.int64()),
-        ("requests", pa.int64()),
-    ]
-)
-"""One row for every scan; ``state_scan_id`` says whose file under ``artifacts/`` is its state."""
 
 
 def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
     """Turn a result into a row of ``artifacts/``."""
     row: dict[str, Any] = {
         "scan_id": scan.id,
-        "scanned_at": _moment(scan.started_at),
+        "scanned_at": moment(scan.started_at),
         "source": _text(scan.source),
         "url": _text(result.url),
         "kind": result.kind,
         "pin": result.pin,
-        "status": result.verdict.status,
-        "drift": result.drift,
+        **verdict_columns(result),
         "size_bytes": _int64(result.size),
         "modified_at": _since_1970(result.modified),
         "sha256": result.sbom.sha256 or None,
@@ -168,9 +59,8 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         **_facts(result.sbom),
         "license_spdx": result.license_spdx,
         "sources": list(result.sources.items()),
-        "findings": [_struct(finding, _FINDING) for finding in result.findings],
-        "reasons": [_struct(reason, _REASON) for reason in result.verdict.reasons],
-        "objects": [_struct(item, _OBJECT) for item in result.objects],
+        "findings": [_struct(finding, FINDING) for finding in result.findings],
+        "objects": [_struct(item, OBJECT) for item in result.objects],
         "examined_at": result.sbom.generated_at,
         "tool_version": result.sbom.tool_version,
         "sbom_id": result.sbom_id,
@@ -180,19 +70,41 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
             for template in result.facts.get("chat_templates", ())
             if "sha256" in template
         ],
-        "waived": [_struct(reason, _REASON) for reason in result.verdict.waived],
+        "waived": [_struct(reason, REASON) for reason in result.verdict.waived],
+        "neighbours": _pairs(result.neighbours),
     }
     return row
 
 
+def drift_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what a row says about the scan before."""
+    changes = [_struct(change, CHANGE) for change in result.drift_details]
+    return {"drift": result.drift, "drift_details": changes}
+
+
+def verdict_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what changes in a row with another policy."""
+    return {
+        "status": result.verdict.status,
+        "reasons": [_struct(reason, REASON) for reason in result.verdict.reasons],
+        "waived": [_struct(reason, REASON) for reason in result.verdict.waived],
+        **drift_columns(result),
+    }
+
+
 def from_row(row: Mapping[str, Any]) -> ScanResult:
     """Turn a row of ``artifacts/`` into a result: the SBOM without its metadata and warnings."""
-    objects = tuple(ObjectResult(item["url"], item["size"], item["pin"]) for item in row["objects"])
-    facts = {name: row[name] for name, _ in _FACTS if name != "format"}
+    objects = tuple(
+        ObjectResult(
+            item["url"], UNKNOWN_SIZE if item["size"] is None else item["size"], item["pin"]
+        )
+        for item in row["objects"]
+    )
+    facts = {name: row[name] for name, _ in FACTS if name != "format"}
     sbom = Sbom(
         sbom_version="1.0",
         generated_at=row["examined_at"],
-        tool_name="prefect-mutagen",
+        tool_name=TOOL_NAME,
         tool_version=row["tool_version"],
         model_path=row["url"],
         model_filename=row["url"].rpartition("/")[2],
@@ -222,25 +134,60 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         ),
         drift=row["drift"],
         modified=modified.timestamp() if modified else None,
+        neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
+        drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
     )
 
 
-def sbom_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
-    """Turn a result's document into a row of ``sboms/``."""
-    document = result.sbom.to_dict()
+def sbom_rows(result: ScanResult, scan: ScanInfo) -> Iterator[dict[str, Any]]:
+    """Turn a result's documents into rows of ``sboms/``: its own, and those of a set's files."""
+    yield _sbom_row(result.sbom, None, result, scan)
+    for item in result.objects:
+        if item.sbom is not None:
+            yield _sbom_row(item.sbom, item.url, result, scan)
+
+
+def _sbom_row(
+    sbom: Sbom, object_url: str | None, result: ScanResult, scan: ScanInfo
+) -> dict[str, Any]:
+    document = sbom.to_dict()
     metadata = [(_text(key), json.dumps(value)) for key, value in document["metadata"].items()]
     return {
         **document,
-        **_facts(result.sbom),
-        "model_path": _text(result.sbom.model_path),
-        "model_filename": _text(result.sbom.model_filename),
-        "warnings": [_text(warning) for warning in result.sbom.warnings],
-        "file_size_bytes": _int64(result.sbom.file_size_bytes),
+        **_facts(sbom),
+        "model_path": _text(sbom.model_path),
+        "model_filename": _text(sbom.model_filename),
+        "warnings": [_text(warning) for warning in sbom.warnings],
+        "file_size_bytes": _int64(sbom.file_size_bytes),
         "metadata": metadata,
         "sbom_id": result.sbom_id,
         "scan_id": scan.id,
         "pin": result.pin,
+        "url": _text(result.url),
+        "object_url": _text(object_url),
     }
+
+
+def with_documents(result: ScanResult, rows: Sequence[Mapping[str, Any]]) -> ScanResult:
+    """Give a result its documents back, from their rows of ``sboms/``, the newest last.
+
+    Args:
+        result: As `from_row` gave it.
+        rows: All rows with its ``sbom_id``; without one, the result stays as it is.
+    """
+    documents = {row.get("object_url"): _document(row) for row in rows}
+    return replace(
+        result,
+        sbom=documents.get(None, result.sbom),
+        objects=tuple(replace(item, sbom=documents.get(item.url)) for item in result.objects),
+    )
+
+
+def _document(row: Mapping[str, Any]) -> Sbom:
+    known = {entry.name: row[entry.name] for entry in fields(Sbom)}
+    known["metadata"] = {key: json.loads(value) for key, value in row["metadata"]}
+    known["warnings"] = tuple(row["warnings"])
+    return Sbom(**known)
 
 
 def scan_row(
@@ -252,17 +199,23 @@ def scan_row(
         **{name: drift.get(name, 0) for name in ("added", "changed", "removed", "unchanged")},
         "scan_id": scan.id,
         "source": _text(scan.source),
-        "started_at": _moment(scan.started_at),
-        "finished_at": _moment(summary.finished_at),
+        "started_at": moment(scan.started_at),
+        "finished_at": moment(summary.finished_at),
         "tool_version": scan.tool_version,
-        "policy": json.dumps(scan.policy.to_dict()),
+        "policy": json.dumps(plain_policy(scan.policy)),
         "state_scan_id": state_scan_id,
     }
 
 
+def plain_policy(policy: Policy) -> dict[str, Any]:
+    """Give a policy as the table keeps it, so that two can be compared."""
+    plain: dict[str, Any] = json.loads(json.dumps(policy.to_dict()))
+    return plain
+
+
 def _facts(sbom: Sbom) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    for name, kind in _FACTS:
+    for name, kind in FACTS:
         value = getattr(sbom, name)
         facts[name] = _int64(value) if kind == pa.int64() else _text(value)
     return facts
@@ -277,15 +230,20 @@ def _text(value: str | None) -> str | None:
     return None if value is None else storable(value)
 
 
+def _pairs(values: Mapping[str, str] | None) -> list[tuple[str, str | None]] | None:
+    return None if values is None else [(name, _text(pin)) for name, pin in values.items()]
+
+
 def _struct(record: Any, kind: pa.StructType) -> dict[str, Any]:
     values = {}
     for entry in kind:
         value = getattr(record, entry.name)
-        values[entry.name] = _text(value) if isinstance(value, str) else value
+        values[entry.name] = _text(value) if isinstance(value, str) else _int64(value)
     return values
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """Read a time as scans write it; None for the empty text."""
     return datetime.fromisoformat(text) if text else None
 
 

@@ -1,6 +1,7 @@
 """The scanner's steps as Prefect tasks: names, retries, no caching. Thin.
 
-* ``listing``: `list_artifacts`; ``scanning``: `scan_artifact`, `scan_batch`.
+* ``listing``: `list_artifacts`, and `list_changes`, which writes what is to be examined to a file.
+* ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file.
 * ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`, `AgentLaunch`.
 * ``storage_blocks``: a Prefect block to options for the file system.
 * ``showing``: the table and the summary in Prefect's UI.

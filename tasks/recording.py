@@ -1,13 +1,15 @@
 """Read and write the Parquet table as tasks."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table_recording import Recording
+from prefect_mutagen.scanner.table_retention import Retention
+from prefect_mutagen.scanner.table_state import State
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["read_state", "write_table"]
@@ -22,8 +24,8 @@ def _open(table: str, source: str, storage: str) -> Table:
 
 
 @task(name="read state", **_OPTIONS)
-def read_state(table: str, source: str, storage: str = "") -> dict[str, ScanResult]:
-    """Read the newest state of a root from the table.
+def read_state(table: str, source: str, storage: str = "") -> State:
+    """Open the newest state of a root in the table.
 
     Args:
         table: Address of the table.
@@ -31,37 +33,34 @@ def read_state(table: str, source: str, storage: str = "") -> dict[str, ScanResu
         storage: Name of a block with the credentials; empty: the environment's.
 
     Returns:
-        Results by address; empty when this is the first scan.
+        The state; an empty one when this is the first scan.
 
     Raises:
         StorageError: The table is there but cannot be read.
     """
-    return _open(table, source, storage).read_state()
+    return _open(table, source, storage).open_state()
 
 
 @task(name="write table", **_OPTIONS)
 def write_table(
     table: str,
-    scan: ScanInfo,
-    results: Iterable[ScanResult],
-    before: Mapping[str, ScanResult],
+    recording: Recording,
     summary: Summary,
     storage: str = "",
-) -> dict[str, int]:
-    """Publish a scan in the table: all of it, or nothing.
+    retention: Retention = Retention(),
+) -> None:
+    """Publish a scan in the table, all of it or nothing; then delete what need not be kept.
 
     Args:
         table: Address of the table.
-        scan: What was asked.
-        results: One result for every artifact.
-        before: What `read_state` gave.
+        recording: What the scan found, closed.
         summary: The scan's counts.
         storage: Name of a block with the credentials; empty: the environment's.
-
-    Returns:
-        How many artifacts were added, changed, removed and unchanged.
+        retention: How much history the table keeps.
 
     Raises:
         StorageError: The table cannot be written.
     """
-    return _open(table, scan.source, storage).write(scan, results, before, summary)
+    opened = _open(table, recording.scan.source, storage)
+    opened.publish(recording, summary)
+    opened.prune(retention)

@@ -1,5 +1,7 @@
 """Examine artifacts as tasks: one by one, or a batch in one task run."""
 
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prefect import task
@@ -8,14 +10,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.manifest import Batch
 from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
 from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.table_spool import Spooled, spool_results
 from prefect_mutagen.tasks.run_names import parameter, short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
-__all__ = ["scan_artifact", "scan_batch"]
+__all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
 _OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
@@ -48,7 +52,7 @@ def scan_artifact(
     Returns:
         The result. What is wrong with the artifact or its storage is in it, not raised.
     """
-    return _scan([artifact], source, policy, storage, hash, 1)[0]
+    return next(_scan([artifact], source, policy, storage, hash, 1))
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
@@ -73,16 +77,42 @@ def scan_batch(
     Returns:
         The results, in order.
     """
-    return _scan(artifacts, source, policy, storage, hash, concurrency)
+    return list(_scan(artifacts, source, policy, storage, hash, concurrency))
+
+
+@task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
+def scan_rows(
+    artifacts: Batch,
+    scan: ScanInfo,
+    folder: str,
+    storage: str = "",
+    hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
+    concurrency: int = 64,
+) -> Spooled:
+    """Examine some artifacts of a manifest; neither they nor their results are held in memory.
+
+    Args:
+        artifacts: Which ones.
+        scan: The scan they belong to, with the root and the policy.
+        folder: Where the results may lie; it is on the machine that reads them.
+        storage: Name of a block with the credentials; empty: the environment's.
+        hash: How much to pay for SHA-256 values.
+        concurrency: Artifacts examined at a time.
+
+    Returns:
+        Where the results are.
+    """
+    results = _scan(artifacts.read(), scan.source, scan.policy, storage, hash, concurrency)
+    return spool_results(results, scan, os.path.join(folder, f"batch-{artifacts.offset}"))
 
 
 def _scan(
-    artifacts: list[Artifact],
+    artifacts: Iterable[Artifact],
     source: str,
     policy: Policy,
     storage: str,
     level: HashLevel,
     concurrency: int,
-) -> list[ScanResult]:
+) -> Iterator[ScanResult]:
     store = open_store(source, storage_options(storage))
-    return list(examine_artifacts(store, artifacts, Examiner(policy, level), concurrency))
+    return examine_artifacts(store, artifacts, Examiner(policy, level), concurrency)

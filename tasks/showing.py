@@ -16,9 +16,9 @@ from prefect_mutagen.scanner.outputs.visible import short_count, short_size, vis
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.tasks.agents import AgentRun
 
-__all__ = ["plain", "show_scan", "summary_markdown"]
+__all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown"]
 
-_TABLE_ROWS: Final = 500
+SHOWN_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50
 _MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]|(?<=www)\.")  # the last ones make links
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -46,8 +46,8 @@ def show_scan(
 ) -> None:
     """Attach the table and the summary to the current flow run."""
     ordered = sorted(results, key=lambda result: result.passed)  # what failed comes first
-    rows = [_row(result, scan.source) for result in ordered[:_TABLE_ROWS]]
-    left_out = len(ordered) - len(rows)
+    rows = [_row(result, scan.source) for result in ordered[:SHOWN_ROWS]]
+    left_out = max(summary.artifacts, len(ordered)) - len(rows)
     description = f"Verdicts on {scan.source}, the failed ones first."
     if left_out > 0:
         description += f" {left_out} more are in the Parquet table."
@@ -75,9 +75,15 @@ def _row(result: ScanResult, source: str) -> dict[str, str]:
         "quantization": visible(sbom.quantization or sbom.dtype or ""),
         "licence": result.license_spdx or "",
         "size": short_size(result.size),
-        "drift": result.drift or "",
+        "drift": visible(_drift(result)),
         "in full": visible(reasons, 500),
     }
+
+
+def _drift(result: ScanResult) -> str:
+    """Say what became of an artifact, and what of it is not as it was."""
+    fields = ", ".join(change.field for change in result.drift_details)
+    return f"{result.drift or ''}: {fields}" if fields else result.drift or ""
 
 
 def summary_markdown(
@@ -106,8 +112,9 @@ def summary_markdown(
         for reason in result.verdict.reasons:
             remedy = CODES[reason.code].remedy if reason.code in CODES else ""
             lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
-    if len(refused) > _SUMMARY_ROWS:
-        lines.append(f"* and {len(refused) - _SUMMARY_ROWS} more")
+    count = max(len(refused), summary.failed + summary.unknown)
+    if count > _SUMMARY_ROWS:
+        lines.append(f"* and {count - _SUMMARY_ROWS} more")
     if agents:
         lines += ["", "## Agents", ""]
     for run in agents[:_SUMMARY_ROWS]:

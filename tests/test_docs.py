@@ -14,6 +14,7 @@ from prefect_mutagen.flows.demo_models import write_bucket
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.policy import Policy, load_policy
+from tests.builders import STRING, gguf
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,18 +65,23 @@ def test_the_readmes_queries_run_on_a_real_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_bucket(str(tmp_path / "demo/bucket"))
+    template = ("tokenizer.chat_template", STRING, "{{ messages[0]['content'] }}")
+    (tmp_path / "demo/bucket/chat.gguf").write_bytes(gguf((template,)).data)
     arguments = ["scan", str(tmp_path / "demo/bucket"), "--table", str(tmp_path / "demo/table")]
     assert main([*arguments, "--format", "report"]) == 1
-    assert len(json.loads(capsys.readouterr().out)["artifacts"]) == 9
-    queries = _blocks("sql")
-    assert queries
+    assert len(json.loads(capsys.readouterr().out)["artifacts"]) == 10
+    views, *queries = _blocks("sql")
+    assert len(queries) >= 4
+    with duckdb.connect() as connection:
+        connection.execute(views.replace("demo/table", str(tmp_path / "demo/table")))
+        for query in queries:
+            assert connection.execute(query).fetchall(), query
     for query in queries:
-        local = query.replace("demo/table", str(tmp_path / "demo/table"))
-        assert duckdb.execute(local).fetchall()
+        assert main(["query", query, "--table", str(tmp_path / "demo/table")]) == 0
 
 
 def test_every_option_of_the_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("scan", "verify"):
+    for command in ("scan", "verify", "query"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         for option in re.findall(r"(--[a-z-]+)", capsys.readouterr().out):

@@ -14,6 +14,7 @@ __all__ = [
     "REJECTED",
     "UNREACHABLE",
     "add_judging",
+    "add_storage",
     "complain",
     "complain_storage",
     "positive",
@@ -28,6 +29,11 @@ UNREACHABLE: Final = 2
 def add_judging(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes that reads storage and judges."""
     parser.add_argument("--policy", metavar="FILE", help="what is accepted, in YAML or JSON")
+    add_storage(parser)
+
+
+def add_storage(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that reads storage."""
     parser.add_argument(
         "--storage-options",
         metavar="JSON",

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_mutagen.flows import AgentLaunch, ScanSummary, scan_models
 from prefect_mutagen.scanner import Policy, StorageError
 from prefect_mutagen.scanner.table import Table
-from tests.builders import gguf, safetensors
+from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer, S3Server
@@ -22,6 +22,7 @@ from tests.servers import PrefectServer, S3Server
 pytestmark = pytest.mark.server
 
 GGUF = gguf().data
+OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 AGENT = """
 import json, os, sys
 given = json.load(sys.stdin)
@@ -127,6 +128,26 @@ def test_batches_give_the_same_as_single_runs(tmp_path: Path, api: Api) -> None:
     assert single.model_dump(exclude=ignored) == batched.model_dump(exclude=ignored)
     assert len(batched.passed) == 15
     assert api.last_run("scan-models")["state_type"] == "COMPLETED"
+
+
+def test_batches_keep_what_has_not_changed(tmp_path: Path, api: Api) -> None:
+    files = {f"{number:02}.gguf": GGUF if number % 3 else GGUF[:90] for number in range(12)}
+    root, table = put_local(tmp_path / "many", files), str(tmp_path / "table")
+    scan_models(root, table=table, max_task_runs=4)
+    put_local(tmp_path / "many", {f"{n:02}.gguf": OTHER for n in range(1, 7)} | {"new.gguf": GGUF})
+    summary = scan_models(root, table=table, max_task_runs=3, keep_states=1)
+    assert summary.examined == 7
+    assert summary.drift == {"changed": 6, "unchanged": 6, "added": 1}
+    assert len(summary.passed) == 11
+    state = Table(table, root).read_state()
+    assert len(state) == 13
+    details = {change.field for change in state[f"{root}/01.gguf"].drift_details}
+    assert {"architecture", "header_sha256", "object:01.gguf"} <= details
+    rows = json.loads(api.artifacts(api.last_run("scan-models"))["table"]["data"])
+    (shown,) = (row["drift"] for row in rows if row["artifact"] == "01.gguf")
+    assert shown.startswith("changed: architecture")
+    everything = scan_models(root, table=table, rescan="all")
+    assert (everything.examined, everything.drift) == (13, {"unchanged": 13})
 
 
 def test_the_gate_over_the_whole_scan(root: str, tmp_path: Path, api: Api) -> None:

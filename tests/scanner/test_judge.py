@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.artifacts import group_artifacts
-from prefect_mutagen.scanner.drift import reuse
 from prefect_mutagen.scanner.licenses import allows, denies
 from prefect_mutagen.scanner.policy import BaseLicense, Policy, Reason, Subject, judge
 from prefect_mutagen.scanner.publishers import lies_below, publisher_of, same_publisher
-from prefect_mutagen.scanner.storage import StoredObject
 from tests.builders import STRING, U32, gguf
 from tests.scanner.storing import put_local
 
@@ -207,14 +204,3 @@ def test_knowledge_grows_old(examined_at: str, status: str) -> None:
         status == "failed"
     )
     assert judge(subject, Policy(), NOW).status == "passed"
-
-
-def test_an_old_result_is_not_reused(tmp_path: Path) -> None:
-    root = put_local(tmp_path, {"m.gguf": gguf().data})
-    (result,) = scan(root)
-    (artifact,) = group_artifacts([StoredObject(result.url, result.size, result.objects[0].pin)])
-    limit = Policy(max_scan_age_hours=1)
-    assert reuse(artifact, {result.url: result}, limit, "stored") is not None
-    old = replace(result, sbom=replace(result.sbom, generated_at="2020-01-01T00:00:00+00:00"))
-    assert reuse(artifact, {result.url: old}, limit, "stored") is None
-    assert reuse(artifact, {result.url: old}, Policy(), "stored") is not None

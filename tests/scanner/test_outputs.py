@@ -72,6 +72,7 @@ def test_the_report_holds_what_tools_rely_on(tmp_path: Path) -> None:
     assert list(good) == [
         *("url", "kind", "pin", "objects", "sbom", "license_spdx", "sources", "facts"),
         *("completeness", "header_sha256", "sha256_source", "findings", "verdict", "drift"),
+        "drift_details",
     ]
     assert good["objects"] == [
         {"url": f"{tmp_path}/a.gguf", "size": len(GGUF), "pin": good["objects"][0]["pin"]}

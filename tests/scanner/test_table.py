@@ -1,20 +1,26 @@
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, StorageError, scan
-from prefect_mutagen.scanner.drift import drift_of, reuse
+from prefect_mutagen.scanner.drift import became_passed, compare
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.policy import Waiver, judge
 from prefect_mutagen.scanner.results import ScanInfo, Summary
-from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table_rows import from_row, sbom_rows, to_row, with_documents
+from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table_state import State
 from tests.builders import STRING, U64, gguf, u64
 from tests.scanner.storing import is_root, put_local
 from tests.servers import S3Server
@@ -22,8 +28,12 @@ from tests.servers import S3Server
 GGUF = gguf().data
 OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 STATE = """
-    SELECT url, status, drift FROM read_parquet('{}/artifacts/*/*.parquet')
-    QUALIFY scan_id = max(scan_id) OVER (PARTITION BY source) AND drift <> 'removed'
+    SELECT url, status, drift FROM read_parquet('{0}/artifacts/*/*.parquet', union_by_name => true)
+    JOIN (
+        SELECT source, arg_max(state_scan_id, scan_id) AS scan_id
+        FROM '{0}/scans/*/*.parquet' GROUP BY source
+    ) USING (source, scan_id)
+    WHERE drift <> 'removed'
 """
 
 
@@ -34,22 +44,31 @@ class Scanner:
         self.table, self.root, self.options = table, root, options
 
     def scan(self, policy: Policy | None = None) -> dict[str, int]:
-        table = Table(self.table, str(self.root), self.options)
-        before = table.read_state()
         summary = Summary(finished_at="2026-01-01T00:00:00+00:00")
-        results = [
-            replace(result, drift=drift_of(result, before))
-            for result in scan(str(self.root), policy=policy)
-        ]
+        results = list(scan(str(self.root), policy=policy))
         for result in results:
             summary.add(result)
-        return table.write(self.info(policy), results, before, summary)
+        return self.open().write(self.info(policy), results, summary)
+
+    def rescan(self, policy: Policy | None = None) -> tuple[dict[str, int], int, Summary]:
+        """Read only what has changed; what became of all, how many were read, the counts."""
+        state, summary, store = self.open().open_state(), Summary(), open_store(str(self.root))
+        changed = [item for item in list_artifacts(store) if not state.keep(item, "stored")]
+        examiner = Examiner(policy or Policy())
+        results = list(examine_artifacts(store, changed, examiner))
+        for result in results:
+            summary.add(result)
+        drift = self.open().write(self.info(policy), results, summary, state)
+        return drift, len(changed), summary
+
+    def open(self) -> Table:
+        return Table(self.table, str(self.root), self.options)
 
     def info(self, policy: Policy | None = None) -> ScanInfo:
         return new_scan(str(self.root), policy or Policy())
 
     def state(self) -> dict[str, ScanResult]:
-        found = Table(self.table, str(self.root), self.options).read_state()
+        found = self.open().read_state()
         return {url.removeprefix(f"{self.root}/"): result for url, result in found.items()}
 
 
@@ -66,11 +85,8 @@ def scanner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scanner]
 
 
 def _files(scanner: Scanner, part: str) -> list[str]:
-    table = Table(scanner.table, str(scanner.root), scanner.options)
-    try:
-        return sorted(table._fs.find(f"{table._path}/{part}"))
-    except FileNotFoundError:
-        return []
+    files = scanner.open().files
+    return sorted(files._fs.find(f"{files._path}/{part}"))
 
 
 def test_every_artifact_is_in_the_newest_state_exactly_once(scanner: Scanner) -> None:
@@ -106,7 +122,7 @@ def test_changes_are_named_and_only_their_documents_written(scanner: Scanner) ->
     assert set(scanner.state()) == {"a.gguf", "b/c.gguf", "new.gguf"}
     assert scanner.state()["a.gguf"].sbom.architecture == "mistral"
     if scanner.options is None:
-        new = pq.read_table(_files(scanner, "sboms")[1]).to_pylist()
+        new = pq.ParquetFile(_files(scanner, "sboms")[1]).read().to_pylist()
         assert sorted(row["model_filename"] for row in new) == ["a.gguf", "new.gguf"]
 
 
@@ -137,7 +153,7 @@ def test_duckdb_and_pyarrow_read_the_state(tmp_path: Path) -> None:
     assert rows == [(f"{tmp_path}/root/a.gguf", "passed", "unchanged")]
     everything = ds.dataset(f"{scanner.table}/artifacts", format="parquet")
     assert everything.count_rows() == 4
-    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"1"
+    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"2"
     document = duckdb.execute(
         f"SELECT metadata['general.architecture'] FROM '{scanner.table}/sboms/*/*.parquet'"  # noqa: S608
     ).fetchall()
@@ -156,38 +172,109 @@ def test_two_roots_share_a_table_and_not_a_state(tmp_path: Path) -> None:
 def test_a_policy_change_is_a_new_state_without_reading(scanner: Scanner) -> None:
     scanner.scan()
     strict = Policy(require_license=True)
-    before = Table(scanner.table, str(scanner.root), scanner.options).read_state()
-    artifacts = list(list_artifacts(open_store(str(scanner.root))))
-    again = [reuse(artifact, before, strict, "stored") for artifact in artifacts]
-    assert all(result is not None for result in again)
-    assert {result.verdict.status for result in again if result} == {"failed"}
-    assert {result.bytes_read for result in again if result} == {0}
-    scanner.scan(strict)
+    drift, read, summary = scanner.rescan(strict)
+    assert (drift, read) == ({"unchanged": 3}, 0)
+    assert (summary.artifacts, summary.objects, summary.failed) == (3, 3, 3)
     assert len(_files(scanner, "artifacts")) == 2
+    flipped = scanner.state()["a.gguf"]
+    assert flipped.verdict.reasons[0].code == "policy/license-missing"
+    assert [change.field for change in flipped.drift_details] == ["status", "reasons"]
+    assert not became_passed(flipped)
+    assert scanner.rescan(strict)[0] == {"unchanged": 3}
+    assert len(_files(scanner, "artifacts")) == 2
+    scanner.rescan()
+    assert became_passed(scanner.state()["a.gguf"])
 
 
 @pytest.mark.parametrize(
-    ("change", "reused"),
+    ("change", "kept"),
     [
         ({}, True),
-        ({"pin": "sha256:other"}, False),
+        ({"pin": "sha256:" + "0" * 64}, False),
+        ({"pin": "etag:other"}, False),
+        ({"pin": ""}, False),
         ({"tool_version": "0.0.0"}, False),
         ({"status": "unknown"}, False),
     ],
+    ids=str,
 )
-def test_what_is_reused(tmp_path: Path, change: dict[str, str], reused: bool) -> None:  # noqa: FBT001 - a column of the table
-    put_local(tmp_path, {"a.gguf": GGUF})
-    (artifact,) = list_artifacts(open_store(str(tmp_path)))
-    (known,) = scan(str(tmp_path))
+def test_what_need_not_be_read(tmp_path: Path, change: dict[str, str], kept: bool) -> None:  # noqa: FBT001 - a column of the table
+    root = put_local(tmp_path / "root", {"a.gguf": GGUF})
+    (artifact,) = list_artifacts(open_store(root))
+    (known,) = scan(root)
     known = replace(known, pin=change.get("pin", known.pin))
     if "tool_version" in change:
         known = replace(known, sbom=replace(known.sbom, tool_version="0.0.0"))
     if "status" in change:
         known = replace(known, verdict=replace(known.verdict, status="unknown"))
-    before = {known.url: known}
-    assert (reuse(artifact, before, Policy(), "stored") is not None) == reused
-    assert reuse(artifact, before, Policy(), "full") is None
-    assert reuse(artifact, {}, Policy(), "stored") is None
+    table = Table(str(tmp_path / "table"), root)
+    table.write(new_scan(root, Policy()), [known], Summary())
+    assert table.open_state().keep(artifact, "stored") == kept
+    assert not table.open_state().keep(artifact, "full")
+    assert not State().keep(artifact, "stored")
+
+
+def test_an_old_examination_is_not_kept(tmp_path: Path) -> None:
+    root = put_local(tmp_path / "root", {"a.gguf": GGUF})
+    (artifact,) = list_artifacts(open_store(root))
+    (known,) = scan(root)
+    old = replace(known, sbom=replace(known.sbom, generated_at="2020-01-01T00:00:00+00:00"))
+    limit = Policy(max_scan_age_hours=1)
+    for result, kept in ((known, True), (old, False)):
+        table = Table(str(tmp_path / f"table-{kept}"), root)
+        table.write(new_scan(root, Policy()), [result], Summary())
+        assert table.open_state().keep(artifact, "stored", limit) is kept
+        assert table.open_state().keep(artifact, "stored", Policy())
+
+
+def test_a_waiver_that_runs_out_counts_though_nothing_changed(tmp_path: Path) -> None:
+    scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
+    put_local(tmp_path / "root", {"a.gguf": GGUF})
+    waiver = Waiver(
+        code="policy/license-missing", url="*", reason="soon", owner="ana", expires="2999-01-01"
+    )
+    policy = Policy(require_license=True, waivers=(waiver,))
+    scanner.scan(policy)
+    assert scanner.state()["a.gguf"].passed
+    assert len(scanner.state()["a.gguf"].verdict.waived) == 1
+    expired = replace(policy, waivers=(replace(waiver, expires="2020-01-01"),))
+    _, examined, _ = scanner.rescan(expired)
+    assert examined == 0
+    assert scanner.state()["a.gguf"].verdict.status == "failed"
+
+
+def test_a_result_survives_the_table(tmp_path: Path) -> None:
+    """Whatever is added to results has to be kept by the table, or named here."""
+    root = put_local(
+        tmp_path / "root",
+        {
+            "a.gguf": gguf(
+                (
+                    ("general.architecture", STRING, "llama"),
+                    ("general.license", STRING, "mit"),
+                    ("tokenizer.chat_template", STRING, "{{ messages.__class__ }}"),
+                )
+            ).data,
+            "config.json": b"{}",
+        },
+    )
+    (before,) = scan(root, policy=Policy(max_size_bytes=1), hash="full")
+    (result,) = scan(root, policy=Policy(), hash="full")
+    result = replace(result, drift_details=compare(before, result), drift="unchanged")
+    assert result.drift_details
+    assert result.findings
+    scanned = new_scan(root, Policy())
+    row = pa.Table.from_pylist([to_row(result, scanned)], ARTIFACTS).to_pylist()[0]
+    documents = pa.Table.from_pylist(list(sbom_rows(result, scanned)), SBOMS).to_pylist()
+    back = with_documents(from_row(row), documents)
+    for field in fields(ScanResult):
+        if field.name in {"bytes_read", "requests", "modified"}:
+            continue  # of one scan alone; a time has microseconds in Parquet
+        assert getattr(back, field.name) == getattr(result, field.name), field.name
+    assert back.sbom_id == row["sbom_id"]
+    assert judge(from_row(row).subject(), Policy(require_license=True)) == judge(
+        result.subject(), Policy(require_license=True)
+    ), "a row is judged like the result it was"
 
 
 def test_hostile_values_fit_into_the_table(tmp_path: Path) -> None:
@@ -240,9 +327,8 @@ def test_nothing_is_published_when_writing_fails(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    table = Table(scanner.table, str(scanner.root), scanner.options)
-    monkeypatch.setattr(os, "rename", fail)
-    monkeypatch.setattr(table._fs, "put_file", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(scanner.open().files._fs, "put_file", fail)
     with pytest.raises(StorageError, match="No space left"):
         scanner.scan()
     monkeypatch.undo()

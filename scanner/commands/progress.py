@@ -1,0 +1,52 @@
+"""A line on stderr that says how far a scan is, when a person is looking."""
+
+import sys
+import threading
+
+from prefect_mutagen.scanner.outputs.visible import short_size
+from prefect_mutagen.scanner.request import Cost
+from prefect_mutagen.scanner.results import Summary
+
+__all__ = ["Progress"]
+
+_EVERY = 0.2
+
+
+class Progress:
+    """Shows counts that grow, from a thread of its own: to hash a large object takes long."""
+
+    def __init__(self, summary: Summary, cost: Cost, *, shown: bool) -> None:
+        """Take what is counted.
+
+        Args:
+            summary: Artifacts.
+            cost: Bytes that were hashed.
+            shown: Whether anybody looks.
+        """
+        self._summary = summary
+        self._cost = cost
+        self._shown = shown
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
+
+    def start(self) -> None:
+        """Show the line until `clear`."""
+        if self._shown:
+            self._thread.start()
+
+    def _show_on(self) -> None:
+        while not self._over.wait(_EVERY):
+            counts = self._summary
+            text = f"{counts.artifacts} artifacts, {counts.failed + counts.unknown} not passed"
+            if self._cost.bytes_hashed:
+                text += f", {short_size(self._cost.bytes_hashed)} hashed"
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away, for good."""
+        if self._shown and not self._over.is_set():
+            self._over.set()
+            self._thread.join()
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,123 @@
+"""``prefect-mutagen query``: a thin door to DuckDB, with the parts of a table as views.
+
+``artifacts``: the newest state of every root; ``history``: all states; ``sboms``: the documents;
+``scans``. Files that no scan names count for nothing, as everywhere.
+"""
+
+import argparse
+import csv
+import sys
+from glob import escape
+from typing import Any, Final
+
+from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
+from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.storage import StorageError, clean_url, load_options
+
+__all__ = ["VIEWS", "add_parser"]
+
+VIEWS: Final = """
+CREATE VIEW history AS FROM all_artifacts SEMI JOIN scans USING (scan_id);
+CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
+    SELECT source, arg_max(state_scan_id, scan_id) AS scan_id FROM scans GROUP BY source
+) USING (source, scan_id) WHERE drift <> 'removed';
+CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
+    QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
+"""
+_FORMULAS: Final = ("=", "+", "-", "@")  # a spreadsheet would run a text that begins so
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to what `argparse.ArgumentParser.add_subparsers` gave."""
+    parser = commands.add_parser("query", help="ask a table in SQL; needs DuckDB")
+    parser.add_argument("sql", metavar="SQL", help="views: artifacts, history, sboms, scans")
+    parser.add_argument("--table", metavar="URL", required=True, help="the Parquet table")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    add_storage(parser)
+    parser.set_defaults(run=_query)
+
+
+def _query(options: argparse.Namespace) -> int:
+    try:
+        import duckdb
+    except ImportError:
+        complain("query needs DuckDB: pip install 'prefect-mutagen[query]'")
+        return UNREACHABLE
+    try:
+        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+            _add_views(connection, options.table, load_options(options.storage_options))
+            found = connection.execute(options.sql)
+            names = [name for name, *_ in found.description or ()]
+            _WRITERS[options.format](names, found.fetchall())
+            return PASSED
+    except duckdb.Error as problem:
+        complain(str(problem).partition("\n\n")[0])
+    return UNREACHABLE
+
+
+def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
+    """Make the parts of a table known under their names, whatever versions their files have."""
+    import fsspec
+
+    from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS, SCANS
+
+    try:
+        system, path = fsspec.core.url_to_fs(url, **options)
+        if "file" not in system.protocol:
+            connection.register_filesystem(system)
+        for part, schema in (("artifacts", ARTIFACTS), ("sboms", SBOMS), ("scans", SCANS)):
+            paths = system.glob(f"{escape(path)}/{part}/*/*.parquet")
+            if part == "scans" and not paths:
+                raise StorageError("storage/not-found", clean_url(url), "there is no table")
+            connection.register(f"no_{part}", schema.empty_table())
+            known = connection.table(f"no_{part}")
+            if paths:
+                places = [system.unstrip_protocol(path).removeprefix("file://") for path in paths]
+                connection.read_parquet(places, union_by_name=True).create_view(f"some_{part}")
+                known = connection.sql(f"FROM no_{part} UNION ALL BY NAME FROM some_{part}")
+            known.create_view("scans" if part == "scans" else f"all_{part}")
+    except (ImportError, OSError, TypeError, ValueError) as problem:
+        reason = f"the table cannot be read: {type(problem).__name__}"
+        raise StorageError("storage/failed", clean_url(url), reason) from None
+    connection.execute(VIEWS)
+
+
+def _write_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*map(visible, names), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(visible(_text(value)) for value in row))
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
+def _write_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    plain = [dict(zip(names, _plain(row), strict=True)) for row in rows]
+    sys.stdout.write(to_json(plain, indent=2) + "\n")
+
+
+def _write_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(names)
+    for row in rows:
+        texts = (visible(_text(value), 1 << 20) for value in row)
+        writer.writerow("'" + text if text.startswith(_FORMULAS) else text for text in texts)
+
+
+def _text(value: Any) -> str:
+    plain = "" if value is None else _plain(value)
+    return plain if isinstance(plain, str) else to_json(plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+_WRITERS: Final = {"table": _write_table, "json": _write_json, "csv": _write_csv}

@@ -1,0 +1,58 @@
+"""Find documents under ``sboms/`` again, for results whose rows carry only the summary."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.table_files import Files
+from prefect_mutagen.scanner.table_rows import with_documents
+from prefect_mutagen.scanner.table_runs import texts
+from prefect_mutagen.scanner.table_schema import SBOMS, conform
+
+__all__ = ["Documents"]
+
+
+class Documents:
+    """All documents of a root, found by their ids; only the ids are in memory."""
+
+    def __init__(self, files: Files) -> None:
+        """Read the ids.
+
+        Args:
+            files: The table's files.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        self._open: list[pq.ParquetFile] = []
+        self._groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for number, name in enumerate(files.names("sboms")):
+            with files.reading():
+                file = pq.ParquetFile(files.open("sboms", name))
+                self._open.append(file)
+                for group in range(file.num_row_groups):
+                    ids = texts(file.read_row_group(group, columns=["sbom_id"]), "sbom_id")
+                    for sbom_id in set(ids):
+                        self._groups[sbom_id].append((number, group))
+
+    def give_back(self, results: Sequence[tuple[str, ScanResult]]) -> Iterator[ScanResult]:
+        """Give some results their documents back.
+
+        Args:
+            results: Each with the id of its document, in the order in which they are wanted.
+        """
+        wanted = {sbom_id for sbom_id, _ in results}
+        places = sorted({place for sbom_id in wanted for place in self._groups.get(sbom_id, ())})
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for number, group in places:
+            rows = self._open[number].read_row_group(group)
+            chosen = rows.filter(pc.is_in(rows["sbom_id"], pa.array(sorted(wanted))))
+            for row in conform(chosen, SBOMS).to_pylist():
+                found[row["sbom_id"]].append(row)
+        for sbom_id, result in results:
+            yield with_documents(result, found[sbom_id])

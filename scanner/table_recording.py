@@ -1,0 +1,212 @@
+"""One scan on its way into the table: what was examined, what is taken over, what is gone.
+
+Nothing is published here. Rows lie in a temporary folder, in bounded memory, until
+`prefect_mutagen.scanner.table.Table.publish` takes them, or nobody does.
+"""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_mutagen.scanner.drift import compare, drift_of
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.table_rows import drift_columns, from_row, sbom_rows, to_row
+from prefect_mutagen.scanner.table_runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table_spool import Spooled
+from prefect_mutagen.scanner.table_state import State
+
+__all__ = ["Recording", "may_have_passed", "not_passed", "passed"]
+
+
+def passed(rows: pa.Table) -> Any:
+    """Choose rows that passed."""
+    return pc.equal(rows["status"], "passed")
+
+
+def not_passed(rows: pa.Table) -> Any:
+    """Choose rows that did not pass."""
+    return pc.not_equal(rows["status"], "passed")
+
+
+def may_have_passed(rows: pa.Table) -> Any:
+    """Choose rows that passed and are not quite as they were in the scan before."""
+    details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
+    differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
+    return pc.and_(passed(rows), differs)
+
+
+class Recording:
+    """The results of one scan over one root; a context that keeps a temporary folder.
+
+    Attributes:
+        scan: What was asked.
+        state: What was known before.
+        drift: How many artifacts were added, changed, removed and unchanged; complete after
+            `close`.
+        differs: Whether the state is another one now; known after `close`.
+        folder: Where more temporary files may lie.
+    """
+
+    def __init__(self, scan: ScanInfo, state: State | None = None) -> None:
+        """Begin.
+
+        Args:
+            scan: What was asked.
+            state: What was known before; what it is told to keep is taken over.
+        """
+        self.scan = scan
+        self.state = state or State()
+        self.drift: Counter[str] = Counter()
+        self.differs = False
+        self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
+        self.folder = self._temporary.name
+        self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS)
+        self._documents = Runs(self.folder, "sboms", SBOMS)
+
+    def __enter__(self) -> Self:
+        """Nothing more to do."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Forget the rows."""
+        self._temporary.cleanup()
+
+    def add(self, result: ScanResult) -> ScanResult:
+        """Take the result of an artifact that was examined.
+
+        Returns:
+            The result with what became of the artifact since the scan before.
+        """
+        known = self.state.replace(result.url)
+        result = self._compared(known, result)
+        self._artifacts.add(to_row(result, self.scan))
+        if known is None or _document_differs(known, result):
+            for row in sbom_rows(result, self.scan):
+                self._documents.add_document(row)
+        return result
+
+    def adopt(self, spooled: Spooled, summary: Summary) -> None:
+        """Take the results of a batch from their files, and delete these.
+
+        Args:
+            spooled: The files.
+            summary: Counts, to which the results are added.
+        """
+        known_documents: list[str] = []
+        for table in spooled.rows():
+            for row in table.to_pylist():
+                known = self.state.replace(row[KEY])
+                result = self._compared(known, from_row(row))
+                summary.add(result)
+                self._artifacts.add(row | drift_columns(result))
+                if known is not None and not _document_differs(known, result):
+                    known_documents.append(row["sbom_id"])
+        for documents in spooled.documents():
+            old = pc.is_in(documents["sbom_id"], pa.array(known_documents, pa.string()))
+            self._documents.add_table(documents.filter(pc.invert(old)))
+        summary.bytes_read += spooled.bytes_read
+        summary.requests += spooled.requests
+        spooled.delete()
+
+    def _compared(self, known: ScanResult | None, result: ScanResult) -> ScanResult:
+        """Say what became of an artifact, and note whether that makes another state."""
+        drift = drift_of(result, known)
+        self.drift[drift] += 1
+        if known is None:
+            self.differs = True
+            return replace(result, drift=drift, drift_details=())
+        if _document_differs(known, result) or known.verdict != result.verdict:
+            self.differs = True
+        return replace(result, drift=drift, drift_details=compare(known, result))
+
+    def close(self, summary: Summary) -> None:
+        """Take over what was kept, judged under the policy of now; nothing is added from here on.
+
+        Args:
+            summary: Counts of the added results; those of the others are added to it.
+        """
+        judged = self.state.judge_again(self.scan.policy, self.folder)
+        self.differs = self.differs or judged > 0 or self.state.gone > 0
+        for drift, count in (("unchanged", self.state.kept), ("removed", self.state.gone)):
+            if count:
+                self.drift[drift] += count
+        for rows in self.state.tables(self.scan, ["status", "objects"], gone=False):
+            summary.artifacts += rows.num_rows
+            summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
+            for status in ("passed", "failed", "unknown"):
+                count = pc.sum(pc.equal(rows["status"], status)).as_py() or 0
+                setattr(summary, status, getattr(summary, status) + count)
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Give the rows of the state this scan found, and of what is gone, sorted by address.
+
+        Args:
+            columns: The columns that are wanted; all by default.
+        """
+        wanted = None if columns is None else list(dict.fromkeys([KEY, *columns]))
+        added = self._artifacts.tables()
+        if wanted is not None:
+            added = (table.select(wanted) for table in added)
+        return merge([self.state.tables(self.scan, wanted), added])
+
+    def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
+        """Give the state this scan found as results, their SBOMs without metadata and warnings.
+
+        Args:
+            wanted: Chooses rows: true for those that become results; all by default.
+        """
+        for table in self.tables():
+            rows = table.filter(pc.not_equal(table["drift"], "removed"))
+            chosen = rows if wanted is None else rows.filter(wanted(rows))
+            for row in chosen.to_pylist():
+                yield from_row(row)
+
+    def kept(self) -> Iterator[tuple[str, ScanResult]]:
+        """Give what was taken over, each with the id of its document."""
+        for rows in self.state.tables(self.scan, gone=False):
+            for row in rows.to_pylist():
+                yield row["sbom_id"], from_row(row)
+
+    def addresses(self) -> dict[str, list[str]]:
+        """Give the addresses of all artifacts by verdict."""
+        found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
+        for table in self.tables(["status", "drift"]):
+            rows = table.filter(pc.not_equal(table["drift"], "removed"))
+            for status in found:
+                found[status] += texts(rows.filter(pc.equal(rows["status"], status)), KEY)
+        return found
+
+    def write_artifacts(self) -> str:
+        """Write the rows of ``artifacts/``; the path of the file."""
+        path = os.path.join(self.folder, "artifacts.parquet")
+        write_parquet(path, ARTIFACTS, self.tables())
+        return path
+
+    def write_documents(self) -> str:
+        """Write the rows of ``sboms/``; the path of the file, empty when there are none."""
+        if not self._documents.rows:
+            return ""
+        path = os.path.join(self.folder, "sboms.parquet")
+        write_parquet(path, SBOMS, self._documents.tables())
+        return path
+
+
+def _document_differs(known: ScanResult, result: ScanResult) -> bool:
+    return (known.pin, known.sbom.sha256, known.sbom.tool_version) != (
+        result.pin,
+        result.sbom.sha256,
+        result.sbom.tool_version,
+    )

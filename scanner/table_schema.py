@@ -1,0 +1,159 @@
+"""The columns of the table.
+
+A schema only ever grows at its end, and every file says its version in its metadata. So files of
+all versions are read together: by `conform` here, by ``union_by_name`` in DuckDB.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = [
+    "ARTIFACTS",
+    "CHANGE",
+    "FACTS",
+    "FINDING",
+    "OBJECT",
+    "REASON",
+    "SBOMS",
+    "SCANS",
+    "SCHEMA_VERSION",
+    "conform",
+]
+
+SCHEMA_VERSION: Final = "2"
+"""1: the first. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents; sorted
+rows."""
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_TEXTS: Final = pa.map_(pa.string(), pa.string())
+
+FINDING: Final = pa.struct(
+    [
+        ("code", pa.string()),
+        ("severity", pa.string()),
+        ("offset", pa.int64()),
+        ("field", pa.string()),
+        ("url", pa.string()),
+        ("message", pa.string()),
+        ("hint", pa.string()),
+    ]
+)
+CHANGE: Final = pa.struct([("field", pa.string()), ("before", pa.string()), ("after", pa.string())])
+REASON: Final = pa.struct(
+    [
+        ("code", pa.string()),
+        ("policy_field", pa.string()),
+        ("value", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+OBJECT: Final = pa.struct([("url", pa.string()), ("size", pa.int64()), ("pin", pa.string())])
+FACTS: Final[list[tuple[str, pa.DataType]]] = [
+    ("format", pa.string()),
+    ("architecture", pa.string()),
+    ("parameter_count", pa.int64()),
+    ("quantization", pa.string()),
+    ("dtype", pa.string()),
+    ("context_length", pa.int64()),
+    ("vocab_size", pa.int64()),
+    ("license", pa.string()),
+    ("base_model", pa.string()),
+    ("training_framework", pa.string()),
+]
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring rows of any version to the columns of this one; what a version did not have is null."""
+    columns = [
+        rows.column(entry.name).cast(entry.type)
+        if entry.name in rows.column_names
+        else pa.chunked_array([pa.nulls(rows.num_rows, entry.type)])
+        for entry in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _schema(columns: list[tuple[str, pa.DataType]]) -> pa.Schema:
+    return pa.schema(columns, metadata={"prefect_mutagen.schema": SCHEMA_VERSION})
+
+
+ARTIFACTS: Final = _schema(
+    [
+        ("scan_id", pa.string()),
+        ("scanned_at", _TIME),
+        ("source", pa.string()),
+        ("url", pa.string()),
+        ("kind", pa.string()),
+        ("pin", pa.string()),
+        ("status", pa.string()),
+        ("drift", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", _TIME),
+        ("sha256", pa.string()),
+        ("sha256_source", pa.string()),
+        ("header_sha256", pa.string()),
+        *FACTS,
+        ("license_spdx", pa.string()),
+        ("sources", _TEXTS),
+        ("findings", pa.list_(FINDING)),
+        ("reasons", pa.list_(REASON)),
+        ("objects", pa.list_(OBJECT)),
+        ("examined_at", pa.string()),
+        ("tool_version", pa.string()),
+        ("sbom_id", pa.string()),
+        ("facts", pa.string()),
+        ("template_sha256", pa.list_(pa.string())),
+        ("neighbours", _TEXTS),
+        ("drift_details", pa.list_(CHANGE)),
+        ("waived", pa.list_(REASON)),
+    ]
+)
+"""One row for every artifact of the state a scan found."""
+
+SBOMS: Final = _schema(
+    [
+        ("sbom_id", pa.string()),
+        ("scan_id", pa.string()),
+        ("pin", pa.string()),
+        ("sbom_version", pa.string()),
+        ("generated_at", pa.string()),
+        ("tool_name", pa.string()),
+        ("tool_version", pa.string()),
+        ("model_path", pa.string()),
+        ("model_filename", pa.string()),
+        ("file_size_bytes", pa.int64()),
+        ("sha256", pa.string()),
+        *FACTS,
+        ("metadata", _TEXTS),
+        ("warnings", pa.list_(pa.string())),
+        ("url", pa.string()),
+        ("object_url", pa.string()),
+    ]
+)
+"""The whole documents, each metadata value as JSON text. Those of the files of a set stand under
+the set's ``sbom_id`` too, and say whose they are in ``object_url``."""
+
+SCANS: Final = _schema(
+    [
+        ("scan_id", pa.string()),
+        ("source", pa.string()),
+        ("started_at", _TIME),
+        ("finished_at", _TIME),
+        ("tool_version", pa.string()),
+        ("policy", pa.string()),
+        ("state_scan_id", pa.string()),
+        ("artifacts", pa.int64()),
+        ("objects", pa.int64()),
+        ("passed", pa.int64()),
+        ("failed", pa.int64()),
+        ("unknown", pa.int64()),
+        ("added", pa.int64()),
+        ("changed", pa.int64()),
+        ("removed", pa.int64()),
+        ("unchanged", pa.int64()),
+        ("bytes_read", pa.int64()),
+        ("requests", pa.int64()),
+    ]
+)
+"""One row for every scan; ``state_scan_id`` says whose file under ``artifacts/`` is its state."""

@@ -1,0 +1,199 @@
+"""The table against its rivals: ``python -m tests.benchmarks.table [--quick]``.
+
+The rivals: a bare listing of the same objects, ``pyarrow.parquet.write_table`` of the same rows, a
+read of the whole file for one row. Memory is that of a child process, beyond what it has before
+the first row.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prefect_mutagen.scanner import Policy, ScanResult, scan
+from prefect_mutagen.scanner.artifacts import Artifact, is_relevant
+from prefect_mutagen.scanner.results import ObjectResult, Summary
+from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.storage import StoredObject, open_store
+from prefect_mutagen.scanner.table import Table as Parquet
+from prefect_mutagen.scanner.table_recording import Recording
+from prefect_mutagen.scanner.table_rows import sbom_rows, to_row
+from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from tests.benchmarks.clock import Table
+from tests.benchmarks.listing_server import ListingServer
+from tests.builders import gguf
+
+QUICK, FULL = 5_000, 100_000
+MANY_QUICK, MANY = 20_000, 1_000_000
+
+
+def make_folder(root: Path, count: int) -> None:
+    """Make empty model files, a thousand to a folder; only their names and times matter."""
+    for number in range(count):
+        if number % 1000 == 0:
+            folder = root / f"organisation-{number // 1000:03}"
+            folder.mkdir(parents=True)
+        (folder / f"model-{number:06}-Q4_K_M.gguf").touch()
+
+
+def examined(artifacts: Iterator[Artifact], pattern: ScanResult) -> Iterator[ScanResult]:
+    """Give results of artifacts without reading them."""
+    for artifact in artifacts:
+        (item,) = artifact.objects
+        files = (ObjectResult(item.url, item.size, item.pin),)
+        sbom = replace(pattern.sbom, model_path=artifact.url, model_filename=item.name)
+        yield replace(pattern, url=artifact.url, pin=artifact.pin, objects=files, sbom=sbom)
+
+
+def made_up(count: int) -> Iterator[Artifact]:
+    """Give artifacts of a bucket that is not there, in the order in which S3 would list them."""
+    for number in range(count):
+        url = f"s3://models/organisation-{number // 1000:04}/model-{number:07}-Q4_K_M.gguf"
+        yield Artifact(url, (StoredObject(url, 4_000_000_000, f"etag:{number:032x}"),))
+
+
+def pattern(folder: Path) -> ScanResult:
+    path = folder / "pattern.gguf"
+    path.write_bytes(gguf().data)
+    (result,) = scan(str(path))
+    return result
+
+
+def best(function: Callable[[], Any], times: int = 3) -> float:
+    """Give the shortest of some runs in seconds of this process's CPU: noise only ever adds."""
+    taken = []
+    for _ in range(times):
+        start = time.process_time()
+        function()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def rescan(root: str, table: str, options: dict[str, Any]) -> int:
+    """Scan a root again, as the flow and the command do; how many had to be read."""
+    opened, store = Parquet(table, root), open_store(root, options)
+    with Recording(new_scan(root, Policy()), opened.open_state()) as recording:
+        state, summary = recording.state, Summary()
+        changed = sum(1 for item in list_artifacts(store) if not state.keep(item, "stored"))
+        recording.close(summary)
+        opened.publish(recording, summary)
+    return changed
+
+
+def measure_rescan(title: str, folder: Path, root: str, options: dict[str, Any]) -> None:
+    """Unchanged artifacts cost their listing."""
+    table = str(folder / title)
+    found = list_artifacts(open_store(root, options))
+    results = examined(found, pattern(folder))
+    Parquet(table, root).write(new_scan(root, Policy()), results, Summary())
+
+    def bare() -> None:
+        for _ in open_store(root, options).list_objects(is_relevant):
+            pass
+
+    def grouped() -> None:
+        for artifact in list_artifacts(open_store(root, options)):
+            assert artifact.pin
+
+    def again() -> None:
+        assert rescan(root, table, options) == 0
+
+    ours = best(again)
+    lines = Table(f"unchanged artifacts scanned again, {title}")
+    lines.add("re-scan", ours, "bare listing", best(bare), "at most 1.3")
+    lines.add("re-scan", ours, "listing, grouped and pinned", best(grouped), "")
+    lines.print()
+
+
+def measure_writing(folder: Path, count: int) -> None:
+    """Rows that are streamed, against rows that are all there."""
+    one, scanned = pattern(folder), new_scan("s3://models", Policy())
+    results = list(examined(made_up(count), one))
+    table = str(folder / "written")
+
+    def ours() -> None:
+        Parquet(table, "s3://models").write(scanned, iter(results), Summary())
+
+    def plain() -> None:
+        rows = pa.Table.from_pylist([to_row(result, scanned) for result in results], ARTIFACTS)
+        pq.write_table(rows, folder / "artifacts.parquet", compression="zstd")
+        documents = [row for result in results for row in sbom_rows(result, scanned)]
+        rows = pa.Table.from_pylist(documents, SBOMS)
+        pq.write_table(rows, folder / "sboms.parquet", compression="zstd")
+
+    written, alone = best(ours, 2), best(plain, 2)
+    lines = Table(f"{count} rows written, with their documents")
+    lines.add("sorted, streamed", written, "write_table", alone, "")
+    lines.say("rows per second", f"{count / written:,.0f}", "")
+    path = Parquet(table, "s3://models").files._place("artifacts", scanned.id)
+    url = results[count // 2].url
+    query = f"SELECT status FROM '{path}' WHERE url = ?"  # noqa: S608 - our own file
+
+    def lookup() -> None:
+        assert duckdb.execute(query, [url]).fetchall() == [("passed",)]
+
+    def whole() -> None:
+        pq.read_table(path)
+
+    lines.add("one artifact in DuckDB", best(lookup), "pyarrow reading all", best(whole), "")
+    lines.print()
+
+
+def measure_memory(counts: list[int]) -> None:
+    """Write ever more rows, each time in a process of its own."""
+    lines = Table("peak memory of writing, beyond what the process has before the first row")
+    for count in counts:
+        command = [sys.executable, "-m", "tests.benchmarks.table", "--rows", str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        megabytes, seconds = done.stdout.split()
+        lines.say(f"{count} rows", f"{megabytes} MB, {seconds} s", "flat within reason")
+    lines.print()
+
+
+def write_rows(count: int) -> None:
+    """Write rows in this process, scan them again, and print what it took."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table, source = Parquet(str(folder / "table"), "s3://models"), "s3://models"
+        one = pattern(folder)
+        table.write(new_scan(source, Policy()), examined(made_up(1), one), Summary())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        table.write(new_scan(source, Policy()), examined(made_up(count), one), Summary())
+        state, changed = table.open_state(), 0
+        for number, artifact in enumerate(made_up(count)):
+            changed += number % 100 != 0 and state.keep(artifact, "stored")
+        rest = examined((a for n, a in enumerate(made_up(count)) if n % 100 == 0), one)
+        table.write(new_scan(source, Policy()), rest, Summary(), state)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(f"{peak / 1024:.0f} {seconds:.0f}")
+
+
+def main() -> None:
+    """Print all tables."""
+    if "--rows" in sys.argv:
+        write_rows(int(sys.argv[-1]))
+        return
+    quick = "--quick" in sys.argv
+    with tempfile.TemporaryDirectory() as name:
+        folder, count = Path(name), QUICK if quick else FULL
+        make_folder(folder / "root", count)
+        measure_rescan(f"{count} local files", folder, str(folder / "root"), {})
+        with ListingServer(count) as server:
+            measure_rescan(f"{count} objects in S3", folder, "s3://models", server.options)
+        measure_writing(folder, count)
+    measure_memory([1000, MANY_QUICK] if quick else [1000, FULL, MANY])
+
+
+if __name__ == "__main__":
+    main()

@@ -194,6 +194,8 @@ class Table:
         """
         from prefect_mutagen.scanner.table_documents import Documents
 
+        if not recording.state.kept:
+            return
         documents = Documents(self.files)
         pending: list[tuple[str, ScanResult]] = []
         for kept in recording.kept():

@@ -24,7 +24,7 @@ _BATCH_BYTES: Final = 256 << 10
 _RUN_BYTES: Final = 8 << 20
 _WIDTH: Final = 32
 """Runs that are merged at a time; each has a batch in memory."""
-_GROUP_ROWS: Final = 10_000
+_GROUP_ROWS: Final = 5_000
 _GROUP_BYTES: Final = 16 << 20
 
 

@@ -1,7 +1,6 @@
 """``prefect-mutagen query``: a thin door to DuckDB, with the parts of a table as views.
 
-``artifacts``: the newest state of every root; ``history``: all states; ``sboms``: the documents;
-``scans``. Files that no scan names count for nothing, as everywhere.
+``artifacts``: the newest state of every root; ``history``: all states; ``sboms``; ``scans``.
 """
 
 import argparse
@@ -25,7 +24,6 @@ CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
 CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
     QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
 """
-_FORMULAS: Final = ("=", "+", "-", "@")  # a spreadsheet would run a text that begins so
 
 
 def add_parser(commands: Any) -> None:
@@ -57,7 +55,7 @@ def _query(options: argparse.Namespace) -> int:
 
 
 def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
-    """Make the parts of a table known under their names, whatever versions their files have."""
+    """Make the parts known under their names, whatever versions their files have."""
     import fsspec
 
     from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS, SCANS
@@ -90,8 +88,8 @@ def _write_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     table = Table(*map(visible, names), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(visible(_text(value)) for value in row))
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+    width = None if sys.stdout.isatty() else 10_000  # a pipe has none
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 def _write_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:
@@ -103,8 +101,8 @@ def _write_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow(names)
     for row in rows:
-        texts = (visible(_text(value), 1 << 20) for value in row)
-        writer.writerow("'" + text if text.startswith(_FORMULAS) else text for text in texts)
+        texts = [visible(_text(value), 1 << 20) for value in row]
+        writer.writerow("'" * text.startswith(("=", "+", "-", "@")) + text for text in texts)
 
 
 def _text(value: Any) -> str:

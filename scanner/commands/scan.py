@@ -191,7 +191,9 @@ class _Run:
                 own.add(compared)
                 yield compared
             recording.close(own)
-            for result in table.documented(recording):
+            # Documents are looked up where the format shows them.
+            brief = (result for _, result in recording.kept())
+            for result in brief if options.format == "table" else table.documented(recording):
                 self.summary.add(result)
                 yield result
             own.finished_at = datetime.now(UTC).isoformat()

@@ -192,6 +192,8 @@ def test_the_command_reads_only_what_has_changed(
         name = document["model_path"].rpartition("/")[2]
         if drift[name] == "unchanged":
             assert document == known[document["model_path"]]
+    main(["scan", root, *table, "--format", "table"])
+    assert "10 artifacts: 6 passed, 4 failed, 0 unknown" in capsys.readouterr().out
     everything = _command(capsys, root, *table, "--format", "report", "--rescan", "all")
     assert everything["summary"]["requests"] == 10
     assert {entry["drift"] for entry in everything["artifacts"]} == {"unchanged"}

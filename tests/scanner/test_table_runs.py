@@ -88,7 +88,7 @@ def test_one_artifact_is_in_one_row_group(tmp_path: Path) -> None:
     batches = [_table(keys[start : start + 700]) for start in range(0, len(keys), 700)]
     assert write_parquet(path, SCHEMA, batches) == len(keys)
     metadata = pq.read_metadata(path)
-    assert metadata.num_row_groups == 3
+    assert metadata.num_row_groups == 6
     spans: list[tuple[str, str]] = []
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

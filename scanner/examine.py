@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.licenses import spdx_expression
 from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
+from prefect_mutagen.scanner.reading import read_ahead
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
@@ -35,8 +36,6 @@ __all__ = [
 
 HashLevel = Literal["none", "stored", "lookup", "full"]
 
-_FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
-_STEP: Final = 4 << 20
 _HASH_PIECE: Final = 8 << 20
 _FOLDERS_KEPT: Final = 256
 
@@ -50,6 +49,8 @@ class Read:
     end: int
     shared: bool = False
     """Whether other artifacts of the folder want the very same range."""
+    upto: int = 0
+    """Where not 0: bytes up to this offset are enough, and more than ``end`` says is welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +177,12 @@ class Examiner:
 
     def _read_header(self, item: StoredObject, count: _Count) -> Generator[Request, Any, _Seen]:
         expected = format_of(item.name)
-        first = _FIRST[expected or "gguf"]
         digest = hashlib.sha256() if self.hash_level != "none" else None
         reader: HeaderReader | None = None
         data = b""
         if item.size == UNKNOWN_SIZE:
-            reply = yield from _read(Read(item, 0, first), count)
+            end, upto = read_ahead(expected, 0, 1)
+            reply = yield from _read(Read(item, 0, end, upto=upto), count)
             item = replace(item, size=reply.size, pin=reply.pin)
             data = reply.data
         reader = read_header(item.size, expected)
@@ -190,9 +191,8 @@ class Examiner:
             if digest is not None:
                 digest.update(data)
             start = reader.position
-            ahead = _STEP if start and reader.format == "gguf" else first if not start else 0
-            end = min(item.size, max(answer.upto, start + ahead))
-            reply = yield from _read(Read(item, start, end), count)
+            end, upto = read_ahead(reader.format or expected, start, answer.upto)
+            reply = yield from _read(Read(item, start, min(item.size, end), upto=upto), count)
             data = reply.data
             answer = reader.feed(data)
         header_sha256 = ""
@@ -274,7 +274,7 @@ class Examiner:
 
 def _read(request: Read, count: _Count) -> Generator[Request, Any, RangeReply]:
     reply: RangeReply = yield request
-    count.requests += 1
+    count.requests += reply.requests
     count.bytes_read += len(reply.data)
     if request.item.size not in (UNKNOWN_SIZE, reply.size):
         raise StorageError(

@@ -109,7 +109,11 @@ def _find_neighbours(store: Store, item: StoredObject) -> tuple[StoredObject, ..
     def look(name: str) -> StoredObject | None:
         url = item.folder + name
         try:
-            return run(store, store.find(url))
+            if store.loop is None:
+                return finish(store.find(url))
+            from prefect_mutagen.scanner.pacing import repeat
+
+            return run(store, repeat(lambda: store.find(url), url))
         except StorageError as problem:
             if problem.code == "storage/not-found":
                 return None

@@ -1,0 +1,142 @@
+"""Answer an artifact's requests: in time, in turn, again where it helps, and nothing twice.
+
+A read that does not know how much it needs (a GGUF header) opens a stream, and the next read goes on
+from it. Requests that artifacts of one folder have in common are asked once. A request that fails
+for a moment's reason is repeated a few times, after a pause, with fewer requests under way.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from prefect_mutagen.scanner.examine import Find, Read, Request
+from prefect_mutagen.scanner.pacing import Pace, Patience, too_late
+from prefect_mutagen.scanner.reading import STREAM, piece_size
+from prefect_mutagen.scanner.scan import answer
+from prefect_mutagen.scanner.storage import (
+    RangeReply,
+    RangeStream,
+    StorageError,
+    Store,
+    StreamingStore,
+)
+
+__all__ = ["Answers", "Sharing"]
+
+
+@dataclass(slots=True)
+class Sharing:
+    """What the artifacts of one scan have in common."""
+
+    store: Store
+    pace: Pace
+    streams: StreamingStore | None = field(init=False)
+    """The store, where it streams."""
+    tasks: dict[Request, asyncio.Task[Any]] = field(default_factory=dict)
+    """Requests under way that several artifacts wait for."""
+
+    def __post_init__(self) -> None:
+        """Look once at what the store can do."""
+        self.streams = self.store if isinstance(self.store, StreamingStore) else None
+
+
+class Answers:
+    """Answers the requests of one artifact."""
+
+    __slots__ = ("_patience", "_place", "_sharing", "_stream")
+
+    def __init__(self, sharing: Sharing) -> None:
+        """Begin with full patience and no stream."""
+        self._sharing = sharing
+        self._patience = Patience()
+        self._stream: RangeStream | None = None
+        self._place = ("", 0)
+        """Object of the stream and offset of its next byte."""
+
+    async def answer(self, request: Request) -> Any:
+        """Do what an examination asks for.
+
+        Raises:
+            StorageError: It cannot be had, or not in time.
+        """
+        if isinstance(request, Read) and request.shared:
+            return await self._answer_once(request)
+        return await self._try_again(request)
+
+    async def close(self) -> None:
+        """Let go of the stream that is under way, if any."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+
+    async def _answer_once(self, request: Request) -> Any:
+        await self.close()
+        tasks = self._sharing.tasks
+        task = tasks.get(request)
+        if task is None:
+            # Others may wait for it when this artifact does not any more, so it has a patience
+            # of its own.
+            task = asyncio.ensure_future(Answers(self._sharing)._try_again(request))
+            tasks[request] = task
+            task.add_done_callback(lambda _: tasks.pop(request, None))
+        return await asyncio.shield(task)
+
+    async def _try_again(self, request: Request) -> Any:
+        pace, patience = self._sharing.pace, self._patience
+        tries = 0
+        while True:
+            await pace.enter()
+            begun = time.monotonic()
+            received = 0
+            try:
+                async with asyncio.timeout(max(0.0, patience.seconds)):
+                    reply = await self._answer(request)
+                if isinstance(reply, RangeReply):
+                    received = len(reply.data)
+                    if tries:
+                        reply = replace(reply, requests=reply.requests + tries)
+            except TimeoutError:
+                await self.close()
+                url = request.url if isinstance(request, Find) else request.item.url
+                raise too_late(url) from None
+            except StorageError as problem:
+                await self.close()
+                if not problem.transient:
+                    raise
+                pace.slow_down(begun)
+                pause = patience.pause()
+                if pause is None:
+                    raise
+            else:
+                pace.speed_up()
+                return reply
+            finally:
+                pace.leave()
+                patience.spend(time.monotonic() - begun, received)
+            tries += 1
+            patience.spend(pause)
+            await asyncio.sleep(pause)
+
+    async def _answer(self, request: Request) -> Any:
+        store = self._sharing.streams
+        if store is None or not isinstance(request, Read) or not 0 < request.upto < request.end:
+            await self.close()
+            return await answer(self._sharing.store, request)
+        item, start = request.item, request.start
+        requests = 0
+        if self._stream is not None and self._place != (item.url, start):
+            await self.close()
+        if self._stream is None:
+            end = start + STREAM
+            if item.size >= 0:
+                end = min(end, item.size)
+            self._stream = await store.stream(item, start, max(end, request.end))
+            requests = 1
+        stream = self._stream
+        least = max(request.upto - start, piece_size(start))
+        data = await stream.read(least)
+        self._place = (item.url, start + len(data))
+        if len(data) < least:
+            await self.close()  # its range has ended, so the next read begins another
+        return RangeReply(data, stream.size, stream.pin, requests)

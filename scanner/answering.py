@@ -1,12 +1,13 @@
 """Answer an artifact's requests: in time, in turn, again where it helps, and nothing twice.
 
-A read that does not know how much it needs (a GGUF header) opens a stream, and the next read goes on
-from it. Requests that artifacts of one folder have in common are asked once. A request that fails
+A read that does not know how much it needs (a GGUF header) opens a stream, and the next one goes on
+from there. Requests that artifacts of one folder have in common are asked once. A request that fails
 for a moment's reason is repeated a few times, after a pause, with fewer requests under way.
 """
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,7 +35,10 @@ class Sharing:
     streams: StreamingStore | None = field(init=False)
     """The store, where it streams."""
     tasks: dict[Request, asyncio.Task[Any]] = field(default_factory=dict)
-    """Requests under way that several artifacts wait for."""
+    """Requests that several artifacts want, for as long as one of them is under way: behind that,
+    the examiner knows what the folder has."""
+    holders: Counter[Request] = field(default_factory=Counter)
+    """How many artifacts under way have asked for each."""
 
     def __post_init__(self) -> None:
         """Look once at what the store can do."""
@@ -44,12 +48,13 @@ class Sharing:
 class Answers:
     """Answers the requests of one artifact."""
 
-    __slots__ = ("_patience", "_place", "_sharing", "_stream")
+    __slots__ = ("_held", "_patience", "_place", "_sharing", "_stream")
 
     def __init__(self, sharing: Sharing) -> None:
         """Begin with full patience and no stream."""
         self._sharing = sharing
         self._patience = Patience()
+        self._held: set[Request] = set()
         self._stream: RangeStream | None = None
         self._place = ("", 0)
         """Object of the stream and offset of its next byte."""
@@ -62,27 +67,40 @@ class Answers:
         """
         if isinstance(request, Read) and request.shared:
             return await self._answer_once(request)
-        return await self._try_again(request)
+        return await self.answer_alone(request)
 
     async def close(self) -> None:
-        """Let go of the stream that is under way, if any."""
+        """Let go of all: the artifact has its result."""
+        await self._leave_stream()
+        sharing = self._sharing
+        for request in self._held:
+            sharing.holders[request] -= 1
+            if not sharing.holders[request]:
+                del sharing.holders[request]
+                sharing.tasks.pop(request).cancel()
+        self._held.clear()
+
+    async def _leave_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
 
     async def _answer_once(self, request: Request) -> Any:
-        await self.close()
-        tasks = self._sharing.tasks
-        task = tasks.get(request)
+        await self._leave_stream()
+        sharing = self._sharing
+        task = sharing.tasks.get(request)
         if task is None:
             # Others may wait for it when this artifact does not any more, so it has a patience
             # of its own.
-            task = asyncio.ensure_future(Answers(self._sharing)._try_again(request))
-            tasks[request] = task
-            task.add_done_callback(lambda _: tasks.pop(request, None))
+            task = asyncio.ensure_future(Answers(sharing).answer_alone(request))
+            sharing.tasks[request] = task
+        if request not in self._held:
+            self._held.add(request)
+            sharing.holders[request] += 1
         return await asyncio.shield(task)
 
-    async def _try_again(self, request: Request) -> Any:
+    async def answer_alone(self, request: Request) -> Any:
+        """Do what an examination asks for, for this artifact alone; see `answer`."""
         pace, patience = self._sharing.pace, self._patience
         tries = 0
         while True:
@@ -97,11 +115,11 @@ class Answers:
                     if tries:
                         reply = replace(reply, requests=reply.requests + tries)
             except TimeoutError:
-                await self.close()
+                await self._leave_stream()
                 url = request.url if isinstance(request, Find) else request.item.url
                 raise too_late(url) from None
             except StorageError as problem:
-                await self.close()
+                await self._leave_stream()
                 if not problem.transient:
                     raise
                 pace.slow_down(begun)
@@ -121,12 +139,12 @@ class Answers:
     async def _answer(self, request: Request) -> Any:
         store = self._sharing.streams
         if store is None or not isinstance(request, Read) or not 0 < request.upto < request.end:
-            await self.close()
+            await self._leave_stream()
             return await answer(self._sharing.store, request)
         item, start = request.item, request.start
         requests = 0
         if self._stream is not None and self._place != (item.url, start):
-            await self.close()
+            await self._leave_stream()
         if self._stream is None:
             end = start + STREAM
             if item.size >= 0:
@@ -138,5 +156,5 @@ class Answers:
         data = await stream.read(least)
         self._place = (item.url, start + len(data))
         if len(data) < least:
-            await self.close()  # its range has ended, so the next read begins another
+            await self._leave_stream()  # its range has ended, so the next read begins another
         return RangeReply(data, stream.size, stream.pin, requests)

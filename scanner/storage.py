@@ -282,10 +282,8 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
         from prefect_mutagen.scanner.stores.local import LocalStore
 
         return LocalStore(clean_url(url))
-    if parts.scheme in _FAST_SCHEMES and _may_be_fast(url):
-        from prefect_mutagen.scanner.stores.fast import open_fast_store
-
-        store = open_fast_store(url, given)
+    if parts.scheme in _FAST_SCHEMES:
+        store = _open_fast(url, given)
         if store is not None:
             return store
     if parts.scheme in ("s3", "s3a"):
@@ -301,10 +299,18 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
     return GenericStore(url, given)
 
 
-def _may_be_fast(url: str) -> bool:
-    """Say whether obstore is to be tried; PREFECT_MUTAGEN_ENGINE may choose for tests."""
+def _open_fast(url: str, options: Mapping[str, Any]) -> Store | None:
+    """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
     engine = os.environ.get(ENGINE_VARIABLE, "")
     if engine not in ("", "fsspec", "obstore"):
         reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"
         raise StorageError("storage/unsupported", clean_url(url), reason)
-    return engine != "fsspec" and importlib.util.find_spec("obstore") is not None
+    store: Store | None = None
+    if engine != "fsspec" and importlib.util.find_spec("obstore") is not None:
+        from prefect_mutagen.scanner.stores.fast import open_fast_store
+
+        store = open_fast_store(url, options)
+    if store is None and engine == "obstore":
+        reason = "obstore is not installed, or has no such options"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    return store

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, Literal, Self
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 from xml.sax.saxutils import escape
 
 from tests.servers import HOST, free_port
@@ -71,6 +71,7 @@ class SyntheticS3:
     at_once: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
+    _connections: "set[_Connection]" = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -105,9 +106,9 @@ class SyntheticS3:
         server = self._loop.run_until_complete(begin())
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        for connection in tuple(self._connections):
+            connection.transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0.01))
         self._loop.close()
 
     def fault_for(self, key: str) -> Fault:
@@ -130,17 +131,19 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: SyntheticS3, loop: asyncio.AbstractEventLoop) -> None:
         self._server, self._loop = server, loop
         self._given = b""
-        self._transport: asyncio.Transport
+        self.transport: asyncio.Transport
         self._paused = self._closed = False
         self._rest: tuple[Body, int, int, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.transport = transport
+        self._server._connections.add(self)
         transport.set_write_buffer_limits(high=_SLICE)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         self._closed = True
+        self._server._connections.discard(self)
         if self._rest is not None:
             self._rest = None
             self._server.at_once -= 1
@@ -165,7 +168,7 @@ class _Connection(asyncio.Protocol):
         fields = {name.lower(): value.strip() for name, _, value in (f.partition(":") for f in rest)}
         server = self._server
         server.heads.append(fields | {":line": line})
-        path, _, query = target.partition("?")
+        path, _, query = target.removeprefix("http://storage.invalid").partition("?")
         key = unquote(path.removeprefix("/").partition("/")[2])
         if path == "/_counts":
             return self._answer(method, self._tell(reset=bool(query)), "fine")
@@ -212,7 +215,9 @@ class _Connection(asyncio.Protocol):
     def _list(self, asked: dict[str, list[str]]) -> _Reply:
         server = self._server
         prefix = asked.get("prefix", [""])[0]
-        after = asked.get("continuation-token", asked.get("start-after", [""]))[0]
+        after = asked.get("start-after", [""])[0]
+        if "continuation-token" in asked:
+            after = unquote(asked["continuation-token"][0])
         most = min(server.page, int(asked.get("max-keys", ["1000"])[0]))
         keys = server.content.keys()
         start = max(bisect.bisect_left(keys, prefix), bisect.bisect_right(keys, after))
@@ -223,12 +228,12 @@ class _Connection(asyncio.Protocol):
             found.append(key)
         encode = asked.get("encoding-type", [""])[0] == "url"
         lines = [_entry(key, server.content.find(key), encode=encode) for key in found[:most]]
-        token = ""
+        token = "<EncodingType>url</EncodingType>" if encode else ""
         if len(found) > most:
-            token = f"<NextContinuationToken>{escape(found[most - 1])}</NextContinuationToken>"
+            token += f"<NextContinuationToken>{escape(quote(found[most - 1]))}</NextContinuationToken>"
         text = (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult>'
-            f"<IsTruncated>{'true' if token else 'false'}</IsTruncated><Prefix></Prefix>"
+            f"<IsTruncated>{'true' if len(found) > most else 'false'}</IsTruncated><Prefix></Prefix>"
             f"<KeyCount>{len(lines)}</KeyCount><MaxKeys>{most}</MaxKeys>{token}"
             f"{''.join(lines)}</ListBucketResult>"
         )
@@ -261,7 +266,7 @@ class _Connection(asyncio.Protocol):
             return
         if fault == "reset":
             self._server.at_once -= 1
-            self._transport.abort()
+            self.transport.abort()
             return
         start, end = reply.span
         length = end - start if reply.body is not None else len(reply.text)
@@ -269,9 +274,9 @@ class _Connection(asyncio.Protocol):
         head = f"HTTP/1.1 {reply.status} {reason}\r\n{reply.fields}Content-Length: {length}\r\n\r\n"
         if reply.body is None or method == "HEAD":
             self._server.at_once -= reply.text[:2] != b'{"' or reply.status != 200
-            self._transport.write(head.encode() + (b"" if method == "HEAD" else reply.text))
+            self.transport.write(head.encode() + (b"" if method == "HEAD" else reply.text))
             return
-        self._transport.write(head.encode())
+        self.transport.write(head.encode())
         stop = start + length // 2 if fault in ("cut", "stall") else end
         self._rest = (reply.body, start, stop, end if fault != "stall" else -1)
         self._send_slice()
@@ -285,12 +290,12 @@ class _Connection(asyncio.Protocol):
                 self._rest = None
                 self._server.at_once -= 1
                 if stop < end:
-                    self._transport.abort()
+                    self.transport.abort()
                 return
             upto = min(stop, start + _SLICE)
             self._rest = (body, upto, stop, end)
             self._server.counts.bytes += upto - start
-            self._transport.write(body.piece(start, upto))
+            self.transport.write(body.piece(start, upto))
             if self._server.bandwidth:
                 self._loop.call_later((upto - start) / self._server.bandwidth, self._send_slice)
                 return
@@ -299,8 +304,6 @@ class _Connection(asyncio.Protocol):
 
 
 def _entry(key: str, body: Body | None, *, encode: bool) -> str:
-    from urllib.parse import quote
-
     assert body is not None
     name = quote(key, safe="/") if encode else escape(key)
     return (

@@ -9,7 +9,15 @@ object is found out when it is read. Nothing is repeated here; see
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -74,7 +82,7 @@ class FastStore:
         scheme, _, rest = root.partition("://")
         bucket, _, self._key = rest.partition("/")
         self._bucket_url = f"{scheme}://{bucket}/"
-        self._other: "S3Store | None" = None
+        self._other: S3Store | None = None
         self._elsewhere = False
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
@@ -124,7 +132,9 @@ class FastStore:
                 pages = obstore.list(self._native, prefix, offset=offset, chunk_size=_PAGE)
                 stream = aiter(pages)
             try:
-                return await anext(stream, ())
+                return await anext(stream)  # its two-argument form does not take obstore's streams
+            except StopAsyncIteration:
+                return ()
             except (BaseError, OSError, ValueError) as problem:
                 stream = None  # the next try begins behind the last key that came
                 raise self._error(problem, self.root) from None
@@ -152,7 +162,7 @@ class FastStore:
                 (meta["path"], meta["e_tag"])
                 for meta in islice(self._list(None, after, ahead=False), _PAGE)
             ]
-            for after in (".~", "0")
+            for after in (".z", "0")
         )
         if before and before[0][0] == "0":
             del before[0]
@@ -291,11 +301,11 @@ class _Stream:
         wanted = min(least, self._left)
         while wanted > 0:
             try:
-                piece = bytes(await anext(self._pieces, b""))
+                piece = bytes(await anext(self._pieces))
+            except StopAsyncIteration:
+                raise _broken_off(self._url) from None
             except (BaseError, OSError) as problem:
                 raise self._store._error(problem, self._url) from None
-            if not piece:
-                raise _broken_off(self._url)
             pieces.append(piece)
             wanted -= len(piece)
             self._left -= len(piece)

@@ -32,9 +32,10 @@ _FILE_KEYS: Final = frozenset(
     }
 )
 _VARIABLES: Final = (
-    *("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_USE_FIPS_ENDPOINT"),
-    *("AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+    *("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"),
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 )
+_BUNDLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
 class _NoTranslation(Exception):  # noqa: N818 - no error: fsspec does it then
@@ -78,7 +79,7 @@ def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
         endpoint_url=str,
         profile=str,
     )
-    inner = _take_all(given.get("client_kwargs", {}), endpoint_url=str, region_name=str, verify=bool)
+    inner = _take_all(given.get("client_kwargs", {}), endpoint_url=str, region_name=str, verify=(bool, str))
     endpoint = given.get("endpoint_url") or inner.get("endpoint_url") or _endpoint_of_environment()
     region, provider = _ask_botocore(given)
     config: dict[str, Any] = {
@@ -93,8 +94,8 @@ def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
         raise _NoTranslation
     config.update(_customer_key(given.get("s3_additional_kwargs", {})))
     client = _client(given.get("config_kwargs", {}), endpoint)
-    if inner.get("verify") is False:
-        client["allow_invalid_certificates"] = True
+    if not client["allow_http"]:
+        client.update(_certificates(inner.get("verify")))
     return S3Store(
         bucket,
         config=config,  # type: ignore[arg-type] # built up piece by piece
@@ -193,6 +194,21 @@ def _client(config: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
     if proxy:
         client["proxy_url"] = str(proxy)
     return client
+
+
+def _certificates(verify: bool | str | None) -> dict[str, Any]:  # noqa: FBT001 - botocore's option
+    """Say whom to trust, as botocore is told: an option, or a variable that names a file."""
+    if verify is False:
+        return {"allow_invalid_certificates": True}
+    named = verify if isinstance(verify, str) else ""
+    path = named or next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
+    if not path:
+        return {}
+    try:
+        with open(path, "rb") as file:
+            return {"root_certificate": file.read()}
+    except OSError:
+        raise _NoTranslation from None  # it may be a folder
 
 
 def _make_gs(bucket: str, options: Mapping[str, Any]) -> Any:

@@ -34,6 +34,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (boto.ConnectionError, "storage/unreachable", "the storage cannot be reached"),
     (boto.HTTPClientError, "storage/unreachable", "the storage cannot be reached"),
     (TimeoutError, "storage/timeout", "the storage did not answer in time"),
+    (TypeError, "storage/unsupported", "the storage options are not what S3 takes"),
     (boto.ParamValidationError, "storage/unsupported", "the name is not one that S3 allows"),
 )
 

@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.storage import (
     load_options,
     open_store,
 )
-from tests.scanner.storing import put_local, put_memory, wait
+from tests.scanner.storing import choose_engine, put_local, put_memory, wait
 from tests.servers import S3Server, WebServer
 
 FILES = {
@@ -31,9 +31,9 @@ FILES = {
 }
 
 
-@pytest.fixture(params=["local", "memory", "s3", "http"])
+@pytest.fixture(params=["local", "memory", "s3-fsspec", "s3-obstore", "http"])
 def root(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, dict[str, str], Callable[[str, bytes], None]]]:
     """A root of each kind: its address, options, and how to write into it."""
     kind = request.param
@@ -46,7 +46,8 @@ def root(
             system = fsspec.filesystem("memory")
             path = url.removeprefix("memory:/")
             yield url, {}, lambda name, data: system.pipe_file(f"{path}/{name}", data)
-        elif kind == "s3":
+        elif kind.startswith("s3"):
+            choose_engine(monkeypatch, kind.removeprefix("s3-"))
             server: S3Server = request.getfixturevalue("s3_server")
             bucket = server.bucket({f"root/{name}": data for name, data in FILES.items()})
             client = server.client()
@@ -167,7 +168,10 @@ def test_addresses_are_shown_without_secrets(url: str, clean: str, secret: bool)
 
 
 @pytest.mark.parametrize("url", ["nosuch://x/y", "gs://bucket/x", "s3:///key"])
-def test_unknown_storage_is_said_to_be_unknown(url: str) -> None:
+def test_unknown_storage_is_said_to_be_unknown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_engine(monkeypatch, "fsspec")
     with pytest.raises(StorageError) as caught:
         open_store(url)
     assert caught.value.code == "storage/unsupported"
@@ -234,69 +238,6 @@ class TestLocal:
             file.write(b"more")
         with pytest.raises(StorageError, match="changed"):
             wait(store, store.read(item, 0, 10))
-
-
-class TestS3:
-    def test_a_prefix_is_a_folder_and_not_the_start_of_a_name(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket({"m/a.gguf": b"1", "models/b.gguf": b"2", "m.gguf": b"3"})
-        store = open_store(f"s3://{bucket}/m", s3_server.options)
-        assert [item.url for item in store.list_objects(_wanted)] == [f"s3://{bucket}/m/a.gguf"]
-
-    def test_an_empty_bucket_has_nothing_and_is_no_error(self, s3_server: S3Server) -> None:
-        store = open_store(f"s3://{s3_server.bucket()}", s3_server.options)
-        assert list(store.list_objects(_wanted)) == []
-
-    def test_a_listing_of_several_pages(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket({f"{number:05}.gguf": b"" for number in range(1100)})
-        store = open_store(f"s3://{bucket}", s3_server.options)
-        assert len(list(store.list_objects(_wanted))) == 1100
-
-    def test_archived_objects_are_listed_with_their_fault(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket()
-        s3_server.client().put_object(
-            Bucket=bucket, Key="cold.gguf", Body=b"x", StorageClass="GLACIER"
-        )
-        (item,) = open_store(f"s3://{bucket}", s3_server.options).list_objects(_wanted)
-        assert item.fault is not None
-        assert item.fault.code == "storage/archived"
-
-    @pytest.mark.parametrize("wrong", ["key", "secret"])
-    def test_wrong_credentials_are_said_to_be_wrong(
-        self, strict_s3_server: S3Server, wrong: str
-    ) -> None:
-        options = strict_s3_server.options | {wrong: "AKIAWRONGWRONGWRONG"}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", options).list_objects(_wanted))
-        assert caught.value.code == "storage/credentials"
-        assert "AKIA" not in str(caught.value)
-
-    def test_a_closed_bucket_is_said_to_be_closed(self, strict_s3_server: S3Server) -> None:
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://closed-1", strict_s3_server.options).list_objects(_wanted))
-        assert caught.value.code == "storage/denied"
-
-    def test_right_credentials_are_let_in(self, strict_s3_server: S3Server) -> None:
-        bucket = strict_s3_server.bucket({"a.gguf": b"x"})
-        store = open_store(f"s3://{bucket}", strict_s3_server.options)
-        (item,) = store.list_objects(_wanted)
-        assert wait(store, store.read(item, 0, 1)).data == b"x"
-
-    def test_a_missing_bucket_and_a_dead_endpoint(self, s3_server: S3Server) -> None:
-        with pytest.raises(StorageError, match="no such bucket"):
-            list(open_store("s3://no-such-bucket", s3_server.options).list_objects(_wanted))
-        dead = s3_server.options | {"endpoint_url": "http://127.0.0.1:9"}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", dead).list_objects(_wanted))
-        assert caught.value.code == "storage/unreachable"
-
-    def test_no_credentials_at_all(
-        self, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-        options = {"endpoint_url": s3_server.url}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", options).list_objects(_wanted))
-        assert caught.value.code == "storage/credentials"
 
 
 class TestHttp:

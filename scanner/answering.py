@@ -48,12 +48,14 @@ class Sharing:
 class Answers:
     """Answers the requests of one artifact."""
 
-    __slots__ = ("_held", "_patience", "_place", "_sharing", "_stream")
+    __slots__ = ("_asked", "_held", "_patience", "_place", "_sharing", "_stream")
 
     def __init__(self, sharing: Sharing) -> None:
         """Begin with full patience and no stream."""
         self._sharing = sharing
         self._patience = Patience()
+        self._asked = 0
+        """Requests sent since the last reply."""
         self._held: set[Request] = set()
         self._stream: RangeStream | None = None
         self._place = ("", 0)
@@ -102,7 +104,7 @@ class Answers:
     async def answer_alone(self, request: Request) -> Any:
         """Do what an examination asks for, for this artifact alone; see `answer`."""
         pace, patience = self._sharing.pace, self._patience
-        tries = 0
+        self._asked = 0
         while True:
             await pace.enter()
             begun = time.monotonic()
@@ -112,8 +114,8 @@ class Answers:
                     reply = await self._answer(request)
                 if isinstance(reply, RangeReply):
                     received = len(reply.data)
-                    if tries:
-                        reply = replace(reply, requests=reply.requests + tries)
+                    if reply.requests != self._asked:
+                        reply = replace(reply, requests=self._asked)
             except TimeoutError:
                 await self._leave_stream()
                 url = request.url if isinstance(request, Find) else request.item.url
@@ -132,7 +134,6 @@ class Answers:
             finally:
                 pace.leave()
                 patience.spend(time.monotonic() - begun, received)
-            tries += 1
             patience.spend(pause)
             await asyncio.sleep(pause)
 
@@ -140,21 +141,21 @@ class Answers:
         store = self._sharing.streams
         if store is None or not isinstance(request, Read) or not 0 < request.upto < request.end:
             await self._leave_stream()
+            self._asked += 1
             return await answer(self._sharing.store, request)
         item, start = request.item, request.start
-        requests = 0
         if self._stream is not None and self._place != (item.url, start):
             await self._leave_stream()
         if self._stream is None:
             end = start + STREAM
             if item.size >= 0:
                 end = min(end, item.size)
+            self._asked += 1
             self._stream = await store.stream(item, start, max(end, request.end))
-            requests = 1
         stream = self._stream
         least = max(request.upto - start, piece_size(start))
         data = await stream.read(least)
         self._place = (item.url, start + len(data))
         if len(data) < least:
             await self._leave_stream()  # its range has ended, so the next read begins another
-        return RangeReply(data, stream.size, stream.pin, requests)
+        return RangeReply(data, stream.size, stream.pin, self._asked)

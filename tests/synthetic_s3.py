@@ -58,6 +58,8 @@ class SyntheticS3:
     bandwidth: float = 0.0
     """Bytes a second of each connection; 0 for no limit."""
     page: int = 1000
+    capacity: int = 0
+    """Requests that it takes at once; more are told to slow down. 0 for no limit."""
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
     """For each key, what happens to the next requests for it; ``""`` is the listing."""
     always: Fault = "fine"
@@ -176,6 +178,8 @@ class _Connection(asyncio.Protocol):
         server.counts.most_at_once = max(server.counts.most_at_once, server.at_once)
         asked = parse_qs(query, keep_blank_values=True)
         fault = server.fault_for(key)
+        if server.capacity and server.at_once > server.capacity:
+            fault = "slow-down"
         if not key:
             server.counts.requests["LIST"] += 1
             reply = self._list(asked)

@@ -40,6 +40,8 @@ _PAGE: Final = 1000
 _CHUNK: Final = 64 << 10
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
+_MISSIGNED: Final = frozenset(" ~*")
+"""What obstore writes into a query in another way than it signs it."""
 _ELSEWHERE: Final = frozenset(
     {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -129,6 +131,8 @@ class FastStore:
         async def ask() -> Sequence[_Meta]:
             nonlocal stream
             if stream is None:
+                if _MISSIGNED & set(f"{prefix}{offset}"):
+                    raise _BeyondObstore
                 pages = obstore.list(self._native, prefix, offset=offset, chunk_size=_PAGE)
                 stream = aiter(pages)
             try:

@@ -89,6 +89,13 @@ def test_right_credentials_are_let_in(strict_s3_server: S3Server) -> None:
         assert wait(store, store.read(item, 0, 1)).data == b"x", item.url
 
 
+@pytest.mark.parametrize("folder", ["a b", "til~de", "st*r", "größe", "a+b"])
+def test_prefixes_are_signed_as_they_are_sent(strict_s3_server: S3Server, folder: str) -> None:
+    bucket = strict_s3_server.bucket({f"{folder}/a.gguf": b"x"})
+    store = open_store(f"s3://{bucket}/{folder}", strict_s3_server.options)
+    assert [item.name for item in store.list_objects(_wanted)] == ["a.gguf"]
+
+
 def test_a_missing_bucket_and_a_dead_endpoint(s3_server: S3Server) -> None:
     with pytest.raises(StorageError, match="no such bucket"):
         list(open_store("s3://no-such-bucket", s3_server.options).list_objects(_wanted))

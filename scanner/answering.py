@@ -1,8 +1,8 @@
 """Answer an artifact's requests: in time, in turn, again where it helps, and nothing twice.
 
-A read that does not know how much it needs (a GGUF header) opens a stream, and the next one goes on
-from there. Requests that artifacts of one folder have in common are asked once. A request that fails
-for a moment's reason is repeated a few times, after a pause, with fewer requests under way.
+A read that does not know how much it needs (a GGUF header) opens a stream, and the next one goes
+on from there. Requests that artifacts of one folder have in common are asked once. A request that
+fails for a moment's reason is repeated a few times, after a pause, with fewer requests under way.
 """
 
 import asyncio
@@ -139,7 +139,7 @@ class Answers:
 
     async def _answer(self, request: Request) -> Any:
         store = self._sharing.streams
-        if store is None or not isinstance(request, Read) or not 0 < request.upto < request.end:
+        if store is None or not isinstance(request, Read) or not request.upto:
             await self._leave_stream()
             self._asked += 1
             return await answer(self._sharing.store, request)

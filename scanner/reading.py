@@ -29,11 +29,10 @@ def read_ahead(promised: Format | None, start: int, upto: int) -> tuple[int, int
 
     Returns:
         The offset behind the last byte that is worth having now, and the one up to which bytes
-        must come before anything can go on; equal where the whole range is wanted at once.
+        must come before anything can go on; 0 where the whole range is wanted at once.
     """
     if (promised or "gguf") == "safetensors":
-        end = upto if start else max(upto, _FIRST["safetensors"])
-        return end, end
+        return (upto if start else max(upto, _FIRST["safetensors"])), 0
     return max(upto, start + (_STEP if start else _FIRST["gguf"])), upto
 
 

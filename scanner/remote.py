@@ -8,6 +8,7 @@ given in order; what is behind a slow one goes on meanwhile.
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -23,9 +24,10 @@ __all__ = ["examine_remote", "run_in_loop"]
 
 _AHEAD: Final = 2
 """Artifacts under way for each request that may be: enough to hide how long a batch takes."""
+_BATCH: Final = 32
 
 _T = TypeVar("_T")
-_Done = tuple[int, ScanResult | BaseException]
+_Done = dict[int, ScanResult | Exception]
 
 
 def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> _T:
@@ -40,40 +42,47 @@ def examine_remote(
     if store.loop is None:
         raise ValueError("this store has no loop")
     crew = _Crew(store, examiner, max(1, concurrency))
-    most = _AHEAD * max(1, concurrency)
-    waiting = iter(artifacts)
-    results: dict[int, ScanResult | BaseException] = {}
+    source = _Source(artifacts)
+    results: _Done = {}
     begun = given = 0
-    broken: BaseException | None = None
-    exhausted = False
     try:
-        while not exhausted or given < begun:
-            batch: list[tuple[int, Artifact]] = []
-            while not exhausted and begun - given < most:
-                try:
-                    artifact = next(waiting, None)
-                except Exception as problem:  # noqa: BLE001 - raised behind the results before it
-                    artifact, broken = None, problem
-                if artifact is None:
-                    exhausted = True
-                else:
-                    batch.append((begun, artifact))
-                    begun += 1
-            if batch:
-                store.loop.call_soon_threadsafe(crew.begin, batch)
-            while given < begun and given not in results:
-                number, result = crew.done.get()
-                results[number] = result
+        while True:
+            most = given + _AHEAD * max(1, concurrency)
+            while begun < most and (batch := source.take(min(most - begun, _BATCH))):
+                store.loop.call_soon_threadsafe(crew.begin, begun, batch)
+                begun += len(batch)
+            if given == begun:
+                break
+            while given not in results:
+                results.update(crew.done.get())
             while given in results:
-                ready = results.pop(given)
+                result = results.pop(given)
                 given += 1
-                if isinstance(ready, BaseException):
-                    raise ready
-                yield ready
-        if broken is not None:
-            raise broken
+                if isinstance(result, Exception):
+                    raise result
+                yield result
+        if source.fault is not None:
+            raise source.fault
     finally:
         store.loop.call_soon_threadsafe(crew.dismiss)
+
+
+class _Source:
+    """Artifacts as the listing gives them; where it breaks, those before count all the same."""
+
+    def __init__(self, artifacts: Iterable[Artifact]) -> None:
+        self.fault: Exception | None = None
+        self._artifacts = iter(artifacts)
+
+    def take(self, most: int) -> list[Artifact]:
+        batch: list[Artifact] = []
+        if self.fault is None:
+            try:
+                for artifact in islice(self._artifacts, most):
+                    batch.append(artifact)  # noqa: PERF402 - those before a fault are kept
+            except Exception as problem:  # noqa: BLE001 - raised again behind the results before it
+                self.fault = problem
+        return batch
 
 
 class _Crew:
@@ -84,9 +93,10 @@ class _Crew:
         self._examiner = examiner
         self._sharing = Sharing(store, Pace(concurrency))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._finished: _Done = {}
 
-    def begin(self, batch: list[tuple[int, Artifact]]) -> None:
-        for number, artifact in batch:
+    def begin(self, first: int, batch: list[Artifact]) -> None:
+        for number, artifact in enumerate(batch, first):
             task = asyncio.ensure_future(self._examine(number, artifact))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,11 +107,18 @@ class _Crew:
 
     async def _examine(self, number: int, artifact: Artifact) -> None:
         answers = Answers(self._sharing)
-        result: ScanResult | BaseException
+        result: ScanResult | Exception
         try:
             result = await drive(self._examiner.examine(artifact), answers.answer)
         except Exception as problem:  # noqa: BLE001 - a bug is raised where the results are taken
             result = problem
         finally:
             await answers.close()
-        self.done.put((number, result))
+        if not self._finished:
+            # What ends in the same turn of the loop wakes the other thread once.
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._finished[number] = result
+
+    def _hand_over(self) -> None:
+        self.done.put(self._finished)
+        self._finished = {}

@@ -167,7 +167,9 @@ class _Connection(asyncio.Protocol):
     def _take(self, head: str) -> None:
         line, *rest = head.split("\r\n")
         method, target, _ = line.split(" ", 2)
-        fields = {name.lower(): value.strip() for name, _, value in (f.partition(":") for f in rest)}
+        fields = {
+            name.lower(): value.strip() for name, _, value in (f.partition(":") for f in rest)
+        }
         server = self._server
         server.heads.append(fields | {":line": line})
         path, _, query = target.removeprefix("http://storage.invalid").partition("?")
@@ -234,10 +236,12 @@ class _Connection(asyncio.Protocol):
         lines = [_entry(key, server.content.find(key), encode=encode) for key in found[:most]]
         token = "<EncodingType>url</EncodingType>" if encode else ""
         if len(found) > most:
-            token += f"<NextContinuationToken>{escape(quote(found[most - 1]))}</NextContinuationToken>"
+            token += (
+                f"<NextContinuationToken>{escape(quote(found[most - 1]))}</NextContinuationToken>"
+            )
         text = (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult>'
-            f"<IsTruncated>{'true' if len(found) > most else 'false'}</IsTruncated><Prefix></Prefix>"
+            f"<IsTruncated>{str(len(found) > most).lower()}</IsTruncated><Prefix></Prefix>"
             f"<KeyCount>{len(lines)}</KeyCount><MaxKeys>{most}</MaxKeys>{token}"
             f"{''.join(lines)}</ListBucketResult>"
         )

@@ -90,36 +90,48 @@ class FastStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_objects`."""
         last = ""
-        fault = StorageError("storage/not-found", self.root, "there is nothing under this prefix")
-        prefix = self._key.removesuffix("/")
         try:
-            if not _is_expressible(prefix) or self._elsewhere:
-                raise _BeyondObstore
-            if prefix == self._key and prefix:
-                try:
-                    yield self._wait(repeat(lambda: self.find(self.root), self.root))
-                except StorageError as problem:
-                    if problem.code != "storage/not-found":
-                        fault = problem  # unless the listing shows that it is a folder
-                else:
-                    return
-            elif not prefix and self._has_leading_slashes():
-                raise _BeyondObstore
-            for meta in self._list(prefix or None):
-                key, empty = meta["path"], not meta["size"]
-                if key <= last and empty:
-                    key += "/"  # the mark of a folder
-                if key <= last:
-                    raise _BeyondObstore
+            found = self._find_root()
+            if found is not None:
+                yield found
+                return
+            for key, meta in self._walk():
                 last = key
                 name = key.rpartition("/")[2]
-                if name and wanted(name) and not (empty and self._is_folder(key)):
+                if name and wanted(name) and (meta["size"] or not self._is_folder(key)):
                     yield self._describe(meta)
         except _BeyondObstore:
             yield from self._plain().list_objects(wanted, last)
             return
-        if prefix and not last:
-            raise fault
+        if self._key and not last:
+            raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
+
+    def _find_root(self) -> StoredObject | None:
+        """Look whether the root is one object."""
+        if self._elsewhere or not _is_expressible(self._key.removesuffix("/")):
+            raise _BeyondObstore
+        if not self._key or self._key.endswith("/"):
+            return None
+        try:
+            return self._wait(repeat(lambda: self.find(self.root), self.root))
+        except StorageError as problem:
+            if problem.transient:
+                raise
+            return None  # the listing says better than a HEAD what is wrong
+
+    def _walk(self) -> Iterator[tuple[str, _Meta]]:
+        """List keys as they are, or give up: they come in order, and each once."""
+        if not self._key and self._has_leading_slashes():
+            raise _BeyondObstore
+        last = ""
+        for meta in self._list(self._key.removesuffix("/") or None):
+            key = meta["path"]
+            if key <= last and not meta["size"]:
+                key += "/"  # the mark of a folder
+            if key <= last:
+                raise _BeyondObstore
+            last = key
+            yield key, meta
 
     def _list(
         self, prefix: str | None, after: str | None = None, *, ahead: bool = True
@@ -174,7 +186,7 @@ class FastStore:
         return len(before) > len(behind) or before[:both] != behind[:both]
 
     def _is_folder(self, key: str) -> bool:
-        """Say whether an empty object is the mark of a folder, whose slash obstore does not show."""
+        """Say whether an empty object is the mark of a folder: obstore does not show its slash."""
         try:
             self._wait(repeat(lambda: self.find(self._bucket_url + key), self.root))
         except StorageError as problem:
@@ -221,7 +233,7 @@ class FastStore:
         return await self._plain().stored_sha256(item)
 
     async def _get(self, item: StoredObject, key: str, start: int, end: int) -> Any:
-        options: dict[str, Any] = {"range": (start, end)}
+        options: obstore.GetOptions = {"range": (start, end)}
         kind, _, value = item.pin.partition(":")
         if kind == "etag":
             options["if_match"] = f'"{value}"'
@@ -237,15 +249,16 @@ class FastStore:
     ) -> _T:
         """Ask obstore, and s3fs where obstore cannot do it."""
         key = url.removeprefix(self._bucket_url)
-        try:
-            if self._elsewhere or not _is_expressible(key):
-                raise _BeyondObstore
-            try:
-                return await fast(key)
-            except (BaseError, OSError, ValueError) as problem:
-                raise self._error(problem, url) from None
-        except _BeyondObstore:
+        if self._elsewhere or not _is_expressible(key):
             return await plain()
+        try:
+            return await fast(key)
+        except (BaseError, OSError, ValueError) as problem:
+            try:
+                fault = self._error(problem, url)
+            except _BeyondObstore:
+                return await plain()
+            raise fault from None
 
     def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
@@ -280,8 +293,10 @@ class FastStore:
         for sign, known, reason in _FAILURES:
             if sign in text:
                 return StorageError(known, url, reason)
-        return _broken_off(url) if "body" in text else StorageError(
-            "storage/failed", url, "the connection failed", transient=True
+        return (
+            _broken_off(url)
+            if "body" in text
+            else StorageError("storage/failed", url, "the connection failed", transient=True)
         )
 
 

@@ -13,10 +13,17 @@ from typing import Any, Final
 
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from prefect_mutagen import __version__
+
 __all__ = ["make_obstore"]
 
 _NO_RETRIES: Final = {"max_retries": 0}
-_TIMEOUTS: Final = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "120s"}
+_TIMEOUTS: Final = {
+    "connect_timeout": "10s",
+    "read_timeout": "30s",
+    "timeout": "120s",
+    "user_agent": f"prefect-mutagen/{__version__} object_store",
+}
 _FRESH: Final = timedelta(minutes=5)
 _MEANINGLESS: Final = frozenset(
     {
@@ -79,7 +86,9 @@ def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
         endpoint_url=str,
         profile=str,
     )
-    inner = _take_all(given.get("client_kwargs", {}), endpoint_url=str, region_name=str, verify=(bool, str))
+    inner = _take_all(
+        given.get("client_kwargs", {}), endpoint_url=str, region_name=str, verify=(bool, str)
+    )
     endpoint = given.get("endpoint_url") or inner.get("endpoint_url") or _endpoint_of_environment()
     region, provider = _ask_botocore(given)
     config: dict[str, Any] = {

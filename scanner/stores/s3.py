@@ -10,11 +10,16 @@ import asyncio
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from aiobotocore.session import AioSession
 from botocore import exceptions as boto
+from botocore.utils import parse_timestamp
 from s3fs import S3FileSystem
 
+from prefect_mutagen import __version__
 from prefect_mutagen.scanner.pacing import repeat
 from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject, clean_url
 from prefect_mutagen.scanner.stores.s3_replies import ARCHIVED, reply_error
@@ -44,6 +49,16 @@ class _OneTry(S3FileSystem):  # type: ignore[misc] # s3fs has no types
 
     retries = 1
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if options.get("session") is None:
+            session: Any = AioSession(**self.kwargs)
+            # A tenth of the time of a request, and half of a listing's, go into botocore's guesses
+            # at how a time is written.
+            factory = session.get_component("response_parser_factory")
+            factory.set_parser_defaults(timestamp_parser=_read_time)
+            self.session = session
+
 
 class S3Store:
     """A bucket, a prefix or one object."""
@@ -66,7 +81,8 @@ class S3Store:
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             "connect_timeout": 10,
             "read_timeout": 30,
-            "max_pool_connections": 128,
+            "max_pool_connections": 512,
+            "user_agent": f"prefect-mutagen/{__version__}",
         }
         given = dict(options)
         given["config_kwargs"] = config | dict(given.get("config_kwargs") or {})
@@ -177,7 +193,9 @@ class S3Store:
         elif kind == "version":
             request["VersionId"] = value
         reply = await self._call("get_object", item.url, request)
-        size = int(str(reply.get("ContentRange") or f"/{reply['ContentLength']}").rpartition("/")[2])
+        size = int(
+            str(reply.get("ContentRange") or f"/{reply['ContentLength']}").rpartition("/")[2]
+        )
         pin = item.pin if kind == "version" else _pin(reply)
         return _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
 
@@ -225,24 +243,32 @@ class _Stream:
         pieces = []
         wanted = min(least, self.left)
         try:
-            while wanted > 0:
-                piece = await self._body.read(max(wanted, _PIECE))
-                if not piece:
-                    raise _broken_off(self._url)
+            while wanted > 0 and (piece := await self._body.read(max(wanted, _PIECE))):
                 pieces.append(piece)
                 wanted -= len(piece)
                 self.left -= len(piece)
-        except StorageError:
-            raise
         except Exception as problem:  # noqa: BLE001 - aiohttp's and botocore's trees have no common root
             raise _storage_error(problem, self._url, broken_off=True) from None
         finally:
             if wanted > 0 or not self.left:
                 await self.close()
+        if wanted > 0:
+            raise _broken_off(self._url)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def close(self) -> None:
         await self._body.__aexit__(None, None, None)
+
+
+def _read_time(text: Any) -> datetime:
+    """Read a time of a listing (ISO 8601) or of a header (RFC 9110)."""
+    try:
+        if text[-1] == "Z":
+            return datetime.fromisoformat(text)
+        return parsedate_to_datetime(text)
+    except (TypeError, ValueError, LookupError):
+        parsed: datetime = parse_timestamp(text)
+        return parsed
 
 
 def _pin(reply: Mapping[str, Any]) -> str:

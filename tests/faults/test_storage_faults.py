@@ -142,7 +142,7 @@ def test_an_object_that_is_replaced_all_the_time_is_said_to_change(server: Synth
 def test_a_stalled_reply_ends_with_the_artifacts_time(
     server: SyntheticS3, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing.Patience, "__init__", lambda self: _impatient(self))
+    monkeypatch.setattr(pacing.Patience, "__init__", _impatient)
     name = "x.safetensors" if data is SMALL else "x.gguf"
     server.content = Written({f"m/{name}": data, "m/z.safetensors": SMALL})
     server.faults[f"m/{name}"].append("stall")
@@ -165,13 +165,14 @@ def test_a_listing_is_repeated_and_goes_on_where_it_was(server: SyntheticS3) -> 
 
 
 def test_a_listing_that_breaks_in_the_middle_loses_no_result(server: SyntheticS3) -> None:
-    server.content = Written({f"m/{number:02}.safetensors": SMALL for number in range(30)})
+    server.content = Written({f"m/{number:02}/x.safetensors": SMALL for number in range(30)})
     server.page = 10
-    server.faults[""].extend(["fine", "fine", *["denied"] * 5])
+    server.faults[""].extend(["fine", "fine", "denied", "denied"])
     results = scan("s3://bucket/m/", storage_options=server.options)
-    found = []
+    found = [next(results).passed for _ in range(19)]
+    assert all(found)
     with pytest.raises(StorageError) as caught:
-        found.extend(next(results) for _ in range(31))
+        list(results)
     assert caught.value.code == "storage/denied"
 
 

@@ -168,9 +168,7 @@ def test_addresses_are_shown_without_secrets(url: str, clean: str, secret: bool)
 
 
 @pytest.mark.parametrize("url", ["nosuch://x/y", "gs://bucket/x", "s3:///key"])
-def test_unknown_storage_is_said_to_be_unknown(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_storage_is_said_to_be_unknown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     choose_engine(monkeypatch, "fsspec")
     with pytest.raises(StorageError) as caught:
         open_store(url)

@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.storage import (
     UNKNOWN_SIZE,
     StorageError,
@@ -18,8 +19,11 @@ from prefect_mutagen.scanner.storage import (
     load_options,
     open_store,
 )
+from tests.builders import ARRAY, STRING, gguf
 from tests.scanner.storing import choose_engine, put_local, put_memory, wait
 from tests.servers import S3Server, WebServer
+from tests.synthetic_contents import Written
+from tests.synthetic_s3 import SyntheticS3
 
 FILES = {
     "a.gguf": b"0123456789",
@@ -304,3 +308,39 @@ class TestHttp:
         with pytest.raises(StorageError) as caught:
             list(open_store("http://127.0.0.1:9/models/").list_objects(_wanted))
         assert caught.value.code == "storage/unreachable"
+
+    @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no-ranges"])
+    def test_a_long_header_is_one_request(self, tmp_path: Path, ranges: bool) -> None:  # noqa: FBT001 - a parameter
+        words = [f"token {number:06}" for number in range(100_000)]
+        model = gguf([("tokenizer.ggml.tokens", ARRAY, (STRING, words))]).data
+        put_local(tmp_path, {"m.gguf": model})
+        with WebServer(tmp_path, ranges=ranges) as site:
+            (result,) = scan(f"{site.url}/")
+            assert result.sbom.vocab_size == 100_000
+            assert result.requests == 1
+            assert [path for _, path, _ in site.requests if path != "/"] == ["/m.gguf"]
+            assert result.bytes_read <= len(model)
+
+
+def test_google_storage_through_the_fast_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_engine(monkeypatch, "obstore")
+    with SyntheticS3(Written({"m/a.gguf": b"0123456789"})) as server:
+        options = {"token": "anon", "endpoint_url": server.url}
+        store = open_store("gs://bucket/m", options)
+        (item,) = store.list_objects(_wanted)
+        assert item.url == "gs://bucket/m/a.gguf"
+        reply = wait(store, store.read(item, 2, 5))
+        assert (reply.data, reply.size, reply.pin) == (b"234", 10, item.pin)
+        assert isinstance(server.content, Written)
+        server.content.put("m/a.gguf", b"9876543210")
+        with pytest.raises(StorageError) as caught:
+            wait(store, store.read(item, 2, 5))
+        assert caught.value.code == "storage/changed-during-scan"
+
+
+def test_azure_storage_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_engine(monkeypatch, "obstore")
+    with pytest.raises(StorageError, match="has no such options"):
+        open_store("az://container/m")
+    store = open_store("az://container/m", {"account_name": "a", "account_key": "a2V5"})
+    assert store.root == "az://container/m"

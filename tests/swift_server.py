@@ -9,7 +9,6 @@ object, proxy), each a child process. The file system has to keep extended attri
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request

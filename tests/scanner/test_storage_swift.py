@@ -1,4 +1,4 @@
-"""Both engines over OpenStack Swift's S3 API: signatures and listings that are not of our making."""
+"""Both engines over OpenStack Swift's S3 API: signatures and listings of other people's making."""
 
 from collections.abc import Iterator
 

@@ -26,12 +26,20 @@ from tests.synthetic_contents import MODIFIED, Body, Content, ManyModels, Writte
 
 __all__ = ["Fault", "SyntheticS3"]
 
-Fault = Literal["fine", "slow-down", "error", "reset", "cut", "stall", "replace", "denied"]
+Fault = Literal[
+    "fine", "slow-down", "error", "reset", "cut", "stall", "replace", "denied", "elsewhere"
+]
 """What happens to a request: 503, 500, no reply at all, half a body, a reply that never goes on,
-the object replaced just before, 403."""
+the object replaced just before, 403, another region."""
 
 _SLICE = 32 << 10
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
+_REFUSALS: dict[str, tuple[int, str]] = {
+    "slow-down": (503, "SlowDown"),
+    "error": (500, "InternalError"),
+    "denied": (403, "AccessDenied"),
+    "elsewhere": (400, "AuthorizationHeaderMalformed"),
+}
 _STATUS = {200: "OK", 206: "Partial Content", 503: "Slow Down", 404: "Not Found"}
 
 
@@ -191,13 +199,8 @@ class _Connection(asyncio.Protocol):
             if fault == "replace" and isinstance(server.content, Written):
                 server.content.put(key, server.replacement)
             reply = self._get(key, fields, asked.get("versionId", [""])[0])
-        if fault in ("slow-down", "error", "denied"):
-            status, code = {
-                "slow-down": (503, "SlowDown"),
-                "error": (500, "InternalError"),
-                "denied": (403, "AccessDenied"),
-            }[fault]
-            reply = _refuse(status, code)
+        if fault in _REFUSALS:
+            reply = _refuse(*_REFUSALS[fault])
         if reply.status >= 400:
             server.counts.requests[f"STATUS-{reply.status}"] += 1
         if server.latency:

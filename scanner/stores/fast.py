@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import obstore
 from fsspec.asyn import get_loop
-from obstore.exceptions import BaseError, InvalidPathError
+from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
 from prefect_mutagen.scanner.pacing import repeat
 from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject, clean_url
@@ -290,6 +290,8 @@ class FastStore:
             raise _BeyondObstore
         if status:
             return reply_error(code, status, url)
+        if isinstance(problem, UnauthenticatedError):
+            return reply_error("", 401, url)  # a session that has expired meanwhile
         for sign, known, reason in _FAILURES:
             if sign in text:
                 return StorageError(known, url, reason)

@@ -7,6 +7,7 @@ shown: the query of a signed address is a secret.
 
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.pacing import repeat
 from prefect_mutagen.scanner.storage import (
     UNKNOWN_SIZE,
     RangeReply,
@@ -69,13 +71,14 @@ class HttpStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_objects`."""
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
-            yield sync(self.loop, self.find, self.root)
+            yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             return
         top = self.root.rstrip("/") + "/"  # servers write links relative to this form
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
-            links = sorted({clean_url(link) for link in self._links(folder)})
+            found = sync(self.loop, repeat, partial(self._links, folder), folder)
+            links = sorted({clean_url(link) for link in found})
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)
@@ -87,13 +90,14 @@ class HttpStore:
                     seen.add(link)
                     folders.append(link)
 
-    def _links(self, folder: str) -> list[str]:
+    async def _links(self, folder: str) -> list[str]:
         try:
-            found: list[str] = sync(self.loop, self._fs._ls, self._reveal(folder), detail=False)
+            found: list[str] = await self._fs._ls(self._reveal(folder), detail=False)
         except FileNotFoundError:
             raise StorageError(*_reply(404, folder.rstrip("/"))) from None
         except aiohttp.ClientResponseError as problem:
-            raise StorageError(*_reply(problem.status, folder.rstrip("/"))) from None
+            code, url, reason = _reply(problem.status, folder.rstrip("/"))
+            raise StorageError(code, url, reason, transient=problem.status >= 500) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, folder.rstrip("/")) from None
         return found

@@ -32,6 +32,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (boto.NoCredentialsError, "storage/credentials", "there are no credentials"),
     (boto.PartialCredentialsError, "storage/credentials", "the credentials are incomplete"),
     (boto.ProfileNotFound, "storage/credentials", "there is no such profile"),
+    (boto.CredentialRetrievalError, "storage/credentials", "the credentials cannot be had"),
     (boto.TokenRetrievalError, "storage/credentials", "the session has expired"),
     (boto.SSOError, "storage/credentials", "the session has expired"),
     (boto.ReadTimeoutError, "storage/timeout", "the storage did not answer in time"),

@@ -274,3 +274,38 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_MUTAGEN_ENGINE", "steam")
     with pytest.raises(StorageError, match="neither fsspec nor obstore"):
         open_store("s3://bucket")
+
+
+def test_credentials_that_cannot_be_had(
+    synthetic: SyntheticS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_MUTAGEN_ENGINE")  # what is missing is found out by s3fs
+    file = tmp_path / "config"
+    file.write_text("[profile broken]\ncredential_process = false\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    options = {"profile": "broken", "endpoint_url": synthetic.url}
+    with pytest.raises(StorageError) as caught:
+        list(scan("s3://bucket", storage_options=options))
+    assert caught.value.code == "storage/credentials"
+
+
+def test_a_certificate_bundle_is_read_only_where_there_is_encryption(
+    synthetic: SyntheticS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine == "fsspec":
+        pytest.skip("botocore opens it in any case")
+    synthetic.content = Written({"m.gguf": GGUF})
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    (result,) = scan("s3://bucket", storage_options=synthetic.options)
+    assert result.passed
+    with pytest.raises(StorageError, match="has no such options"):
+        open_store("s3://bucket", {"key": "k", "secret": "s"})
+
+
+def test_a_bucket_that_lies_elsewhere_is_left_to_s3fs(synthetic: SyntheticS3, engine: str) -> None:
+    if engine == "fsspec":
+        pytest.skip("botocore asks further where it lies")
+    synthetic.content = Written({"m.gguf": GGUF})
+    synthetic.faults[""].append("elsewhere")
+    (result,) = scan("s3://bucket", storage_options=synthetic.options)
+    assert result.passed

@@ -22,12 +22,12 @@ from urllib.parse import unquote_plus
 
 from prefect_mutagen.scanner.scan import run
 from prefect_mutagen.scanner.storage import StorageError, Store, StoredObject, open_store
+from prefect_mutagen.scanner.stores.s3_replies import ARCHIVED
 
 __all__ = ["list_inventory"]
 
 _PIECE: Final = 8 << 20
 _MANIFEST_LIMIT: Final = 16 << 20
-ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _BATCH: Final = 10_000
 _COLUMNS: Final = {
     "key": "key",

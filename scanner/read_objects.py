@@ -9,18 +9,17 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from prefect_mutagen.parsers import Format, Header, NeedBytes, read_header
+from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.scanner.artifacts import Artifact, format_of, shard_name
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.hashing import read_checksums
+from prefect_mutagen.scanner.reading import read_ahead
 from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, StorageError, StoredObject
 
 __all__ = ["Seen", "find_shards", "load_beside", "load_index", "see", "stated_digests"]
 
-_FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
-_STEP: Final = 4 << 20
 _SHARDS_LOOKED_FOR: Final = 4096
 
 
@@ -66,7 +65,8 @@ def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Requ
     expected = format_of(item.name)
     data = b""
     if item.size == UNKNOWN_SIZE:
-        reply = yield from read(Read(item, 0, _read_ahead(expected, 0)), cost)
+        end, upto = read_ahead(expected, 0, 1)
+        reply = yield from read(Read(item, 0, end, upto=upto), cost)
         item = replace(item, size=reply.size, pin=reply.pin)
         data = reply.data
     reader = read_header(item.size, expected)
@@ -74,9 +74,8 @@ def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Requ
     answer = reader.feed(data)
     while isinstance(answer, NeedBytes):
         start = reader.position
-        ahead = _read_ahead(reader.format or expected, start)
-        end = min(item.size, max(answer.upto, start + ahead))
-        reply = yield from read(Read(item, start, end), cost)
+        end, upto = read_ahead(reader.format or expected, start, answer.upto)
+        reply = yield from read(Read(item, start, min(item.size, end), upto=upto), cost)
         if digest:
             pieces.append(reply.data)
         answer = reader.feed(reply.data)
@@ -84,13 +83,6 @@ def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Requ
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
     return Seen(item, answer, reader.format or "unknown", sha256)
-
-
-def _read_ahead(form: Format | None, position: int) -> int:
-    """Say how many bytes to ask for at least, so that few requests do."""
-    if not position:
-        return _FIRST[form or "gguf"]
-    return _STEP if form == "gguf" else 0
 
 
 def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:

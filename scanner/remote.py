@@ -1,30 +1,33 @@
 """Examine remote artifacts, a bounded number at a time, on the store's own event loop.
 
 That loop lives in a thread of its own (fsspec's), so a scan can be started from anywhere, from
-inside another running loop as well. Results come in order; what is behind them goes on meanwhile.
+inside another running loop as well. Artifacts are handed to it in batches and results come back
+through one queue, because waking another thread costs more than parsing a small header. Results are
+given in order; what is behind a slow one goes on meanwhile.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Coroutine, Generator, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Coroutine, Iterable, Iterator
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
+from prefect_mutagen.scanner.answering import Answers, Sharing
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.request import Digest, Find, Parts, Read, Request
+from prefect_mutagen.scanner.pacing import Pace
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import answer, drive
-from prefect_mutagen.scanner.storage import StorageError, Store
+from prefect_mutagen.scanner.scan import drive
+from prefect_mutagen.scanner.storage import Store
 
 __all__ = ["examine_remote", "run_in_loop"]
 
-_DEADLINE: Final = 60.0
-"""Seconds that storage has for one request, retries included."""
-
-_SHARDS_AT_A_TIME: Final = 16
+_AHEAD: Final = 2
+"""Artifacts under way for each request that may be: enough to hide how long a batch takes."""
+_BATCH: Final = 32
 
 _T = TypeVar("_T")
+_Done = dict[int, ScanResult | Exception]
 
 
 def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> _T:
@@ -38,58 +41,84 @@ def examine_remote(
     """Examine artifacts of a store with a loop; see `prefect_mutagen.scanner.scan`."""
     if store.loop is None:
         raise ValueError("this store has no loop")
-    window = _Window(store)
-    waiting: deque[Future[ScanResult]] = deque()
+    crew = _Crew(store, examiner, max(1, concurrency))
+    source = _Source(artifacts)
+    results: _Done = {}
+    begun = given = 0
     try:
-        for artifact in artifacts:
-            work = drive(examiner.examine(artifact), window.answer)
-            waiting.append(asyncio.run_coroutine_threadsafe(work, store.loop))
-            if len(waiting) >= max(1, concurrency):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while True:
+            most = given + _AHEAD * max(1, concurrency)
+            while begun < most and (batch := source.take(min(most - begun, _BATCH))):
+                store.loop.call_soon_threadsafe(crew.begin, begun, batch)
+                begun += len(batch)
+            if given == begun:
+                break
+            while given not in results:
+                results.update(crew.done.get())
+            while given in results:
+                result = results.pop(given)
+                given += 1
+                if isinstance(result, Exception):
+                    raise result
+                yield result
+        if source.fault is not None:
+            raise source.fault
     finally:
-        for future in waiting:
-            future.cancel()
+        store.loop.call_soon_threadsafe(crew.dismiss)
 
 
-class _Window:
-    """Answers requests in time, and equal ones of artifacts of one folder only once."""
+class _Source:
+    """Artifacts as the listing gives them; where it breaks, those before count all the same."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._shared: dict[Request, asyncio.Task[Any]] = {}
+    def __init__(self, artifacts: Iterable[Artifact]) -> None:
+        self.fault: Exception | None = None
+        self._artifacts = iter(artifacts)
 
-    async def answer(self, request: Request) -> Any:
-        if isinstance(request, Digest):
-            # Hashing lets go of the interpreter; the loop serves others meanwhile.
-            return await asyncio.to_thread(request.digest.update, request.data)
-        if isinstance(request, Parts):
-            return await self._answer_parts(request)
+    def take(self, most: int) -> list[Artifact]:
+        batch: list[Artifact] = []
+        if self.fault is None:
+            try:
+                for artifact in islice(self._artifacts, most):
+                    batch.append(artifact)  # noqa: PERF402 - those before a fault are kept
+            except Exception as problem:  # noqa: BLE001 - raised again behind the results before it
+                self.fault = problem
+        return batch
+
+
+class _Crew:
+    """The half of a scan that lives in the store's loop."""
+
+    def __init__(self, store: Store, examiner: Examiner, concurrency: int) -> None:
+        self.done: SimpleQueue[_Done] = SimpleQueue()
+        self._examiner = examiner
+        self._sharing = Sharing(store, Pace(concurrency))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished: _Done = {}
+
+    def begin(self, first: int, batch: list[Artifact]) -> None:
+        for number, artifact in enumerate(batch, first):
+            task = asyncio.ensure_future(self._examine(number, artifact))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def dismiss(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _examine(self, number: int, artifact: Artifact) -> None:
+        answers = Answers(self._sharing)
+        result: ScanResult | Exception
         try:
-            async with asyncio.timeout(_DEADLINE):
-                if isinstance(request, Read) and request.shared:
-                    return await self._answer_once(request)
-                return await answer(self._store, request)
-        except TimeoutError:
-            url = request.url if isinstance(request, Find) else request.item.url
-            reason = f"the storage did not answer within {_DEADLINE:.0f} seconds"
-            raise StorageError("storage/timeout", url, reason) from None
+            result = await drive(self._examiner.examine(artifact), answers.answer)
+        except Exception as problem:  # noqa: BLE001 - a bug is raised where the results are taken
+            result = problem
+        finally:
+            await answers.close()
+        if not self._finished:
+            # What ends in the same turn of the loop wakes the other thread once.
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._finished[number] = result
 
-    async def _answer_parts(self, request: Parts) -> list[Any]:
-        """Read the shards of a set side by side, a few at a time."""
-        gate = asyncio.Semaphore(_SHARDS_AT_A_TIME)
-
-        async def one(part: Generator[Request, Any, Any]) -> Any:
-            async with gate:
-                return await drive(part, self.answer)
-
-        return list(await asyncio.gather(*(one(part) for part in request.parts)))
-
-    async def _answer_once(self, request: Request) -> Any:
-        task = self._shared.get(request)
-        if task is None:
-            task = asyncio.ensure_future(answer(self._store, request))
-            self._shared[request] = task
-            task.add_done_callback(lambda _: self._shared.pop(request, None))
-        return await asyncio.shield(task)
+    def _hand_over(self) -> None:
+        self.done.put(self._finished)
+        self._finished = {}

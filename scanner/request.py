@@ -14,7 +14,17 @@ from prefect_mutagen.scanner.storage import (
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["Cost", "Digest", "Find", "LookUp", "Parts", "Read", "Request", "read"]
+__all__ = [
+    "Cost",
+    "Digest",
+    "Find",
+    "LookUp",
+    "Parts",
+    "Read",
+    "Request",
+    "StorageRequest",
+    "read",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Read:
     end: int
     shared: bool = False
     """Whether other artifacts of the folder want the very same range."""
+    upto: int = 0
+    """Where not 0: bytes up to this offset are enough, and more than ``end`` says is welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,9 @@ class Parts:
     parts: tuple[Generator["Request", Any, Any], ...]
 
 
-Request = Read | Find | LookUp | Digest | Parts
+StorageRequest = Read | Find | LookUp
+"""What storage is asked for."""
+Request = StorageRequest | Digest | Parts
 
 
 @dataclass(slots=True)
@@ -76,7 +90,7 @@ def read(request: Read, cost: Cost) -> Generator[Request, Any, RangeReply]:
         StorageError: ``storage/changed-during-scan`` when it is not.
     """
     reply: RangeReply = yield request
-    cost.requests += 1
+    cost.requests += reply.requests
     cost.bytes_read += len(reply.data)
     if request.item.size not in (UNKNOWN_SIZE, reply.size):
         raise StorageError(

@@ -3,13 +3,18 @@
 One contract, one store per kind of storage (``stores/``). Listing gives size and pin; a read names
 the pin it wants and proves what it got. `fs.open` is never used: it asks twice, reads megabytes
 ahead and cannot be pinned.
+
+S3, Google's and Azure's storage have a second, faster engine, obstore (the extra ``fast``). It is
+taken by itself where it is installed and can do what the options ask for; results, findings and
+errors are the same.
 """
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
@@ -18,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "UNKNOWN_SIZE",
     "RangeReply",
+    "RangeStream",
     "StorageError",
     "Store",
     "StoredObject",
+    "StreamingStore",
     "clean_url",
     "load_options",
     "open_store",
@@ -29,6 +36,9 @@ __all__ = [
 
 UNKNOWN_SIZE: Final = -1
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
+ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
+_FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_TRANSIENT: Final = ("storage/throttled", "storage/timeout", "storage/unreachable")
 
 
 class StorageError(Exception):
@@ -38,14 +48,16 @@ class StorageError(Exception):
         code: A finding code, ``storage/…``; it says what the caller can do.
         url: What was asked for, free of secrets.
         reason: One clause that says why, free of secrets.
+        transient: Whether the same request may well succeed a moment later.
     """
 
-    def __init__(self, code: str, url: str, reason: str) -> None:
+    def __init__(self, code: str, url: str, reason: str, *, transient: bool = False) -> None:
         """Keep the facts; the text is drawn from them."""
         super().__init__(code, url, reason)
         self.code = code
         self.url = url
         self.reason = reason
+        self.transient = transient or code in _TRANSIENT
 
     def __str__(self) -> str:
         """Draw one sentence."""
@@ -94,6 +106,35 @@ class RangeReply:
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what was read."""
+    requests: int = 1
+    """How many requests it took: none when it came from one that is under way already."""
+
+
+class RangeStream(Protocol):
+    """A range that is taken piece by piece, from one request and one version of the object."""
+
+    size: int
+    """Size of the whole object in bytes."""
+    pin: str
+    """Pin of what is read."""
+
+    async def read(self, least: int) -> bytes:
+        """Take the next bytes.
+
+        Args:
+            least: How many to wait for; what has come besides is given, too.
+
+        Returns:
+            The bytes; fewer than ``least`` only at the end of the range.
+
+        Raises:
+            StorageError: They cannot be had.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the rest, which is not read; harmless at the end."""
+        ...
 
 
 class Store(Protocol):
@@ -173,6 +214,15 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class StreamingStore(Store, Protocol):
+    """A store that can be read piece by piece, so that nobody has to guess how much is needed."""
+
+    async def stream(self, item: StoredObject, start: int, end: int) -> RangeStream:
+        """Begin to read a range; see `Store.read`, which reads all of it."""
+        ...
+
+
 def split_url(url: str) -> SplitResult:
     """Take an address apart; a plain path has the scheme ``file``."""
     if "://" not in url:
@@ -249,6 +299,10 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
         from prefect_mutagen.scanner.stores.local import LocalStore
 
         return LocalStore(clean_url(url))
+    if parts.scheme in _FAST_SCHEMES:
+        store = _open_fast(url, given)
+        if store is not None:
+            return store
     if parts.scheme in ("s3", "s3a"):
         from prefect_mutagen.scanner.stores.s3 import S3Store
 
@@ -260,3 +314,20 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
     from prefect_mutagen.scanner.stores.generic import GenericStore
 
     return GenericStore(url, given)
+
+
+def _open_fast(url: str, options: Mapping[str, Any]) -> Store | None:
+    """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
+    engine = os.environ.get(ENGINE_VARIABLE, "")
+    if engine not in ("", "fsspec", "obstore"):
+        reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    store: Store | None = None
+    if engine != "fsspec" and importlib.util.find_spec("obstore") is not None:
+        from prefect_mutagen.scanner.stores.fast import open_fast_store
+
+        store = open_fast_store(url, options)
+    if store is None and engine == "obstore":
+        reason = "obstore is not installed, or has no such options"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    return store

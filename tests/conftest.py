@@ -13,7 +13,10 @@ _HOME = tempfile.mkdtemp(prefix="mutagen-prefect-")
 os.environ["PREFECT_HOME"] = _HOME
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
-for _name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_MUTAGEN_STORAGE_OPTIONS"):
+for _name in (
+    *("PREFECT_API_URL", "PREFECT_API_KEY"),
+    *("PREFECT_MUTAGEN_STORAGE_OPTIONS", "PREFECT_MUTAGEN_ENGINE"),
+):
     os.environ.pop(_name, None)
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     os.environ.pop(_name)

@@ -7,6 +7,7 @@ shown: the query of a signed address is a secret.
 
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.pacing import repeat
 from prefect_mutagen.scanner.storage import (
     UNKNOWN_SIZE,
     RangeReply,
@@ -39,6 +41,8 @@ _STATUS: Final = {
     504: ("storage/timeout", "the server did not answer in time"),
 }
 _FOLDER_LIMIT: Final = 100_000
+_PIECE: Final = 64 << 10
+_UNTOLD: Final = 1 << 20
 
 
 class HttpStore:
@@ -67,13 +71,14 @@ class HttpStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_objects`."""
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
-            yield sync(self.loop, self.find, self.root)
+            yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             return
         top = self.root.rstrip("/") + "/"  # servers write links relative to this form
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
-            links = sorted({clean_url(link) for link in self._links(folder)})
+            found = sync(self.loop, repeat, partial(self._links, folder), folder)
+            links = sorted({clean_url(link) for link in found})
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)
@@ -85,13 +90,14 @@ class HttpStore:
                     seen.add(link)
                     folders.append(link)
 
-    def _links(self, folder: str) -> list[str]:
+    async def _links(self, folder: str) -> list[str]:
         try:
-            found: list[str] = sync(self.loop, self._fs._ls, self._reveal(folder), detail=False)
+            found: list[str] = await self._fs._ls(self._reveal(folder), detail=False)
         except FileNotFoundError:
             raise StorageError(*_reply(404, folder.rstrip("/"))) from None
         except aiohttp.ClientResponseError as problem:
-            raise StorageError(*_reply(problem.status, folder.rstrip("/"))) from None
+            code, url, reason = _reply(problem.status, folder.rstrip("/"))
+            raise StorageError(code, url, reason, transient=problem.status >= 500) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, folder.rstrip("/")) from None
         return found
@@ -107,29 +113,29 @@ class HttpStore:
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `prefect_mutagen.scanner.storage.Store.read`."""
+        stream = await self.stream(item, start, end)
+        try:
+            return RangeReply(await stream.read(end - start), stream.size, stream.pin)
+        finally:
+            await stream.close()
+
+    async def stream(self, item: StoredObject, start: int, end: int) -> "_Stream":
+        """See `prefect_mutagen.scanner.storage.StreamingStore.stream`."""
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         if item.pin.startswith('etag:"'):
             headers["If-Match"] = item.pin.removeprefix("etag:")
         try:
             session = await self._fs.set_session()
-            async with session.get(self._reveal(item.url), headers=headers) as reply:
-                if reply.status == 416 and item.size == UNKNOWN_SIZE:
-                    return RangeReply(b"", 0, _pin(reply.headers, 0))  # an empty object
-                if reply.status not in (200, 206):
-                    raise StorageError(*_reply(reply.status, item.url))
-                size = _size(reply.headers, partial=reply.status == 206)
-                skip = start if reply.status == 200 else 0
-                wanted = skip + (end - start if size == UNKNOWN_SIZE else min(end, size) - start)
-                data = await _read_exactly(reply.content, wanted)
-                known = skip + len(data) if size == UNKNOWN_SIZE else size
-                pin = _pin(reply.headers, known)
+            reply = await session.get(self._reveal(item.url), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, item.url) from None
-        if item.pin and pin != item.pin:
-            raise StorageError(_CHANGED[0], item.url, _CHANGED[1])
-        if len(data) < wanted and size != UNKNOWN_SIZE:
-            raise StorageError("storage/failed", item.url, "the reply broke off")
-        return RangeReply(data[skip:], known, pin)
+        try:
+            stream = _Stream(reply, item, start, end)
+            await stream.begin(item.pin)
+        except BaseException:
+            reply.close()
+            raise
+        return stream
 
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
         """See `prefect_mutagen.scanner.storage.Store.stored_sha256`; web servers keep none."""
@@ -142,15 +148,70 @@ class HttpStore:
         return urlunsplit((parts.scheme, self._secret.netloc, parts.path, query, ""))
 
 
-async def _read_exactly(stream: aiohttp.StreamReader, count: int) -> bytes:
-    pieces = []
-    while count > 0:
-        piece = await stream.read(min(count, 1 << 20))
-        if not piece:
-            break
-        pieces.append(piece)
-        count -= len(piece)
-    return b"".join(pieces)
+class _Stream:
+    """The body of one reply; see `prefect_mutagen.scanner.storage.RangeStream`."""
+
+    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
+
+    def __init__(
+        self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int
+    ) -> None:
+        self._reply = reply
+        self._url = item.url
+        empty = reply.status == 416 and item.size == UNKNOWN_SIZE
+        if reply.status not in (200, 206) and not empty:
+            raise StorageError(*_reply(reply.status, item.url), transient=reply.status >= 500)
+        self.size = 0 if empty else _size(reply.headers, partial=reply.status == 206)
+        # A server that does not know ranges sends all from the start.
+        self._skip = start if reply.status == 200 else 0
+        self._left = (end if self.size == UNKNOWN_SIZE else min(end, self.size)) - start
+        self._kept = b""
+        self.pin = ""
+
+    async def begin(self, pin: str) -> None:
+        """Go to the start of the range, and see what version it is of."""
+        start = self._skip
+        while self._skip > 0 and (piece := await self._take(self._skip)):
+            self._skip -= len(piece)
+        if self.size == UNKNOWN_SIZE:
+            # Nobody says how long it is: what comes first has to do for all.
+            pieces = []
+            left = min(self._left, _UNTOLD)
+            while left > 0 and (piece := await self._take(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            self._kept = b"".join(pieces)
+            self._left = len(self._kept)
+            self.size = start - self._skip + len(self._kept)
+        self.pin = _pin(self._reply.headers, self.size)
+        if pin and self.pin != pin:
+            raise StorageError(_CHANGED[0], self._url, _CHANGED[1])
+
+    async def read(self, least: int) -> bytes:
+        if self._kept:
+            kept, self._kept, self._left = self._kept, b"", 0
+            return kept
+        pieces: list[bytes] = []
+        wanted = min(least, self._left)
+        while wanted > 0 and (piece := await self._take(min(self._left, max(wanted, _PIECE)))):
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._left -= len(piece)
+        if wanted > 0:
+            raise _broken_off(self._url)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def close(self) -> None:
+        if self._reply.content.at_eof():
+            self._reply.release()
+        else:
+            self._reply.close()
+
+    async def _take(self, most: int) -> bytes:
+        try:
+            return await self._reply.content.read(most)
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _unreachable(problem, self._url) from None
 
 
 def _size(headers: Mapping[str, str], *, partial: bool) -> int:
@@ -185,5 +246,9 @@ def _unreachable(problem: BaseException, url: str) -> StorageError:
     if isinstance(problem, TimeoutError):
         return StorageError("storage/timeout", url, "the server did not answer in time")
     if isinstance(problem, aiohttp.ClientPayloadError):
-        return StorageError("storage/failed", url, "the reply broke off")
+        return _broken_off(url)
     return StorageError("storage/unreachable", url, "the server cannot be reached")
+
+
+def _broken_off(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the reply broke off", transient=True)

@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+import pytest
 
 from prefect_mutagen.scanner.scan import run
 from prefect_mutagen.scanner.storage import Store
 
 T = TypeVar("T")
 
-__all__ = ["put_local", "put_memory", "wait"]
+__all__ = ["ENGINES", "choose_engine", "put_local", "put_memory", "wait"]
+
+ENGINES = ("fsspec", "obstore")
+
+
+def choose_engine(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    """Let S3 be read by this engine; obstore is an extra that may be missing."""
+    if engine == "obstore":
+        pytest.importorskip("obstore")
+    monkeypatch.setenv("PREFECT_MUTAGEN_ENGINE", engine)
 
 
 def put_local(folder: Path, files: Mapping[str, bytes]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.storage import (
     UNKNOWN_SIZE,
     StorageError,
@@ -18,8 +19,11 @@ from prefect_mutagen.scanner.storage import (
     load_options,
     open_store,
 )
-from tests.scanner.storing import put_local, put_memory, wait
+from tests.builders import ARRAY, STRING, gguf
+from tests.scanner.storing import choose_engine, put_local, put_memory, wait
 from tests.servers import S3Server, WebServer
+from tests.synthetic_contents import Written
+from tests.synthetic_s3 import SyntheticS3
 
 FILES = {
     "a.gguf": b"0123456789",
@@ -31,9 +35,9 @@ FILES = {
 }
 
 
-@pytest.fixture(params=["local", "memory", "s3", "http"])
+@pytest.fixture(params=["local", "memory", "s3-fsspec", "s3-obstore", "http"])
 def root(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, dict[str, str], Callable[[str, bytes], None]]]:
     """A root of each kind: its address, options, and how to write into it."""
     kind = request.param
@@ -46,7 +50,8 @@ def root(
             system = fsspec.filesystem("memory")
             path = url.removeprefix("memory:/")
             yield url, {}, lambda name, data: system.pipe_file(f"{path}/{name}", data)
-        elif kind == "s3":
+        elif kind.startswith("s3"):
+            choose_engine(monkeypatch, kind.removeprefix("s3-"))
             server: S3Server = request.getfixturevalue("s3_server")
             bucket = server.bucket({f"root/{name}": data for name, data in FILES.items()})
             client = server.client()
@@ -167,7 +172,8 @@ def test_addresses_are_shown_without_secrets(url: str, clean: str, secret: bool)
 
 
 @pytest.mark.parametrize("url", ["nosuch://x/y", "gs://bucket/x", "s3:///key"])
-def test_unknown_storage_is_said_to_be_unknown(url: str) -> None:
+def test_unknown_storage_is_said_to_be_unknown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_engine(monkeypatch, "fsspec")
     with pytest.raises(StorageError) as caught:
         open_store(url)
     assert caught.value.code == "storage/unsupported"
@@ -236,69 +242,6 @@ class TestLocal:
             wait(store, store.read(item, 0, 10))
 
 
-class TestS3:
-    def test_a_prefix_is_a_folder_and_not_the_start_of_a_name(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket({"m/a.gguf": b"1", "models/b.gguf": b"2", "m.gguf": b"3"})
-        store = open_store(f"s3://{bucket}/m", s3_server.options)
-        assert [item.url for item in store.list_objects(_wanted)] == [f"s3://{bucket}/m/a.gguf"]
-
-    def test_an_empty_bucket_has_nothing_and_is_no_error(self, s3_server: S3Server) -> None:
-        store = open_store(f"s3://{s3_server.bucket()}", s3_server.options)
-        assert list(store.list_objects(_wanted)) == []
-
-    def test_a_listing_of_several_pages(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket({f"{number:05}.gguf": b"" for number in range(1100)})
-        store = open_store(f"s3://{bucket}", s3_server.options)
-        assert len(list(store.list_objects(_wanted))) == 1100
-
-    def test_archived_objects_are_listed_with_their_fault(self, s3_server: S3Server) -> None:
-        bucket = s3_server.bucket()
-        s3_server.client().put_object(
-            Bucket=bucket, Key="cold.gguf", Body=b"x", StorageClass="GLACIER"
-        )
-        (item,) = open_store(f"s3://{bucket}", s3_server.options).list_objects(_wanted)
-        assert item.fault is not None
-        assert item.fault.code == "storage/archived"
-
-    @pytest.mark.parametrize("wrong", ["key", "secret"])
-    def test_wrong_credentials_are_said_to_be_wrong(
-        self, strict_s3_server: S3Server, wrong: str
-    ) -> None:
-        options = strict_s3_server.options | {wrong: "AKIAWRONGWRONGWRONG"}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", options).list_objects(_wanted))
-        assert caught.value.code == "storage/credentials"
-        assert "AKIA" not in str(caught.value)
-
-    def test_a_closed_bucket_is_said_to_be_closed(self, strict_s3_server: S3Server) -> None:
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://closed-1", strict_s3_server.options).list_objects(_wanted))
-        assert caught.value.code == "storage/denied"
-
-    def test_right_credentials_are_let_in(self, strict_s3_server: S3Server) -> None:
-        bucket = strict_s3_server.bucket({"a.gguf": b"x"})
-        store = open_store(f"s3://{bucket}", strict_s3_server.options)
-        (item,) = store.list_objects(_wanted)
-        assert wait(store, store.read(item, 0, 1)).data == b"x"
-
-    def test_a_missing_bucket_and_a_dead_endpoint(self, s3_server: S3Server) -> None:
-        with pytest.raises(StorageError, match="no such bucket"):
-            list(open_store("s3://no-such-bucket", s3_server.options).list_objects(_wanted))
-        dead = s3_server.options | {"endpoint_url": "http://127.0.0.1:9"}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", dead).list_objects(_wanted))
-        assert caught.value.code == "storage/unreachable"
-
-    def test_no_credentials_at_all(
-        self, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-        options = {"endpoint_url": s3_server.url}
-        with pytest.raises(StorageError) as caught:
-            list(open_store("s3://any", options).list_objects(_wanted))
-        assert caught.value.code == "storage/credentials"
-
-
 class TestHttp:
     def test_a_server_without_ranges_is_read_no_further_than_needed(self, tmp_path: Path) -> None:
         put_local(tmp_path, {"a.gguf": b"0123456789" * 100_000})
@@ -365,3 +308,39 @@ class TestHttp:
         with pytest.raises(StorageError) as caught:
             list(open_store("http://127.0.0.1:9/models/").list_objects(_wanted))
         assert caught.value.code == "storage/unreachable"
+
+    @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no-ranges"])
+    def test_a_long_header_is_one_request(self, tmp_path: Path, ranges: bool) -> None:  # noqa: FBT001 - a parameter
+        words = [f"token {number:06}" for number in range(100_000)]
+        model = gguf([("tokenizer.ggml.tokens", ARRAY, (STRING, words))]).data
+        put_local(tmp_path, {"m.gguf": model})
+        with WebServer(tmp_path, ranges=ranges) as site:
+            (result,) = scan(f"{site.url}/")
+            assert result.sbom.vocab_size == 100_000
+            assert result.requests == 1
+            assert [path for _, path, _ in site.requests if path != "/"] == ["/m.gguf"]
+            assert result.bytes_read <= len(model)
+
+
+def test_google_storage_through_the_fast_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_engine(monkeypatch, "obstore")
+    with SyntheticS3(Written({"m/a.gguf": b"0123456789"})) as server:
+        options = {"token": "anon", "endpoint_url": server.url}
+        store = open_store("gs://bucket/m", options)
+        (item,) = store.list_objects(_wanted)
+        assert item.url == "gs://bucket/m/a.gguf"
+        reply = wait(store, store.read(item, 2, 5))
+        assert (reply.data, reply.size, reply.pin) == (b"234", 10, item.pin)
+        assert isinstance(server.content, Written)
+        server.content.put("m/a.gguf", b"9876543210")
+        with pytest.raises(StorageError) as caught:
+            wait(store, store.read(item, 2, 5))
+        assert caught.value.code == "storage/changed-during-scan"
+
+
+def test_azure_storage_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_engine(monkeypatch, "obstore")
+    with pytest.raises(StorageError, match="has no such options"):
+        open_store("az://container/m")
+    store = open_store("az://container/m", {"account_name": "a", "account_key": "a2V5"})
+    assert store.root == "az://container/m"

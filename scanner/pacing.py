@@ -45,7 +45,7 @@ class Pace:
 
     async def enter(self) -> None:
         """Wait for a place; give it back with `leave`."""
-        if self._busy < self.allowed and not self._waiting:
+        if self._busy + 1 <= self.allowed and not self._waiting:
             self._busy += 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,7 +60,7 @@ class Pace:
     def leave(self) -> None:
         """Give a place back."""
         self._busy -= 1
-        while self._waiting and self._busy + 1 <= max(1.0, self.allowed):
+        while self._waiting and self._busy + 1 <= self.allowed:
             place = self._waiting.popleft()
             if not place.done():
                 self._busy += 1

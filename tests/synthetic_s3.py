@@ -293,7 +293,7 @@ class _Connection(asyncio.Protocol):
         self._send_slice()
 
     def _send_slice(self) -> None:
-        while self._rest is not None and not self._closed:
+        while self._rest is not None and not self.transport.is_closing():
             body, start, stop, end = self._rest
             if start >= stop:
                 if end < 0:  # a stalled reply: the connection stays, and nothing comes

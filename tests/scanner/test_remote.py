@@ -1,0 +1,106 @@
+"""The loop of a remote scan, over stores that are made of dictionaries."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+from fsspec.asyn import get_loop
+
+from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.remote import examine_remote
+from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
+from tests.builders import gguf
+
+GGUF = gguf().data
+
+
+class Shelf:
+    """A store without streams, each read of which does what the test says."""
+
+    root = "shelf://"
+
+    def __init__(self, act: Callable[[str], float | Exception]) -> None:
+        self.loop = get_loop()
+        self.most = self._now = 0
+        self._act = act
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        raise NotImplementedError
+
+    async def find(self, url: str) -> StoredObject:
+        raise NotImplementedError
+
+    async def stored_sha256(self, item: StoredObject) -> str:
+        raise NotImplementedError
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        try:
+            what = self._act(item.name)
+            if isinstance(what, Exception):
+                raise what
+            await asyncio.sleep(what)
+            return RangeReply(GGUF[start:end], len(GGUF), item.pin)
+        finally:
+            self._now -= 1
+
+
+def _artifacts(count: int, broken: Exception | None = None) -> Iterator[Artifact]:
+    for number in range(count):
+        item = StoredObject(f"shelf://{number}.gguf", len(GGUF), "etag:x")
+        yield Artifact(item.url, (item,))
+    if broken is not None:
+        raise broken
+
+
+def _number(url: str) -> int:
+    return int(url.removeprefix("shelf://").removesuffix(".gguf"))
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 1000])
+def test_results_come_in_order_and_no_more_than_allowed_are_asked_for(concurrency: int) -> None:
+    shelf = Shelf(lambda name: 0.05 if name == "0.gguf" else 0.001)
+    results = list(examine_remote(shelf, _artifacts(100), Examiner(), concurrency))
+    assert [_number(result.url) for result in results] == list(range(100))
+    assert all(result.passed for result in results)
+    assert shelf.most <= concurrency
+
+
+def test_a_bug_is_raised_where_the_results_are_taken() -> None:
+    shelf = Shelf(lambda name: KeyError("a bug") if name == "5.gguf" else 0.001)
+    results = examine_remote(shelf, _artifacts(20), Examiner(), 4)
+    assert [_number(next(results).url) for _ in range(5)] == list(range(5))
+    with pytest.raises(KeyError, match="a bug"):
+        next(results)
+
+
+def test_a_storage_error_is_a_result() -> None:
+    denied = StorageError("storage/denied", "shelf://3.gguf", "access denied")
+    shelf = Shelf(lambda name: denied if name == "3.gguf" else 0.001)
+    results = list(examine_remote(shelf, _artifacts(6), Examiner(), 2))
+    codes = {_number(result.url): [f.code for f in result.findings] for result in results}
+    assert codes == {number: ["storage/denied"] if number == 3 else [] for number in range(6)}
+
+
+def test_artifacts_before_a_broken_listing_have_their_results() -> None:
+    broken = StorageError("storage/failed", "shelf://", "the listing broke off")
+    results = examine_remote(Shelf(lambda _: 0.001), _artifacts(40, broken), Examiner(), 8)
+    assert len([next(results) for _ in range(40)]) == 40
+    with pytest.raises(StorageError, match="listing broke off"):
+        next(results)
+
+
+def test_no_more_artifacts_are_taken_than_are_under_way() -> None:
+    taken: list[int] = []
+
+    def watched() -> Iterator[Artifact]:
+        for number, artifact in enumerate(_artifacts(1000)):
+            taken.append(number)
+            yield artifact
+
+    results = examine_remote(Shelf(lambda _: 0.0), watched(), Examiner(), 10)
+    assert next(results).passed
+    assert len(taken) <= 20
+    results.close()  # type: ignore[attr-defined]

@@ -53,7 +53,7 @@ def serve(requests: socket.socket, harness: int) -> None:
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
         if not message:
-            return None
+            return
         control = socket.socket(fileno=descriptors[0])
         child = _fork(control)
         for number, descriptor in enumerate(descriptors[1:], 1):
@@ -62,7 +62,8 @@ def serve(requests: socket.socket, harness: int) -> None:
             os.close(descriptor)
         if child == 0:
             requests.close()
-            return _supervise(control, watched, isolates=isolates)
+            _supervise(control, watched, isolates=isolates)
+            os._exit(0)  # at once: the harness waits for this
         control.close()
 
 

@@ -1,6 +1,7 @@
 """Run a command for one artifact: verified immediately before, supervised until its end."""
 
 import json
+import logging
 from collections import deque
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,14 @@ class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is r
 def _run_name() -> str:
     name = str(flow_run.parameters.get("url", "")).rstrip("/").rpartition("/")[2]
     return f"agent for {visible(name, 80)}"
+
+
+def _log(level: int, text: str) -> None:
+    """Log a line; a worker that was killed and reads the console no more does not end the run."""
+    try:
+        get_run_logger().log(level, "%s", text)
+    except SystemExit:
+        return  # rich raises it when its console is a broken pipe; after that it is silent
 
 
 @flow(name="run-agent", flow_run_name=_run_name, persist_result=False)
@@ -66,7 +75,6 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         Its exit status, whether all it wrote is in the log, and who saw to it that nothing of it
         is left: kernel, sweep or group.
     """
-    logger = get_run_logger()
     more = json.loads(parameters or "{}")
     if not isinstance(more, dict) or not command:
         raise ValueError("command is empty" if not command else "parameters are no JSON object")
@@ -76,10 +84,10 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     def keep(line: str) -> None:
         text = visible(line, 4096)
         last.append(text)
-        logger.info("%s", text)
+        _log(logging.INFO, text)
 
     result = verify(url, pin or None, policy, storage_options(storage))
-    logger.info("verified; starting %s", visible(command[0]))
+    _log(logging.INFO, f"verified; starting {visible(command[0])}")
     outcome = run_supervised(
         command,
         encode(handoff_of(result, more)),
@@ -89,9 +97,9 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         stdin=stdin == "handoff",
     )
     if outcome.truncated:
-        logger.warning("the command wrote more than a megabyte; the rest is not shown")
+        _log(logging.WARNING, "the command wrote more than a megabyte; the rest is not shown")
     if outcome.guarantee != "kernel":
-        logger.info("no namespaces here; its processes were ended by %s", outcome.guarantee)
+        _log(logging.INFO, f"no namespaces here; its processes were ended by {outcome.guarantee}")
     show_agent(result, command[0], outcome, last)
     if outcome.timed_out:
         raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")

@@ -59,6 +59,16 @@ def arguments(pid: int) -> list[str]:
         return []
 
 
+def harness_of(pid: int) -> int:
+    """Give the process that an agent runs for: its supervisor was told which one that is."""
+    while pid > 1:
+        words = arguments(pid)
+        if any(word.endswith("supervisor.py") for word in words):
+            return int([word for word in words if word][-1])
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    raise LookupError("it has no supervisor")
+
+
 def seconds_until_gone(mark: str, harness: int, patience: float = 5.0) -> float:
     """Wait until nothing is left; give the seconds it took.
 

@@ -1,7 +1,8 @@
 """An agent that does what it can to outlive its run: ``stray_agent.py KIND END READY MARK``.
 
-KIND says how, END how it ends by itself (exit, fail) or that it does not (stay). READY is a file that
-it writes when everything is in place, MARK only makes its processes easy to find.
+KIND says how, END how it ends by itself (exit, fail), that it does not (stay), or that it does once
+there is a file READY.end (told). READY is a file that it writes when everything is in place, MARK
+only makes its processes easy to find.
 """
 
 import os
@@ -82,6 +83,10 @@ def main() -> int:
         pass
     if end == "stay":
         sleep()
+    while end == "told" and not os.path.exists(f"{ready}.end"):
+        time.sleep(0.1)
+    if end == "told":
+        os.write(1, b"I was told\n")
     return 3 if end == "fail" else 0
 
 

@@ -20,9 +20,11 @@ from prefect_mutagen.scanner.supervise import (
 )
 from tests.processes import arguments, marked, supervisors_of
 
+_HALF_A_MINUTE = Limits(30)
+
 
 def _run(
-    code: str, given: bytes = b"", limits: Limits = Limits(30), *, stdin: bool = True
+    code: str, given: bytes = b"", limits: Limits = _HALF_A_MINUTE, *, stdin: bool = True
 ) -> tuple[Outcome, list[str]]:
     lines: list[str] = []
     outcome = run_supervised(
@@ -148,7 +150,7 @@ def test_commands_that_are_none(command: list[str], kind: type[Exception]) -> No
         run_supervised(command, b"", on_line=print)
 
 
-def test_words_that_are_no_text_arrive_as_they_are(tmp_path: Path) -> None:
+def test_words_that_are_no_text_arrive_as_they_are() -> None:
     odd = os.fsdecode(b"\xff\xe9 \n\xf0\x9f\x8c\x8d")
     lines: list[str] = []
     code = "import os, sys; print(os.fsencode(sys.argv[1]), os.environb[b'ODD'])"
@@ -190,7 +192,7 @@ def test_it_is_told_before_it_is_ended() -> None:
     assert (outcome.status, outcome.timed_out) == (124, True)
 
 
-def test_a_listener_that_fails_ends_it(tmp_path: Path) -> None:
+def test_a_listener_that_fails_ends_it() -> None:
     code = "import sys, time; print(1, flush=True); time.sleep(60)"
 
     def fail(line: str) -> None:
@@ -205,7 +207,7 @@ def test_a_listener_that_fails_ends_it(tmp_path: Path) -> None:
 def test_variables_are_passed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "hunter2")
     assert named_variables(["SOME_TOKEN"]) == {"SOME_TOKEN": "hunter2"}
-    with pytest.raises(ValueError, match="not set in the environment: NO_SUCH$"):
+    with pytest.raises(ValueError, match=r"not set in the environment: NO_SUCH$"):
         named_variables(["SOME_TOKEN", "NO_SUCH"])
 
 

@@ -64,7 +64,7 @@ def chatters() -> None:
 
 def eats() -> None:
     """Take memory until there is none left, and keep it."""
-    kept = []
+    kept: list[bytearray] = []
     try:
         while len(kept) < 64:
             kept.append(bytearray(16 << 20))

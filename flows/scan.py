@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
+from prefect_mutagen.scanner.supervise import end_all
 from prefect_mutagen.tasks.agents import AgentLaunch, AgentRun, Handoff, start_agents
 from prefect_mutagen.tasks.listing import list_artifacts
 from prefect_mutagen.tasks.recording import read_state, write_table
@@ -221,14 +222,20 @@ def _start(
     """Start the agents for all that were chosen, a bounded window at a time."""
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    for result in chosen:
-        waiting.append(
-            start_agents.submit(_whole(result), _whole(agents), _whole(handoff), _whole(run_agent))
-        )
-        if len(waiting) >= _WINDOW:
+    try:
+        for result in chosen:
+            waiting.append(
+                start_agents.submit(
+                    _whole(result), _whole(agents), _whole(handoff), _whole(run_agent)
+                )
+            )
+            if len(waiting) >= _WINDOW:
+                runs += waiting.popleft().result()
+        while waiting:
             runs += waiting.popleft().result()
-    while waiting:
-        runs += waiting.popleft().result()
+    except BaseException:
+        end_all()  # this run is cancelled or broken; its commands run in other threads
+        raise
     return runs
 
 

@@ -6,6 +6,7 @@ chosen environment, limits, and what it is handed as a file. A supervisor beside
 is up, when this call is left for whatever reason, and when this process is gone.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -25,6 +26,7 @@ __all__ = [
     "Guarantee",
     "Limits",
     "Outcome",
+    "end_all",
     "named_variables",
     "run_supervised",
 ]
@@ -79,6 +81,16 @@ def named_variables(names: Sequence[str]) -> dict[str, str]:
     if missing:
         raise ValueError(f"not set in the environment: {', '.join(missing)}")
     return {name: os.environ[name] for name in names}
+
+
+def end_all() -> None:
+    """End all commands that other threads of this process run; their calls return, or raise.
+
+    A thread that waits for a command sees no signal. Whoever does see one, and starts agents in other
+    threads, calls this.
+    """
+    for run in list(_runs):
+        run.end()
 
 
 def run_supervised(
@@ -170,6 +182,7 @@ class _Run:
         self._report = b""
         self._timed_out = False
         self._control, theirs = socket.socketpair()
+        _runs.add(self)
         try:
             with theirs:
                 if lines is None:
@@ -195,7 +208,7 @@ class _Run:
             left = deadline - time.monotonic()
             if left <= 0 and not self._timed_out:
                 self._timed_out = True
-                self._control.shutdown(socket.SHUT_WR)
+                self.end()
             pause = _BREATH if self._timed_out else min(left, _BREATH)
             for descriptor, _ in waiting.poll(pause * 1000):
                 if descriptor == self._output:
@@ -225,15 +238,19 @@ class _Run:
                 break
         self._lines.flush()
 
+    def end(self) -> None:
+        """Have it ended; any thread may ask."""
+        with contextlib.suppress(OSError):  # it has ended, and all is closed
+            self._control.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """End it, if it has not ended, and wait until nothing of it is left."""
         try:
-            self._control.shutdown(socket.SHUT_WR)
+            self.end()
             while self._control.recv(_CHUNK):
                 pass
-        except OSError:
-            pass  # its end is closed already
         finally:
+            _runs.discard(self)
             self._control.close()
             if self._output >= 0:
                 os.close(self._output)
@@ -262,6 +279,9 @@ class _Run:
             self._timed_out,
             truncated,
         )
+
+
+_runs: Final[set[_Run]] = set()
 
 
 class _Lines:

@@ -16,6 +16,7 @@ and sweeps until it has no child left.
 
 import ctypes
 import errno
+import gc
 import json
 import math
 import os
@@ -50,6 +51,7 @@ def serve(requests: socket.socket, harness: int) -> None:
     watched = _watch(harness)
     isolates = _LINUX and _can_isolate()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the harness, not here
+    gc.disable()  # a collection writes to every object, and so copies what forks have in common
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
         if not message:

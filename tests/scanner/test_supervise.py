@@ -15,6 +15,7 @@ from prefect_mutagen.scanner import fork_server
 from prefect_mutagen.scanner.supervise import (
     Limits,
     Outcome,
+    end_all,
     named_variables,
     run_supervised,
 )
@@ -252,6 +253,21 @@ def test_a_killed_supervisor_takes_its_agent_along() -> None:
     outcome.append(run_supervised(command, b"", Limits(30), on_line=kill))
     assert outcome[0].status == 128 + signal.SIGKILL
     assert not outcome[0].timed_out
+
+
+def test_all_can_be_ended_from_another_thread() -> None:
+    ready = threading.Barrier(4)
+    code = "import time; print(1, flush=True); time.sleep(60)"
+
+    def run(_: int) -> Outcome:
+        command = [sys.executable, "-c", code]
+        return run_supervised(command, b"", Limits(60), on_line=lambda _: ready.wait(30) and None)
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(run, number) for number in range(3)]
+        ready.wait(30)
+        end_all()
+        assert {each.result().status for each in runs} == {128 + signal.SIGTERM}
 
 
 def _in_a_child(path: str) -> None:

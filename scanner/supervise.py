@@ -86,8 +86,8 @@ def named_variables(names: Sequence[str]) -> dict[str, str]:
 def end_all() -> None:
     """End all commands that other threads of this process run; their calls return, or raise.
 
-    A thread that waits for a command sees no signal. Whoever does see one, and starts agents in other
-    threads, calls this.
+    A thread that waits for a command sees no signal. Whoever sees one, and has started agents in
+    other threads, calls this.
     """
     for run in list(_runs):
         run.end()

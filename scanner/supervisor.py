@@ -1,8 +1,8 @@
 """The processes between the harness and its agents: a fork server, a supervisor for each agent.
 
 A program of its own (``python -I -S supervisor.py``), with the standard library alone, no threads
-and an empty environment, so that a supervisor is a cheap fork: half a megabyte and a millisecond,
-where a fresh interpreter takes four and fifteen.
+and an empty environment, so that a supervisor is a cheap fork: less than a megabyte and about a
+millisecond, where a fresh interpreter takes four and fifteen.
 
 The harness sends the fork server a byte with three descriptors: a control socket and the agent's
 two outputs. The supervisor reads its order from the control socket (one line of JSON) and writes
@@ -16,7 +16,6 @@ and sweeps until it has no child left.
 
 import ctypes
 import errno
-import gc
 import json
 import math
 import os
@@ -51,7 +50,6 @@ def serve(requests: socket.socket, harness: int) -> None:
     watched = _watch(harness)
     isolates = _LINUX and _can_isolate()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the harness, not here
-    gc.disable()  # a collection writes to every object, and so copies what forks have in common
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
         if not message:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ UNPRIVILEGED = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 @functools.cache
 def may_make_namespaces(*prefix: str) -> bool:
     """Whether a process started this way gets a PID namespace with a /proc of its own."""
+    if shutil.which("unshare") is None:
+        return False
     words = ("unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc", "true")
     return subprocess.run([*prefix, *words], capture_output=True, check=False).returncode == 0
 

@@ -24,11 +24,13 @@ from tests.servers import PrefectServer
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 AGENT = str(Path(__file__).with_name("stray_agent.py"))
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+SCAN = "cancellation of the scan"
 # What the run ends as; the worker's end comes last, for it is one worker.
 ENDINGS = {
     "exit": "COMPLETED",
     "time limit": "FAILED",
     "cancellation": "CANCELLED",
+    SCAN: "CANCELLED",
     "SIGTERM of the flow": "CRASHED",
     "SIGKILL of the flow": "CRASHED",
     "SIGKILL of the worker": "COMPLETED",
@@ -39,6 +41,7 @@ CASES = [
     *(("kernel", ending) for ending in ENDINGS),
     *(("sweep", ending) for ending in (SWEPT if may_make_namespaces() else ENDINGS)),
 ]
+PREFIXES = {"sweep": refusing()} | ({"kernel": ()} if may_make_namespaces() else {})
 BY_ITSELF = {"exit": "exit", "SIGKILL of the worker": "told"}
 
 
@@ -52,7 +55,7 @@ class Run:
 
 
 class Pool:
-    """A work pool with a process worker and a deployment of run-agent."""
+    """A work pool with a process worker, and deployments of both flows."""
 
     def __init__(self, server: PrefectServer, prefix: tuple[str, ...], folder: Path) -> None:
         self.name = f"strays-{uuid.uuid4().hex[:6]}"
@@ -62,10 +65,8 @@ class Pool:
         self.http = httpx.Client(base_url=server.api, timeout=60)
         self._post("/work_pools/", {"name": self.name, "type": "process"})
         with temporary_settings({PREFECT_API_URL: server.api}):
-            deployment: Any = RunnerDeployment.from_entrypoint(
-                "prefect_mutagen.flows.agent.run_agent", name=self.name, work_pool_name=self.name
-            )
-            self.deployment = str(deployment.apply())
+            self.agent = self._deploy("prefect_mutagen.flows.agent.run_agent")
+            self.scan = self._deploy("prefect_mutagen.flows.scan.scan_models")
         (folder / "temporary").mkdir()
         self.worker = subprocess.Popen(
             [*prefix, sys.executable, "-m", "prefect", "worker", "start", "--pool", self.name],
@@ -80,17 +81,25 @@ class Pool:
             stderr=subprocess.DEVNULL,
         )
 
+    def _deploy(self, entrypoint: str) -> str:
+        deployment: Any = RunnerDeployment.from_entrypoint(
+            entrypoint, name=self.name, work_pool_name=self.name
+        )
+        return str(deployment.apply())
+
     def start(self, ending: str) -> Run:
         mark = uuid.uuid4().hex
         ready = self.folder / mark
         words = ["daemonizes", BY_ITSELF.get(ending, "stay"), str(ready), mark]
-        parameters = {
+        agent: dict[str, Any] = {
             "command": [sys.executable, "-I", "-S", AGENT, *words],
-            "url": str(self.model),
             "timeout_seconds": 3 if ending == "time limit" else 200,
         }
+        deployment, parameters = self.agent, agent | {"url": str(self.model)}
+        if ending == SCAN:
+            deployment, parameters = self.scan, {"source": str(self.model), "agents": [agent]}
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        made = self._post(f"/deployments/{self.deployment}/create_flow_run", body)
+        made = self._post(f"/deployments/{deployment}/create_flow_run", body)
         return Run(made["id"], mark, ready)
 
     def read(self, run: Run) -> dict[str, Any]:
@@ -158,7 +167,7 @@ def _end(pool: Pool, run: Run, ending: str, before: list[Future[Ended]]) -> Ende
     engine = 0
     if ending not in {"exit", "time limit"}:
         engine = harness_of(min(marked(run.mark)))
-    if ending == "cancellation":
+    if ending in {"cancellation", SCAN}:
         pool.cancel(run)
     elif ending.endswith("of the flow"):
         os.kill(engine, getattr(signal, ending.partition(" ")[0]))
@@ -178,39 +187,39 @@ def _end(pool: Pool, run: Run, ending: str, before: list[Future[Ended]]) -> Ende
 
 
 @pytest.fixture(scope="module")
-def guarantee(request: pytest.FixtureRequest) -> str:
-    """Who is to see to it that nothing is left."""
-    given: str = request.param
-    if given == "kernel" and not may_make_namespaces():
-        pytest.skip("this machine refuses namespaces")
-    return given
-
-
-@pytest.fixture(scope="module")
-def ended(
-    guarantee: str, prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Ended]]]:
-    """A worker, and one run for each ending, all at the same time."""
-    prefix = refusing() if guarantee == "sweep" else ()
-    pool = Pool(prefect_server, prefix, tmp_path_factory.mktemp("strays"))
+def runs(
+    prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[tuple[str, str], Future[Ended]]]:
+    """A worker for each guarantee, and one run for each ending, all at the same time."""
     started: list[Run] = []
-    futures: dict[str, Future[Ended]] = {}
+    pools: list[Pool] = []
+    futures: dict[tuple[str, str], Future[Ended]] = {}
     try:
-        with ThreadPoolExecutor(len(ENDINGS)) as threads:
-            for ending in (ending for each, ending in CASES if each == guarantee):
-                started.append(pool.start(ending))
-                before = list(futures.values())
-                futures[ending] = threads.submit(_end, pool, started[-1], ending, before)
+        with ThreadPoolExecutor(len(CASES)) as threads:
+            for guarantee, prefix in PREFIXES.items():
+                pool = Pool(prefect_server, prefix, tmp_path_factory.mktemp("strays"))
+                pools.append(pool)
+                before: list[Future[Ended]] = []
+                for ending in (ending for each, ending in CASES if each == guarantee):
+                    started.append(pool.start(ending))
+                    ended = threads.submit(_end, pool, started[-1], ending, list(before))
+                    futures[guarantee, ending] = ended
+                    before.append(ended)
             yield futures
     finally:
-        pool.close()
+        for pool in pools:
+            pool.close()
         for pid in (pid for run in started for pid in marked(run.mark)):
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("guarantee", "ending"), CASES, indirect=["guarantee"])
-def test_nothing_is_left(ended: dict[str, Future[Ended]], guarantee: str, ending: str) -> None:
-    run = ended[ending].result()
+@pytest.mark.parametrize(("guarantee", "ending"), CASES)
+def test_nothing_is_left(
+    runs: dict[tuple[str, str], Future[Ended]], guarantee: str, ending: str
+) -> None:
+    if guarantee not in PREFIXES:
+        pytest.skip("this machine refuses namespaces")
+    run = runs[guarantee, ending].result()
     assert run.gone_after < 5
     assert run.state == ENDINGS[ending], run.message
     if ending == "time limit":

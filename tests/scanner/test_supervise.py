@@ -259,9 +259,11 @@ def test_all_can_be_ended_from_another_thread() -> None:
     ready = threading.Barrier(4)
     code = "import time; print(1, flush=True); time.sleep(60)"
 
+    def arrive(_: str) -> None:
+        ready.wait(30)
+
     def run(_: int) -> Outcome:
-        command = [sys.executable, "-c", code]
-        return run_supervised(command, b"", Limits(60), on_line=lambda _: ready.wait(30) and None)
+        return run_supervised([sys.executable, "-c", code], b"", Limits(60), on_line=arrive)
 
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(run, number) for number in range(3)]

@@ -247,16 +247,31 @@ def _sweep() -> None:
     """End all descendants: stop all that are found until no new ones come, then kill them."""
     stopped: set[int] = set()
     while _has_children():
+        for number in _children():  # at once: one that forks and ends is soon another
+            _kill(number, signal.SIGKILL)
         found = _descendants(os.getpid())
         fresh = found - stopped
         for number in fresh or found:
-            try:
-                os.kill(number, signal.SIGSTOP if fresh else signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+            _kill(number, signal.SIGSTOP if fresh else signal.SIGKILL)
         stopped |= fresh
         if not fresh:
             time.sleep(0.002)
+
+
+def _kill(number: int, how: int) -> None:
+    try:
+        os.kill(number, how)
+    except (ProcessLookupError, PermissionError):
+        return  # it has ended
+
+
+def _children() -> list[int]:
+    """Give the children of this process, where the kernel lists them."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
 
 
 def _has_children() -> bool:

@@ -32,6 +32,7 @@ CASES = [
     (kind.__name__, ending, guarantee)
     for kind, ending, guarantee in itertools.product(KINDS, ENDINGS, GUARANTEES)
 ]
+CASES += [("hops", ending, each) for ending in ("exit", "SIGKILL") for each in GUARANTEES]
 
 
 @dataclass

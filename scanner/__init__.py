@@ -7,6 +7,8 @@
 * ``templates``: a look at chat templates, which are never rendered.
 * ``findings``, ``licenses``, ``policy``: what is wrong, and what that means here.
 * ``results``, ``table``, ``outputs/``: what comes out; ``verify``: the line before a load.
+* ``handoff``, ``supervise``: what an agent is handed, and how it runs; ``fork_server`` and
+  ``supervisor``: the processes that end it.
 * ``cli``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.

@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
+from prefect_mutagen.scanner.supervise import end_all
 from prefect_mutagen.scanner.table_recording import (
     Recording,
     may_have_passed,
@@ -245,12 +246,18 @@ def _start(
     """Start the agents for all that were chosen, a bounded window at a time."""
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    for result in chosen:
-        waiting.append(
-            start_agents.submit(_whole(result), _whole(agents), _whole(handoff), _whole(run_agent))
-        )
-        if len(waiting) >= _WINDOW:
+    try:
+        for result in chosen:
+            waiting.append(
+                start_agents.submit(
+                    _whole(result), _whole(agents), _whole(handoff), _whole(run_agent)
+                )
+            )
+            if len(waiting) >= _WINDOW:
+                runs += waiting.popleft().result()
+        while waiting:
             runs += waiting.popleft().result()
-    while waiting:
-        runs += waiting.popleft().result()
+    except BaseException:
+        end_all()  # this run is cancelled or broken; its commands run in other threads
+        raise
     return runs

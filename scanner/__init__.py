@@ -15,6 +15,8 @@
 * ``table`` and ``table_…``: state, recording, sorted runs, files, documents and retention of the
   Parquet table; ``manifest``: a listing in a file.
 * ``start_record``: which agents were started.
+* ``handoff``, ``supervise``: what an agent is handed, and how it runs; ``fork_server`` and
+  ``supervisor``: the processes that end it.
 * ``cli`` and ``commands/``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.

@@ -1,4 +1,4 @@
-"""The command ``prefect-mutagen``: scan, verify, query, version; and what other parts add to it.
+"""The command ``prefect-mutagen``: scan, verify, exec, query, version; and what other parts add.
 
 Exit status: 0, all passed, also when there was nothing; 1, something failed or could not be
 examined; 2, wrong usage, or a root cannot be reached (the others are scanned all the same).
@@ -14,6 +14,7 @@ from typing import Final
 
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
+from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands import query, scan, verify
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    words, command = execute.split_command(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(words, argparse.Namespace(command=command))
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Examine model files (GGUF, safetensors) by their headers, and judge them.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (scan, verify, query):
+    for command in (scan, verify, execute, query):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)

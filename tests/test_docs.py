@@ -81,7 +81,7 @@ def test_the_readmes_queries_run_on_a_real_table(
 
 
 def test_every_option_of_the_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("scan", "verify", "query"):
+    for command in ("scan", "verify", "exec", "query"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         for option in re.findall(r"(--[a-z-]+)", capsys.readouterr().out):

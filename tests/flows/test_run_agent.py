@@ -1,5 +1,7 @@
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,8 @@ def _touch(tmp_path: Path) -> list[str]:
 
 def test_a_command_runs_for_what_passes(model: str, tmp_path: Path, prefect: PrefectServer) -> None:
     done = run_agent(_touch(tmp_path), model, verify(model).pin)
-    assert done == {"status": 0, "truncated": False}
+    assert (done["status"], done["truncated"]) == (0, False)
+    assert done["guarantee"] in {"kernel", "sweep", "group"}
     assert (tmp_path / "ran").exists()
     assert prefect.process is not None
 
@@ -55,4 +58,49 @@ def test_the_end_of_the_command_is_the_state_of_the_run(
 ) -> None:
     with pytest.raises(AgentFailed, match=message):
         run_agent([sys.executable, "-c", code], model, timeout_seconds=limit)
+    assert prefect.process is not None
+
+
+def test_it_gets_what_was_asked_for(
+    model: str, tmp_path: Path, prefect: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "hunter2")
+    code = (
+        "import json, os, resource, sys\n"
+        "given = json.load(open(os.environ['MUTAGEN_HANDOFF']))\n"
+        "kept = [sys.stdin.read(), given['parameters'], os.environ['SOME_TOKEN'],\n"
+        "        resource.getrlimit(resource.RLIMIT_AS)[0] >> 20]\n"
+        f"json.dump(kept, open({str(tmp_path / 'kept')!r}, 'w'))"
+    )
+    run_agent(
+        [sys.executable, "-c", code],
+        model,
+        parameters='{"task": "evaluate"}',
+        memory_mb=4096,
+        environment=["SOME_TOKEN"],
+        stdin="empty",
+    )
+    assert json.loads((tmp_path / "kept").read_text()) == [
+        "",
+        {"task": "evaluate"},
+        "hunter2",
+        4096,
+    ]
+    assert prefect.process is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"command": []}, "command is empty"),
+        ({"parameters": "[]"}, "no JSON object"),
+        ({"environment": ["NO_SUCH_VARIABLE"]}, "not set in the environment: NO_SUCH_VARIABLE"),
+    ],
+)
+def test_what_makes_no_sense_starts_nothing(
+    model: str, tmp_path: Path, prefect: PrefectServer, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run_agent(**({"command": _touch(tmp_path), "url": model} | arguments))
+    assert not (tmp_path / "ran").exists()
     assert prefect.process is not None

@@ -28,6 +28,9 @@ class Shelf:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         raise NotImplementedError
 
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        raise NotImplementedError
+
     async def find(self, url: str) -> StoredObject:
         raise NotImplementedError
 

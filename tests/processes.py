@@ -1,0 +1,92 @@
+"""Look processes up in /proc, and run programs where the kernel refuses them namespaces."""
+
+import functools
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+# A user namespace of its own, in which nobody may make another PID namespace: a real refusal.
+REFUSING = (
+    *("unshare", "--user", "--map-root-user", "sh", "-c"),
+    'echo 0 > /proc/sys/user/max_pid_namespaces && exec "$@"',
+    "sh",
+)
+# One user without privileges, as most people are: it may make namespaces only with its own users.
+UNPRIVILEGED = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+
+
+@functools.cache
+def may_make_namespaces(*prefix: str) -> bool:
+    """Whether a process started this way gets a PID namespace with a /proc of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    words = ("unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc", "true")
+    return subprocess.run([*prefix, *words], capture_output=True, check=False).returncode == 0
+
+
+def refusing() -> tuple[str, ...]:
+    """Words before a command that make the kernel refuse it namespaces."""
+    return REFUSING if may_make_namespaces() else ()
+
+
+def marked(mark: str) -> set[int]:
+    """Give the living processes that have this among their arguments."""
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) != os.getpid():
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes()
+            except OSError:
+                continue  # it has ended
+            if mark.encode() in words.split(b"\0"):
+                found.add(int(name))
+    return found
+
+
+def supervisors_of(harness: int) -> set[int]:
+    """Give the fork server and the supervisors of a process."""
+    return {
+        pid
+        for pid in marked(str(harness))
+        if any(word.endswith("supervisor.py") for word in arguments(pid))
+    }
+
+
+def arguments(pid: int) -> list[str]:
+    """Give the arguments of a process; none when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def harness_of(pid: int) -> int:
+    """Give the process that an agent runs for: its supervisor was told which one that is."""
+    while pid > 1:
+        words = arguments(pid)
+        if any(word.endswith("supervisor.py") for word in words):
+            return int([word for word in words if word][-1])
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    raise LookupError("it has no supervisor")
+
+
+def seconds_until_gone(mark: str, harness: int, patience: float = 5.0) -> float:
+    """Wait until nothing is found any more, five times in a row; give the seconds it took.
+
+    One look may miss a process that forks and ends between two entries of the list.
+
+    Raises:
+        AssertionError: Something is left after that.
+    """
+    start = last = time.monotonic()
+    empty = 0
+    while empty < 5:
+        if left := marked(mark) | supervisors_of(harness):
+            last = time.monotonic()
+            if last - start > patience:
+                raise AssertionError(f"left: {[arguments(pid) for pid in left]}")
+        empty = 0 if left else empty + 1
+        time.sleep(0.02)
+    return last - start

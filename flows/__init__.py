@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.scan import ScanSummary, scan_models
-    from prefect_mutagen.tasks.agents import AgentLaunch
+    from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = ["AgentLaunch", "ScanSummary", "run_agent", "scan_models"]
 

@@ -2,22 +2,19 @@
 
 import os
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 from pydantic import BaseModel, Field
 
-from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.scanner.drift import became_passed
+from prefect_mutagen.flows.starting import Gate, start_chosen, whole
 from prefect_mutagen.scanner.examine import crashed
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch, Manifest
@@ -26,17 +23,15 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
-from prefect_mutagen.scanner.supervise import end_all
 from prefect_mutagen.scanner.table_recording import (
     Recording,
-    may_have_passed,
     not_passed,
     passed,
 )
 from prefect_mutagen.scanner.table_retention import Retention
 from prefect_mutagen.scanner.table_spool import Spooled
 from prefect_mutagen.scanner.table_state import State
-from prefect_mutagen.tasks.agents import AgentLaunch, AgentRun, Handoff, start_agents
+from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
@@ -44,7 +39,6 @@ from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 
 __all__ = ["ScanSummary", "scan_models"]
 
-_T = TypeVar("_T")
 # The temporary server starts before a flow's first line, so importing the flow is the last chance.
 give_time_to_start()
 
@@ -88,12 +82,14 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     rescan: Literal["changed", "all"] = "changed",
-    gate: Literal["artifact", "scan"] = "artifact",
+    gate: Gate = "artifact",
     agents: list[AgentLaunch] = [],  # noqa: B006 - the form needs the default; nobody changes it
     max_task_runs: Annotated[int, Field(ge=1, le=2000)] = 250,
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64,
     keep_states: Annotated[int, Field(ge=0)] = 0,
     keep_days: Annotated[int, Field(ge=0)] = 0,
+    max_agent_runs: Annotated[int, Field(ge=0)] = 100,
+    rerun_failed_agents: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -113,6 +109,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         keep_states: Newest states that the table keeps; 0 keeps all, unless days are given.
         keep_days: Days for which the table keeps every state; 0 keeps all, unless a number of
             states is given.
+        max_agent_runs: Most agents that this scan starts; the others wait for the next one. Needs a
+            table.
+        rerun_failed_agents: Start agents once more that failed for the very same bytes.
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
@@ -128,7 +127,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     summary = Summary()
     with Recording(scan, state) as recording:
         manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
-        count = list_changes(source, _whole(known), _whole(manifest), storage, hash, _whole(policy))
+        count = list_changes(source, whole(known), whole(manifest), storage, hash, whole(policy))
         logger.info("%d artifacts, %d to examine", count, len(manifest))
         _examine(recording, summary, manifest, _Width(max_task_runs, concurrency), (storage, hash))
         recording.close(summary)
@@ -137,14 +136,16 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if table:
             retention = Retention(keep_states, keep_days)
             try:
-                write_table(table, _whole(recording), _whole(summary), storage, _whole(retention))
+                write_table(table, whole(recording), whole(summary), storage, whole(retention))
             except StorageError as problem:
                 trouble = problem
-        chosen = _chosen(recording, summary, gate) if agents and trouble is None else []
-        started = _start(chosen, agents, Handoff(scan.id, policy, table, storage))
+        started: list[AgentRun] = []
+        if trouble is None:
+            handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
+            started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
         show_scan(scan, summary, _worth_showing(recording), started)
         steps = 3 if table else 1  # listing; reading and writing the table
-        wait_for_records(steps + min(len(manifest), max_task_runs) + len(chosen))
+        wait_for_records(steps + min(len(manifest), max_task_runs) + len(started))
         if trouble is not None:
             # The verdicts are shown, but what is not on record must not start anything.
             raise trouble
@@ -163,11 +164,6 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     )
 
 
-def _whole(value: _T) -> _T:
-    """Hand a value to a task as it is: Prefect else looks into each record for futures."""
-    return cast("_T", quote(value))
-
-
 @dataclass(frozen=True, slots=True)
 class _Width:
     """How wide a scan may be."""
@@ -184,7 +180,7 @@ def _examine(
     rest: tuple[str, HashLevel],
 ) -> None:
     """Examine artifacts in task runs, a bounded window of them at a time."""
-    scan = _whole(recording.scan)
+    scan = whole(recording.scan)
     alone = len(manifest) <= width.task_runs
     each = max(1, width.concurrency // _WORKERS)
     waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
@@ -192,10 +188,10 @@ def _examine(
         future: PrefectFuture[Any]
         if alone:
             (artifact,) = batch.read()
-            policy = _whole(recording.scan.policy)
-            future = scan_artifact.submit(_whole(artifact), recording.scan.source, policy, *rest)
+            policy = whole(recording.scan.policy)
+            future = scan_artifact.submit(whole(artifact), recording.scan.source, policy, *rest)
         else:
-            future = scan_rows.submit(_whole(batch), scan, recording.folder, *rest, each)
+            future = scan_rows.submit(whole(batch), scan, recording.folder, *rest, each)
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:
             _collect(recording, summary, *waiting.popleft())
@@ -221,43 +217,8 @@ def _collect(
         summary.add(recording.add(result))
 
 
-def _chosen(
-    recording: Recording, summary: Summary, gate: Literal["artifact", "scan"]
-) -> list[ScanResult]:
-    """Choose what agents are started for: what has *become* fit for them with this scan."""
-    if gate == "scan":
-        if not summary.all_passed:
-            return []
-        if not recording.state.all_passed:
-            return list(recording.results())  # the gate has just opened, for all behind it
-    return [result for result in recording.results(may_have_passed) if became_passed(result)]
-
-
 def _worth_showing(recording: Recording) -> list[ScanResult]:
     """Choose what is shown: what did not pass, then what did, as far as there is room."""
     refused = islice(recording.results(not_passed), SHOWN_ROWS)
     results = list(refused)
     return results + list(islice(recording.results(passed), SHOWN_ROWS - len(results)))
-
-
-def _start(
-    chosen: Sequence[ScanResult], agents: list[AgentLaunch], handoff: Handoff
-) -> list[AgentRun]:
-    """Start the agents for all that were chosen, a bounded window at a time."""
-    waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
-    runs: list[AgentRun] = []
-    try:
-        for result in chosen:
-            waiting.append(
-                start_agents.submit(
-                    _whole(result), _whole(agents), _whole(handoff), _whole(run_agent)
-                )
-            )
-            if len(waiting) >= _WINDOW:
-                runs += waiting.popleft().result()
-        while waiting:
-            runs += waiting.popleft().result()
-    except BaseException:
-        end_all()  # this run is cancelled or broken; its commands run in other threads
-        raise
-    return runs

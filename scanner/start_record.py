@@ -6,7 +6,7 @@ whoever made it was killed, or has not come to the end yet; a start that cannot 
 that happened does not happen again by itself.
 
 What was chosen but not started yet (a limit, a killed flow) is listed per scan as waiting; the next
-scan of the root takes those lists over.
+scan of the root takes those lists over. What failed is marked, so that it can be found again.
 
 Everything lies under ``agents/`` of a table, as JSON.
 """
@@ -49,7 +49,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An agent's start that was chosen and has not happened yet."""
+    """An agent's start that was chosen and has not happened yet, or is to happen again."""
 
     url: str
     pin: str
@@ -99,6 +99,7 @@ class StartRecord:
             claim = Claim(key, attempt)
             moment = datetime.now(UTC).isoformat()
             if self._create(self._claim_path(claim), {**about, "attempt": attempt, "at": moment}):
+                self._delete(self._failed_path(Claim(key, attempt - 1)))
                 return claim
             end = self._read(self._end_path(claim))
             if end is None:
@@ -114,7 +115,21 @@ class StartRecord:
             StorageError: The record cannot be written.
         """
         moment = datetime.now(UTC).isoformat()
-        self._replace(self._end_path(claim), {"state": state, "message": message, "at": moment})
+        end = {"state": state, "message": message, "at": moment}
+        if state == "failed":
+            about = self._read(self._claim_path(claim)) or {}
+            mark = Waiting(about.get("url", ""), about.get("pin", ""), claim.key)
+            self._replace(self._failed_path(claim), asdict(mark))
+        self._replace(self._end_path(claim), end)
+
+    def failed(self) -> list[Waiting]:
+        """Give the starts that failed last.
+
+        Raises:
+            StorageError: The record cannot be read.
+        """
+        marks = (self._read(path) for path in self._list(f"{self._path}/failed"))
+        return [Waiting(mark["url"], mark["pin"], mark["key"]) for mark in marks if mark]
 
     def release(self, claim: Claim) -> None:
         """Give a claim back: nothing was started, and a later scan may try.
@@ -122,8 +137,7 @@ class StartRecord:
         Raises:
             StorageError: The record cannot be written.
         """
-        with self._errors("written"), contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._claim_path(claim))
+        self._delete(self._claim_path(claim))
 
     def waiting(self, source: str) -> tuple[list[Waiting], list[str]]:
         """Give what waits for a root.
@@ -169,8 +183,7 @@ class StartRecord:
             self._replace(path, {"scan_id": scan_id, "starts": entries})
         for old in lists:
             if old not in now:
-                with self._errors("written"), contextlib.suppress(FileNotFoundError):
-                    self._fs.rm_file(old)
+                self._delete(old)
         return now
 
     def _claim_path(self, claim: Claim) -> str:
@@ -178,6 +191,14 @@ class StartRecord:
 
     def _end_path(self, claim: Claim) -> str:
         return f"{self._path}/starts/{claim.key[:2]}/{claim.name}.end.json"
+
+    def _failed_path(self, claim: Claim) -> str:
+        return f"{self._path}/failed/{claim.name}.json"
+
+    def _delete(self, path: str) -> None:
+        with self._errors("written"), contextlib.suppress(FileNotFoundError):
+            if self._local or self._fs.exists(path):
+                self._fs.rm_file(path)
 
     def _create(self, path: str, content: Mapping[str, Any]) -> bool:
         """Create a file; False when it is there already."""

@@ -7,7 +7,7 @@ Nothing is published here. Rows lie in a temporary folder, in bounded memory, un
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,7 @@ from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table_spool import Spooled
 from prefect_mutagen.scanner.table_state import State
 
-__all__ = ["Recording", "may_have_passed", "not_passed", "passed"]
+__all__ = ["Recording", "among", "may_have_passed", "not_passed", "passed"]
 
 
 def passed(rows: pa.Table) -> Any:
@@ -41,6 +41,12 @@ def may_have_passed(rows: pa.Table) -> Any:
     details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
     differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
     return pc.and_(passed(rows), differs)
+
+
+def among(addresses: Collection[str]) -> Callable[[pa.Table], Any]:
+    """Make a choice of rows: those of these addresses."""
+    known = pa.array(addresses, pa.string())
+    return lambda rows: pc.is_in(rows["url"], known)
 
 
 class Recording:

@@ -11,7 +11,8 @@ told to keep, so no bytes, handles or secrets travel through a task. Nothing is 
 is persisted: a cache hit costs as much as a cheap task, and the table knows better what is new.
 """
 
-from prefect_mutagen.tasks.agents import AgentLaunch, AgentRun, start_agents
+from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun
+from prefect_mutagen.tasks.agents import start_agents
 from prefect_mutagen.tasks.listing import list_artifacts
 from prefect_mutagen.tasks.recording import read_state, write_table
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_batch

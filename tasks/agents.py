@@ -1,98 +1,22 @@
-"""Start agents for what passed: a deployment by name, or a command."""
+"""Start agents for what passed: a deployment by name, or a command; at most once."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from prefect import get_client, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.start_record import StartRecord
 from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
 from prefect_mutagen.tasks.run_names import parameter, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff", "start_agents"]
-
-CommandRunner = Callable[..., State[Any]]
-"""Runs a command under supervision and gives its final state; `run_agent` is one."""
-
-
-class AgentLaunch(BaseModel):
-    """An agent to start for each artifact that passed: a deployment or a command."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    deployment: str = ""
-    """Deployment to run, as flow/name. It is given those of url, pin, sbom_id, scan_id and table
-    that its flow has as parameters."""
-    command: list[str] = []
-    """Command line to run under run-agent, one word per entry; no shell reads it."""
-    parameters: str = "{}"
-    """More parameters for the agent, as a JSON object."""
-    timeout_seconds: int = Field(default=3600, ge=1)
-    """Time limit of a command."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "AgentLaunch":
-        if bool(self.deployment) == bool(self.command):
-            raise ValueError("an agent is either a deployment or a command")
-        if not isinstance(json.loads(self.parameters or "{}"), dict):
-            raise ValueError("parameters are not a JSON object")  # noqa: TRY004
-        return self
-
-    @property
-    def title(self) -> str:
-        """Name the agent for people."""
-        words = (word.rpartition("/")[2] for word in self.command)
-        return self.deployment or visible(" ".join(words), 60)
-
-    def key(self, result: ScanResult) -> str:
-        """Name this start: the same for the same agent, artifact and bytes."""
-        parts = [self.deployment, *self.command, self.parameters, result.url, result.pin]
-        text = "\0".join(parts).encode("utf-8", "surrogateescape")
-        return hashlib.sha256(text).hexdigest()
-
-    def extra(self) -> dict[str, Any]:
-        """Give `parameters` as values."""
-        values: dict[str, Any] = json.loads(self.parameters or "{}")
-        return values
-
-
-@dataclass(frozen=True, slots=True)
-class Handoff:
-    """What agents are told beyond the artifact."""
-
-    scan_id: str
-    policy: Policy
-    """Under which the artifact passed; a command's is verified under it once more."""
-    table: str = ""
-    storage: str = ""
-    source: str = ""
-    """The root that was scanned."""
-    rerun_failed: bool = False
-    """Whether an agent that failed for these very bytes is started once more."""
-
-
-class AgentRun(BaseModel):
-    """What became of one start."""
-
-    url: str
-    agent: str
-    state: Literal["started", "completed", "failed", "refused", "known", "waiting"]
-    """``started``: it runs on its own; ``refused``: it was not started; ``known``: it was started
-    before for these very bytes; ``waiting``: the next scan starts it."""
-    message: str = ""
-    flow_run_id: str = ""
+__all__ = ["start_agents", "start_scan_agents"]
 
 
 def _run_name() -> str:
@@ -122,41 +46,87 @@ def start_agents(
     """
     if not result.passed:
         raise ValueError(f"{result.url} did not pass; nothing may be started for it")
-    record = None
-    if handoff.table:
-        options = table_options(handoff.table, handoff.source, handoff.storage)
-        record = StartRecord(handoff.table, options)
-    return [_start_once(result, agent, handoff, run_command, record) for agent in agents]
+    record = _open_record(handoff)
+    runs = []
+    for agent in agents:
+        about = {"agent": agent.title, "url": result.url, "pin": result.pin}
+
+        def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
+            if agent.deployment:
+                return _start_deployment(result, agent, handoff, key)
+            return _start_command(result, agent, handoff, run_command)
+
+        runs.append(_start_once(agent, about, handoff, record, agent.key(result), start))
+    return runs
+
+
+@task(name="start agents for the scan", cache_policy=NO_CACHE, persist_result=False)
+def start_scan_agents(
+    agents: list[AgentLaunch], handoff: Handoff, passed: int, pins: str
+) -> list[AgentRun]:
+    """Start agents once for all that passed, and at most once for the same bytes.
+
+    Args:
+        agents: What to start: deployments.
+        handoff: What they are told.
+        passed: How many artifacts passed.
+        pins: Digest over the addresses and pins of all of them.
+
+    Returns:
+        What became of each.
+    """
+    record = _open_record(handoff)
+    offered = {
+        "table": handoff.table,
+        "scan_id": handoff.scan_id,
+        "source": handoff.source,
+        "passed": passed,
+    }
+    runs = []
+    for agent in agents:
+        about = {"agent": agent.title, "url": handoff.source, "pin": pins}
+
+        def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
+            return _run_deployment(agent, handoff.source, offered, ("scan_id", "table"), key)
+
+        key = agent.key_of_scan(handoff.source, pins)
+        runs.append(_start_once(agent, about, handoff, record, key, start))
+    return runs
+
+
+def _open_record(handoff: Handoff) -> StartRecord | None:
+    if not handoff.table:
+        return None
+    options = table_options(handoff.table, handoff.source, handoff.storage)
+    return StartRecord(handoff.table, options)
 
 
 def _start_once(
-    result: ScanResult,
     agent: AgentLaunch,
+    about: dict[str, str],
     handoff: Handoff,
-    run_command: CommandRunner | None,
     record: StartRecord | None,
+    key: str,
+    start: Callable[[str], AgentRun],
 ) -> AgentRun:
     """Claim a start, do it, record its end."""
-    key = agent.key(result)
     if record is None:
-        return _start(result, agent, handoff, run_command, key)
-    about = {
-        "agent": agent.title,
-        "url": result.url,
-        "pin": result.pin,
-        "scan_id": handoff.scan_id,
-    }
+        return start(key)
+
+    def not_started(state: Literal["refused", "known"], message: str) -> AgentRun:
+        return AgentRun(url=about["url"], agent=agent.title, state=state, message=message)
+
     try:
-        claim = record.claim(key, about, again=handoff.rerun_failed)
+        claim = record.claim(key, {**about, "scan_id": handoff.scan_id}, again=handoff.rerun_failed)
     except StorageError as problem:
         # What is not on record must not start: it could start again and again.
-        return _made(result, agent, "refused", str(problem))
+        return not_started("refused", visible(str(problem), 500))
     if claim is None:
-        return _made(result, agent, "known", "started before for these very bytes")
+        return not_started("known", "started before for these very bytes")
     if not claim.fresh and not agent.deployment:
         # Nobody can tell a command that runs from one that was killed before it ran.
-        return _made(result, agent, "known", "started before; how that ended is not on record")
-    run = _start(result, agent, handoff, run_command, claim.name)
+        return not_started("known", "started before; how that ended is not on record")
+    run = start(claim.name)
     try:
         if run.state == "refused":
             record.release(claim)
@@ -167,48 +137,51 @@ def _start_once(
     return run
 
 
-def _start(
-    result: ScanResult,
-    agent: AgentLaunch,
-    handoff: Handoff,
-    run_command: CommandRunner | None,
-    key: str,
-) -> AgentRun:
-    if agent.deployment:
-        return _start_deployment(result, agent, handoff, key)
-    return _start_command(result, agent, handoff, run_command)
-
-
 def _start_deployment(
     result: ScanResult, agent: AgentLaunch, handoff: Handoff, key: str
 ) -> AgentRun:
-    url = result.url
     offered = {
-        "url": url,
+        "url": result.url,
         "pin": result.pin,
         "sbom_id": result.sbom_id,
         "scan_id": handoff.scan_id,
         "table": handoff.table,
     }
+    return _run_deployment(agent, result.url, offered, ("url",), key)
+
+
+def _run_deployment(
+    agent: AgentLaunch, url: str, offered: dict[str, Any], needed: tuple[str, ...], key: str
+) -> AgentRun:
+    """Start a deployment with those of the offered parameters that its flow has."""
+    made = AgentRun(url=url, agent=agent.title, state="refused")
     try:
         with get_client(sync_client=True) as client:
             known = client.read_deployment_by_name(agent.deployment)
         declared = (known.parameter_openapi_schema or {}).get("properties", {})
-        if "url" not in declared:
-            message = "the deployment's flow has no parameter url to hand the model to"
-            return _refused(result, agent, message)
+        if not any(name in declared for name in needed):
+            wanted = " or ".join(needed)
+            made.message = f"the deployment's flow has no parameter {wanted} to hand it over to"
+            return made
         parameters = {name: value for name, value in offered.items() if name in declared}
         run: Any = run_deployment(
             agent.deployment,
             parameters={**agent.extra(), **parameters},
-            timeout=0,
+            timeout=agent.timeout_seconds if agent.wait else 0,
             idempotency_key=key,
         )
     except (ObjectNotFound, ValueError) as problem:
-        return _refused(result, agent, visible(str(problem).strip() or "no such deployment", 500))
+        made.message = visible(str(problem).strip() or "no such deployment", 500)
+        return made
     except PrefectHTTPStatusError as problem:
-        return _refused(result, agent, f"Prefect answered {problem.response.status_code}")
-    return AgentRun(url=url, agent=agent.title, state="started", flow_run_id=str(run.id))
+        made.message = f"Prefect answered {problem.response.status_code}"
+        return made
+    made.flow_run_id = str(run.id)
+    made.state = "started"
+    if agent.wait and run.state is not None and run.state.is_final():
+        made.state = "completed" if run.state.is_completed() else "failed"
+        made.message = visible(run.state.message or "", 500)
+    return made
 
 
 def _start_command(
@@ -218,7 +191,8 @@ def _start_command(
     run_command: CommandRunner | None,
 ) -> AgentRun:
     if run_command is None:
-        return _refused(result, agent, "there is nothing here to run commands with")
+        message = "there is nothing here to run commands with"
+        return AgentRun(url=result.url, agent=agent.title, state="refused", message=message)
     state = run_command(
         command=agent.command,
         url=result.url,
@@ -227,6 +201,10 @@ def _start_command(
         storage=handoff.storage,
         parameters=agent.parameters,
         timeout_seconds=agent.timeout_seconds,
+        memory_mb=agent.memory_mb,
+        cpu_seconds=agent.cpu_seconds,
+        environment=agent.environment,
+        stdin=agent.stdin,
         return_state=True,
     )
     done: Literal["completed", "failed"] = "completed" if state.is_completed() else "failed"
@@ -238,13 +216,3 @@ def _start_command(
         message=visible(state.message or "", 500),
         flow_run_id=str(identity or ""),
     )
-
-
-def _refused(result: ScanResult, agent: AgentLaunch, message: str) -> AgentRun:
-    return _made(result, agent, "refused", message)
-
-
-def _made(
-    result: ScanResult, agent: AgentLaunch, state: Literal["refused", "known"], message: str
-) -> AgentRun:
-    return AgentRun(url=result.url, agent=agent.title, state=state, message=visible(message, 500))

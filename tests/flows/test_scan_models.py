@@ -114,9 +114,12 @@ def test_the_whole_way(root: str, tmp_path: Path, api: Api) -> None:
     strict = scan_models(root, table=table, policy=Policy(require_license=True))
     assert (len(strict.passed), strict.bytes_read) == (1, 0)
     (tmp_path / "seen/a.gguf.json").unlink()
-    loose = scan_models(root, table=table, agents=[_agent(tmp_path)])
-    assert [run.url for run in loose.agents] == [f"{root}/a.gguf"]
-    assert "a.gguf" in _seen(tmp_path)
+    other = _agent(tmp_path).model_copy(update={"parameters": '{"k": 2}'})
+    loose = scan_models(root, table=table, agents=[_agent(tmp_path), other])
+    assert [run.url for run in loose.agents] == [f"{root}/a.gguf"] * 2
+    # It ran for these very bytes before, and the other one did not.
+    assert [run.state for run in loose.agents] == ["known", "completed"]
+    assert json.loads((tmp_path / "seen/a.gguf.json").read_text())["parameters"] == {"k": 2}
 
 
 def test_batches_give_the_same_as_single_runs(tmp_path: Path, api: Api) -> None:

@@ -49,6 +49,22 @@ def test_a_failed_one_starts_again_only_when_asked_to(place: Place) -> None:
     assert record.claim("ab12", ABOUT, again=True) == Claim("ab12", 2, fresh=False)
 
 
+def test_what_failed_last_can_be_found(place: Place) -> None:
+    record = StartRecord(*place)
+    assert record.failed() == []
+    for key in ("ab12", "cd34"):
+        claim = record.claim(key, ABOUT)
+        assert claim is not None
+        record.finish(claim, "failed")
+    marks = [Waiting(ABOUT["url"], ABOUT["pin"], key) for key in ("ab12", "cd34")]
+    assert record.failed() == marks
+    again = record.claim("ab12", ABOUT, again=True)
+    assert again is not None
+    assert record.failed() == marks[1:]
+    record.finish(again, "completed")
+    assert record.failed() == marks[1:]
+
+
 def test_a_claim_can_be_given_back(place: Place) -> None:
     record = StartRecord(*place)
     claim = record.claim("ab12", ABOUT)

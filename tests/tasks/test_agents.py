@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.tasks import AgentLaunch, start_agents
-from prefect_mutagen.tasks.agents import Handoff
+from prefect_mutagen.tasks.agent_launch import Handoff
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 
@@ -30,6 +30,7 @@ def passed(tmp_path: Path) -> ScanResult:
         {"command": ["x"], "parameters": "{"},
         {"command": ["x"], "timeout_seconds": 0},
         {"command": ["x"], "shell": True},
+        {"command": ["x"], "scope": "scan"},
     ],
 )
 def test_a_launch_is_one_thing_and_well_formed(fields: dict[str, Any]) -> None:
@@ -77,6 +78,10 @@ def test_a_command_is_run_with_what_passed(passed: ScanResult) -> None:
         "storage": "aws-credentials/x",
         "parameters": '{"k": 1}',
         "timeout_seconds": 3600,
+        "memory_mb": 0,
+        "cpu_seconds": 0,
+        "environment": [],
+        "stdin": "handoff",
         "return_state": True,
     }
 

@@ -5,7 +5,7 @@ import pytest
 from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.tasks.agents import AgentRun
+from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.showing import artifact_key, plain, summary_markdown
 from tests.builders import gguf
 from tests.scanner.storing import put_local

@@ -202,7 +202,8 @@ class _Folder:
         singles: list[StoredObject] = []
         sets: dict[tuple[Format | None, str, int], list[StoredObject]] = {}
         for item in self.models:
-            form, shard = format_of(item.name), shard_name(item.name)
+            form = format_of(item.name)
+            shard = None if item.version else shard_name(item.name)
             named = form == "safetensors" and shard is not None and shard.stem in self.indexes
             if shard is None or (shard.total == 1 and not named):
                 singles.append(item)
@@ -233,7 +234,9 @@ class _Folder:
             )
 
     def single(self, item: StoredObject) -> Artifact:
-        """Make the artifact of one file."""
+        """Make the artifact of one file; what lies beside an older version is of another time."""
+        if item.version:
+            return Artifact(item.url, (item,))
         return Artifact(
             item.url,
             (item,),
@@ -299,6 +302,8 @@ def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
         item: The file; the index or the first shard of a set stands for the set.
         beside: The files in its folder, itself included or not.
     """
+    if item.version:
+        return Artifact(item.url, (item,))
     folder = _Folder(item.folder)
     for other in beside:
         if other.url != item.url:

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.storage import Store, open_store
 
 __all__ = ["examine_in_processes"]
 
@@ -32,6 +32,7 @@ _opened: dict[str, Any] = {}
 
 
 def examine_in_processes(
+    store: Store,
     root: tuple[str, Mapping[str, Any]],
     artifacts: Iterable[Artifact],
     examiner: Examiner,
@@ -43,7 +44,8 @@ def examine_in_processes(
     """Examine artifacts, in processes of their own if there are many.
 
     Args:
-        root: Address and storage options.
+        store: The root, opened here.
+        root: Address and storage options, to open it elsewhere.
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy and hash level; its cost does not grow with what other processes read.
         make: What to make of each result, where it was examined; a function of a module. To carry
@@ -57,7 +59,6 @@ def examine_in_processes(
     waiting = iter(artifacts)
     first = list(islice(waiting, _WORTH_IT))
     if processes < 2 or len(first) < _WORTH_IT or examiner.hash_level == "full":
-        store = open_store(*root)
         yield from map(make, examine_artifacts(store, chain(first, waiting), examiner, concurrency))
         return
     each = max(1, concurrency // processes)

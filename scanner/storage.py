@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNKNOWN_SIZE",
+    "VERSION_MARK",
     "RangeReply",
     "RangeStream",
     "StorageError",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 UNKNOWN_SIZE: Final = -1
+VERSION_MARK: Final = "?versionId="
+"""Stands in the address of one version of an object, before its id."""
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
 ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
 _FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
@@ -88,13 +91,19 @@ class StoredObject:
 
     @property
     def name(self) -> str:
-        """Last part of the address."""
-        return self.url.rstrip("/").rpartition("/")[2]
+        """Last part of the address, without a version."""
+        return self.url.rstrip("/").rpartition("/")[2].partition(VERSION_MARK)[0]
+
+    @property
+    def version(self) -> str:
+        """Id of the version that the address names; empty for the newest one."""
+        return self.url.rpartition("/")[2].partition(VERSION_MARK)[2]
 
     @property
     def folder(self) -> str:
         """Address without its last part, with the slash."""
-        return self.url[: len(self.url.rstrip("/")) - len(self.name)]
+        bare = self.url.rstrip("/")
+        return bare[: len(bare) - len(bare.rpartition("/")[2])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +291,15 @@ def load_options(text: str = "") -> dict[str, Any]:
     return options
 
 
-def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
+def open_store(
+    url: str, options: Mapping[str, Any] | None = None, *, versions: bool = False
+) -> Store:
     """Open the storage that an address points into.
 
     Args:
         url: A path, or an address of any kind that fsspec knows.
         options: Options for fsspec's file system: credentials, endpoint and kin.
+        versions: Whether its listing shows older versions of objects too.
 
     Raises:
         StorageError: There is no such kind of storage, or the options do not fit it.
@@ -299,6 +311,13 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> Store:
         from prefect_mutagen.scanner.stores.local import LocalStore
 
         return LocalStore(clean_url(url))
+    if parts.scheme in ("s3", "s3a") and (versions or VERSION_MARK in url):
+        from prefect_mutagen.scanner.stores.s3_versions import S3VersionStore
+
+        return S3VersionStore(url, given)
+    if versions:
+        reason = "versions can only be listed on S3"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
     if parts.scheme in _FAST_SCHEMES:
         store = _open_fast(url, given)
         if store is not None:

@@ -122,14 +122,16 @@ class _Run:
         """Examine root after root, on all cores, and give texts instead of results."""
 
         def examined(url: str) -> Iterator[RenderedResult]:
-            store = open_store(url, self._storage_options)
+            store = self._open(url)
+            versions = self._options.all_versions
             for one in examine_in_processes(
+                store,
                 (url, self._storage_options),
                 self._artifacts(store, url),
                 self._examiner(),
                 render,
                 concurrency=self._options.concurrency,
-                processes=self._options.processes,
+                processes=1 if versions else self._options.processes,
             ):
                 self.summary.count(one.tally)
                 yield one
@@ -149,6 +151,9 @@ class _Run:
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
 
+    def _open(self, url: str) -> Store:
+        return open_store(url, self._storage_options, versions=self._options.all_versions)
+
     def _examiner(self) -> Examiner:
         return Examiner(self.policy, self._level, self.scan.started_at, self._cost)
 
@@ -165,7 +170,7 @@ class _Run:
 
     def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
         """Examine a root; all of it, or what differs from its state."""
-        store = open_store(url, self._storage_options)
+        store = self._open(url)
         artifacts = self._artifacts(store, url)
         if state is not None:
             keep, policy, level = state.keep, self.policy, self._level

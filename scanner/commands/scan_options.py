@@ -68,6 +68,11 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         help="leave out what is older than a date, or than an age such as 7d or 36h",
     )
     parser.add_argument(
+        "--all-versions",
+        action="store_true",
+        help="examine older versions of model files too, in a bucket that keeps them",
+    )
+    parser.add_argument(
         "--inventory",
         metavar="URL",
         help="manifest.json of an S3 Inventory of the bucket, instead of listing it",

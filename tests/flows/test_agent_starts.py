@@ -52,10 +52,10 @@ class Place:
             *(str(seconds), str(status)),
         ]
 
-    def scan(self, command: list[str] | None = None, **more: object) -> list[str]:
+    def scan(self, command: list[str] | None = None, **more: Any) -> list[str]:
         """Scan in this process; what became of the agents."""
         agents = [AgentLaunch(command=command or self.command())]
-        summary = scan_models(self.root, table=self.table, agents=agents, **more)  # type: ignore[arg-type]
+        summary = scan_models(self.root, table=self.table, agents=agents, **more)
         return [run.state for run in summary.agents]
 
     def begin(self, server: PrefectServer, command: list[str]) -> subprocess.Popen[bytes]:

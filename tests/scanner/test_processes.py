@@ -25,6 +25,7 @@ def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]
     store = open_store(root, options)
     return list(
         examine_in_processes(
+            store,
             (root, options),
             list_artifacts(store),
             Examiner(),
@@ -72,7 +73,7 @@ def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
     found = examine_in_processes(
-        (root, {}), list_artifacts(store), Examiner(), where, concurrency=8, processes=2
+        store, (root, {}), list_artifacts(store), Examiner(), where, concurrency=8, processes=2
     )
     _, _, pid = next(found)
     found.close()  # type: ignore[attr-defined]
@@ -84,6 +85,7 @@ def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:
     examiner = Examiner()
     made: list[RenderedResult] = list(
         examine_in_processes(
+            open_store(root),
             (root, {}),
             list_artifacts(open_store(root)),
             examiner,
@@ -94,6 +96,7 @@ def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:
     )
     here = Examiner(generated_at=examiner.generated_at)
     again = examine_in_processes(
+        open_store(root),
         (root, {}),
         list_artifacts(open_store(root)),
         here,

@@ -62,6 +62,10 @@ _PICKLE: Final = re.compile(
     re.IGNORECASE,
 )
 _PICKLES_NAMED: Final = 5
+_ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
+# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
+# the cache marks files that a repository does not have by empty ones of their names.
+_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 
 
 class ShardName(NamedTuple):
@@ -120,6 +124,12 @@ class Artifact:
             ``sha256:`` and a digest; the empty text when a file has no pin of its own yet, because
             the listing did not say.
         """
+        beside = self.neighbours or self.checksums or self.signatures or self.index
+        if not beside and len(self.objects) == 1:  # most are so, and a bucket has many
+            item = self.objects[0]
+            if not item.pin:
+                return ""
+            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{self.pickles.pin}")
         index = (self.index,) if self.index is not None else ()
         pinned = (*index, *self.objects, *self.neighbours, *self.checksums, *self.signatures)
         if not all(item.pin for item in pinned):
@@ -128,8 +138,11 @@ class Artifact:
         lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
         lines.append(f"pickles\0{self.pickles.pin}")
-        digest = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
-        return f"sha256:{digest.hexdigest()}"
+        return _digest("\n".join(lines))
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
 def format_of(name: str) -> Format | None:
@@ -173,6 +186,7 @@ def is_relevant(name: str) -> bool:
 @dataclass(slots=True)
 class _Folder:
     url: str
+    kept: bool = True
     models: list[StoredObject] = field(default_factory=list)
     indexes: dict[str, StoredObject] = field(default_factory=dict)
     neighbours: list[StoredObject] = field(default_factory=list)
@@ -182,6 +196,8 @@ class _Folder:
     _counted: Pickles | None = None
 
     def add(self, item: StoredObject) -> None:
+        if not self.kept:
+            return
         role = role_of(item.name)
         if role == "neighbour":
             self.neighbours.append(item)
@@ -273,12 +289,13 @@ class _Folder:
         return Pickles(first, len(named), digest)
 
 
-def group_artifacts(objects: Iterable[StoredObject]) -> Iterator[Artifact]:
+def group_artifacts(objects: Iterable[StoredObject], root: str = "") -> Iterator[Artifact]:
     """Group listed objects into artifacts, each with its neighbours.
 
     Args:
         objects: Objects as `Store.list_objects` yields them, below a folder. Only the folders on
             the way to the current object are held.
+        root: Address of that folder; what tools keep for themselves below it is passed over.
 
     Yields:
         Artifacts, folder by folder as each one is complete. What cannot be looked at (a folder
@@ -286,13 +303,20 @@ def group_artifacts(objects: Iterable[StoredObject]) -> Iterator[Artifact]:
     """
     path: list[_Folder] = []
     for item in objects:
-        while path and not item.url.startswith(path[-1].url):
+        url = item.url
+        while path and not url.startswith(path[-1].url):
             yield from path.pop().artifacts()
-        if not path or path[-1].url != item.folder:
-            path.append(_Folder(item.folder))
+        if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
+            folder = item.folder
+            path.append(_Folder(folder, not _is_tool_folder(folder, root)))
         path[-1].add(item)
     while path:
         yield from path.pop().artifacts()
+
+
+def _is_tool_folder(folder: str, root: str) -> bool:
+    inside = folder.removeprefix(root.rstrip("/") + "/")
+    return not _TOOL_FOLDERS.isdisjoint(inside.split("/"))
 
 
 def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:

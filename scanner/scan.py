@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.selection import Selection, in_tool_folder
+from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.signatures import OMS_NAME, SUFFIXES
 from prefect_mutagen.scanner.storage import (
     StorageError,
@@ -124,8 +124,7 @@ def list_artifacts(
     if first.url == store.root:
         yield _named(store, first, siblings=siblings)
         return
-    found = (item for item in chain((first,), listed) if not in_tool_folder(item, store.root))
-    for artifact in group_artifacts(found):
+    for artifact in group_artifacts(chain((first,), listed), store.root):
         if selection is None or selection.takes(artifact, store.root):
             yield artifact
 

@@ -1,4 +1,4 @@
-"""Which of the listed artifacts a scan is about: patterns, an age, and folders of other tools.
+"""Which of the listed artifacts a scan is about: patterns and an age.
 
 A pattern is a shell's: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders, and a pattern
 without a slash is held against the name alone. It selects whole artifacts: a set whose index or any
@@ -15,11 +15,8 @@ from typing import Final
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.storage import StoredObject
 
-__all__ = ["Selection", "in_tool_folder", "read_moment"]
+__all__ = ["Selection", "read_moment"]
 
-# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
-# the cache marks files that a repository does not have by empty ones of their names.
-_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 _AGE: Final = re.compile(r"(\d{1,6})(min|h|d|w)")
 _UNITS: Final = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -75,12 +72,6 @@ def _compile(pattern: str) -> re.Pattern[str]:
     wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     text = "".join(wild.get(part, re.escape(part)) for part in parts)
     return re.compile(text, re.DOTALL)
-
-
-def in_tool_folder(item: StoredObject, root: str) -> bool:
-    """Say whether a file lies where a tool keeps its own records below the root."""
-    path = item.folder.removeprefix(root.rstrip("/") + "/")
-    return not _TOOL_FOLDERS.isdisjoint(path.split("/"))
 
 
 def read_moment(text: str, now: datetime | None = None) -> float:

@@ -3,7 +3,8 @@
 One folder holds everything: rings of one device and one replica, four daemons (account, container,
 object, proxy), each a child process. The file system has to keep extended attributes.
 
-``python -m tests.swift_server FOLDER ROLE`` runs one daemon.
+``python -m tests.swift_server FOLDER ROLE`` runs one daemon. Swift itself is never imported by the
+tests' own process: it brings a library that warns at every fork from then on.
 """
 
 import os
@@ -118,8 +119,6 @@ class SwiftServer(S3Server):
         self._children.clear()
 
     def _write(self) -> None:
-        from swift.common.ring import RingBuilder
-
         (self._folder / "devices" / "d1").mkdir(parents=True)
         (self._folder / "swift.conf").write_text(
             "[swift-hash]\nswift_hash_path_prefix = a\nswift_hash_path_suffix = b\n"
@@ -129,11 +128,9 @@ class SwiftServer(S3Server):
             port = free_port()
             text = _BACKEND.format(role=role, port=port, **names)
             (self._folder / f"{role}-server.conf").write_text(text)
-            ring = RingBuilder(2, 1, 0)
-            device = {"id": 0, "region": 1, "zone": 1, "weight": 1, "device": "d1"}
-            ring.add_dev(device | {"ip": HOST, "port": port})
-            ring.rebalance()
-            ring.get_ring().save(str(self._folder / f"{role}.ring.gz"))
+            ring = str(self._folder / f"{role}.ring.gz")
+            command = [sys.executable, "-m", "tests.swift_server", ring, str(port)]
+            subprocess.run(command, check=True, capture_output=True)
         (self._folder / "proxy-server.conf").write_text(_PROXY.format(port=self.port, **names))
 
 
@@ -143,9 +140,23 @@ def _user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
+def _write_ring(path: str, port: int) -> None:
+    """Write the ring of one device that a daemon at this port serves."""
+    from swift.common.ring import RingBuilder
+
+    ring = RingBuilder(2, 1, 0)
+    device = {"id": 0, "region": 1, "zone": 1, "weight": 1, "device": "d1"}
+    ring.add_dev(device | {"ip": HOST, "port": port})
+    ring.rebalance()
+    ring.get_ring().save(path)
+
+
 def main() -> int:
-    """Run one daemon until it is ended."""
+    """Run one daemon until it is ended, or write its ring."""
     folder, role = sys.argv[1:]
+    if folder.endswith(".ring.gz"):
+        _write_ring(folder, int(role))
+        return 0
     from swift.common import utils
     from swift.common.wsgi import run_wsgi
 

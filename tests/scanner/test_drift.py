@@ -146,6 +146,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed_by_their_etag(
     assert len(other) == len(GGUF)
     bucket = s3_server.bucket({"a.gguf": GGUF, "b.gguf": GGUF})
     root = f"s3://{bucket}"
+    monkeypatch.setenv("PREFECT_MUTAGEN_ENGINE", "fsspec")
     monkeypatch.setattr("prefect_mutagen.scanner.stores.s3.S3Store._describe", _frozen_in_time())
     table = Table(str(tmp_path / "table"), root)
     table.write(new_scan(root, Policy()), scan(root, storage_options=s3_server.options), Summary())

@@ -8,8 +8,7 @@ another process than what puts the texts together.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TextIO
+from typing import Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
@@ -28,8 +27,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedResult:
+_LIST_INDENT: Final = "\n  "
+
+
+class RenderedResult(NamedTuple):
     """The documents of one artifact as texts, and what the summary counts."""
 
     tally: Tally
@@ -45,19 +46,18 @@ def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
 
 
 def render_json(result: ScanResult) -> RenderedResult:
-    """Write an artifact's documents for people, as `join_json` takes them."""
-    return _render(result, 2)
+    """Write an artifact's documents for people, as `join_json` takes them: as parts of a list."""
+    texts = tuple(
+        # A line break never stands inside a JSON string.
+        (sbom.model_path, to_json(sbom.to_dict(), indent=2).replace("\n", _LIST_INDENT))
+        for sbom in documents([result])
+    )
+    return RenderedResult(result.tally(), texts)
 
 
 def render_jsonl(result: ScanResult) -> RenderedResult:
     """Write an artifact's documents in a line each, as `join_jsonl` takes them."""
-    return _render(result, None)
-
-
-def _render(result: ScanResult, indent: int | None) -> RenderedResult:
-    texts = tuple(
-        (sbom.model_path, to_json(sbom.to_dict(), indent=indent)) for sbom in documents([result])
-    )
+    texts = tuple((sbom.model_path, to_json(sbom.to_dict())) for sbom in documents([result]))
     return RenderedResult(result.tally(), texts)
 
 
@@ -66,12 +66,12 @@ def join_json(rendered: Iterable[RenderedResult], out: TextIO) -> None:
     texts = [text for one in rendered for text in one.texts]
     texts.sort(key=lambda text: text[0].lower())
     if len(texts) == 1:
-        out.write(texts[0][1] + "\n")
+        out.write(texts[0][1].replace(_LIST_INDENT, "\n") + "\n")
         return
-    # One text after the other; a line break never stands inside a JSON string.
     between = "[\n  "
     for _, text in texts:
-        out.write(between + text.replace("\n", "\n  "))
+        out.write(between)
+        out.write(text)
         between = ",\n  "
     out.write("\n]\n" if texts else "[]\n")
 

@@ -3,6 +3,10 @@
 Letters of all scripts stay as they are. What is not meant to be read is escaped: control characters
 of both blocks (a terminal obeys some of the second one too), characters that turn the direction of
 text, and halves of characters, which no encoding has.
+
+Where orjson is installed (Prefect brings it), it writes what it writes exactly as the standard
+library does, twenty times as fast. That is everything but numbers with a fraction, which it spells
+otherwise, and what it refuses: large integers, halves of characters.
 """
 
 import json
@@ -11,8 +15,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
+try:
+    import orjson
+except ImportError:  # without Prefect
+    orjson = None  # type: ignore[assignment]
+
 __all__ = ["to_exchange_json", "to_json"]
 
+_EXACT: Final = {str, int, bool, type(None)}
 _UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -26,7 +36,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _without_unfit(_encoder(indent)(value), _escape)
+    return _without_unfit(_encode(value, indent), _escape)
 
 
 def to_exchange_json(value: Any) -> str:
@@ -41,7 +51,29 @@ def to_exchange_json(value: Any) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _without_unfit(_encoder(None)(value), _show)
+    return _without_unfit(_encode(value, None), _show)
+
+
+def _encode(value: Any, indent: int | None) -> str:
+    if orjson is not None and indent in (None, 2) and not _has_fractions(value):
+        try:
+            return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()
+        except TypeError:
+            pass  # it has no way to write this
+    return _encoder(indent)(value)
+
+
+def _has_fractions(value: Any) -> bool:
+    """Say whether a value may hold a number that is no integer, or something that is no JSON."""
+    kind = type(value)
+    if kind is dict:
+        return set(map(type, value)) - {str} != set() or _has_fractions(list(value.values()))
+    if kind in (list, tuple):
+        kinds = set(map(type, value))
+        if kinds <= _EXACT:
+            return False
+        return any(_has_fractions(item) for item in value)
+    return kind not in _EXACT
 
 
 def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:

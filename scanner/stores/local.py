@@ -72,7 +72,7 @@ class LocalStore:
                 continue
             for entry in inside:
                 if not entry.is_dir() and wanted(entry.name):
-                    yield _describe(entry.path)
+                    yield _describe(entry.path, link=entry.is_symlink())
             folders += [
                 entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False)
             ]
@@ -129,7 +129,8 @@ def pin_of(status: os.stat_result) -> str:
     return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
-def _describe(path: str) -> StoredObject:
+def _describe(path: str, *, link: bool | None = None) -> StoredObject:
+    """Look at a file; whether it is a link may be known from the listing already."""
     try:
         status = os.stat(path)
     except OSError as problem:
@@ -137,9 +138,9 @@ def _describe(path: str) -> StoredObject:
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    blob = (
-        _BLOB_NAME.fullmatch(os.path.basename(os.readlink(path))) if os.path.islink(path) else None
-    )
+    if link is None:
+        link = os.path.islink(path)
+    blob = _BLOB_NAME.fullmatch(os.path.basename(os.readlink(path))) if link else None
     return StoredObject(
         path,
         status.st_size,

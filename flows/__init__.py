@@ -1,6 +1,7 @@
 """What runs, in what order, how wide; and what starts after it.
 
 * ``scan``: `scan_models`, the whole way from a root to agents.
+* ``starting``: which agents start after a scan, and which have to wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``ephemeral``: what Prefect's temporary server needs so that nothing is lost.
 * ``demo``: a small bucket of good and broken models, and everything run on it.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AgentLaunch", "ScanSummary", "run_agent", "scan_models"]
 
 _HOMES = {
-    "AgentLaunch": "prefect_mutagen.tasks.agents",
+    "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",

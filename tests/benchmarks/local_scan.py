@@ -1,0 +1,86 @@
+"""The command over many local files, against l-bom: ``python -m tests.benchmarks.local_scan``.
+
+l-bom is run where it is installed: name its command in ``L_BOM``, for example
+``L_BOM=/path/to/L-BOM``. The header of a real tokenizer is taken from ``MUTAGEN_REAL_MODELS``.
+Arguments: how many safetensors and how many GGUF files.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.benchmarks.clock import Table
+from tests.builders import safetensors
+
+OURS = [sys.executable, "-m", "prefect_mutagen.scanner.cli", "scan", "--no-hash", "--output"]
+TENSORS = 300
+
+
+def _run(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _rival(root: Path, out: Path, share: float) -> float | None:
+    """Seconds that l-bom would take; it is run on a part, because it takes its time."""
+    command = os.environ.get("L_BOM", "")
+    if not command:
+        return None
+    arguments = ["scan", str(root), "--no-hash", "--format", "json", "--output", str(out)]
+    return _run([command, *arguments]) / share
+
+
+def _fill(root: Path, name: str, data: bytes, count: int) -> Path:
+    """Put so many names of one file into folders of 100 each; the first holds a tenth or less."""
+    first = root / "000" / name
+    first.parent.mkdir(parents=True)
+    first.write_bytes(data)
+    for number in range(1, count):
+        folder = root / f"{number // 100:03}"
+        folder.mkdir(exist_ok=True)
+        os.link(first, folder / f"{number:05}-{name}")
+    return root
+
+
+def _model() -> bytes:
+    content = {
+        f"model.layers.{n // 9}.self_attn.weight{n % 9}": {
+            "dtype": "BF16",
+            "shape": [4, 4],
+            "data_offsets": [32 * n, 32 * n + 32],
+        }
+        for n in range(TENSORS)
+    }
+    return safetensors(content, 32 * TENSORS)
+
+
+def main() -> None:
+    """Time both on the same files."""
+    many, few = (int(word) for word in [*sys.argv[1:], "10000", "1000"][:2])
+    table = Table("the command over local files, all cores")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        out = place / "out.json"
+        kinds = [(_fill(place / "st", "m.safetensors", _model(), many), many, f"{TENSORS} tensors")]
+        real = os.environ.get("MUTAGEN_REAL_MODELS", "")
+        if real:
+            data = (Path(real) / "ggml-vocab-llama-bpe.gguf").read_bytes()
+            kinds.append((_fill(place / "gguf", "m.gguf", data, few), few, "GGUF of 7.8 MB"))
+        for root, count, what in kinds:
+            ours = min(_run([*OURS, str(out), str(root)]) for _ in range(2))
+            part = root / "000"
+            share = len(list(part.iterdir())) / count
+            goal = "10 times" if "tensors" in what else "200 times"
+            table.add(f"{count} files, {what}", ours, "l-bom", _rival(part, out, share), goal)
+        for processes in range(1, (os.cpu_count() or 1) + 1):
+            took = _run([*OURS, str(out), "--processes", str(processes), str(kinds[0][0])])
+            table.say(f"{processes} processes", f"{many / took:,.0f} files/s", "grows with cores")
+    table.print()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,8 @@
 
 * ``listing``: `list_artifacts`, and `list_changes`, which writes what is to be examined to a file.
 * ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file.
-* ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`; ``agent_launch``: `AgentLaunch` and
-  what becomes of one; ``agent_result``: how a command ended, in Prefect's UI.
+* ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`.
+* ``agent_launch``: `AgentLaunch`, and what becomes of one; ``agent_result``: how a command ended.
 * ``storage_blocks``: a Prefect block to options for the file system.
 * ``showing``: the table and the summary in Prefect's UI.
 

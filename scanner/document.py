@@ -29,12 +29,20 @@ from prefect_mutagen.scanner.packing import logical_parameters, packed_quantizat
 from prefect_mutagen.scanner.storage import StoredObject
 from prefect_mutagen.scanner.templates import Template, gguf_templates, look_at_templates
 
-__all__ = ["TOOL_NAME", "Description", "Sbom", "add_warnings", "build_sbom", "describe"]
+__all__ = [
+    "STATED",
+    "TOOL_NAME",
+    "Description",
+    "Sbom",
+    "add_warnings",
+    "build_sbom",
+    "describe",
+]
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
 _UNHASHED: Final = "SHA256 computation skipped by request."
-_STATED: Final = (
+STATED: Final = (
     "architecture",
     "parameter_count",
     "quantization",
@@ -45,6 +53,7 @@ _STATED: Final = (
     "base_model",
     "training_framework",
 )
+"""Fields whose value some source states, in the document's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +109,11 @@ class Description:
 
     def fields(self) -> dict[str, Any]:
         """Give the SBOM's fields that a source states."""
-        return {name: self.facts[name].value for name in _STATED if name in self.facts}
+        return {name: self.facts[name].value for name in STATED if name in self.facts}
 
     def sources(self) -> dict[str, str]:
         """Say where each stated field comes from."""
-        return {name: self.facts[name].source for name in _STATED if name in self.facts}
+        return {name: self.facts[name].source for name in STATED if name in self.facts}
 
 
 def describe(header: Header, neighbours: Neighbours, url: str) -> Description:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from prefect_mutagen.scanner.artifacts import Kind
-from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.document import STATED, Sbom
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.policy import Policy, Subject, Verdict
 from prefect_mutagen.scanner.verdicts import Status
@@ -36,15 +36,7 @@ _ELEMENTS: Final = (
     "file_size_bytes",
     "sha256",
     "format",
-    "architecture",
-    "parameter_count",
-    "quantization",
-    "dtype",
-    "context_length",
-    "vocab_size",
-    "license",
-    "base_model",
-    "training_framework",
+    *STATED,
 )
 
 

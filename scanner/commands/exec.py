@@ -18,13 +18,11 @@ from prefect_mutagen.scanner.commands.shared import (
     add_judging,
     complain,
     positive,
-    read_policy,
+    verified,
 )
 from prefect_mutagen.scanner.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage import load_options
 from prefect_mutagen.scanner.supervise import Limits, named_variables, run_supervised
-from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
 __all__ = ["add_parser", "split_command"]
 
@@ -115,16 +113,8 @@ def _run(options: argparse.Namespace) -> int:
     if not options.command:
         options.complain_usage("no command to run: put it after --")
     environment = named_variables(options.env)
-    try:
-        result = verify(
-            options.url,
-            options.pin,
-            read_policy(options.policy),
-            load_options(options.storage_options),
-        )
-    except ArtifactRejected as rejection:
-        for reason in rejection.reasons:
-            complain(f"{rejection.url}: {reason.code}: {reason.message}")
+    result = verified(options)
+    if result is None:
         return REJECTED
     sys.stdout.flush()
     with _ended_by_signals():

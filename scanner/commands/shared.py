@@ -7,7 +7,9 @@ from typing import Final
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy, load_policy
-from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage import StorageError, load_options
+from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
 __all__ = [
     "PASSED",
@@ -19,6 +21,7 @@ __all__ = [
     "complain_storage",
     "positive",
     "read_policy",
+    "verified",
 ]
 
 PASSED: Final = 0
@@ -62,6 +65,36 @@ def complain_storage(problem: StorageError) -> None:
     if problem.code == "storage/not-found":
         remedy = "Check the address."  # it was named, not listed
     complain(f"{problem}. {remedy}")
+
+
+def verified(options: argparse.Namespace) -> ScanResult | None:
+    """Verify what the options name, and say what stands against it.
+
+    Args:
+        options: With ``url`` and ``pin``, and what `add_judging` added.
+
+    Returns:
+        The examination; None when the artifact is rejected.
+
+    Raises:
+        StorageError: It cannot be reached.
+        OSError: The policy cannot be read.
+        ValueError: Policy or storage options are none.
+    """
+    try:
+        result = verify(
+            options.url,
+            options.pin,
+            read_policy(options.policy),
+            load_options(options.storage_options),
+        )
+    except ArtifactRejected as rejection:
+        for reason in rejection.reasons:
+            complain(f"{rejection.url}: {reason.code}: {reason.message}")
+        return None
+    for reason in result.verdict.waived:
+        complain(f"{result.url}: {reason.code}: {reason.message}")
+    return result
 
 
 def read_policy(path: str | None) -> Policy:

@@ -8,12 +8,9 @@ from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
     add_judging,
-    complain,
-    read_policy,
+    verified,
 )
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage import load_options
-from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
 __all__ = ["add_parser"]
 
@@ -32,18 +29,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    try:
-        result = verify(
-            options.url,
-            options.pin,
-            read_policy(options.policy),
-            load_options(options.storage_options),
-        )
-    except ArtifactRejected as rejection:
-        for reason in rejection.reasons:
-            complain(f"{rejection.url}: {reason.code}: {reason.message}")
+    result = verified(options)
+    if result is None:
         return REJECTED
-    for reason in result.verdict.waived:
-        complain(f"{result.url}: {reason.code}: {reason.message}")
     sys.stdout.write(f"passed {visible(result.url, 4000)} {result.pin}\n")
     return PASSED

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.document import STATED, TOOL_NAME, Sbom
 from prefect_mutagen.scanner.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
 from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
@@ -26,18 +26,8 @@ from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, 
 __all__ = ["write_bom", "write_cyclonedx"]
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "prefect-mutagen.cyclonedx")
-_PROPERTIES: Final = (
-    "file_size_bytes",
-    "format",
-    "parameter_count",
-    "quantization",
-    "dtype",
-    "context_length",
-    "vocab_size",
-    "license",
-    "base_model",
-    "training_framework",
-)
+# The architecture has a place of its own.
+_PROPERTIES: Final = ("file_size_bytes", "format", *STATED[1:])
 
 
 def write_cyclonedx(

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import Any, Final
 from urllib.parse import quote
 
-from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.document import STATED, TOOL_NAME, Sbom
 from prefect_mutagen.scanner.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.stated import license_detail
@@ -42,15 +42,7 @@ _WEB: Final = re.compile(r"https?://[a-z0-9]+(?:[-.][a-z0-9]+)*\.[a-z]{2,}(?:[:/
 _REST: Final = (
     "file_size_bytes",
     "format",
-    "architecture",
-    "parameter_count",
-    "quantization",
-    "dtype",
-    "context_length",
-    "vocab_size",
-    "license",
-    "base_model",
-    "training_framework",
+    *STATED,
     "metadata",
 )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
@@ -60,6 +61,8 @@ def write_table(
         console.print(Text(visible(result.url, 1000), style="bold"))
         for reason in result.verdict.reasons:
             console.print(Text(f"  {reason.code}: {visible(reason.message, 1000)}"))
+            if reason.code in CODES:
+                console.print(Text(f"    {CODES[reason.code].remedy}", style="dim"))
     console.print()
     console.print(
         f"{summary.artifacts} artifacts: {summary.passed} passed, {summary.failed} failed, "

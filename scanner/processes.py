@@ -10,6 +10,8 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
@@ -66,17 +68,29 @@ def examine_in_processes(
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), _open, initargs=settings
     )
+    begun: deque[list[Artifact]] = deque()
     running: deque[Future[list[_T]]] = deque()
+    batches = iter(partial(_take, chain(first, waiting), max(_BATCH, 4 * each)), [])
     try:
-        rest = chain(first, waiting)
-        while batch := list(islice(rest, max(_BATCH, 4 * each))):
+        for batch in batches:
+            begun.append(batch)
             running.append(pool.submit(_examine, batch))
             if len(running) > 2 * processes:
                 yield from running.popleft().result()
+                begun.popleft()
         while running:
             yield from running.popleft().result()
+            begun.popleft()
+    except BrokenProcessPool:
+        # A process was killed, and nobody knows over what. The rest is examined here.
+        rest = chain.from_iterable(chain(begun, batches))
+        yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:
+    return list(islice(artifacts, most))
 
 
 def _open(

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -78,6 +79,27 @@ def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
     _, _, pid = next(found)
     found.close()  # type: ignore[attr-defined]
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def dies_elsewhere(result: ScanResult) -> tuple[str, str, int]:
+    if multiprocessing.parent_process() is not None and result.url.endswith("013.gguf"):
+        os._exit(9)
+    return where(result)
+
+
+def test_a_process_that_is_killed_costs_no_artifact(tmp_path: Path) -> None:
+    root = put_local(tmp_path, _files(400))
+    store = open_store(root)
+    found = examine_in_processes(
+        store,
+        (root, {}),
+        list_artifacts(store),
+        Examiner(),
+        dies_elsewhere,
+        concurrency=8,
+        processes=2,
+    )
+    assert [url for url, *_ in found] == [result.url for result in scan(root)]
 
 
 def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:

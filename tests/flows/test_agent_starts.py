@@ -114,7 +114,7 @@ def test_a_failed_agent_runs_again_only_when_asked_to(tmp_path: Path) -> None:
 def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     tmp_path: Path, prefect: PrefectServer
 ) -> None:
-    place = Place(tmp_path, 40)
+    place = Place(tmp_path, 20)
     command = place.command(seconds=1)
     scan = place.begin(prefect, command)
     deadline = time.monotonic() + 120
@@ -126,7 +126,7 @@ def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     assert before
     record = StartRecord(place.table)
     waiting, _ = record.waiting(place.root)
-    assert len(waiting) == 40
+    assert len(waiting) == 20
     states = place.scan(command)
     assert set(states) == {"completed", "known"}
     started = place.started()

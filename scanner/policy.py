@@ -7,6 +7,7 @@ refuses fields that do not exist.
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.scanner.judge import judge
@@ -47,7 +48,7 @@ def load_policy(text: str) -> Policy:
     Raises:
         ValueError: It is no policy; the message names the field and what it should be.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     given = _load(text)
     if given is None:
@@ -55,9 +56,18 @@ def load_policy(text: str) -> Policy:
     if not isinstance(given, Mapping):
         raise ValueError("the policy is not a list of fields and values")  # noqa: TRY004
     try:
-        return TypeAdapter(Policy).validate_python(given)
+        policy: Policy = _validator().validate_python(given)
     except ValidationError as problem:
         raise ValueError("; ".join(_explain(error) for error in problem.errors())) from None
+    return policy
+
+
+@cache
+def _validator() -> Any:
+    """Build the validator once: pydantic reads this package's sources for it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Policy)
 
 
 def _load(text: str) -> Any:

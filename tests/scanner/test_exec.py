@@ -146,11 +146,18 @@ def test_signals_end_the_command_first(model: str, tmp_path: Path, number: int) 
         f"def leave(*_): open({str(told)!r}, 'w'); sys.exit()\n"
         f"signal.signal(signal.SIGTERM, leave); open({str(ready)!r}, 'w'); time.sleep(60)"
     )
+    # Whoever runs the tests may have been told to ignore SIGINT; children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(_command(model, *_python(code)), stderr=subprocess.PIPE)
-    while not ready.exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    signal.signal(signal.SIGINT, before)
+    try:
+        while not ready.exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 128 + number
     assert told.exists(), "it was told before this ended"
     assert b"Traceback" not in said

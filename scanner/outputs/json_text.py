@@ -72,7 +72,7 @@ def _has_fractions(value: Any) -> bool:
         kinds = set(map(type, value))
         if kinds <= _EXACT:
             return False
-        return any(_has_fractions(item) for item in value)
+        return float in kinds or any(map(_has_fractions, value))
     return kind not in _EXACT
 
 

@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from typing import Final
 
 from prefect_mutagen import __version__
@@ -27,6 +26,7 @@ from prefect_mutagen.scanner.storage import StorageError
 
 __all__ = ["main"]
 
+_OWN: Final = frozenset({"scan", "verify", "exec", "query", "version"})
 _COMMANDS: Final = "prefect_mutagen.commands"
 _HELP: Final = {"demo": "make a small bucket of good and broken models and run everything on it"}
 
@@ -40,9 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    parser = _parser()
     words, command = execute.split_command(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(words, argparse.Namespace(command=command))
+    options = _parser(words).parse_args(words, argparse.Namespace(command=command))
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prefect-mutagen",
         description="Examine model files (GGUF, safetensors) by their headers, and judge them.",
@@ -71,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
+    if words and words[0] in _OWN:
+        return parser  # to look for the commands of others takes as long as everything else
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group=_COMMANDS):
         more = commands.add_parser(entry.name, add_help=False, help=_HELP.get(entry.name))
         more.add_argument("rest", nargs=argparse.REMAINDER)

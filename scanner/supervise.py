@@ -214,7 +214,7 @@ class _Run:
                 if descriptor == self._output:
                     if not self._pass_on():
                         waiting.unregister(descriptor)
-                elif data := self._control.recv(_CHUNK):
+                elif data := _receive(self._control):
                     self._report += data
                 else:
                     return self._finish()
@@ -320,4 +320,12 @@ class _Lines:
         if not whole:
             return line
         self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
+        return b""
+
+
+def _receive(control: socket.socket) -> bytes:
+    """Take what a supervisor says; nothing when it is gone, or was killed before it began."""
+    try:
+        return control.recv(_CHUNK)
+    except ConnectionResetError:
         return b""

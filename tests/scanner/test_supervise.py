@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.supervise import (
     named_variables,
     run_supervised,
 )
-from tests.processes import arguments, marked, supervisors_of
+from tests.processes import marked, supervisors_of
 
 _HALF_A_MINUTE = Limits(30)
 
@@ -233,8 +233,7 @@ def test_a_killed_fork_server_is_replaced() -> None:
     _run("pass")
     server = _server()
     os.kill(server, signal.SIGKILL)
-    while any(arguments(server)):
-        time.sleep(0.01)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)  # its descriptors are closed by then
     assert _run("print('again')")[1] == ["again"]
     assert supervisors_of(os.getpid()) - {server}
 

@@ -73,15 +73,18 @@ class Window:
 
     def append(self, data: bytes) -> None:
         """Add the bytes that follow; forget what was committed."""
-        used = self.mark - self.base
-        if used == len(self.buffer):
-            self.buffer = data
+        rest = memoryview(self.buffer)[self.mark - self.base :]
+        if len(rest) <= len(data):
+            # Mostly nothing or half a number is left over, and to join it costs one copy; a
+            # bytearray of this size would be new memory for each piece, which costs far more.
+            self.buffer = b"".join((rest, data)) if rest else data
+        elif isinstance(self.buffer, bytearray):
+            # It grows and loses its head without being copied as a whole each time.
+            rest.release()
+            del self.buffer[: self.mark - self.base]
+            self.buffer += data
         else:
-            # A bytearray grows and loses its head without being copied as a whole each time.
-            if not isinstance(self.buffer, bytearray):
-                self.buffer = bytearray(memoryview(self.buffer)[used:])
-            else:
-                del self.buffer[:used]
+            self.buffer = bytearray(rest)
             self.buffer += data
         self.base = self.mark
         self.end += len(data)

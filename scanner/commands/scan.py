@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.artifacts import Artifact, is_relevant
 from prefect_mutagen.scanner.commands.progress import Progress
@@ -23,12 +23,14 @@ from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import (
+    JsonRenderer,
     RenderedResult,
+    SpooledResult,
     join_json,
     join_jsonl,
-    render_json,
     render_jsonl,
 )
+from prefect_mutagen.scanner.outputs.text_spool import open_spool
 from prefect_mutagen.scanner.processes import examine_in_processes
 from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import ScanResult, Summary
@@ -49,16 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _T = TypeVar("_T")
-# Formats of which each artifact's part can be written in the process that examined it.
-_RENDERED: Final[
-    dict[
-        str,
-        tuple[
-            Callable[[ScanResult], RenderedResult],
-            Callable[[Iterable[RenderedResult], TextIO], None],
-        ],
-    ]
-] = {"json": (render_json, join_json), "jsonl": (render_jsonl, join_jsonl)}
+_Rendered = TypeVar("_Rendered", RenderedResult, SpooledResult)
 
 
 def add_parser(commands: Any) -> None:
@@ -75,9 +68,12 @@ def add_parser(commands: Any) -> None:
 def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
     with _output(options.output) as out:
-        if options.format in _RENDERED and not options.table:
-            render, join = _RENDERED[options.format]
-            join(run.rendered(render), out)
+        # Of these formats, each artifact's part can be written in the process that examined it.
+        if options.format == "json" and not options.table:
+            with open_spool() as spool:
+                join_json(run.rendered(JsonRenderer(spool)), out)
+        elif options.format == "jsonl" and not options.table:
+            join_jsonl(run.rendered(render_jsonl), out)
         else:
             write = writer_of(options.format)
             write(run.results(), run.scan, run.summary, out, output_options(options))
@@ -118,10 +114,10 @@ class _Run:
         """Examine root after root."""
         return self._each_root(self._recorded if self._options.table else self._examined)
 
-    def rendered(self, render: Callable[[ScanResult], RenderedResult]) -> Iterator[RenderedResult]:
+    def rendered(self, render: Callable[[ScanResult], _Rendered]) -> Iterator[_Rendered]:
         """Examine root after root, on all cores, and give texts instead of results."""
 
-        def examined(url: str) -> Iterator[RenderedResult]:
+        def examined(url: str) -> Iterator[_Rendered]:
             store = self._open(url)
             versions = self._options.all_versions
             for one in examine_in_processes(

@@ -23,6 +23,7 @@ except ImportError:  # without Prefect
 __all__ = ["to_exchange_json", "to_json"]
 
 _EXACT: Final = {str, int, bool, type(None)}
+_CONTAINERS: Final = {dict, list, tuple}
 _UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -65,15 +66,16 @@ def _encode(value: Any, indent: int | None) -> str:
 
 def _has_fractions(value: Any) -> bool:
     """Say whether a value may hold a number that is no integer, or something that is no JSON."""
-    kind = type(value)
-    if kind is dict:
-        return set(map(type, value)) - {str} != set() or _has_fractions(list(value.values()))
-    if kind in (list, tuple):
-        kinds = set(map(type, value))
-        if kinds <= _EXACT:
-            return False
-        return float in kinds or any(map(_has_fractions, value))
-    return kind not in _EXACT
+    waiting: list[Any] = [(value,)]
+    while waiting:
+        part = waiting.pop()
+        members = part.values() if type(part) is dict else part
+        others = {*map(type, members)} - _EXACT
+        if others:
+            if not others <= _CONTAINERS:
+                return True
+            waiting += [member for member in members if type(member) in _CONTAINERS]
+    return False
 
 
 def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:

@@ -11,7 +11,7 @@ otherwise, and what it refuses: large integers, halves of characters.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -70,12 +70,20 @@ def _has_fractions(value: Any) -> bool:
     while waiting:
         part = waiting.pop()
         members = part.values() if type(part) is dict else part
-        others = {*map(type, members)} - _EXACT
-        if others:
+        if not _is_text(members) and (others := {*map(type, members)} - _EXACT):
             if not others <= _CONTAINERS:
                 return True
             waiting += [member for member in members if type(member) in _CONTAINERS]
     return False
+
+
+def _is_text(members: Iterable[Any]) -> bool:
+    """Say, as fast as can be, whether all members are texts: the names of many tensors are."""
+    try:
+        "".join(members)
+    except TypeError:
+        return False
+    return True
 
 
 def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:

@@ -34,6 +34,8 @@ from prefect_mutagen.scanner.storage import (
 __all__ = ["Answers", "Sharing"]
 
 _PARTS: Final = 16
+_SOON: Final = 256 << 10
+"""Bytes that are hashed sooner than another thread is asked to, and no loop misses the time."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class Answers:
             StorageError: It cannot be had, or not in time.
         """
         if isinstance(request, Digest):
+            if len(request.data) <= _SOON:
+                return request.digest.update(request.data)
             # Hashing lets go of the interpreter; the loop serves others meanwhile.
             return await asyncio.to_thread(request.digest.update, request.data)
         if isinstance(request, Parts):

@@ -84,6 +84,9 @@ class S3Store:
             "read_timeout": 30,
             "max_pool_connections": 512,
             "user_agent": f"prefect-mutagen/{__version__}",
+            # Neither holds for a part of an object, and each is asked about in every request.
+            "parameter_validation": False,
+            "response_checksum_validation": "when_required",
         }
         given = dict(options)
         given["config_kwargs"] = config | dict(given.get("config_kwargs") or {})

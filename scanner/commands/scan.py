@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.artifacts import Artifact, is_relevant
 from prefect_mutagen.scanner.commands.progress import Progress
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+_ENDED_BY_SIGNAL: Final = 128
 _T = TypeVar("_T")
 _Rendered = TypeVar("_Rendered", RenderedResult, SpooledResult)
 
@@ -67,7 +70,7 @@ def add_parser(commands: Any) -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
-    with _output(options.output) as out:
+    with _tidied_up(), _output(options.output) as out:
         # Of these formats, each artifact's part can be written in the process that examined it.
         if options.format == "json" and not options.table:
             with open_spool() as spool:
@@ -205,6 +208,23 @@ class _Run:
         """Use the root's options for a table of the same kind of storage."""
         same = url.partition("://")[0] == self._options.table.partition("://")[0]
         return self._storage_options if same else {}
+
+
+@contextmanager
+def _tidied_up() -> Iterator[None]:
+    """Let a scan that is told to end remove its temporary files, which may be large."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - a handler's contract
+    raise SystemExit(_ENDED_BY_SIGNAL + number)
 
 
 @contextmanager

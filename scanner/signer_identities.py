@@ -19,12 +19,12 @@ from sigstore.verify import Verifier as BundleVerifier
 from sigstore.verify.policy import Identity
 from sigstore_models.common.v1 import HashAlgorithm
 
-from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.signed_document import Outcome, SignedDocument
 from prefect_mutagen.scanner.signers import Signer
 
 __all__ = ["IdentityVerifier"]
 
+_SHOWN: Final = 300
 _BAD_BUNDLE: Final = (
     Error,
     ArithmeticError,
@@ -63,7 +63,7 @@ class IdentityVerifier:
             reason = f"the root of Sigstore cannot be read: {problem.strerror}"
             raise ValueError(f"{self.name}: {reason}") from None
         except _BAD_BUNDLE as problem:
-            reason = f"the trusted root is none: {shown(str(problem))}"
+            reason = f"the trusted root is none: {str(problem)[:_SHOWN]!a}"
             raise ValueError(f"{self.name}: {reason}") from None
 
     def check(self, document: SignedDocument) -> Outcome:
@@ -79,7 +79,7 @@ class IdentityVerifier:
             digest = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=document.sha256)
             self._verifier.verify_artifact(digest, bundle, self._identity)
         except _BAD_BUNDLE as problem:
-            return Outcome(detail=shown(str(problem)))
+            return Outcome(detail=f"{str(problem)[:_SHOWN]!a}")
         return Outcome(genuine=True)
 
 
@@ -88,6 +88,6 @@ def _bundle_verifier(trusted_root: str) -> BundleVerifier:
         return BundleVerifier.production(offline=True)
     with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
         path = os.path.join(folder, "trusted_root.json")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(trusted_root)
+        with open(path, "wb") as file:
+            file.write(trusted_root.encode("utf-8", "surrogatepass"))
         return BundleVerifier(trusted_root=TrustedRoot.from_file(path))

@@ -9,8 +9,9 @@ Algorithms are those of Sigstore's registry for public keys; chains are those of
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from cryptography import x509
@@ -180,8 +181,11 @@ def _signed_by(key: _Key, document: SignedDocument) -> bool:
     """Say whether a key made one of a document's signatures."""
     if isinstance(key, ed25519.Ed25519PublicKey) and not document.message:
         return False  # it signs no digests
-    verify = _verification(key, document)
-    return any(_accepts(verify, signature) for signature in document.signatures)
+    return any(
+        _accepts(verify, signature)
+        for verify in _verifications(key, document)
+        for signature in document.signatures
+    )
 
 
 def _accepts(verify: Callable[[bytes], None], signature: bytes) -> bool:
@@ -192,18 +196,32 @@ def _accepts(verify: Callable[[bytes], None], signature: bytes) -> bool:
     return True
 
 
-def _verification(key: _Key, document: SignedDocument) -> Callable[[bytes], None]:
-    data, algorithm = document.message, SHA256()
+def _verifications(key: _Key, document: SignedDocument) -> Iterator[Callable[[bytes], None]]:
+    """Give the ways in which a key may have signed."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return lambda signature: key.verify(signature, data)
-    hashed: HashAlgorithm | utils.Prehashed = algorithm
-    if not document.message:
-        data, hashed = document.sha256, utils.Prehashed(algorithm)
+        yield lambda signature: key.verify(signature, document.message)
+        return
+    data, sha256 = document.message, SHA256()
+    hashed: list[HashAlgorithm | utils.Prehashed] = [sha256]
+    if not data:
+        data, hashed = document.sha256, [utils.Prehashed(sha256)]
+    elif isinstance(key, ec.EllipticCurvePublicKey) and key.key_size > 256:
+        # Many clients take SHA-256 for each curve.
+        hashed.append(_CURVES[key.curve.name])
+    for algorithm in hashed:
+        yield partial(_verify, key, data, algorithm)
+
+
+def _verify(
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    data: bytes,
+    algorithm: HashAlgorithm | utils.Prehashed,
+    signature: bytes,
+) -> None:
     if isinstance(key, rsa.RSAPublicKey):
-        return lambda signature: key.verify(signature, data, padding.PKCS1v15(), hashed)
-    if document.message:
-        hashed = _CURVES[key.curve.name]
-    return lambda signature: key.verify(signature, data, ec.ECDSA(hashed))
+        key.verify(signature, data, padding.PKCS1v15(), algorithm)
+    else:
+        key.verify(signature, data, ec.ECDSA(algorithm))
 
 
 def _verifier(trusted: list[x509.Certificate], now: datetime) -> ClientVerifier:

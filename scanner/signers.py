@@ -95,7 +95,7 @@ def _name(signer: Signer) -> str:
     if signer.identity:
         name = f"{signer.identity} ({signer.issuer})"
         if signer.trusted_root:
-            name += f" under sha256:{_digest(signer.trusted_root.encode())}"
+            name += f" under sha256:{_digest(signer.trusted_root.encode('utf-8', 'surrogatepass'))}"
         return name
     kind = "public key" if signer.public_key else "certificate"
     return f"{kind} " + ", ".join(sorted(f"sha256:{_digest(der)}" for der in signer.blocks()))

@@ -124,6 +124,7 @@ class Authority:
         purposes: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.CODE_SIGNING,),
         digital_signature: bool = True,
         extensions: tuple[x509.ExtensionType, ...] = (),
+        serial: int = 0,
     ) -> x509.Certificate:
         """Issue a certificate, by default one for signing code."""
         builder = (
@@ -131,7 +132,7 @@ class Authority:
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             .issuer_name(self.name)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(serial or x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=issues, path_length=None), critical=True)

@@ -15,8 +15,9 @@ from tests.certificates import DAY, NOW, Authority, chain_material, signed_bundl
 from tests.signing import oms, sha256
 
 STATEMENT = oms({"m.gguf": sha256(b"a model")})
-ROOT = Authority("root")
-MIDDLE = Authority("middle", ROOT)
+MONTH = {"start": NOW - 30 * DAY, "end": NOW + 30 * DAY}
+ROOT = Authority("root", **MONTH)
+MIDDLE = Authority("middle", ROOT, **MONTH)
 OTHER_ROOT = Authority("root")  # of the same name
 KEY = ec.generate_private_key(ec.SECP256R1())
 LEAF = MIDDLE.issue("release", KEY)
@@ -60,7 +61,6 @@ def test_the_first_that_expires_counts() -> None:
 EXPIRED = MIDDLE.issue("release", KEY, start=NOW - 3 * DAY, end=NOW - DAY)
 LATE = MIDDLE.issue("release", KEY, start=NOW + DAY, end=NOW + 2 * DAY)
 SERVER = MIDDLE.issue("www", KEY, purposes=(ExtendedKeyUsageOID.SERVER_AUTH,))
-NO_ISSUER = MIDDLE.issue("release", MIDDLE.key)
 
 
 @pytest.mark.parametrize(

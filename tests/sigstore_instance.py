@@ -1,4 +1,4 @@
-"""A Sigstore of our own: an authority, a log of certificates and a log of signatures, in one object.
+"""A Sigstore of our own: an authority, a log of certificates and a log of signatures in one.
 
 It issues real certificates with real timestamps, and writes real log entries; nothing is reached
 over a network. Formats: RFC 6962 for the log of certificates and for the tree of the other one,

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner import (
 )
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.policy import Signer, SeverityChange
+from prefect_mutagen.scanner.policy import SeverityChange, Signer
 from tests.builders import STRING, gguf, safetensors
 from tests.certificates import DAY, NOW, Authority, private_pem, public_pem, signed_bundle
 from tests.parsers.safetensors_cases import GOOD

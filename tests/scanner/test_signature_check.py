@@ -215,7 +215,7 @@ def test_not_every_statement_vouches_for_a_file(kind: Any, vouches: bool) -> Non
     "key",
     [
         ec.generate_private_key(ec.SECP256K1()),
-        rsa.generate_private_key(65537, 1024),
+        rsa.generate_private_key(65537, 1024),  # noqa: S505 - it is what has to be refused
     ],
     ids=["secp256k1", "rsa-1024"],
 )

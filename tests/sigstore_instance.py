@@ -115,7 +115,7 @@ class Sigstore:
     ) -> x509.Certificate:
         """Issue a certificate for ten minutes, with the promise that it is in the log."""
         serial = x509.random_serial_number()
-        usual = {
+        usual: dict[str, Any] = {
             "start": NOW - timedelta(minutes=5),
             "end": NOW + timedelta(minutes=5),
             "serial": serial,

@@ -15,7 +15,7 @@ from tests.certificates import DAY, NOW, Authority, chain_material, signed_bundl
 from tests.signing import oms, sha256
 
 STATEMENT = oms({"m.gguf": sha256(b"a model")})
-MONTH = {"start": NOW - 30 * DAY, "end": NOW + 30 * DAY}
+MONTH: dict[str, Any] = {"start": NOW - 30 * DAY, "end": NOW + 30 * DAY}
 ROOT = Authority("root", **MONTH)
 MIDDLE = Authority("middle", ROOT, **MONTH)
 OTHER_ROOT = Authority("root")  # of the same name

@@ -32,6 +32,7 @@ SUFFIXES: Final = (".intoto.jsonl", ".intoto.json", ".sigstore.json")
 
 _LINES: Final = 1000
 _PREDICATES: Final = 8
+_FORMS: Final = ("dsseEnvelope", "messageSignature", "payload", "_type")
 _OMS: Final = "https://model_signing/signature/"
 _STATEMENT: Final = "https://in-toto.io/Statement/"
 _PAYLOAD: Final = "application/vnd.in-toto+json"
@@ -166,6 +167,9 @@ def _load(raw: bytes) -> dict[str, Any]:
 
 def _read_document(document: Mapping[str, Any], name: str, found: _Collected) -> None:
     """Read a sigstore bundle, a DSSE envelope, or a bare statement."""
+    if sum(key in document for key in _FORMS) > 1:
+        # A reader may take the one, and a verifier the other.
+        raise _Unreadable("it is several of a bundle, an envelope and a statement at once")
     if "dsseEnvelope" in document:
         _read_envelope(_mapping(document, "dsseEnvelope"), found)
     elif "messageSignature" in document:

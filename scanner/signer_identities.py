@@ -6,6 +6,7 @@ is the public instance's root as the library has it (in the user's cache, else a
 or that of a private instance, which the policy carries.
 """
 
+import logging
 import os
 import tempfile
 from typing import Final
@@ -23,6 +24,9 @@ from prefect_mutagen.scanner.signed_document import Outcome, SignedDocument
 from prefect_mutagen.scanner.signers import Signer
 
 __all__ = ["IdentityVerifier"]
+
+# The library warns that it stays offline, which is what is wanted; a command would show that.
+logging.getLogger("sigstore").addHandler(logging.NullHandler())
 
 _SHOWN: Final = 300
 _BAD_BUNDLE: Final = (

@@ -49,7 +49,11 @@ def test_the_readmes_policy_is_one() -> None:
     assert load_policy(block).to_dict().keys() >= yaml.safe_load(block).keys()
 
 
-def test_every_field_of_the_policy_is_on_its_page(tmp_path: Path) -> None:
+def test_every_field_of_the_policy_is_on_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/release.pem").write_text(public_pem(ec.generate_private_key(ec.SECP256R1())))
     (tmp_path / "keys/root.pem").write_text(Authority("root").pem)

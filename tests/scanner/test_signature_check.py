@@ -138,10 +138,18 @@ def test_what_is_not_genuine(raw: bytes, contradicts: bool) -> None:  # noqa: FB
     assert found.problem.isascii()
 
 
+def _both(one: bytes, other: bytes) -> bytes:
+    return json.dumps(json.loads(other) | json.loads(one)).encode()
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"",
+        _both(bundle(json.loads(OTHER)), signed_file(DIGEST, OURS)),
+        _both(signed_file(sha256(b"another model"), THEIRS), GENUINE),
+        _both(json.dumps(envelope(OTHER)).encode(), GENUINE),
+        _both(OTHER, GENUINE),
         b"\xff\xfe",
         b"{}",
         b"[" * 100_000,
@@ -154,6 +162,10 @@ def test_what_is_not_genuine(raw: bytes, contradicts: bool) -> None:  # noqa: FB
     ],
     ids=[
         "empty",
+        "envelope-beside-a-genuine-file",
+        "file-beside-a-genuine-envelope",
+        "envelope-beside-a-genuine-bundle",
+        "statement-beside-a-genuine-bundle",
         "no-text",
         "empty-object",
         "deep",

@@ -18,6 +18,7 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 _UNSEEN: Final = ("storage/", "scan/")
 # Clocks differ; a result from further ahead than this is from no clock that can be compared.
 _AHEAD: Final = 1.0
+_SIGNERS_SHOWN: Final = 4
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -177,7 +178,9 @@ def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[
     message = expired or "none of the allowed signers has signed all of its files"
     if stated is None:
         message += "; no signature lies beside the artifact"
-    names = ", ".join(sorted(allowed))
+    names = ", ".join(sorted(allowed)[:_SIGNERS_SHOWN])
+    if len(allowed) > _SIGNERS_SHOWN:
+        names += f" and {len(allowed) - _SIGNERS_SHOWN} more"
     yield Reason("policy/signer", "allowed_signers", value, f"{message} (allowed: {names})")
 
 

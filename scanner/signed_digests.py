@@ -93,7 +93,11 @@ class _SignedFiles:
         for name in found:
             files[name] = _later(files.get(name), genuine.expires)
         if found:
-            self.beside.update(compare(genuine.statement, known.beside).agree)
+            # By name: a signed file's copy under another name would say something else here.
+            signed = genuine.statement.digests
+            self.beside.update(
+                name for name, digest in known.beside.items() if digest in signed.get(name, ())
+            )
             self.beside |= genuine.statement.exempt
             self.whole = self.whole or genuine.statement.whole
         return found
@@ -213,7 +217,8 @@ def _verified(
         message = f"{shown(name)} does not verify: {checked.problem}"
         yield make_finding("signature/invalid", message, url=url, field=name)
     if checked.strangers:
-        message = f"{shown(name)} holds {checked.strangers} that none of the allowed signers made"
+        held = "a statement" if checked.strangers == 1 else f"{checked.strangers} statements"
+        message = f"{shown(name)} holds {held} that none of the allowed signers made"
         if checked.detail:
             message += f": {checked.detail}"
         yield make_finding("signature/unknown-signer", message, url=url, field=name)

@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.signatures import Signature, decode, read_signature
 
 __all__ = ["Outcome", "SignedDocument", "Verifier", "read_document"]
 
-_SIGNATURES: Final = 8
+_SIGNATURES: Final = 4
 _CERTIFICATES: Final = 8
 _CERTIFICATE_BYTES: Final = 1 << 16
 _SIGNATURE_BYTES: Final = 1 << 12

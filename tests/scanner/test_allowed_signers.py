@@ -144,6 +144,10 @@ def _changed_payload(root: Path) -> None:
             lambda root: (root / "README.md").write_text("---\nlicense: mit\n---\n"),
             ["signature/unsigned-file"],
         ),
+        (
+            lambda root: (root / "generation_config.json").write_bytes(CONFIG),
+            ["signature/unsigned-file"],
+        ),
     ],
     ids=[
         "another-model",
@@ -157,6 +161,7 @@ def _changed_payload(root: Path) -> None:
         "signature-of-50-MB",
         "renamed",
         "file-added",
+        "signed-file-copied-to-another-name",
     ],
 )
 def test_what_was_tampered_with_fails(model: str, tamper: Any, codes: list[str] | None) -> None:

@@ -69,7 +69,7 @@ def _changed(**changes: Any) -> bytes:
 
 OTHER = json.dumps(oms({"m.gguf": sha256(b"another model")})).encode()
 SIGNATURE = json.loads(GENUINE)["dsseEnvelope"]["signatures"][0]["sig"]
-MANY = [{"sig": base64_of(bytes([n]) * 70)} for n in range(8)]
+MANY = [{"sig": base64_of(bytes([n]) * 70)} for n in range(4)]
 HOSTILE: dict[str, tuple[bytes, bool]] = {
     "another-key": (signed_bundle(STATEMENT, THEIRS), False),
     "another-key-that-says-it-is-ours": (
@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[bytes, bool]] = {
     "signature-no-base64": (_changed(signatures=[{"sig": "*" * 96}]), False),
     "signature-a-number": (_changed(signatures=[{"sig": 7}]), False),
     "signature-of-a-megabyte": (_changed(signatures=[{"sig": "A" * (1 << 20)}]), False),
-    "signature-behind-eight-others": (_changed(signatures=[*MANY, {"sig": SIGNATURE}]), False),
+    "signature-behind-four-others": (_changed(signatures=[*MANY, {"sig": SIGNATURE}]), False),
     "no-signatures": (_changed(signatures=[]), False),
     "signatures-no-list": (_changed(signatures={"sig": SIGNATURE}), False),
     "a-bare-statement": (json.dumps(STATEMENT).encode(), False),
@@ -182,7 +182,7 @@ def test_what_cannot_be_read_is_not_genuine(raw: bytes) -> None:
 
 
 def test_one_good_signature_among_others_is_enough() -> None:
-    (genuine,) = _check(_changed(signatures=[*MANY[:7], {"sig": SIGNATURE}])).genuine
+    (genuine,) = _check(_changed(signatures=[*MANY[:3], {"sig": SIGNATURE}])).genuine
     assert genuine.signer == SIGNER.name
 
 

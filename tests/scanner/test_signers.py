@@ -217,3 +217,10 @@ def test_a_state_of_any_kind_is_not_trusted_blindly() -> None:
         state: Any = State(policy=policy)
         assert not state._verified_for(Policy(allowed_signers=(US,)))
         assert state._verified_for(Policy())
+
+
+def test_a_reason_names_no_more_signers_than_are_read() -> None:
+    people = tuple(Signer(identity=f"{n}@example.org", issuer=ISSUER) for n in range(50))
+    (reason,) = judge(SUBJECT, Policy(allowed_signers=people)).reasons
+    assert "and 46 more" in reason.message
+    assert len(reason.message) < 500

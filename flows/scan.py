@@ -22,6 +22,7 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.scanner.signature_check import check_signers
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
 from prefect_mutagen.scanner.table_recording import (
     Recording,
@@ -121,6 +122,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
+    check_signers(policy.allowed_signers)
     scan = new_scan(source, policy)
     state = read_state(table, source, storage) if table else State()
     known = state if rescan == "changed" else State()

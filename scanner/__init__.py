@@ -7,8 +7,10 @@
   ``scan``, ``remote``, ``processes``: the loops around it.
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
 * ``templates``: a look at chat templates, which are never rendered.
-* ``findings``, ``licenses``, ``lineage``, ``publishers``, ``signatures``: what is wrong, and who
-  says what.
+* ``findings``, ``licenses``, ``lineage``, ``publishers``, ``signatures``, ``signed_digests``: what
+  is wrong, and who says what.
+* ``signers``, ``signature_check``, ``signed_document``, ``signer_keys``, ``signer_identities``: who
+  signed; the last two need the extra ``signing``, and are imported when a policy names signers.
 * ``policy`` (``policy_fields``, ``judge``, ``waivers``, ``verdicts``): what that means here.
 * ``results``, ``drift``, ``outputs/``: what comes out.
 * ``verify``, ``verified_file``: the line before a load.

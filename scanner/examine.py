@@ -34,8 +34,9 @@ from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.shard_index import ShardIndex
+from prefect_mutagen.scanner.signature_check import SignatureChecker
 from prefect_mutagen.scanner.signatures import SIGNATURE_LIMIT
-from prefect_mutagen.scanner.signed_digests import look_at_signatures
+from prefect_mutagen.scanner.signed_digests import KnownFiles, look_at_signatures
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
 __all__ = ["Examination", "Examiner", "crashed"]
@@ -72,6 +73,16 @@ class Examiner:
     _folders: OrderedDict[
         tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]
     ] = field(default_factory=OrderedDict)
+    _checker: SignatureChecker | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Load the policy's signers.
+
+        Raises:
+            ValueError: Their signatures cannot be verified; the message says why.
+        """
+        signers = self.policy.allowed_signers
+        self._checker = SignatureChecker(signers) if signers else None
 
     def examine(self, artifact: Artifact) -> Examination:
         """Examine one artifact; drive the generator to its return value.
@@ -115,7 +126,8 @@ class Examiner:
         else:
             result = self._conclude_file(artifact, parts[0])
         if signed:
-            result = _add_signatures(result, parts, signed, neighbours)
+            described = _digests_beside(artifact, neighbours, index)
+            result = self._add_signatures(result, parts, signed, described)
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
@@ -244,6 +256,23 @@ class Examiner:
             neighbours=_beside(artifact),
         )
 
+    def _add_signatures(
+        self,
+        result: ScanResult,
+        parts: Sequence[_Part],
+        signed: Mapping[str, tuple[str, bytes]],
+        beside: Mapping[str, str],
+    ) -> ScanResult:
+        """Compare what signatures name with the hashes that are known; verify them if asked to."""
+        known = KnownFiles(
+            {part.item.name: part.hashed.sha256 for part in parts},
+            {part.item.name: part.hashed.proven for part in parts},
+            beside,
+        )
+        stated, findings = look_at_signatures(signed, known, self._checker)
+        facts = {**result.facts, "signature": stated} if stated else result.facts
+        return replace(result, facts=facts, findings=(*result.findings, *findings))
+
     def _read_neighbours(
         self, items: tuple[StoredObject, ...], cost: Cost
     ) -> Generator[Request, Any, tuple[Neighbours, tuple[StoredObject, ...]]]:
@@ -301,17 +330,14 @@ def _describe(part: _Part, neighbours: Neighbours) -> _Part:
     return _Part(seen, part.hashed, description, found)
 
 
-def _add_signatures(
-    result: ScanResult,
-    parts: Sequence[_Part],
-    signed: Mapping[str, tuple[str, bytes]],
-    neighbours: Neighbours,
-) -> ScanResult:
-    """Compare what signatures name with the hashes that are known."""
-    known = {part.item.name: part.hashed.sha256 for part in parts}
-    stated, findings = look_at_signatures(signed, known, neighbours.digests)
-    facts = {**result.facts, "signature": stated} if stated else result.facts
-    return replace(result, facts=facts, findings=(*result.findings, *findings))
+def _digests_beside(
+    artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
+) -> dict[str, str]:
+    """Give the SHA-256 of each file that describes an artifact; empty for what was not all read."""
+    digests = {item.name: neighbours.digests.get(item.name, "") for item in artifact.neighbours}
+    if artifact.index is not None:
+        digests[artifact.index.name] = index.sha256 if index is not None else ""
+    return digests
 
 
 def _is_model(seen: Seen) -> bool:

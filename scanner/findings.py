@@ -192,10 +192,41 @@ _OWN: Final = {
         "A signature or an attestation beside the model cannot be read.",
         "Fetch it again; nothing is known from it.",
     ),
+    "signature/invalid": Code(
+        "error",
+        "A signature beside the model does not verify: it was not made over what it lies around, "
+        "or its certificate is not valid.",
+        "Do not use the model: fetch it and its signature again from their publisher.",
+    ),
+    "signature/unknown-signer": Code(
+        "warning",
+        "A signature beside the model was made by none of the signers whom the policy allows.",
+        "Ask who signed it; add the key, certificate or identity to allowed_signers if you trust "
+        "it.",
+    ),
+    "signature/unbound": Code(
+        "warning",
+        "A genuine signature names the model's files, but their bytes were not hashed, so that "
+        "nothing ties the one to the other. What a file beside them states does not count.",
+        "Scan with --hash full, or lookup where storage keeps SHA-256 values; verify does so by "
+        "itself.",
+    ),
+    "signature/unsigned-file": Code(
+        "error",
+        "A file that describes the model is not among those that its signer signed as a whole: it "
+        "was added or changed later.",
+        "Fetch the model again, remove the file, or have the model signed anew.",
+    ),
+    "signature/verified": Code(
+        "info",
+        "One of the signers whom the policy allows has signed the model, and its files have the "
+        "digests that were signed.",
+        "Nothing to do.",
+    ),
     "signature/unverified": Code(
         "info",
         "A signature or an attestation lies beside the model; only its digests were compared.",
-        "Verify it with the tool it was made with, such as model_signing or cosign.",
+        "Name who has to have signed in the policy's allowed_signers, and it is verified.",
     ),
     "policy/format": Code("error", "The policy does not allow this format.", "Convert it."),
     "policy/architecture": Code(
@@ -243,6 +274,12 @@ _OWN: Final = {
         "error",
         "The policy asks for a signature or an attestation, and none beside the artifact names it.",
         "Sign the model (model.sig), or lay its attestation beside it.",
+    ),
+    "policy/signer": Code(
+        "error",
+        "None of the signers whom the policy allows has signed all files of the artifact.",
+        "Have the model signed (model.sig); the signature/ findings say what is wrong with a "
+        "signature that is there.",
     ),
     "policy/scan-age": Code(
         "error",

@@ -26,6 +26,8 @@ CHECKSUM_LIMIT: Final = 1 << 20
 """Bytes of a checksum file that are read."""
 PIECE: Final = 8 << 20
 """Bytes that are read and hashed at a time; two of them are held at most."""
+_PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
+"""Sources that saw the bytes; checksum files and the names of a cache's blobs only state some."""
 _LINE: Final = re.compile(r"(?:\\)?([0-9a-fA-F]{64})(?:\s+\*?(.+?))?\s*")
 _BSD_LINE: Final = re.compile(r"SHA256 ?\((.+)\) ?= ?([0-9a-fA-F]{64})\s*")
 
@@ -39,6 +41,11 @@ class ObjectHash:
     source: str = ""
     """Who states it."""
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def proven(self) -> str:
+        """The digest, where the bytes were hashed here or by the storage that holds them."""
+        return self.sha256 if self.source in _PROVEN else ""
 
 
 def read_checksums(name: str, raw: bytes) -> dict[str, str]:

@@ -18,6 +18,7 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 _UNSEEN: Final = ("storage/", "scan/")
 # Clocks differ; a result from further ahead than this is from no clock that can be compared.
 _AHEAD: Final = 1.0
+_SIGNERS_SHOWN: Final = 4
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -76,6 +77,7 @@ def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iter
     yield from _licenses(subject, policy)
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
+    yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
@@ -158,6 +160,30 @@ def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:
             yield Reason("policy/signature-missing", "require_signature", value, message)
 
 
+def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
+    """Ask who signed, as it was verified when the artifact was examined."""
+    if not policy.allowed_signers:
+        return
+    stated = subject.facts.get("signature")
+    recorded = stated.get("signers") or () if isinstance(stated, dict) else ()
+    allowed = {signer.name for signer in policy.allowed_signers}
+    expired = ""
+    for entry in recorded:
+        if entry["name"] in allowed:
+            if not entry.get("expires") or _hours_since(entry["expires"], now) < 0:
+                return
+            expired = f"the certificate of {entry['name']!a} expired on {entry['expires']}"
+    others = ", ".join(sorted(entry["name"] for entry in recorded))
+    value = "expired" if expired else others or ("none" if stated is None else "unverified")
+    message = expired or "none of the allowed signers has signed all of its files"
+    if stated is None:
+        message += "; no signature lies beside the artifact"
+    names = ", ".join(sorted(allowed)[:_SIGNERS_SHOWN])
+    if len(allowed) > _SIGNERS_SHOWN:
+        names += f" and {len(allowed) - _SIGNERS_SHOWN} more"
+    yield Reason("policy/signer", "allowed_signers", value, f"{message} (allowed: {names})")
+
+
 def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
     allowed = {digest.lower() for digest in policy.allowed_templates}
     for template in subject.facts.get("chat_templates") or ():
@@ -181,7 +207,8 @@ def is_too_old(examined_at: str, policy: Policy, now: datetime | None = None) ->
 
 def is_time_bound(policy: Policy) -> bool:
     """Say whether the passing of time alone can change a verdict under a policy."""
-    return policy.max_scan_age_hours > 0 or bool(policy.waivers)
+    certified = any(signer.certificate for signer in policy.allowed_signers)
+    return policy.max_scan_age_hours > 0 or bool(policy.waivers) or certified
 
 
 def _age(subject: Subject, policy: Policy, now: datetime | None) -> Reason:

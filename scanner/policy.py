@@ -5,6 +5,7 @@ library. Where a policy enters (a file, a flow's parameter, a block), pydantic v
 refuses fields that do not exist.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -15,9 +16,11 @@ from prefect_mutagen.scanner.policy_fields import (
     BaseLicense,
     Policy,
     SeverityChange,
+    Signer,
     Waiver,
     nearest,
 )
+from prefect_mutagen.scanner.signers import TEXTS_OR_PATHS
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "Policy",
     "Reason",
     "SeverityChange",
+    "Signer",
     "Subject",
     "Verdict",
     "Waiver",
@@ -32,18 +36,22 @@ __all__ = [
     "load_policy",
 ]
 
-_NESTED: Final[dict[str, type[BaseLicense | SeverityChange | Waiver]]] = {
+_FILE_LIMIT: Final = 1 << 20
+_NESTED: Final[dict[str, type[BaseLicense | SeverityChange | Signer | Waiver]]] = {
+    "allowed_signers": Signer,
     "base_licenses": BaseLicense,
     "severities": SeverityChange,
     "waivers": Waiver,
 }
 
 
-def load_policy(text: str) -> Policy:
+def load_policy(text: str, folder: str | None = None) -> Policy:
     """Read a policy from YAML or JSON.
 
     Args:
         text: The file's text.
+        folder: Where it lies, for keys and certificates that it names as files; None: it names
+            none. What they hold takes the place of their names, so that a policy is always whole.
 
     Raises:
         ValueError: It is no policy; the message names the field and what it should be.
@@ -55,11 +63,40 @@ def load_policy(text: str) -> Policy:
         given = {}
     if not isinstance(given, Mapping):
         raise ValueError("the policy is not a list of fields and values")  # noqa: TRY004
+    if folder is not None:
+        given = {**given, "allowed_signers": _with_files(given.get("allowed_signers", ()), folder)}
     try:
         policy: Policy = _validator().validate_python(given)
     except ValidationError as problem:
         raise ValueError("; ".join(_explain(error) for error in problem.errors())) from None
     return policy
+
+
+def _with_files(signers: Any, folder: str) -> Any:
+    """Put what files hold in the place of their names; anything odd is left to the validator."""
+    if not isinstance(signers, list):
+        return signers
+    whole = []
+    for number, signer in enumerate(signers):
+        given = dict(signer) if isinstance(signer, Mapping) else signer
+        for field, mark in TEXTS_OR_PATHS.items():
+            text = given.get(field) if isinstance(given, dict) else None
+            if isinstance(text, str) and text and mark not in text:
+                given[field] = _read_file(os.path.join(folder, text), f"{number}.{field}")
+        whole.append(given)
+    return whole
+
+
+def _read_file(path: str, field: str) -> str:
+    where = f"policy field allowed_signers.{field}"
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(_FILE_LIMIT)
+        return raw.decode()
+    except OSError as problem:
+        raise ValueError(f"{where}: {path!a} cannot be read: {problem.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{where}: {path!a} is not text") from None
 
 
 @cache

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final, Literal
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.signers import Signer
 
-__all__ = ["BaseLicense", "Policy", "SeverityChange", "Waiver", "nearest"]
+__all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "nearest"]
 
 _CONFIG: Final = {"extra": "forbid", "use_attribute_docstrings": True}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -143,7 +144,10 @@ class Policy:
     """Fail what has no known SHA-256."""
     require_signature: bool = False
     """Fail what no readable signature or attestation beside it names. The signature itself is not
-    verified."""
+    verified for that; allowed_signers does."""
+    allowed_signers: tuple[Signer, ...] = ()
+    """Whose signatures count; empty: nobody's is verified. With entries, an artifact fails unless
+    one of them signed all of its files. Needs prefect-mutagen[signing]."""
     allowed_sources: tuple[str, ...] = ()
     """Addresses below which artifacts may lie, such as s3://models/trusted; empty: anywhere."""
     allowed_publishers: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ to shard, and ``metadata.total_size`` in bytes of tensor data. A loader joins a 
 folder as it stands, so a name that leads elsewhere is refused here.
 """
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class ShardIndex:
     """For each tensor, the file that holds it."""
     total_size: int | None = None
     """Bytes of all tensors' data, where stated."""
+    sha256: str = ""
+    """SHA-256 of the index itself."""
 
     def shards(self) -> list[str]:
         """Name all files, sorted."""
@@ -66,4 +69,4 @@ def read_index(raw: bytes) -> tuple[ShardIndex | None, str]:
         weight_map[tensor] = sys.intern(shard)
     metadata = loaded.values.get("metadata")
     total = whole_number(metadata.get("total_size")) if isinstance(metadata, dict) else None
-    return ShardIndex(weight_map, total), ""
+    return ShardIndex(weight_map, total, hashlib.sha256(raw).hexdigest()), ""

@@ -2,8 +2,9 @@
 
 Read are the formats of OpenSSF Model Signing (``model.sig``: a sigstore bundle around an in-toto
 statement), of in-toto attestations (DSSE envelopes, one per line or one alone) and of sigstore
-bundles for one file. No signature is verified here: whoever can write the model can write these
-files too. What they name is compared with what is known, and a difference is a reason to refuse.
+bundles for one file. No signature is verified here; `prefect_mutagen.scanner.signature_check` does
+that. Whoever can write the model can write these files too. What they name is compared with what
+is known, and a difference is a reason to refuse.
 
 Formats: the OMS specification 1.0, the in-toto Attestation Framework 1.0, DSSE 1.0, and version 0.3
 of the sigstore bundle.
@@ -13,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.safe_load import load_json
 
-__all__ = ["SIGNATURE_LIMIT", "Signature", "is_signature", "read_signature"]
+__all__ = ["SIGNATURE_LIMIT", "Signature", "decode", "is_signature", "read_signature", "split"]
 
 SIGNATURE_LIMIT: Final = 4 << 20
 """Bytes of one file that are read at most; one of this size or more is not looked into."""
@@ -31,6 +32,7 @@ SUFFIXES: Final = (".intoto.jsonl", ".intoto.json", ".sigstore.json")
 
 _LINES: Final = 1000
 _PREDICATES: Final = 8
+_FORMS: Final = ("dsseEnvelope", "messageSignature", "payload", "_type")
 _OMS: Final = "https://model_signing/signature/"
 _STATEMENT: Final = "https://in-toto.io/Statement/"
 _PAYLOAD: Final = "application/vnd.in-toto+json"
@@ -53,11 +55,15 @@ class Signature:
     """What kinds of statements it makes, as addresses."""
     signed: bool = False
     """Whether every statement in it carries a signature, good or bad."""
+    whole: bool = False
+    """Whether it speaks of all files of a folder, so that what it does not name came later."""
+    exempt: frozenset[str] = frozenset()
+    """Files that it leaves out, by its own word."""
     problem: str = ""
     """Why it cannot be read; empty when it can. Then it names nothing."""
 
 
-class _Unreadable(Exception):  # noqa: N818 - it never leaves this module
+class _Unreadable(ValueError):  # noqa: N818 - a clause, not an error's name
     """A rule of a format is broken; the text says which, in a clause."""
 
 
@@ -67,6 +73,8 @@ class _Collected:
     digests: dict[str, set[str]] = field(default_factory=dict)
     predicates: list[str] = field(default_factory=list)
     signed: bool = True
+    whole: bool = False
+    exempt: set[str] = field(default_factory=set)
 
     def add(self, name: str, digest: object) -> None:
         """Note a file, and its SHA-256 where the digest is one."""
@@ -108,27 +116,43 @@ def read_signature(name: str, raw: bytes) -> Signature:
     """
     found = _Collected("oms" if name == OMS_NAME else "in-toto")
     try:
-        for text in _documents(name, raw):
+        for text in split(name, raw):
             _read_document(_load(text), name, found)
     except _Unreadable as problem:
         return Signature(name, found.kind, problem=str(problem))
     digests = {target: frozenset(values) for target, values in found.digests.items()}
     predicates = tuple(dict.fromkeys(found.predicates))[:_PREDICATES]
-    return Signature(name, found.kind, MappingProxyType(digests), predicates, found.signed)
+    return Signature(
+        name,
+        found.kind,
+        MappingProxyType(digests),
+        predicates,
+        found.signed,
+        found.whole,
+        frozenset(found.exempt),
+    )
 
 
-def _documents(name: str, raw: bytes) -> Iterator[bytes]:
+def split(name: str, raw: bytes) -> list[bytes]:
+    """Give the texts of a file that `read_signature` reads: its lines, or all of it.
+
+    Args:
+        name: The file's name.
+        raw: Its bytes.
+
+    Raises:
+        ValueError: There is nothing in it, or too much.
+    """
     if len(raw) >= SIGNATURE_LIMIT:
         raise _Unreadable(f"it has more than the {SIGNATURE_LIMIT} bytes that are read")
     if not name.endswith(".jsonl"):
-        yield raw
-        return
+        return [raw]
     lines = [line for line in raw.split(b"\n") if line.strip()]
     if not lines:
         raise _Unreadable("it is empty")
     if len(lines) > _LINES:
         raise _Unreadable(f"it has more than {_LINES} lines")
-    yield from lines
+    return lines
 
 
 def _load(raw: bytes) -> dict[str, Any]:
@@ -143,6 +167,9 @@ def _load(raw: bytes) -> dict[str, Any]:
 
 def _read_document(document: Mapping[str, Any], name: str, found: _Collected) -> None:
     """Read a sigstore bundle, a DSSE envelope, or a bare statement."""
+    if sum(key in document for key in _FORMS) > 1:
+        # A reader may take the one, and a verifier the other.
+        raise _Unreadable("it is several of a bundle, an envelope and a statement at once")
     if "dsseEnvelope" in document:
         _read_envelope(_mapping(document, "dsseEnvelope"), found)
     elif "messageSignature" in document:
@@ -213,6 +240,7 @@ def _read_resources(
             total.update(bytes.fromhex(digest))
         except ValueError:
             raise _Unreadable(f"the digest of {shown(title)} is not hexadecimal") from None
+        found.whole = found.whole or title != "."
         # A model that is one file is signed as ".", and named by the subject.
         target = model if title == "." else title
         whole = _PART.sub("", target)
@@ -220,6 +248,10 @@ def _read_resources(
         found.add(whole, digest if is_sha256 else None)
     if _mapping(subjects[0], "digest").get("sha256") != total.hexdigest():
         raise _Unreadable("its digests do not add up to the one of its subject")
+    ways = predicate.get("serialization")
+    ignored = ways.get("ignore_paths") if isinstance(ways, dict) else None
+    if isinstance(ignored, list):
+        found.exempt.update(path for path in ignored if isinstance(path, str))
 
 
 def _mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -237,11 +269,27 @@ def _mappings(values: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _decode(text: object, what: str) -> bytes:
-    """Decode Base64 of either alphabet; padding may be left out, as protobuf's JSON allows."""
     if not isinstance(text, str):
         raise _Unreadable(f"it has no {what}")
+    decoded = decode(text)
+    if decoded is None:
+        raise _Unreadable(f"its {what} is not Base64")
+    return decoded
+
+
+def decode(text: object) -> bytes | None:
+    """Decode Base64 of either alphabet; padding may be left out, as protobuf's JSON allows.
+
+    Args:
+        text: What stands where Base64 should be.
+
+    Returns:
+        None for what is none.
+    """
+    if not isinstance(text, str):
+        return None
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise _Unreadable(f"its {what} is not Base64") from None
+        return None

@@ -8,7 +8,7 @@ import os
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -128,7 +128,8 @@ class State:
         Returns:
             False when it has to be examined: it is new, its pin is another one or unknown, this
             tool is another version, it could not be examined the last time, that was longer ago
-            than the policy allows, or its bytes are to be hashed and were not yet.
+            than the policy allows, its bytes are to be hashed and were not yet, or a signature
+            beside it may be that of a signer whom nobody asked for before.
         """
         place = self._numbers.get(storable(artifact.url))
         if place is None:
@@ -141,8 +142,15 @@ class State:
             return False
         if policy is not None and policy.max_scan_age_hours and self._too_old(place, policy):
             return False
+        if policy is not None and artifact.signatures and not self._verified_for(policy):
+            return False
         self._marks[place] = _KEPT
         return True
+
+    def _verified_for(self, policy: Policy) -> bool:
+        """Say whether what is recorded was verified for all signers that the policy names."""
+        known = self._policy.get("allowed_signers") if isinstance(self._policy, dict) else None
+        return all(asdict(signer) in (known or ()) for signer in policy.allowed_signers)
 
     def _too_old(self, place: int, policy: Policy) -> bool:
         if not self._examined_at:

@@ -50,8 +50,8 @@ def verify(
     Args:
         url: A model file, or a folder: then everything in it has to pass.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
-        policy: What is accepted. Where it asks for a SHA-256 that nobody states, every byte is
-            read.
+        policy: What is accepted. Where it asks for a SHA-256 that nobody states, or for a signature
+            over bytes that nobody hashed, every byte is read.
         storage_options: Options for fsspec's file system.
 
     Returns:
@@ -61,6 +61,7 @@ def verify(
     Raises:
         ArtifactRejected: It does not pass, cannot be examined, is not there, or has other bytes.
         StorageError: The root itself cannot be reached.
+        ValueError: The policy names signers whose signatures cannot be verified here.
     """
     store = open_store(url, storage_options)
     return verify_store(store, pin, policy, siblings=not has_secrets(url))
@@ -79,9 +80,10 @@ def verify_store(
     """
     accepted = policy or Policy()
     url = store.root
-    results = _examine(store, accepted, "lookup" if accepted.require_sha256 else "none", siblings)
+    asked = accepted.require_sha256 or accepted.allowed_signers
+    results = _examine(store, accepted, "lookup" if asked else "none", siblings)
     if any(_lacks_sha256(result) for result in results):
-        # Nobody states what the policy asks for, so that it has to be computed.
+        # Nobody states what the policy asks for, or not so that it counts: it has to be computed.
         results = _examine(store, accepted, "full", siblings)
     if not results:
         reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
@@ -102,7 +104,8 @@ def _examine(store: Store, policy: Policy, level: HashLevel, siblings: bool) -> 
 
 
 def _lacks_sha256(result: ScanResult) -> bool:
-    return any(reason.code == "policy/sha256-missing" for reason in result.verdict.reasons)
+    missing = any(reason.code == "policy/sha256-missing" for reason in result.verdict.reasons)
+    return missing or any(finding.code == "signature/unbound" for finding in result.findings)
 
 
 def _together(url: str, results: list[ScanResult]) -> ScanResult:

@@ -9,12 +9,15 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from prefect_mutagen.flows.demo_models import write_bucket
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.policy import Policy, load_policy
+from prefect_mutagen.scanner.policy import Policy, Signer, load_policy
+from prefect_mutagen.scanner.signature_check import check_signers
 from tests.builders import STRING, gguf
+from tests.certificates import Authority, public_pem
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -46,17 +49,26 @@ def test_the_readmes_policy_is_one() -> None:
     assert load_policy(block).to_dict().keys() >= yaml.safe_load(block).keys()
 
 
-def test_every_field_of_the_policy_is_on_its_page() -> None:
+def test_every_field_of_the_policy_is_on_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/release.pem").write_text(public_pem(ec.generate_private_key(ec.SECP256R1())))
+    (tmp_path / "keys/root.pem").write_text(Authority("root").pem)
     rows = {
         name
         for row in re.findall(r"^\| (`.*?) \|", POLICY, re.MULTILINE)
         for name in row.split(", ")
     }
-    assert rows == {f"`{field.name}`" for field in fields(Policy)}
+    known = (*fields(Policy), *fields(Signer))
+    assert rows == {f"`{field.name}`" for field in known}
     blocks = _blocks("yaml", POLICY)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
-        policy = load_policy(block)
+        policy = load_policy(block, str(tmp_path))
+        check_signers(policy.allowed_signers)
         for name in yaml.safe_load(block):
             assert getattr(policy, name) != getattr(Policy(), name)
 

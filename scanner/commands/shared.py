@@ -1,6 +1,7 @@
 """Exit statuses, and the options and complaints that several commands have in common."""
 
 import argparse
+import os
 import sys
 from typing import Final
 
@@ -8,6 +9,7 @@ from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy, load_policy
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.signature_check import check_signers
 from prefect_mutagen.scanner.storage import StorageError, load_options
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
@@ -102,13 +104,16 @@ def read_policy(path: str | None) -> Policy:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It holds no policy; the message names the file and the field.
+        ValueError: It holds no policy, or what it asks for is not installed; the message names the
+            file and the field.
     """
     if path is None:
         return Policy()
     with open(path, encoding="utf-8") as file:
         text = file.read()
     try:
-        return load_policy(text)
+        policy = load_policy(text, os.path.dirname(path))
+        check_signers(policy.allowed_signers)
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
+    return policy

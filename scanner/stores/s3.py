@@ -211,17 +211,13 @@ class S3Store:
             "Bucket": self._bucket,
             "Key": self._key_of(item.url),
             "Range": f"bytes={start}-{end - 1}",
+            **_condition(item),
         }
-        kind, _, value = item.pin.partition(":")
-        if kind == "etag":
-            request["IfMatch"] = f'"{value}"'
-        elif kind == "version":
-            request["VersionId"] = value
         reply = await self._call("get_object", item.url, request)
         size = int(
             str(reply.get("ContentRange") or f"/{reply['ContentLength']}").rpartition("/")[2]
         )
-        pin = item.pin if kind == "version" else _pin(reply)
+        pin = item.pin if "VersionId" in request else _pin(reply)
         return _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
 
     async def stored_sha256(self, item: StoredObject) -> str:
@@ -234,6 +230,7 @@ class S3Store:
             "Bucket": self._bucket,
             "Key": self._key_of(item.url),
             "ChecksumMode": "ENABLED",
+            **_condition(item),
         }
         head = await self._call("head_object", item.url, request)
         if head.get("ChecksumType") != "FULL_OBJECT" or not head.get("ChecksumSHA256"):
@@ -249,6 +246,14 @@ class S3Store:
         except Exception as problem:  # noqa: BLE001 - s3fs hands on whatever botocore and aiohttp raise
             raise _storage_error(problem, url) from None
         return reply
+
+
+def _condition(item: StoredObject) -> dict[str, str]:
+    """Ask for the version that was pinned, and for no other."""
+    kind, _, value = item.pin.partition(":")
+    if kind == "etag":
+        return {"IfMatch": f'"{value}"'}
+    return {"VersionId": value} if kind == "version" else {}
 
 
 class _Stream:

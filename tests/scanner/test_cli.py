@@ -208,7 +208,8 @@ def test_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
 def test_the_command_starts_without_heavy_libraries(good: str) -> None:
     code = (
         "import sys; from prefect_mutagen.scanner.cli import main; main(sys.argv[1:]);"
-        "heavy = {'prefect', 'pydantic', 'pyarrow', 's3fs', 'fsspec', 'yaml', 'rich', 'aiohttp'};"
+        "heavy = {'prefect', 'pydantic', 'pyarrow', 's3fs', 'fsspec', 'yaml', 'rich', 'aiohttp',"
+        "'cryptography', 'sigstore'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     for arguments in (["version"], ["scan", good], ["verify", good]):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner import ScanResult, scan
+from prefect_mutagen.scanner import ScanResult, StorageError, scan
 from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import PIECE, read_checksums
-from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts
+from prefect_mutagen.scanner.hashing import PIECE, ObjectHash, read_checksums
+from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, run
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.stores.generic import _describe
 from tests.builders import gguf, safetensors
@@ -142,3 +142,30 @@ def test_s3s_own_checksum_of_a_whole_object_is_looked_up(s3_server: S3Server) ->
     # This server does not say of what kind its checksum is, and so nothing is published.
     expected = DIGEST if head.get("ChecksumType") == "FULL_OBJECT" else ""
     assert result.sbom.sha256 == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "proven"),
+    [
+        ("computed", True),
+        ("stored checksum", True),
+        ("the hub's LFS oid", True),
+        ("name of the cache's blob", False),
+        ("SHA256SUMS", False),
+        ("computed.gguf.sha256", False),
+        ("", False),
+    ],
+)
+def test_who_states_a_hash_need_not_have_seen_the_bytes(source: str, proven: bool) -> None:  # noqa: FBT001 - a column
+    assert ObjectHash(DIGEST, source).proven == (DIGEST if proven else "")
+
+
+def test_a_lookup_asks_for_the_version_that_was_read(s3_server: S3Server) -> None:
+    bucket = s3_server.bucket({"m.gguf": GGUF})
+    store = open_store(f"s3://{bucket}", s3_server.options)
+    (item,) = store.list_objects(lambda _: True)
+    assert run(store, store.stored_sha256(item)) == ""
+    s3_server.client().put_object(Bucket=bucket, Key="m.gguf", Body=b"other")
+    with pytest.raises(StorageError) as caught:
+        run(store, store.stored_sha256(item))
+    assert caught.value.code == "storage/changed-during-scan"

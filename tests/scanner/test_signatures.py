@@ -10,7 +10,12 @@ from prefect_mutagen.scanner.signatures import (
     is_signature,
     read_signature,
 )
-from prefect_mutagen.scanner.signed_digests import Comparison, compare, look_at_signatures
+from prefect_mutagen.scanner.signed_digests import (
+    Comparison,
+    KnownFiles,
+    compare,
+    look_at_signatures,
+)
 from tests.signing import attestation, bundle, envelope, message, oms, sha256
 
 A, B = sha256(b"a"), sha256(b"b")
@@ -222,7 +227,7 @@ def test_findings_and_facts(
     covered: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     url = f"s3://models/{name}"
-    facts, findings = look_at_signatures({name: (url, raw)}, known)
+    facts, findings = look_at_signatures({name: (url, raw)}, KnownFiles(known))
     assert [finding.code for finding in findings] == [f"signature/{code}" for code in codes]
     assert all(finding.url == url and finding.hint for finding in findings)
     assert facts["covered"] == covered
@@ -233,24 +238,26 @@ def test_findings_and_facts(
 
 def test_files_beside_the_model_are_compared_too() -> None:
     files = {"model.sig": ("/m/model.sig", bundle(oms({"a": A, "config.json": B})))}
-    facts, findings = look_at_signatures(files, {"a": A}, {"config.json": A})
+    facts, findings = look_at_signatures(files, KnownFiles({"a": A}, beside={"config.json": A}))
     assert [finding.code for finding in findings] == ["signature/mismatch"]
     assert "config.json" in findings[0].message
     assert B in findings[0].message
     assert not facts["covered"]
-    facts, findings = look_at_signatures(files, {"a": A}, {"config.json": B, "README.md": A})
+    facts, findings = look_at_signatures(
+        files, KnownFiles({"a": A}, beside={"config.json": B, "README.md": A})
+    )
     assert facts["covered"]
     assert [finding.code for finding in findings] == ["signature/unverified"]
 
 
 def test_without_signatures_there_is_nothing_to_say() -> None:
-    assert look_at_signatures({}, {"a": A}) == ({}, ())
+    assert look_at_signatures({}, KnownFiles({"a": A})) == ({}, ())
 
 
 def test_hostile_names_stay_text() -> None:
     evil = "\x1b[31m\n\ud800</script>"
     raw = bundle(attestation({evil: A}, predicateType=evil))
-    facts, findings = look_at_signatures({"x.intoto.json": ("/x", raw)}, {evil: B})
+    facts, findings = look_at_signatures({"x.intoto.json": ("/x", raw)}, KnownFiles({evil: B}))
     for finding in findings:
         assert finding.message.isascii()
         assert finding.message.isprintable()

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from prefect_mutagen import __version__
@@ -34,7 +34,6 @@ __all__ = [
     "TOOL_NAME",
     "Description",
     "Sbom",
-    "add_warnings",
     "build_sbom",
     "describe",
 ]
@@ -256,9 +255,14 @@ def _cut(head: str, length: int, sha256: str) -> dict[str, Any]:
 
 
 def build_sbom(
-    description: Description, item: StoredObject, file_format: str, sha256: str, generated_at: str
+    description: Description,
+    item: StoredObject,
+    file_format: str,
+    sha256: str,
+    generated_at: str,
+    warnings: tuple[str, ...],
 ) -> Sbom:
-    """Write the document of one file; its warnings come last, with `add_warnings`.
+    """Write the document of one file.
 
     Args:
         description: What is stated about it.
@@ -266,6 +270,7 @@ def build_sbom(
         file_format: What its bytes are: ``gguf``, ``safetensors`` or ``unknown``.
         sha256: Its digest, where known.
         generated_at: Time of the scan.
+        warnings: See `warnings_of`.
     """
     return Sbom(
         sbom_version="1.0",
@@ -278,18 +283,18 @@ def build_sbom(
         sha256=sha256,
         format=file_format,
         metadata=description.metadata,
+        warnings=warnings,
         **description.fields(),
     )
 
 
-def add_warnings(sbom: Sbom, findings: Iterable[Finding], *, unhashed: bool) -> Sbom:
-    """Add the texts that l-bom's readers look for: the hash notice and the errors.
+def warnings_of(findings: Iterable[Finding], *, unhashed: bool) -> tuple[str, ...]:
+    """Give the texts that l-bom's readers look for: the hash notice and the errors, each once.
 
     Args:
-        sbom: The document.
         findings: What is wrong with the artifact, in the order of the file.
         unhashed: Whether the caller asked for no hash.
     """
     warnings = [_UNHASHED] if unhashed else []
     warnings += [finding.message for finding in findings if finding.severity == "error"]
-    return replace(sbom, warnings=tuple(dict.fromkeys(warnings))) if warnings else sbom
+    return tuple(dict.fromkeys(warnings))

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.artifacts import Artifact, shard_name
-from prefect_mutagen.scanner.document import Description, Sbom, add_warnings, build_sbom, describe
+from prefect_mutagen.scanner.document import Description, Sbom, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, HashLevel, ObjectHash, hash_object
 from prefect_mutagen.scanner.licenses import spdx_expression
@@ -157,16 +157,13 @@ class Examiner:
         findings = [*part.findings, *check_pickles(artifact.pickles, artifact.url)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
-        sbom = build_sbom(
-            part.description, part.item, part.seen.format, part.hashed.sha256, self.generated_at
-        )
-        item = part.item
+        item, unique = part.item, tuple(dict.fromkeys(findings))
         return self._result(
             artifact,
             ObjectResult(item.url, item.size, item.pin),
-            sbom=sbom,
+            sbom=self._sbom(part, unique),
             description=part.description,
-            findings=findings,
+            findings=unique,
             header_sha256=part.seen.header_sha256,
             sha256_source=part.hashed.source,
         )
@@ -199,15 +196,16 @@ class Examiner:
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
         if artifact.index is None and artifact.listed and form == "safetensors":
             found.append(_no_index(artifact.url))
-        sbom = build_sbom(description, whole, form, "", self.generated_at)
         found += [*description.findings, *check_pickles(artifact.pickles, artifact.url)]
+        unique = tuple(dict.fromkeys(found))
+        warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
         return self._result(
             artifact,
             *(self._object(part) for part in parts),
-            sbom=sbom,
+            sbom=build_sbom(description, whole, form, "", self.generated_at, warnings),
             description=description,
-            findings=found,
+            findings=unique,
             header_sha256=_together(parts),
             sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
         )
@@ -215,11 +213,18 @@ class Examiner:
     def _object(self, part: _Part) -> ObjectResult:
         """Give a shard its own document, as if it were alone."""
         item = part.item
-        sbom = build_sbom(
-            part.description, item, part.seen.format, part.hashed.sha256, self.generated_at
+        return ObjectResult(item.url, item.size, item.pin, self._sbom(part, part.findings))
+
+    def _sbom(self, part: _Part, findings: Iterable[Finding]) -> Sbom:
+        """Write the document of one file."""
+        return build_sbom(
+            part.description,
+            part.item,
+            part.seen.format,
+            part.hashed.sha256,
+            self.generated_at,
+            warnings_of(findings, unhashed=self.hash_level == "none"),
         )
-        sbom = add_warnings(sbom, part.findings, unhashed=self.hash_level == "none")
-        return ObjectResult(item.url, item.size, item.pin, sbom)
 
     def _result(
         self,
@@ -227,7 +232,7 @@ class Examiner:
         *objects: ObjectResult,
         sbom: Sbom,
         description: Description,
-        findings: Iterable[Finding],
+        findings: tuple[Finding, ...],
         header_sha256: str,
         sha256_source: str,
     ) -> ScanResult:
@@ -238,19 +243,18 @@ class Examiner:
             name = facts["license_name"].value if "license_name" in facts else ""
             licence = spdx_expression(facts["license"].value, name)
         times = [item.modified for item in artifact.objects if item.modified is not None]
-        unique = tuple(dict.fromkeys(findings))
         return ScanResult(
             url=artifact.url,
             kind=artifact.kind,
             pin=artifact.pin,
             objects=objects,
-            sbom=add_warnings(sbom, unique, unhashed=self.hash_level == "none"),
+            sbom=sbom,
             license_spdx=licence,
             sources=description.sources(),
             facts=description.details,
             header_sha256=header_sha256,
             sha256_source=sha256_source,
-            findings=unique,
+            findings=findings,
             verdict=Verdict("unknown"),
             modified=max(times, default=None),
             neighbours=_beside(artifact),

@@ -8,8 +8,9 @@ A document's text depends on nothing but its result, so `JsonRenderer` and `rend
 another process than what puts the texts together.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.document import Sbom
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-_LIST_INDENT: Final = "\n  "
+_LIST_INDENT: Final = b"\n  "
 
 
 class RenderedResult(NamedTuple):
@@ -83,16 +84,26 @@ def join_json(spooled: Iterable[SpooledResult], out: TextIO) -> None:
     texts = [(path.lower(), place) for one in spooled for path, place in one.texts]
     texts.sort(key=lambda text: text[0])
     parts = read_places([place for _, place in texts])
+    write = _bytes_writer(out)
     if len(texts) == 1:
         # A line break never stands inside a JSON string.
-        out.write(next(parts).decode().replace(_LIST_INDENT, "\n") + "\n")
+        write(next(parts).replace(_LIST_INDENT, b"\n") + b"\n")
         return
-    between = "[\n  "
+    between = b"[\n  "
     for part in parts:
-        out.write(between)
-        out.write(part.decode())
-        between = ",\n  "
-    out.write("\n]\n" if texts else "[]\n")
+        write(between)
+        write(part)
+        between = b",\n  "
+    write(b"\n]\n" if texts else b"[]\n")
+
+
+def _bytes_writer(out: TextIO) -> Callable[[bytes], object]:
+    """Write UTF-8 as it is where the output would only encode it again."""
+    if isinstance(out, TextIOWrapper) and out.encoding.lower() == "utf-8":
+        out.flush()
+        write: Callable[[bytes], object] = out.buffer.write
+        return write
+    return lambda part: out.write(part.decode())
 
 
 def join_jsonl(rendered: Iterable[RenderedResult], out: TextIO) -> None:

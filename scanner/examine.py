@@ -17,7 +17,14 @@ from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.artifacts import Artifact, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, add_warnings, build_sbom, describe
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
-from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, HashLevel, ObjectHash, hash_object
+from prefect_mutagen.scanner.hashing import (
+    CHECKSUM_LIMIT,
+    HashLevel,
+    ObjectHash,
+    PieceHook,
+    hash_object,
+    tell_nobody,
+)
 from prefect_mutagen.scanner.licenses import spdx_expression
 from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
@@ -67,8 +74,8 @@ class Examiner:
     policy: Policy = field(default_factory=Policy)
     hash_level: HashLevel = "stored"
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
-    cost: Cost = field(default_factory=Cost)
-    """What all examinations have cost so far; grows while objects are hashed."""
+    told: PieceHook = tell_nobody
+    """Told of each piece of an object that was hashed: a large one takes long."""
     _folders: OrderedDict[
         tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]
     ] = field(default_factory=OrderedDict)
@@ -138,7 +145,7 @@ class Examiner:
         seen = yield from see(item, cost, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.cost)
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.told)
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
@@ -26,7 +26,8 @@ from prefect_mutagen.scanner.storage import StorageError, has_secrets
 from prefect_mutagen.scanner.table_recording import (
     Recording,
     not_passed,
-    passed,
+    passed_as_is,
+    passed_by_waiver,
 )
 from prefect_mutagen.scanner.table_retention import Retention
 from prefect_mutagen.scanner.table_spool import Spooled
@@ -225,7 +226,9 @@ def _collect(
 
 
 def _worth_showing(recording: Recording) -> list[ScanResult]:
-    """Choose what is shown: what did not pass, then what did, as far as there is room."""
-    refused = islice(recording.results(not_passed), SHOWN_ROWS)
-    results = list(refused)
-    return results + list(islice(recording.results(passed), SHOWN_ROWS - len(results)))
+    """Choose what is shown, as far as there is room.
+
+    What did not pass comes first, then what a waiver let pass, then the rest.
+    """
+    each = (recording.results(rows) for rows in (not_passed, passed_by_waiver, passed_as_is))
+    return list(islice(chain.from_iterable(each), SHOWN_ROWS))

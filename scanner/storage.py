@@ -250,11 +250,12 @@ def split_url(url: str) -> SplitResult:
     if "://" not in url:
         return SplitResult("file", "", url, "", "")
     scheme, _, rest = url.partition("://")
+    scheme = scheme.strip().lower()
     if scheme in ("http", "https"):
-        return urlsplit(url)
+        return urlsplit(url.strip())
     # Keys may hold any character; only http gives ? and # a meaning.
     netloc, slash, path = rest.partition("/")
-    return SplitResult(scheme.lower(), netloc, slash + path, "", "")
+    return SplitResult(scheme, netloc, slash + path, "", "")
 
 
 def clean_url(url: str) -> str:

@@ -23,7 +23,15 @@ from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table_spool import Spooled
 from prefect_mutagen.scanner.table_state import State
 
-__all__ = ["Recording", "among", "may_have_passed", "not_passed", "passed"]
+__all__ = [
+    "Recording",
+    "among",
+    "may_have_passed",
+    "not_passed",
+    "passed",
+    "passed_as_is",
+    "passed_by_waiver",
+]
 
 
 def passed(rows: pa.Table) -> Any:
@@ -34,6 +42,17 @@ def passed(rows: pa.Table) -> Any:
 def not_passed(rows: pa.Table) -> Any:
     """Choose rows that did not pass."""
     return pc.not_equal(rows["status"], "passed")
+
+
+def passed_by_waiver(rows: pa.Table) -> Any:
+    """Choose rows that passed because something was waived."""
+    waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
+    return pc.and_(passed(rows), pc.greater(waived, 0))
+
+
+def passed_as_is(rows: pa.Table) -> Any:
+    """Choose rows that passed without a waiver."""
+    return pc.and_not(passed(rows), passed_by_waiver(rows))
 
 
 def may_have_passed(rows: pa.Table) -> Any:

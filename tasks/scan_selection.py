@@ -54,5 +54,5 @@ class ScanSelection(BaseModel):
             tuple(self.exclude),
             read_moment(self.modified_since, now) if self.modified_since.strip() else 0.0,
             self.versions == "all",
-            self.inventory.strip(),
+            self.inventory,
         )

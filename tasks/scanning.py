@@ -58,7 +58,8 @@ def scan_artifact(
     Returns:
         The result. What is wrong with the artifact or its storage is in it, not raised.
     """
-    return next(_scan([artifact], source, policy, storage, hash, 1, versions))
+    (result,) = _scan([artifact], source, policy, storage, hash, 1, versions)
+    return result
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)

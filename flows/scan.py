@@ -116,7 +116,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         max_agent_runs: Most agents that this scan starts; the others wait for the next one. Needs a
             table.
         rerun_failed_agents: Start agents once more that failed for the very same bytes.
-        select: Which artifacts the scan is about; all of them by default.
+        select: Which artifacts the scan is about; all of them by default. What it leaves out stays in
+            the table as it is known, and no agent starts for it.
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
@@ -152,7 +153,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if trouble is None:
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
             started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
-        show_scan(scan, summary, _worth_showing(recording), started)
+        show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
         steps = 3 if table else 1  # listing; reading and writing the table
         wait_for_records(steps + min(len(manifest), max_task_runs) + len(started))
         if trouble is not None:

@@ -41,6 +41,17 @@ class Selection:
         if self.all_versions and self.inventory:
             raise ValueError("an inventory gives the newest versions; leave one of the two out")
 
+    def describe(self) -> str:
+        """Say in one line what is selected; empty where everything is."""
+        parts = [
+            ("only ", ", ".join(self.include)),
+            ("not ", ", ".join(self.exclude)),
+            ("changed since ", _date(self.modified_since) if self.modified_since else ""),
+            ("", "all versions" if self.all_versions else ""),
+            ("as listed by ", self.inventory),
+        ]
+        return "; ".join(label + value for label, value in parts if value)
+
     def takes(self, artifact: Artifact, root: str) -> bool:
         """Say whether an artifact is examined.
 
@@ -58,6 +69,13 @@ class Selection:
             return True
         times = [item.modified for item in (*_files(artifact), *artifact.neighbours)]
         return any(time is None or time >= self.modified_since for time in times)
+
+
+def _date(moment: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g}"  # a zone may shift a date out of the calendar
 
 
 def _files(artifact: Artifact) -> Iterator[StoredObject]:

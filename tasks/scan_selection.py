@@ -24,7 +24,7 @@ class ScanSelection(BaseModel):
     include: list[str] = []
     """Only files of such names (*.gguf) or paths below the source (llama/**). Empty: all."""
     exclude: list[str] = []
-    """No files of such names or paths."""
+    """Files of such names or paths are left out, also when they are included above."""
     modified_since: str = ""
     """Only what was changed since: an age such as 7d, 36h or 90min, counted back from the start of
     the run, or a date such as 2027-01-31. Empty: all."""

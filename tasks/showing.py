@@ -44,12 +44,23 @@ def show_scan(
     summary: Summary,
     results: Sequence[ScanResult],
     agents: Sequence[AgentRun],
+    selected: str = "",
 ) -> None:
-    """Attach the table and the summary to the current flow run."""
+    """Attach the table and the summary to the current flow run.
+
+    Args:
+        scan: What was asked.
+        summary: Its counts.
+        results: What is worth showing.
+        agents: What became of those that were started.
+        selected: What the scan was about, in one line; empty: everything.
+    """
     ordered = sorted(results, key=_rank)
     rows = [_row(result, scan.source) for result in ordered[:SHOWN_ROWS]]
     left_out = max(summary.artifacts, len(ordered)) - len(rows)
     description = f"Verdicts on {scan.source}, the failed ones first."
+    if selected:
+        description += f" Selected: {plain(selected, 1000)}."
     if left_out > 0:
         description += f" {left_out} more are in the Parquet table."
     create_table_artifact(
@@ -58,7 +69,7 @@ def show_scan(
         description=description,
     )
     create_markdown_artifact(
-        markdown=summary_markdown(scan, summary, ordered, agents),
+        markdown=summary_markdown(scan, summary, ordered, agents, selected),
         key=artifact_key("summary", scan.source),
         description=f"What the scan of {scan.source} found.",
     )
@@ -102,6 +113,7 @@ def summary_markdown(
     summary: Summary,
     results: Iterable[ScanResult],
     agents: Sequence[AgentRun],
+    selected: str = "",
 ) -> str:
     """Write the summary: counts, what failed and what to do about it, waivers, what was started."""
     read = short_size(summary.bytes_read)
@@ -110,6 +122,7 @@ def summary_markdown(
         f"# {summary.passed} of {summary.artifacts} passed",
         "",
         f"Root: {plain(scan.source, 1000)}",
+        *(["", f"Selected: {plain(selected, 1000)}"] if selected else []),
         "",
         "| passed | failed | unknown | bytes read | requests |",
         "|---|---|---|---|---|",

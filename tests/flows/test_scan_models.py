@@ -93,7 +93,7 @@ def test_the_whole_way(root: str, tmp_path: Path, api: Api) -> None:
     assert _seen(tmp_path) == {"a.gguf", "model.safetensors"}
     given = json.loads((tmp_path / "seen/model.safetensors.json").read_text())
     assert given["url"] == f"{root}/b/model.safetensors"
-    assert given["verdict"] == {"status": "passed", "reasons": []}
+    assert given["verdict"] == {"status": "passed", "reasons": [], "waived": []}
     assert given["sbom"]["license"] == "mit"
     assert given["parameters"] == {"k": 1}
     state = Table(table, root).read_state()

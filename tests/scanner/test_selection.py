@@ -83,6 +83,15 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         read_moment(text, NOW)
 
 
+def test_a_selection_says_what_it_is() -> None:
+    assert Selection().describe() == ""
+    selection = Selection(("*.gguf", "a/**"), ("x",), 1777593600.0, all_versions=True)
+    said = "only *.gguf, a/**; not x; changed since 2026-05-01 00:00 UTC; all versions"
+    assert selection.describe() == said
+    assert Selection(inventory="s3://b/m.json").describe() == "as listed by s3://b/m.json"
+    assert Selection(modified_since=1e15).describe() == "changed since 1e+15"
+
+
 def test_folders_of_tools_hold_no_models(tmp_path: Path) -> None:
     hub = "models--org--m"
     root = put_local(

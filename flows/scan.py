@@ -116,8 +116,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         max_agent_runs: Most agents that this scan starts; the others wait for the next one. Needs a
             table.
         rerun_failed_agents: Start agents once more that failed for the very same bytes.
-        select: Which artifacts the scan is about; all of them by default. What it leaves out stays in
-            the table as it is known, and no agent starts for it.
+        select: Which artifacts the scan is about; all of them by default. What it leaves out stays
+            in the table as it is known, and no agent starts for it.
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.

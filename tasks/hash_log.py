@@ -39,6 +39,7 @@ class HashLog:
         self._last = clock()
         self._lock = threading.Lock()
         self._begun = self._hashed = self._objects = 0
+        self._newest = ""
 
     def watch(self, artifacts: Iterable[Artifact]) -> Iterator[Artifact]:
         """Pass artifacts on to whoever examines them, and sum up what there is to hash."""
@@ -51,6 +52,7 @@ class HashLog:
         with self._lock:
             self._hashed += end - start
             self._objects += end >= item.size
+            self._newest = item.url
             now = self._clock()
             if now - self._last < self._every:
                 return
@@ -62,5 +64,5 @@ class HashLog:
     def close(self) -> None:
         """Write the last line, if anything was hashed."""
         if self._hashed:
-            files = "file" if self._objects == 1 else "files"
-            self._write(f"hashed {self._objects} {files}, {short_size(self._hashed)}")
+            what = f"{self._objects} files" if self._objects != 1 else visible(self._newest, 500)
+            self._write(f"hashed {what}, {short_size(self._hashed)}")

@@ -44,6 +44,10 @@ def test_the_summary_says_why_and_what_to_do(tmp_path: Path) -> None:
     agents = [AgentRun(url=results[0].url, agent="x", state="failed", message="status 3")]
     text = summary_markdown(new_scan(root, Policy()), summary, results, agents)
     assert text.startswith("# 1 of 2 passed\n")
+    assert "Selected" not in text
+    part = summary_markdown(new_scan(root, Policy()), summary, results, [], "only *.gguf")
+    head = f"Root: {plain(root)}\n"
+    assert part == text.replace(head, f"{head}\nSelected: only \\*.gguf\n")
     assert "gguf/web-page" in text
     assert "Fetch the file again; check the address" in text
     assert "failed: status 3" in text

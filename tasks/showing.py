@@ -21,14 +21,19 @@ __all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown", "waiver_lines
 
 SHOWN_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50
-_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]|(?<=www)\.")  # the last ones make links
+_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
+# Prefect's newer UI looks for addresses in the finished text, where no escape is left to see.
+_LINKED: Final = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=@)")
+_JOINER: Final = "\u2060"
+"""Takes no room and no line breaks there, and no address goes on behind it."""
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def plain(text: str, width: int = 300) -> str:
     """Write a value so that Markdown shows it and does nothing else with it."""
     return _MEANINGFUL.sub(
-        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), visible(text, width)
+        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"),
+        _LINKED.sub(_JOINER, visible(text, width)),
     )
 
 

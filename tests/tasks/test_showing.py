@@ -20,7 +20,10 @@ from tests.scanner.storing import put_local
         ("[x](javascript:1)", "\\[x\\](javascript\\:1)"),
         ("<img src=x onerror=1>&", "&lt;img src=x onerror=1&gt;&amp;"),
         ("| a |\n# b", "\\| a \\|\\\\n\\# b"),
-        ("www.evil.example a@b", "www\\.evil.example a\\@b"),
+        ("www.evil.example a@b", "www\u2060.evil.example a\\@\u2060b"),
+        ("HTTPS://evil.example", "HTTP\u2060S\\://evil.example"),
+        ("http://a s3://b", "http\u2060\\://a s3\\://b"),
+        ("\u2060", "\\\\u2060"),
     ],
 )
 def test_values_mean_nothing_in_markdown(value: str, shown: str) -> None:
@@ -45,7 +48,8 @@ def test_the_summary_says_why_and_what_to_do(tmp_path: Path) -> None:
     text = summary_markdown(new_scan(root, Policy()), summary, results, agents)
     assert text.startswith("# 1 of 2 passed\n")
     assert "Selected" not in text
-    part = summary_markdown(new_scan(root, Policy()), summary, results, [], "only *.gguf")
+    scan_info = new_scan(root, Policy())
+    part = summary_markdown(scan_info, summary, results, agents, "only *.gguf")
     head = f"Root: {plain(root)}\n"
     assert part == text.replace(head, f"{head}\nSelected: only \\*.gguf\n")
     assert "gguf/web-page" in text

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
@@ -27,7 +27,8 @@ from prefect_mutagen.scanner.storage import StorageError, has_secrets
 from prefect_mutagen.scanner.table_recording import (
     Recording,
     not_passed,
-    passed,
+    passed_as_is,
+    passed_by_waiver,
 )
 from prefect_mutagen.scanner.table_retention import Retention
 from prefect_mutagen.scanner.table_spool import Spooled
@@ -35,6 +36,7 @@ from prefect_mutagen.scanner.table_state import State
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table
+from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 
@@ -60,7 +62,8 @@ class ScanSummary(BaseModel):
     examined: int
     """Artifacts that were read; the others are as in the scan before."""
     drift: dict[str, int]
-    """How many were added, changed, removed and unchanged; without a table, all are added."""
+    """How many were added, changed, removed and unchanged, and how many known ones the selection
+    left out; without a table, all are added."""
     bytes_read: int
     requests: int
     agents: list[AgentRun]
@@ -91,6 +94,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     keep_days: Annotated[int, Field(ge=0)] = 0,
     max_agent_runs: Annotated[int, Field(ge=0)] = 100,
     rerun_failed_agents: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
+    select: ScanSelection = ScanSelection(),
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -113,25 +117,31 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         max_agent_runs: Most agents that this scan starts; the others wait for the next one. Needs a
             table.
         rerun_failed_agents: Start agents once more that failed for the very same bytes.
+        select: Which artifacts the scan is about; all of them by default. What it leaves out stays
+            in the table as it is known, and no agent starts for it.
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
     """
     logger = get_run_logger()
-    for address in (source, table):
+    for address in (source, table, select.inventory):
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     check_signers(policy.allowed_signers)
     scan = new_scan(source, policy)
     state = read_state(table, source, storage) if table else State()
-    known = state if rescan == "changed" else State()
+    selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
     with Recording(scan, state) as recording:
         manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
-        count = list_changes(source, whole(known), whole(manifest), storage, hash, whole(policy))
+        what = whole(state), whole(manifest), storage, hash, whole(policy), rescan, whole(selection)
+        count = list_changes(source, *what)
         logger.info("%d artifacts, %d to examine", count, len(manifest))
-        _examine(recording, summary, manifest, _Width(max_task_runs, concurrency), (storage, hash))
+        if state.left_out:
+            logger.info("%d more are known and not selected; they stay as they are", state.left_out)
+        reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
+        _examine(recording, summary, manifest, reading)
         recording.close(summary)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
@@ -145,7 +155,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if trouble is None:
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
             started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
-        show_scan(scan, summary, _worth_showing(recording), started)
+        show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
         steps = 3 if table else 1  # listing; reading and writing the table
         wait_for_records(steps + min(len(manifest), max_task_runs) + len(started))
         if trouble is not None:
@@ -167,33 +177,32 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 
 
 @dataclass(frozen=True, slots=True)
-class _Width:
-    """How wide a scan may be."""
+class _Reading:
+    """How wide a scan may be, and what its tasks are told."""
 
     task_runs: int
     concurrency: int
+    storage: str
+    hash: HashLevel
+    versions: Versions
 
 
-def _examine(
-    recording: Recording,
-    summary: Summary,
-    manifest: Manifest,
-    width: _Width,
-    rest: tuple[str, HashLevel],
-) -> None:
+def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> None:
     """Examine artifacts in task runs, a bounded window of them at a time."""
     scan = whole(recording.scan)
-    alone = len(manifest) <= width.task_runs
-    each = max(1, width.concurrency // _WORKERS)
+    alone = len(manifest) <= reading.task_runs
+    each = max(1, reading.concurrency // _WORKERS)
+    storage, level, versions = reading.storage, reading.hash, reading.versions
     waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
-    for batch in manifest.batches(width.task_runs):
+    for batch in manifest.batches(reading.task_runs):
         future: PrefectFuture[Any]
         if alone:
             (artifact,) = batch.read()
-            policy = whole(recording.scan.policy)
-            future = scan_artifact.submit(whole(artifact), recording.scan.source, policy, *rest)
+            what = whole(artifact), recording.scan.source, whole(recording.scan.policy)
+            future = scan_artifact.submit(*what, storage, level, versions)
         else:
-            future = scan_rows.submit(whole(batch), scan, recording.folder, *rest, each)
+            rows = whole(batch), scan, recording.folder
+            future = scan_rows.submit(*rows, storage, level, each, versions)
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:
             _collect(recording, summary, *waiting.popleft())
@@ -220,7 +229,9 @@ def _collect(
 
 
 def _worth_showing(recording: Recording) -> list[ScanResult]:
-    """Choose what is shown: what did not pass, then what did, as far as there is room."""
-    refused = islice(recording.results(not_passed), SHOWN_ROWS)
-    results = list(refused)
-    return results + list(islice(recording.results(passed), SHOWN_ROWS - len(results)))
+    """Choose what is shown, as far as there is room.
+
+    What did not pass comes first, then what a waiver let pass, then the rest.
+    """
+    each = (recording.results(rows) for rows in (not_passed, passed_by_waiver, passed_as_is))
+    return list(islice(chain.from_iterable(each), SHOWN_ROWS))

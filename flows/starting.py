@@ -9,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal, TypeVar, cast
 
 from prefect.futures import PrefectFuture
@@ -58,6 +58,8 @@ def start_chosen(
 ) -> list[AgentRun]:
     """Start agents for what has become fit for them with this scan.
 
+    What waits and is left out by the scan's selection goes on waiting.
+
     Args:
         recording: The scan, closed and published.
         summary: Its counts.
@@ -76,11 +78,12 @@ def start_chosen(
         return []
     chosen = list(_chosen(recording, gate))
     each = [agent for agent in agents if agent.scope == "artifact"]
-    record, waiting, lists = None, list[Waiting](), list[str]()
+    record, waiting, held, lists = None, list[Waiting](), list[Waiting](), list[str]()
     if handoff.table:
         options = table_options(handoff.table, handoff.source, handoff.storage)
         record = StartRecord(handoff.table, options)
         waiting, lists = record.waiting(handoff.source)
+        held = [entry for entry in waiting if recording.state.is_left_out(entry.url)]
         if handoff.rerun_failed:
             waiting += record.failed()
     starts = {start.key: start for start in _still_waiting(recording, each, waiting)}
@@ -91,10 +94,12 @@ def start_chosen(
     ordered = list(starts.values())
     now, later = ordered[:most], ordered[most:]
     if record is not None:
-        lists = record.take_over(handoff.source, handoff.scan_id, map(_waiting, ordered), lists)
+        listed = chain(map(_waiting, ordered), held)
+        lists = record.take_over(handoff.source, handoff.scan_id, listed, lists)
     runs = _start(now, handoff)
     if record is not None:
-        record.take_over(handoff.source, handoff.scan_id, map(_waiting, later), lists)
+        listed = chain(map(_waiting, later), held)
+        record.take_over(handoff.source, handoff.scan_id, listed, lists)
     once = [agent for agent in agents if agent.scope == "scan"]
     if once and chosen:
         count, pins = _all_that_passed(recording)

@@ -1,7 +1,8 @@
 """A URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
 
 * ``storage`` and ``stores/``: list, look up, read a range of one version of an object.
-* ``artifacts``: objects to artifacts; ``selection``: which of them; ``inventory``: a listing by S3.
+* ``artifacts``: objects to artifacts; ``selection``: which of them; ``listing``: both together;
+  ``inventory``: a listing by S3.
 * ``neighbours``, ``shard_index``: the files beside a model; ``sets``, ``set_totals``: shards.
 * ``examine``, ``read_objects``, ``request``, ``hashing``: what to ask for and what to make of it;
   ``scan``, ``remote``, ``processes``: the loops around it.

@@ -17,19 +17,27 @@ from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.artifacts import Artifact, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
-from prefect_mutagen.scanner.hashing import CHECKSUM_LIMIT, HashLevel, ObjectHash, hash_object
+from prefect_mutagen.scanner.hashing import (
+    CHECKSUM_LIMIT,
+    HashLevel,
+    ObjectHash,
+    PieceHook,
+    hash_object,
+    tell_nobody,
+)
 from prefect_mutagen.scanner.licenses import spdx_expression
-from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
+from prefect_mutagen.scanner.neighbours import Neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
 from prefect_mutagen.scanner.read_objects import (
     Seen,
     find_shards,
     load_beside,
     load_index,
+    load_neighbours,
     see,
     stated_digests,
 )
-from prefect_mutagen.scanner.request import Cost, Parts, Read, Request, read
+from prefect_mutagen.scanner.request import Cost, Parts, Request
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.sets import Shard, check_pickles, check_set, check_split_name
@@ -37,7 +45,7 @@ from prefect_mutagen.scanner.shard_index import ShardIndex
 from prefect_mutagen.scanner.signature_check import SignatureChecker
 from prefect_mutagen.scanner.signatures import SIGNATURE_LIMIT
 from prefect_mutagen.scanner.signed_digests import KnownFiles, look_at_signatures
-from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
 __all__ = ["Examination", "Examiner", "crashed"]
 
@@ -68,8 +76,8 @@ class Examiner:
     policy: Policy = field(default_factory=Policy)
     hash_level: HashLevel = "stored"
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
-    cost: Cost = field(default_factory=Cost)
-    """What all examinations have cost so far; grows while objects are hashed."""
+    told: PieceHook = tell_nobody
+    """Told of each piece of an object that was hashed: a large one takes long."""
     _folders: OrderedDict[
         tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]
     ] = field(default_factory=OrderedDict)
@@ -150,7 +158,7 @@ class Examiner:
         seen = yield from see(item, cost, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.cost)
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.told)
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
@@ -284,40 +292,11 @@ class Examiner:
         known = self._folders.get(key)
         if known is not None:
             return known
-        files: dict[str, tuple[str, bytes]] = {}
-        pinned: list[StoredObject] = []
-        findings: list[Finding] = []
-        for item in items:
-            limit = LIMITS[item.name]
-            wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
-            try:
-                if item.fault is not None:
-                    raise item.fault
-                reply = RangeReply(b"", 0, item.pin)
-                if wanted:
-                    reply = yield from read(Read(item, 0, wanted, shared=True), cost)
-                files[item.name] = (item.url, reply.data)
-                pinned.append(replace(item, size=reply.size, pin=reply.pin))
-            except StorageError as problem:
-                message = f"{item.name} cannot be read: {problem.reason}"
-                findings.append(
-                    make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
-                )
-                pinned.append(item)
-        neighbours = read_neighbours(files)
-        whole = {item.name: item.size for item in pinned}
-        digests = {
-            name: hashlib.sha256(raw).hexdigest()
-            for name, (_, raw) in files.items()
-            if len(raw) == whole[name]
-        }
-        neighbours = replace(
-            neighbours, findings=(*neighbours.findings, *findings), digests=digests
-        )
+        neighbours, pinned = yield from load_neighbours(items, cost)
         while len(self._folders) >= _FOLDERS_KEPT:
             self._folders.popitem(last=False)  # in one step: threads share an examiner
-        self._folders[key] = (neighbours, tuple(pinned))
-        return neighbours, tuple(pinned)
+        self._folders[key] = (neighbours, pinned)
+        return neighbours, pinned
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:

@@ -32,6 +32,7 @@ def handoff_of(result: ScanResult, parameters: Mapping[str, Any]) -> dict[str, A
         "verdict": {
             "status": result.verdict.status,
             "reasons": [asdict(reason) for reason in result.verdict.reasons],
+            "waived": [asdict(reason) for reason in result.verdict.waived],
         },
         "parameters": dict(parameters),
     }

@@ -10,7 +10,7 @@ the bare digest in ``NAME.sha256``.
 
 import hashlib
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -18,9 +18,21 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.request import Cost, Digest, LookUp, Read, Request, read
 from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
-__all__ = ["CHECKSUM_LIMIT", "HashLevel", "ObjectHash", "hash_object", "read_checksums"]
+__all__ = [
+    "CHECKSUM_LIMIT",
+    "HashLevel",
+    "ObjectHash",
+    "PieceHook",
+    "hash_object",
+    "read_checksums",
+    "tell_nobody",
+]
 
 HashLevel = Literal["none", "stored", "lookup", "full"]
+
+PieceHook = Callable[[StoredObject, int, int], None]
+"""Is told of an object and the offsets between which it was hashed just now. It must be quick, and
+is called from whatever thread examines."""
 
 CHECKSUM_LIMIT: Final = 1 << 20
 """Bytes of a checksum file that are read."""
@@ -46,6 +58,10 @@ class ObjectHash:
     def proven(self) -> str:
         """The digest, where the bytes were hashed here or by the storage that holds them."""
         return self.sha256 if self.source in _PROVEN else ""
+
+
+def tell_nobody(_item: StoredObject, _start: int, _end: int) -> None:
+    """Do nothing: the hook where nobody wants to know how far hashing is."""
 
 
 def read_checksums(name: str, raw: bytes) -> dict[str, str]:
@@ -79,7 +95,7 @@ def hash_object(
     level: HashLevel,
     stated: Mapping[str, tuple[str, str]],
     cost: Cost,
-    progress: Cost,
+    told: PieceHook,
 ) -> Generator[Request, Any, ObjectHash]:
     """Find the SHA-256 of a whole object, as far as the caller wants to pay for it.
 
@@ -88,7 +104,7 @@ def hash_object(
         level: What to pay.
         stated: For each file name, the digest that a checksum file states, and that file's name.
         cost: Grows with what is read for this artifact.
-        progress: Its ``bytes_hashed`` grows with what is hashed for the whole scan.
+        told: Told of each piece that was hashed.
 
     Yields:
         Requests; none for ``none`` and ``stored``.
@@ -108,7 +124,7 @@ def hash_object(
             if kept:
                 known["stored checksum"] = kept
         if level == "full":
-            known["computed"] = yield from _compute(item, cost, progress)
+            known["computed"] = yield from _compute(item, cost, told)
     except StorageError as problem:
         return ObjectHash(findings=(make_finding(problem.code, str(problem), url=item.url),))
     doubts: tuple[Finding, ...] = ()
@@ -120,10 +136,10 @@ def hash_object(
     return ObjectHash(known.get(source, ""), source, doubts)
 
 
-def _compute(item: StoredObject, cost: Cost, progress: Cost) -> Generator[Request, Any, str]:
+def _compute(item: StoredObject, cost: Cost, told: PieceHook) -> Generator[Request, Any, str]:
     digest = hashlib.sha256()
     for start in range(0, item.size, PIECE):
         reply = yield from read(Read(item, start, min(start + PIECE, item.size)), cost)
         yield Digest(digest, reply.data)
-        progress.bytes_hashed += len(reply.data)
+        told(item, start, start + len(reply.data))
     return digest.hexdigest()

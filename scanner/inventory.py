@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -24,11 +25,13 @@ from prefect_mutagen.scanner.scan import run
 from prefect_mutagen.scanner.storage import StorageError, Store, StoredObject, open_store
 from prefect_mutagen.scanner.stores.s3_replies import ARCHIVED
 
-__all__ = ["list_inventory"]
+__all__ = ["Inventory", "list_inventory", "read_inventory"]
 
 _PIECE: Final = 8 << 20
 _MANIFEST_LIMIT: Final = 16 << 20
 _BATCH: Final = 10_000
+_DIGITS: Final = 17
+"""No time in milliseconds is that long."""
 _COLUMNS: Final = {
     "key": "key",
     "size": "size",
@@ -42,19 +45,45 @@ _COLUMNS: Final = {
 _Row = tuple[str, int, str, float | None, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An inventory whose manifest was read."""
+
+    store: Store
+    """Where the manifest lies."""
+    manifest: Mapping[str, Any]
+    begun_at: float
+    """When S3 began to make it, in seconds since 1970; what was changed later may be missing. 0
+    where the manifest does not say."""
+
+
+def read_inventory(manifest_url: str, options: Mapping[str, Any]) -> Inventory:
+    """Read the manifest of an inventory.
+
+    Args:
+        manifest_url: Address of its ``manifest.json``.
+        options: Storage options.
+
+    Raises:
+        StorageError: It cannot be read.
+        ValueError: It is none.
+    """
+    store = open_store(manifest_url, options)
+    manifest = _read_manifest(store, store.root)
+    begun = str(manifest.get("creationTimestamp") or "")
+    milliseconds = int(begun) if begun.isdecimal() and len(begun) < _DIGITS else 0
+    return Inventory(store, manifest, milliseconds / 1000)
+
+
 def list_inventory(
-    manifest_url: str,
-    root: str,
-    options: Mapping[str, Any],
-    wanted: Callable[[str], bool],
+    inventory: Inventory, root: str, wanted: Callable[[str], bool]
 ) -> Iterator[StoredObject]:
     """List the objects of an inventory below a root.
 
     Args:
-        manifest_url: Address of its ``manifest.json``; the data files are looked for where the
-            manifest says, or else beside it, so that a copy works as well.
+        inventory: Its data files are looked for where the manifest says, or else beside it, so
+            that a copy works as well.
         root: Address of the bucket or of a prefix in it.
-        options: Storage options of both.
         wanted: Says for a file's name whether the caller has a use for it.
 
     Yields:
@@ -62,10 +91,9 @@ def list_inventory(
 
     Raises:
         StorageError: A file of the inventory cannot be read.
-        ValueError: The inventory is not one, or of another bucket.
+        ValueError: The inventory is of another bucket, or a file of it is not what it says.
     """
-    store = open_store(manifest_url, options)
-    manifest = _read_manifest(store, store.root)
+    store, manifest = inventory.store, inventory.manifest
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
     if manifest.get("sourceBucket") != bucket:
         raise ValueError(f"the inventory is not one of the bucket {bucket!a}")

@@ -13,12 +13,21 @@ from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.scanner.artifacts import Artifact, format_of, shard_name
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.hashing import read_checksums
+from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
 from prefect_mutagen.scanner.reading import read_ahead
 from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
-from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, StorageError, StoredObject
+from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
-__all__ = ["Seen", "find_shards", "load_beside", "load_index", "see", "stated_digests"]
+__all__ = [
+    "Seen",
+    "find_shards",
+    "load_beside",
+    "load_index",
+    "load_neighbours",
+    "see",
+    "stated_digests",
+]
 
 _SHARDS_LOOKED_FOR: Final = 4096
 
@@ -189,6 +198,50 @@ def load_beside(
         pinned.append(replace(item, size=reply.size, pin=reply.pin))
         files[item.name] = (item.url, reply.data)
     return files, tuple(pinned)
+
+
+def load_neighbours(
+    items: tuple[StoredObject, ...], cost: Cost
+) -> Generator[Request, Any, tuple[Neighbours, tuple[StoredObject, ...]]]:
+    """Read the files that say more about a model.
+
+    Args:
+        items: Those of `prefect_mutagen.scanner.artifacts.NEIGHBOURS` that are there.
+        cost: Grows with what is read.
+
+    Returns:
+        What they state, with a finding for each that cannot be read; and the files as they were
+        read.
+    """
+    files: dict[str, tuple[str, bytes]] = {}
+    pinned: list[StoredObject] = []
+    findings: list[Finding] = []
+    for item in items:
+        limit = LIMITS[item.name]
+        wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
+        try:
+            if item.fault is not None:
+                raise item.fault
+            reply = RangeReply(b"", 0, item.pin)
+            if wanted:
+                reply = yield from read(Read(item, 0, wanted, shared=True), cost)
+            files[item.name] = (item.url, reply.data)
+            pinned.append(replace(item, size=reply.size, pin=reply.pin))
+        except StorageError as problem:
+            message = f"{item.name} cannot be read: {problem.reason}"
+            findings.append(
+                make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
+            )
+            pinned.append(item)
+    neighbours = read_neighbours(files)
+    whole = {item.name: item.size for item in pinned}
+    digests = {
+        name: hashlib.sha256(raw).hexdigest()
+        for name, (_, raw) in files.items()
+        if len(raw) == whole[name]
+    }
+    found = (*neighbours.findings, *findings)
+    return replace(neighbours, findings=found, digests=digests), tuple(pinned)
 
 
 def stated_digests(files: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, str]]:

@@ -80,7 +80,6 @@ class Cost:
 
     bytes_read: int = 0
     requests: int = 0
-    bytes_hashed: int = 0
 
 
 def read(request: Read, cost: Cost) -> Generator[Request, Any, RangeReply]:

@@ -25,7 +25,9 @@ __all__ = [
     "Tally",
 ]
 
-Drift = Literal["added", "changed", "removed", "unchanged"]
+Drift = Literal["added", "changed", "removed", "unchanged", "left-out"]
+"""What became of an artifact since the scan before. ``left-out``, in the table alone: it is known,
+and this scan was not about it."""
 
 _ELEMENTS: Final = (
     "generated_at",

@@ -104,6 +104,7 @@ def list_artifacts(
     siblings: bool = True,
     selection: Selection | None = None,
     objects: Iterable[StoredObject] | None = None,
+    left_out: Callable[[Artifact], None] | None = None,
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
@@ -113,6 +114,7 @@ def list_artifacts(
             opens that one file only.
         selection: Which of them; all by default. A root that is one file is always given.
         objects: What lies there, where an inventory says so and nothing has to be listed.
+        left_out: Told of each artifact that is there and not selected.
 
     Raises:
         StorageError: The root does not exist or cannot be listed.
@@ -127,6 +129,8 @@ def list_artifacts(
     for artifact in group_artifacts(chain((first,), listed), store.root):
         if selection is None or selection.takes(artifact, store.root):
             yield artifact
+        elif left_out is not None:
+            left_out(artifact)
 
 
 def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:

@@ -1,4 +1,4 @@
-"""Which of the listed artifacts a scan is about: patterns and an age.
+"""Which artifacts a scan is about: patterns, an age, and what is listed in the first place.
 
 A pattern is a shell's: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders, and a pattern
 without a slash is held against the name alone. It selects whole artifacts: a set whose index or any
@@ -31,6 +31,26 @@ class Selection:
     """Patterns; an artifact is left out when one of its files fits one."""
     modified_since: float = 0.0
     """Seconds since 1970; older artifacts are left out, and those whose age is unknown are not."""
+    all_versions: bool = False
+    """Whether older versions of model files are listed too, in a bucket that keeps them."""
+    inventory: str = ""
+    """Address of the ``manifest.json`` of an S3 Inventory, in place of a listing; empty: none."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be had together."""
+        if self.all_versions and self.inventory:
+            raise ValueError("an inventory gives the newest versions; leave one of the two out")
+
+    def describe(self) -> str:
+        """Say in one line what is selected; empty where everything is."""
+        parts = [
+            ("only ", ", ".join(self.include)),
+            ("not ", ", ".join(self.exclude)),
+            ("changed since ", _date(self.modified_since) if self.modified_since else ""),
+            ("", "all versions" if self.all_versions else ""),
+            ("as listed by ", self.inventory),
+        ]
+        return "; ".join(label + value for label, value in parts if value)
 
     def takes(self, artifact: Artifact, root: str) -> bool:
         """Say whether an artifact is examined.
@@ -49,6 +69,13 @@ class Selection:
             return True
         times = [item.modified for item in (*_files(artifact), *artifact.neighbours)]
         return any(time is None or time >= self.modified_since for time in times)
+
+
+def _date(moment: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g}"  # a zone may shift a date out of the calendar
 
 
 def _files(artifact: Artifact) -> Iterator[StoredObject]:
@@ -88,11 +115,11 @@ def read_moment(text: str, now: datetime | None = None) -> float:
         ValueError: It is neither.
     """
     age = _AGE.fullmatch(text.strip())
-    if age is not None:
-        past = timedelta(**{_UNITS[age[2]]: int(age[1])})
-        return ((now or datetime.now(UTC)) - past).timestamp()
     try:
+        if age is not None:
+            past = timedelta(**{_UNITS[age[2]]: int(age[1])})
+            return ((now or datetime.now(UTC)) - past).timestamp()
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # an age may reach back beyond the first year
         raise ValueError(f"{text!a} is neither a date nor an age such as 7d or 36h") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -250,11 +250,12 @@ def split_url(url: str) -> SplitResult:
     if "://" not in url:
         return SplitResult("file", "", url, "", "")
     scheme, _, rest = url.partition("://")
+    scheme = scheme.strip().lower()
     if scheme in ("http", "https"):
-        return urlsplit(url)
+        return urlsplit(url.strip())
     # Keys may hold any character; only http gives ? and # a meaning.
     netloc, slash, path = rest.partition("/")
-    return SplitResult(scheme.lower(), netloc, slash + path, "", "")
+    return SplitResult(scheme, netloc, slash + path, "", "")
 
 
 def clean_url(url: str) -> str:
@@ -319,6 +320,9 @@ def open_store(
     """
     parts = split_url(url)
     given = dict(options or {})
+    if versions and parts.scheme not in ("s3", "s3a"):
+        reason = "versions can only be listed on S3"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
     # Each store brings its own libraries; none is imported for a root that does not need it.
     if parts.scheme in ("file", "local"):
         from prefect_mutagen.scanner.stores.local import LocalStore
@@ -328,9 +332,6 @@ def open_store(
         from prefect_mutagen.scanner.stores.s3_versions import S3VersionStore
 
         return S3VersionStore(url, given)
-    if versions:
-        reason = "versions can only be listed on S3"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
     if parts.scheme in _FAST_SCHEMES:
         store = _open_fast(url, given)
         if store is not None:

@@ -75,7 +75,8 @@ class Table:
                     raise
                 continue  # an older scan's state went while this one still named it
             with self.files.reading():
-                return State(scan["state_scan_id"], file, json.loads(scan["policy"] or "null"))
+                policy = None if scan.get("judged_apart") else scan["policy"]
+                return State(scan["state_scan_id"], file, json.loads(policy or "null"))
         return State()
 
     def _scan(self, name: str) -> dict[str, Any]:
@@ -150,7 +151,8 @@ class Table:
         if recording.differs or (state and not self.files.exists("artifacts", state)):
             self.files.publish(recording.write_artifacts(), "artifacts", scan.id)
             state = scan.id
-        row = scan_row(scan, summary, recording.drift, state)
+        apart = recording.state.judged_apart
+        row = scan_row(scan, summary, recording.drift, (state, apart))
         with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
             path = os.path.join(folder, "scans.parquet")
             write_parquet(path, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])

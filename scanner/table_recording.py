@@ -23,7 +23,15 @@ from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table_spool import Spooled
 from prefect_mutagen.scanner.table_state import State
 
-__all__ = ["Recording", "among", "may_have_passed", "not_passed", "passed"]
+__all__ = [
+    "Recording",
+    "among",
+    "may_have_passed",
+    "not_passed",
+    "passed",
+    "passed_as_is",
+    "passed_by_waiver",
+]
 
 
 def passed(rows: pa.Table) -> Any:
@@ -34,6 +42,17 @@ def passed(rows: pa.Table) -> Any:
 def not_passed(rows: pa.Table) -> Any:
     """Choose rows that did not pass."""
     return pc.not_equal(rows["status"], "passed")
+
+
+def passed_by_waiver(rows: pa.Table) -> Any:
+    """Choose rows that passed because something was waived."""
+    waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
+    return pc.and_(passed(rows), pc.greater(waived, 0))
+
+
+def passed_as_is(rows: pa.Table) -> Any:
+    """Choose rows that passed without a waiver."""
+    return pc.and_not(passed(rows), passed_by_waiver(rows))
 
 
 def may_have_passed(rows: pa.Table) -> Any:
@@ -55,8 +74,8 @@ class Recording:
     Attributes:
         scan: What was asked.
         state: What was known before.
-        drift: How many artifacts were added, changed, removed and unchanged; complete after
-            `close`.
+        drift: How many artifacts were added, changed, removed, unchanged and left out; complete
+            after `close`.
         differs: Whether the state is another one now; known after `close`.
         folder: Where more temporary files may lie.
     """
@@ -146,10 +165,11 @@ class Recording:
         """
         judged = self.state.judge_again(self.scan.policy, self.folder)
         self.differs = self.differs or judged > 0 or self.state.gone > 0
-        for drift, count in (("unchanged", self.state.kept), ("removed", self.state.gone)):
-            if count:
-                self.drift[drift] += count
-        for rows in self.state.tables(self.scan, ["status", "objects"], gone=False):
+        self.drift["unchanged"] += self.state.kept
+        self.drift["removed"] += self.state.gone
+        self.drift["left-out"] += self.state.left_out
+        self.drift = +self.drift  # without zeros
+        for rows in self.state.tables(self.scan, ["status", "objects"], rest=False):
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
             for status in ("passed", "failed", "unknown"):
@@ -157,7 +177,9 @@ class Recording:
                 setattr(summary, status, getattr(summary, status) + count)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Give the rows of the state this scan found, and of what is gone, sorted by address.
+        """Give the rows of the state this scan found, of what it left out and of what is gone.
+
+        They are sorted by address.
 
         Args:
             columns: The columns that are wanted; all by default.
@@ -169,28 +191,28 @@ class Recording:
         return merge([self.state.tables(self.scan, wanted), added])
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
-        """Give the state this scan found as results, their SBOMs without metadata and warnings.
+        """Give what this scan was about as results, their SBOMs without metadata and warnings.
 
         Args:
             wanted: Chooses rows: true for those that become results; all by default.
         """
         for table in self.tables():
-            rows = table.filter(pc.not_equal(table["drift"], "removed"))
+            rows = _met(table)
             chosen = rows if wanted is None else rows.filter(wanted(rows))
             for row in chosen.to_pylist():
                 yield from_row(row)
 
     def kept(self) -> Iterator[tuple[str, ScanResult]]:
         """Give what was taken over, each with the id of its document."""
-        for rows in self.state.tables(self.scan, gone=False):
+        for rows in self.state.tables(self.scan, rest=False):
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
     def addresses(self) -> dict[str, list[str]]:
-        """Give the addresses of all artifacts by verdict."""
+        """Give the addresses of the artifacts this scan was about by verdict."""
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
-            rows = table.filter(pc.not_equal(table["drift"], "removed"))
+            rows = _met(table)
             for status in found:
                 found[status] += texts(rows.filter(pc.equal(rows["status"], status)), KEY)
         return found
@@ -208,6 +230,11 @@ class Recording:
         path = os.path.join(self.folder, "sboms.parquet")
         write_parquet(path, SBOMS, self._documents.tables())
         return path
+
+
+def _met(rows: pa.Table) -> pa.Table:
+    """Choose what the scan was about, and is there."""
+    return rows.filter(pc.invert(pc.is_in(rows["drift"], pa.array(["removed", "left-out"]))))
 
 
 def _document_differs(known: ScanResult, result: ScanResult) -> bool:

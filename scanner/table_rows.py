@@ -191,9 +191,16 @@ def _document(row: Mapping[str, Any]) -> Sbom:
 
 
 def scan_row(
-    scan: ScanInfo, summary: Summary, drift: Mapping[str, int], state_scan_id: str
+    scan: ScanInfo, summary: Summary, drift: Mapping[str, int], state: tuple[str, bool]
 ) -> dict[str, Any]:
-    """Write the row of ``scans/``."""
+    """Write the row of ``scans/``.
+
+    Args:
+        scan: What was asked.
+        summary: Its counts.
+        drift: How many artifacts were added, changed and so on.
+        state: Scan that wrote its state, and whether parts of that were judged apart.
+    """
     return {
         **asdict(summary),
         **{name: drift.get(name, 0) for name in ("added", "changed", "removed", "unchanged")},
@@ -203,7 +210,9 @@ def scan_row(
         "finished_at": moment(summary.finished_at),
         "tool_version": scan.tool_version,
         "policy": json.dumps(plain_policy(scan.policy)),
-        "state_scan_id": state_scan_id,
+        "state_scan_id": state[0],
+        "left_out": drift.get("left-out", 0),
+        "judged_apart": state[1],
     }
 
 

@@ -21,9 +21,9 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "2"
+SCHEMA_VERSION: Final = "3"
 """1: the first. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents; sorted
-rows."""
+rows. 3: ``left_out`` and ``judged_apart`` of scans."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -154,6 +154,10 @@ SCANS: Final = _schema(
         ("unchanged", pa.int64()),
         ("bytes_read", pa.int64()),
         ("requests", pa.int64()),
+        ("left_out", pa.int64()),
+        ("judged_apart", pa.bool_()),
     ]
 )
-"""One row for every scan; ``state_scan_id`` says whose file under ``artifacts/`` is its state."""
+"""One row for every scan; ``state_scan_id`` says whose file under ``artifacts/`` is its state.
+``left_out`` counts what is known and the scan was not about; ``judged_apart`` says that it was
+judged under another policy than the scan's."""

@@ -22,7 +22,7 @@ from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.judge import is_time_bound, is_too_old, judge
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.storage import storable
+from prefect_mutagen.scanner.storage import VERSION_MARK, storable
 from prefect_mutagen.scanner.table_rows import (
     from_row,
     moment,
@@ -39,6 +39,10 @@ _GONE: Final = 0
 _KEPT: Final = 1
 _DROPPED: Final = 2
 """Another row stands for it, or it was removed before."""
+_LEFT_OUT: Final = 3
+"""Not selected by the scan, which says nothing about it."""
+_DRIFT: Final = ("removed", "unchanged", "", "left-out")
+"""What a mark says in the row that goes on."""
 _EXAMINED: Final = 1
 _HASHED: Final = 2
 _PIN_BYTES: Final = 32
@@ -73,6 +77,8 @@ class State:
         self._judged = False
         self.all_passed = True
         """Whether every artifact had passed."""
+        self.judged_apart = False
+        """Whether what was left out was judged under another policy; known after `judge_again`."""
         self._open(_in_order(file) if file is not None else None)
         self._unmarked = bytes(self._marks)
 
@@ -152,6 +158,37 @@ class State:
         known = self._policy.get("allowed_signers") if isinstance(self._policy, dict) else None
         return all(asdict(signer) in (known or ()) for signer in policy.allowed_signers)
 
+    def leave_out(self, artifact: Artifact) -> None:
+        """Leave an artifact as it is known: it is there, and the scan is not about it."""
+        self._leave_out(self._numbers.get(storable(artifact.url)))
+
+    def leave_out_versions(self) -> None:
+        """Leave older versions of objects as they are known: the listing does not show them."""
+        for url, place in self._numbers.items():
+            if VERSION_MARK in url and url.startswith("s3"):
+                self._leave_out(place)
+
+    def leave_out_since(self, moment: float) -> None:
+        """Leave out what was not met and was changed at a time or later, or nobody knows when.
+
+        Args:
+            moment: Seconds since 1970: when the listing was made.
+        """
+        for number in range(len(self._starts) - 1):
+            times = self._read(number, ["modified_at"])["modified_at"].to_pylist()
+            for place, time in enumerate(times, self._starts[number]):
+                if time is None or time.timestamp() >= moment:
+                    self._leave_out(place)
+
+    def _leave_out(self, place: int | None) -> None:
+        if place is not None and self._marks[place] == _GONE:
+            self._marks[place] = _LEFT_OUT
+
+    def is_left_out(self, url: str) -> bool:
+        """Say whether an artifact is known, and the scan is not about it."""
+        place = self._numbers.get(storable(url))
+        return place is not None and self._marks[place] == _LEFT_OUT
+
     def _too_old(self, place: int, policy: Policy) -> bool:
         if not self._examined_at:
             for number in range(len(self._starts) - 1):
@@ -204,8 +241,13 @@ class State:
 
     @property
     def gone(self) -> int:
-        """How many were neither taken over nor replaced, so far."""
+        """How many were neither taken over nor replaced nor left out, so far."""
         return self._marks.count(_GONE)
+
+    @property
+    def left_out(self) -> int:
+        """How many are known, and the scan is not about them."""
+        return self._marks.count(_LEFT_OUT)
 
     def judge_again(self, policy: Policy, folder: str) -> int:
         """Judge what was taken over under another policy; nothing is read for it.
@@ -217,7 +259,9 @@ class State:
         Returns:
             How many rows are not as they were.
         """
-        same = self._policy == plain_policy(policy) and not is_time_bound(policy)
+        known = self._policy == plain_policy(policy)
+        self.judged_apart = self.left_out > 0 and not known
+        same = known and not is_time_bound(policy)
         if self._file is None or not self.kept or same:
             return 0
         changed = 0
@@ -245,24 +289,23 @@ class State:
         return changed
 
     def tables(
-        self, scan: ScanInfo, columns: Sequence[str] | None = None, *, gone: bool = True
+        self, scan: ScanInfo, columns: Sequence[str] | None = None, *, rest: bool = True
     ) -> Iterator[pa.Table]:
-        """Give the rows that go on: what was taken over, and what was removed.
+        """Give the rows that go on: what was taken over, what was left out, what was removed.
 
         Args:
             scan: The scan whose rows they become.
             columns: The columns that are wanted, in any order; all by default.
-            gone: Whether what was removed is wanted.
+            rest: Whether what was left out or removed is wanted.
         """
         names = list(columns) if columns is not None else ARTIFACTS.names
         for number in range(len(self._starts) - 1):
             marks = self._marks[self._starts[number] : self._starts[number + 1]]
-            if not marks.count(_KEPT) + (marks.count(_GONE) if gone else 0):
-                continue
             known = pa.array(marks, pa.uint8())
-            rows = self._read(number, names)
-            rows = _as_of(scan, rows, pc.equal(known, _KEPT), details=self._judged)
-            yield rows.filter(pc.less_equal(known, _KEPT) if gone else pc.equal(known, _KEPT))
+            wanted = pc.not_equal(known, _DROPPED) if rest else pc.equal(known, _KEPT)
+            if pc.any(wanted).as_py():
+                rows = _as_of(scan, self._read(number, names), known, details=self._judged)
+                yield rows.filter(wanted)
 
     def _read(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         assert self._file is not None  # noqa: S101 - there are no groups without a file
@@ -275,13 +318,13 @@ class State:
         return conform(rows, pa.schema([ARTIFACTS.field(name) for name in columns]))
 
 
-def _as_of(scan: ScanInfo, rows: pa.Table, kept: Any, *, details: bool) -> pa.Table:
+def _as_of(scan: ScanInfo, rows: pa.Table, marks: Any, *, details: bool) -> pa.Table:
     """Set what a row of the state says about the scan it belongs to."""
     count = rows.num_rows
     values: dict[str, Callable[[], Any]] = {
         "scan_id": lambda: pa.repeat(pa.scalar(scan.id), count),
         "scanned_at": lambda: pa.repeat(pa.scalar(moment(scan.started_at), _TIME), count),
-        "drift": lambda: pc.if_else(kept, "unchanged", "removed"),
+        "drift": lambda: pa.array(_DRIFT).take(marks),
     }
     if not details:
         kind = ARTIFACTS.field("drift_details").type

@@ -4,6 +4,7 @@
 * ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file.
 * ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`.
 * ``agent_launch``: `AgentLaunch`, and what becomes of one; ``agent_result``: how a command ended.
+* ``scan_selection``: what a scan is about, as a form; ``hash_log``: how far hashing is.
 * ``storage_blocks``: a Prefect block to options for the file system.
 * ``showing``: the table and the summary in Prefect's UI.
 

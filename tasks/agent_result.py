@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.supervise import Guarantee, Outcome
-from prefect_mutagen.tasks.showing import artifact_key, plain
+from prefect_mutagen.tasks.showing import artifact_key, plain, waiver_lines
 
 __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
 
@@ -50,6 +50,7 @@ def agent_markdown(result: ScanResult, program: str, outcome: Outcome, last: Ite
         f"* artifact: {plain(result.url, 1000)}",
         f"* pin: {plain(result.pin)}",
         f"* verdict: {result.verdict.status}",
+        *waiver_lines(result),
         f"* processes: {_GUARANTEES[outcome.guarantee]}",
     ]
     # Indented code ends only with the indentation, so no line can leave it.

@@ -1,16 +1,17 @@
-"""List a root as a task: all of it, or what has changed."""
+"""List a root as a task: all of it, or what is selected and has changed."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.listing import list_selected
 from prefect_mutagen.scanner.manifest import Manifest
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.scan import list_artifacts as list_root
+from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import StorageError, open_store
 from prefect_mutagen.scanner.table_state import State
 from prefect_mutagen.tasks.storage_blocks import storage_options
@@ -47,40 +48,44 @@ def list_artifacts(source: str, storage: str = "") -> list[Artifact]:
     Raises:
         StorageError: The root does not exist or cannot be listed.
     """
-    return list(_list(source, storage))
+    return list(list_root(open_store(source, storage_options(storage))))
 
 
 @task(**_OPTIONS)
-def list_changes(
+def list_changes(  # noqa: PLR0913, PLR0917 - a flow's parameters
     source: str,
     state: State,
     manifest: Manifest,
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     policy: Policy = Policy(),
+    rescan: Literal["changed", "all"] = "changed",
+    selection: Selection = Selection(),
 ) -> int:
-    """List the artifacts below a root, and sort out those that need not be examined.
+    """List the selected artifacts below a root, and sort out those that need not be examined.
 
     Args:
         source: A path or an address.
-        state: What is known; it is told to keep what is as it was.
+        state: What is known; it is told to keep what is as it was, and what is left out.
         manifest: The file that everything else is written to.
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much is paid for SHA-256 values now.
         policy: What is accepted now.
+        rescan: Whether to keep what is as it was, or to examine all that is selected.
+        selection: What the scan is about.
 
     Returns:
-        How many artifacts there are.
+        How many artifacts are selected.
 
     Raises:
-        StorageError: The root does not exist or cannot be listed.
+        StorageError: The root does not exist, or it or the inventory cannot be read.
+        ValueError: The inventory is none, or of another bucket.
     """
     state.forget()  # this may be another try
-    manifest.write(
-        artifact for artifact in _list(source, storage) if not state.keep(artifact, hash, policy)
-    )
+    options = storage_options(storage)
+    store = open_store(source, options, versions=selection.all_versions)
+    listed = list_selected(store, selection, options, state=state)
+    if rescan == "changed":
+        listed = (artifact for artifact in listed if not state.keep(artifact, hash, policy))
+    manifest.write(listed)
     return state.kept + len(manifest)
-
-
-def _list(source: str, storage: str) -> Iterator[Artifact]:
-    return list_root(open_store(source, storage_options(storage)))

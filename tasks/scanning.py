@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
@@ -16,7 +18,9 @@ from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table_spool import Spooled, spool_results
+from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.run_names import parameter, short_name
+from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
@@ -39,6 +43,7 @@ def scan_artifact(
     policy: Policy = Policy(),
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
+    versions: Versions = "newest",
 ) -> ScanResult:
     """Examine one artifact.
 
@@ -48,11 +53,13 @@ def scan_artifact(
         policy: What is accepted.
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
+        versions: Which versions were listed.
 
     Returns:
         The result. What is wrong with the artifact or its storage is in it, not raised.
     """
-    return next(_scan([artifact], source, policy, storage, hash, 1))
+    (result,) = _scan([artifact], source, policy, storage, hash, 1, versions)
+    return result
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
@@ -63,6 +70,7 @@ def scan_batch(
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
+    versions: Versions = "newest",
 ) -> list[ScanResult]:
     """Examine several artifacts in one task run, concurrently where they are remote.
 
@@ -73,11 +81,12 @@ def scan_batch(
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
         concurrency: Artifacts examined at a time.
+        versions: Which versions were listed.
 
     Returns:
         The results, in order.
     """
-    return list(_scan(artifacts, source, policy, storage, hash, concurrency))
+    return list(_scan(artifacts, source, policy, storage, hash, concurrency, versions))
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
@@ -88,6 +97,7 @@ def scan_rows(
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
+    versions: Versions = "newest",
 ) -> Spooled:
     """Examine some artifacts of a manifest; neither they nor their results are held in memory.
 
@@ -98,11 +108,14 @@ def scan_rows(
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
         concurrency: Artifacts examined at a time.
+        versions: Which versions were listed.
 
     Returns:
         Where the results are.
     """
-    results = _scan(artifacts.read(), scan.source, scan.policy, storage, hash, concurrency)
+    results = _scan(
+        artifacts.read(), scan.source, scan.policy, storage, hash, concurrency, versions
+    )
     return spool_results(results, scan, os.path.join(folder, f"batch-{artifacts.offset}"))
 
 
@@ -113,6 +126,21 @@ def _scan(
     storage: str,
     level: HashLevel,
     concurrency: int,
+    versions: Versions,
 ) -> Iterator[ScanResult]:
-    store = open_store(source, storage_options(storage))
-    return examine_artifacts(store, artifacts, Examiner(policy, level), concurrency)
+    store = open_store(source, storage_options(storage), versions=versions == "all")
+    if level != "full":
+        yield from examine_artifacts(store, artifacts, Examiner(policy, level), concurrency)
+        return
+    log = HashLog(_logger().info)
+    examiner = Examiner(policy, level, told=log.add_piece)
+    yield from examine_artifacts(store, log.watch(artifacts), examiner, concurrency)
+    log.close()
+
+
+def _logger() -> Any:
+    """Give the task run's logger; a plain one where the function is called outside of any run."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("mutagen")

@@ -6,7 +6,8 @@ mean something there is escaped, and none starts a line.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -16,18 +17,23 @@ from prefect_mutagen.scanner.outputs.visible import short_count, short_size, vis
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.tasks.agent_launch import AgentRun
 
-__all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown"]
+__all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown", "waiver_lines"]
 
 SHOWN_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50
-_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]|(?<=www)\.")  # the last ones make links
+_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
+# Prefect's newer UI looks for addresses in the finished text, where no escape is left to see.
+_LINKED: Final = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=@)")
+_JOINER: Final = "\u2060"
+"""Takes no room and no line breaks there, and no address goes on behind it."""
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def plain(text: str, width: int = 300) -> str:
     """Write a value so that Markdown shows it and does nothing else with it."""
     return _MEANINGFUL.sub(
-        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), visible(text, width)
+        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"),
+        _LINKED.sub(_JOINER, visible(text, width)),
     )
 
 
@@ -43,12 +49,23 @@ def show_scan(
     summary: Summary,
     results: Sequence[ScanResult],
     agents: Sequence[AgentRun],
+    selected: str = "",
 ) -> None:
-    """Attach the table and the summary to the current flow run."""
-    ordered = sorted(results, key=lambda result: result.passed)  # what failed comes first
+    """Attach the table and the summary to the current flow run.
+
+    Args:
+        scan: What was asked.
+        summary: Its counts.
+        results: What is worth showing.
+        agents: What became of those that were started.
+        selected: What the scan was about, in one line; empty: everything.
+    """
+    ordered = sorted(results, key=_rank)
     rows = [_row(result, scan.source) for result in ordered[:SHOWN_ROWS]]
     left_out = max(summary.artifacts, len(ordered)) - len(rows)
     description = f"Verdicts on {scan.source}, the failed ones first."
+    if selected:
+        description += f" Selected: {plain(selected, 1000)}."
     if left_out > 0:
         description += f" {left_out} more are in the Parquet table."
     create_table_artifact(
@@ -57,26 +74,36 @@ def show_scan(
         description=description,
     )
     create_markdown_artifact(
-        markdown=summary_markdown(scan, summary, ordered, agents),
+        markdown=summary_markdown(scan, summary, ordered, agents, selected),
         key=artifact_key("summary", scan.source),
         description=f"What the scan of {scan.source} found.",
     )
 
 
+def _rank(result: ScanResult) -> int:
+    """Rank what failed before what a waiver let pass, and that before the rest."""
+    if not result.passed:
+        return 0
+    return 1 if result.verdict.waived else 2
+
+
 def _row(result: ScanResult, source: str) -> dict[str, str]:
-    sbom = result.sbom
-    reasons = "; ".join(reason.message for reason in result.verdict.reasons)
+    sbom, verdict = result.sbom, result.verdict
+    codes = sorted({reason.code for reason in verdict.reasons})
+    codes += [f"{code} (waived)" for code in sorted({reason.code for reason in verdict.waived})]
+    said = [reason.message for reason in verdict.reasons]
+    said += [f"{reason.message} ({reason.value})" for reason in verdict.waived]
     return {
-        "verdict": result.verdict.status,
+        "verdict": verdict.status,
         "artifact": visible(result.url.removeprefix(source.rstrip("/") + "/"), 300),
-        "reason": ", ".join(sorted({reason.code for reason in result.verdict.reasons})),
+        "reason": ", ".join(codes),
         "architecture": visible(sbom.architecture or ""),
         "parameters": short_count(sbom.parameter_count),
         "quantization": visible(sbom.quantization or sbom.dtype or ""),
         "licence": result.license_spdx or "",
         "size": short_size(result.size),
         "drift": visible(_drift(result)),
-        "in full": visible(reasons, 500),
+        "in full": visible("; ".join(said), 500),
     }
 
 
@@ -91,35 +118,61 @@ def summary_markdown(
     summary: Summary,
     results: Iterable[ScanResult],
     agents: Sequence[AgentRun],
+    selected: str = "",
 ) -> str:
-    """Write the summary: counts, what failed and what to do about it, what was started."""
+    """Write the summary: counts, what failed and what to do about it, waivers, what was started."""
     read = short_size(summary.bytes_read)
     counts = [summary.passed, summary.failed, summary.unknown, read, summary.requests]
     lines = [
         f"# {summary.passed} of {summary.artifacts} passed",
         "",
         f"Root: {plain(scan.source, 1000)}",
+        *(["", f"Selected: {plain(selected, 1000)}"] if selected else []),
         "",
         "| passed | failed | unknown | bytes read | requests |",
         "|---|---|---|---|---|",
         " | ".join(["", *map(str, counts), ""]).strip(),
     ]
-    refused = [result for result in results if not result.passed]
-    if refused:
-        lines += ["", "## Not passed", ""]
-    for result in refused[:_SUMMARY_ROWS]:
-        lines.append(f"* **{plain(result.url, 1000)}**: {result.verdict.status}")
-        for reason in result.verdict.reasons:
-            remedy = CODES[reason.code].remedy if reason.code in CODES else ""
-            lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
-    count = max(len(refused), summary.failed + summary.unknown)
-    if count > _SUMMARY_ROWS:
-        lines.append(f"* and {count - _SUMMARY_ROWS} more")
-    if agents:
-        lines += ["", "## Agents", ""]
-    for run in agents[:_SUMMARY_ROWS]:
-        said = f": {plain(run.message)}" if run.message else ""
-        lines.append(f"* {plain(run.agent)} for {plain(run.url, 1000)}: {run.state}{said}")
-    if len(agents) > _SUMMARY_ROWS:
-        lines.append(f"* and {len(agents) - _SUMMARY_ROWS} more")
+    shown = list(results)
+    refused = [_refused(result) for result in shown if not result.passed]
+    waived = [_waived(result) for result in shown if result.passed and result.verdict.waived]
+    lines += _section("Not passed", refused, summary.failed + summary.unknown)
+    lines += _section("Passed by a waiver", waived)
+    lines += _section("Agents", [_agent(run) for run in agents])
     return "\n".join(lines) + "\n"
+
+
+def _section(heading: str, entries: Sequence[list[str]], count: int = 0) -> Iterator[str]:
+    """Write a section, cut where it is long; none without entries."""
+    if not entries:
+        return
+    yield from ("", f"## {heading}", "")
+    yield from chain.from_iterable(entries[:_SUMMARY_ROWS])
+    more = max(len(entries), count) - _SUMMARY_ROWS
+    if more > 0:
+        yield f"* and {more} more"
+
+
+def _refused(result: ScanResult) -> list[str]:
+    lines = [f"* **{plain(result.url, 1000)}**: {result.verdict.status}"]
+    for reason in result.verdict.reasons:
+        remedy = CODES[reason.code].remedy if reason.code in CODES else ""
+        lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
+    return lines
+
+
+def _waived(result: ScanResult) -> list[str]:
+    return [f"* **{plain(result.url, 1000)}**", *waiver_lines(result)]
+
+
+def waiver_lines(result: ScanResult) -> list[str]:
+    """Write what waivers let pass of an artifact, as points below a point."""
+    return [
+        f"    * {reason.code}: {plain(reason.message)}; {plain(reason.value)}"
+        for reason in result.verdict.waived
+    ]
+
+
+def _agent(run: AgentRun) -> list[str]:
+    said = f": {plain(run.message)}" if run.message else ""
+    return [f"* {plain(run.agent)} for {plain(run.url, 1000)}: {run.state}{said}"]

@@ -4,8 +4,8 @@ import sys
 import threading
 
 from prefect_mutagen.scanner.outputs.visible import short_size
-from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = ["Progress"]
 
@@ -15,19 +15,22 @@ _EVERY = 0.2
 class Progress:
     """Shows counts that grow, from a thread of its own: to hash a large object takes long."""
 
-    def __init__(self, summary: Summary, cost: Cost, *, shown: bool) -> None:
+    def __init__(self, summary: Summary, *, shown: bool) -> None:
         """Take what is counted.
 
         Args:
             summary: Artifacts.
-            cost: Bytes that were hashed.
             shown: Whether anybody looks.
         """
         self._summary = summary
-        self._cost = cost
+        self._hashed = 0
         self._shown = shown
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
+
+    def add_piece(self, _item: StoredObject, start: int, end: int) -> None:
+        """Count what was hashed; see `prefect_mutagen.scanner.hashing.PieceHook`."""
+        self._hashed += end - start
 
     def start(self) -> None:
         """Show the line until `clear`."""
@@ -38,8 +41,8 @@ class Progress:
         while not self._over.wait(_EVERY):
             counts = self._summary
             text = f"{counts.artifacts} artifacts, {counts.failed + counts.unknown} not passed"
-            if self._cost.bytes_hashed:
-                text += f", {short_size(self._cost.bytes_hashed)} hashed"
+            if self._hashed:
+                text += f", {short_size(self._hashed)} hashed"
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar, cast
 
-from prefect_mutagen.scanner.artifacts import Artifact, is_relevant
+from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.scan_options import add_options, output_options
 from prefect_mutagen.scanner.commands.shared import (
@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.commands.shared import (
 )
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.listing import list_selected
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import (
     JsonRenderer,
@@ -34,9 +35,8 @@ from prefect_mutagen.scanner.outputs.documents import (
 )
 from prefect_mutagen.scanner.outputs.text_spool import open_spool
 from prefect_mutagen.scanner.processes import examine_in_processes
-from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
+from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
 from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import (
     StorageError,
@@ -98,20 +98,18 @@ class _Run:
             sources = [new_scan(url, self.policy).source for url in options.urls]
             self.scan = replace(self.scan, source=" ".join(sources))
         self._selection = Selection(
-            tuple(options.include), tuple(options.exclude), options.modified_since
+            tuple(options.include),
+            tuple(options.exclude),
+            options.modified_since,
+            options.all_versions,
+            options.inventory,
         )
-        if options.table and options.modified_since:
-            raise ValueError(
-                "--modified-since and --table do not go together: what the table knows and did "
-                "not change is not read again anyway"
-            )
         self.summary = Summary()
         self.trouble = False
-        self._cost = Cost()
         # Formats that are written as the scan goes would be torn apart by a line between them.
         quiet = options.output is not None or options.format in ("json", "table")
         shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
-        self._progress = Progress(self.summary, self._cost, shown=shown)
+        self._progress = Progress(self.summary, shown=shown)
 
     def results(self) -> Iterator[ScanResult]:
         """Examine root after root."""
@@ -122,7 +120,6 @@ class _Run:
 
         def examined(url: str) -> Iterator[_Rendered]:
             store = self._open(url)
-            versions = self._options.all_versions
             for one in examine_in_processes(
                 store,
                 (url, self._storage_options),
@@ -130,7 +127,7 @@ class _Run:
                 self._examiner(),
                 render,
                 concurrency=self._options.concurrency,
-                processes=1 if versions else self._options.processes,
+                processes=1 if self._selection.all_versions else self._options.processes,
             ):
                 self.summary.count(one.tally)
                 yield one
@@ -151,27 +148,27 @@ class _Run:
         self._progress.clear()
 
     def _open(self, url: str) -> Store:
-        return open_store(url, self._storage_options, versions=self._options.all_versions)
+        return open_store(url, self._storage_options, versions=self._selection.all_versions)
 
     def _examiner(self) -> Examiner:
-        return Examiner(self.policy, self._level, self.scan.started_at, self._cost)
+        return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_piece)
 
-    def _artifacts(self, store: Store, url: str) -> Iterator[Artifact]:
-        objects = None
-        if self._options.inventory:
-            from prefect_mutagen.scanner.inventory import list_inventory
-
-            manifest = self._options.inventory
-            objects = list_inventory(manifest, store.root, self._storage_options, is_relevant)
-        return list_artifacts(
-            store, siblings=not has_secrets(url), selection=self._selection, objects=objects
+    def _artifacts(
+        self, store: Store, url: str, state: "State | None" = None
+    ) -> Iterator[Artifact]:
+        return list_selected(
+            store,
+            self._selection,
+            self._storage_options,
+            siblings=not has_secrets(url),
+            state=state,
         )
 
     def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
-        """Examine a root; all of it, or what differs from its state."""
+        """Examine what is selected of a root; all of it, or what differs from its state."""
         store = self._open(url)
-        artifacts = self._artifacts(store, url)
-        if state is not None:
+        artifacts = self._artifacts(store, url, state)
+        if state is not None and self._options.rescan == "changed":
             keep, policy, level = state.keep, self.policy, self._level
             artifacts = (item for item in artifacts if not keep(item, level, policy))
         concurrency = self._options.concurrency
@@ -190,7 +187,7 @@ class _Run:
         state = table.open_state()
         own = Summary()
         with Recording(info, state) as recording:
-            for result in self._examined(url, state if options.rescan == "changed" else None):
+            for result in self._examined(url, state):
                 compared = recording.add(result)
                 own.add(compared)
                 yield compared

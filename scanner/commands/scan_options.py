@@ -75,6 +75,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inventory",
         metavar="URL",
+        default="",
         help="manifest.json of an S3 Inventory of the bucket, instead of listing it",
     )
 

@@ -77,6 +77,11 @@ def write_model_card(
     out.write(", under the policy of the scan.\n" if not verdict.reasons else ", because:\n\n")
     reasons = ((reason.code, public(reason.message, result)) for reason in verdict.reasons)
     out.writelines(f"* {text(code)}: {text(message)}\n" for code, message in reasons)
+    if verdict.waived:
+        out.write("\nAccepted by a waiver of the policy:\n\n")
+    for reason in verdict.waived:
+        message = public(reason.message, result)
+        out.write(f"* {text(reason.code)}: {text(message)} ({text(reason.value)})\n")
     counts = result.to_report()["completeness"]
     unknown = [label for label, name in _FACTS if getattr(result.sbom, name) in (None, "unknown")]
     unknown += [] if result.sbom.sha256 else ["SHA-256"]

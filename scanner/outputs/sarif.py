@@ -97,12 +97,15 @@ def _result(remark: Remark, index: int) -> dict[str, Any]:
         location["logicalLocations"] = [{"fullyQualifiedName": remark.field}]
     key = f"{remark.code}\0{remark.url}\0{remark.field}"
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    waiver = {"kind": "external", "status": "accepted", "justification": remark.waived}
+    suppressed = {"suppressions": [waiver]} if remark.waived else {}
     return {
         "ruleId": remark.code,
         "ruleIndex": index,
         "level": _LEVELS[remark.severity],
         "message": {"text": _message(remark.message)},
         "locations": [location],
+        **suppressed,
         "partialFingerprints": {
             "codeUrlField/v1": digest,
             "primaryLocationLineHash": f"{digest[:16]}:1",  # the only one GitHub looks at

@@ -1,6 +1,6 @@
-"""``table``: one line per artifact for a person, and the reasons of what did not pass."""
+"""``table``: one line per artifact for a person, the reasons of what did not pass, and waivers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
 from prefect_mutagen.scanner.findings import CODES
@@ -32,7 +32,7 @@ def write_table(
         table.add_column(heading, justify="right" if heading == "parameters" else "left")
     for heading in ("licence", "size", "worst finding"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
-    refused: list[ScanResult] = []
+    refused, waived = list[ScanResult](), list[ScanResult]()
     root = scan.source.rstrip("/") + "/"
     for result in results:
         sbom, status = result.sbom, result.verdict.status
@@ -46,9 +46,10 @@ def write_table(
             _worst(result),
         ]
         row = (Text(visible(cell)) for cell in cells)
-        table.add_row(Text(status, style=_STYLES[status]), *row)
-        if not result.passed:
-            refused.append(result)
+        style = "yellow" if result.verdict.waived else _STYLES[status]
+        table.add_row(Text(status, style=style), *row)
+        if not result.passed or result.verdict.waived:
+            (waived if result.passed else refused).append(result)
     # A pipe has no width; a person who pipes wants whole lines.
     width = None if out.isatty() else 400
     console = Console(file=out, width=width, highlight=False, soft_wrap=not out.isatty())
@@ -56,18 +57,29 @@ def write_table(
         console.print("No model files found.")
         return
     console.print(table)
-    for result in refused:
+    for result in (*refused, *waived):
         console.print()
-        console.print(Text(visible(result.url, 1000), style="bold"))
-        for reason in result.verdict.reasons:
-            console.print(Text(f"  {reason.code}: {visible(reason.message, 1000)}"))
-            if reason.code in CODES:
-                console.print(Text(f"    {CODES[reason.code].remedy}", style="dim"))
+        for line, style in _explanation(result):
+            console.print(Text(line, style=style))
     console.print()
+    by_waiver = f" ({len(waived)} by a waiver)" if waived else ""
     console.print(
-        f"{summary.artifacts} artifacts: {summary.passed} passed, {summary.failed} failed, "
-        f"{summary.unknown} unknown"
+        f"{summary.artifacts} artifacts: {summary.passed} passed{by_waiver}, "
+        f"{summary.failed} failed, {summary.unknown} unknown"
     )
+
+
+def _explanation(result: ScanResult) -> Iterator[tuple[str, str]]:
+    """Say in lines, each with a style, why an artifact did not pass, or passed all the same."""
+    how = ": passed by a waiver" if result.passed else ""
+    yield f"{visible(result.url, 1000)}{how}", "bold"
+    for reason in result.verdict.reasons:
+        yield f"  {reason.code}: {visible(reason.message, 1000)}", ""
+        if reason.code in CODES:
+            yield f"    {CODES[reason.code].remedy}", "dim"
+    for reason in result.verdict.waived:
+        yield f"  {reason.code}: {visible(reason.message, 1000)}", ""
+        yield f"    {visible(reason.value)}", "dim"
 
 
 def _name(url: str) -> str:
@@ -78,5 +90,7 @@ def _worst(result: ScanResult) -> str:
     """Name the worst thing about an artifact; a policy's reason counts like an error."""
     if result.verdict.reasons:
         return result.verdict.reasons[0].code
+    if result.verdict.waived:
+        return f"{result.verdict.waived[0].code} (waived)"
     ordered = sorted(result.findings, key=lambda finding: _ORDER.index(finding.severity))
     return ordered[0].code if ordered and ordered[0].severity != "info" else ""

@@ -93,7 +93,7 @@ def test_the_whole_way(root: str, tmp_path: Path, api: Api) -> None:
     assert _seen(tmp_path) == {"a.gguf", "model.safetensors"}
     given = json.loads((tmp_path / "seen/model.safetensors.json").read_text())
     assert given["url"] == f"{root}/b/model.safetensors"
-    assert given["verdict"] == {"status": "passed", "reasons": []}
+    assert given["verdict"] == {"status": "passed", "reasons": [], "waived": []}
     assert given["sbom"]["license"] == "mit"
     assert given["parameters"] == {"k": 1}
     state = Table(table, root).read_state()
@@ -194,7 +194,13 @@ def test_credentials_come_from_a_block(s3_server: S3Server, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://user:hunter2@127.0.0.1/m", "https://127.0.0.1/m?sig=hunter2"]
+    "address",
+    [
+        "https://user:hunter2@127.0.0.1/m",
+        "https://127.0.0.1/m?sig=hunter2",
+        "HTTPS://127.0.0.1/m?sig=hunter2",
+        " https://127.0.0.1/m?sig=hunter2",
+    ],
 )
 def test_secrets_in_addresses_are_refused(address: str, api: Api) -> None:
     with pytest.raises(ValueError, match="storage block") as caught:

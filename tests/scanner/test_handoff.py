@@ -9,13 +9,17 @@ from typing import Any
 import jsonschema
 import pytest
 
-from prefect_mutagen.scanner import scan, verify
+from prefect_mutagen.scanner import Policy, scan, verify
 from prefect_mutagen.scanner.handoff import VERSION, encode, handoff_of, variables_of
+from prefect_mutagen.scanner.policy import Waiver
 from tests.builders import F32, STRING, gguf
 from tests.scanner.storing import put_local
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = json.loads((ROOT / "docs/handoff.schema.json").read_text())
+WAIVING = Policy(
+    waivers=(Waiver("safetensors/truncated-data", "*", "weights unused", "ana", "2999-01-31"),)
+)
 RECORDED = sorted((ROOT / "tests/golden").glob("handoff-v*.json"))
 
 
@@ -24,8 +28,8 @@ def _complaints(document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 
-def _documents(root: Path) -> Iterator[dict[str, Any]]:
-    for result in scan(str(root), hash="none"):
+def _documents(root: Path, policy: Policy | None = None) -> Iterator[dict[str, Any]]:
+    for result in scan(str(root), hash="none", policy=policy):
         yield json.loads(encode(handoff_of(result, {"task": "évaluer"})))
 
 
@@ -82,6 +86,21 @@ def test_a_folder_and_odd_values_are_too(tmp_path: Path) -> None:
     assert b"\x1b" not in encode(handoff_of(result, {}))
 
 
+def test_an_agent_sees_what_passed_only_by_a_waiver(golden_inputs: Path) -> None:
+    waived = {}
+    for document in _documents(golden_inputs, WAIVING):
+        assert not _complaints(document)
+        if document["verdict"]["waived"]:
+            waived[document["sbom"]["model_filename"]] = document["verdict"]
+    assert waived.keys() == {"cut.safetensors"}
+    verdict = waived["cut.safetensors"]
+    assert (verdict["status"], verdict["reasons"]) == ("passed", [])
+    (reason,) = verdict["waived"]
+    assert reason["code"] == "safetensors/truncated-data"
+    assert reason["value"] == "until 2999-01-31, ana"
+    assert reason["message"].startswith("waived (weights unused): safetensors: tensor data")
+
+
 @pytest.mark.parametrize("change", ["version", "pin", "sbom", "verdict"])
 def test_the_schema_bites(golden_inputs: Path, change: str) -> None:
     document = next(_documents(golden_inputs))
@@ -99,9 +118,10 @@ def test_recorded_documents_still_are_as_the_schema_says(path: Path) -> None:
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_no_field_of_a_recorded_document_has_vanished(path: Path, golden_inputs: Path) -> None:
     recorded = json.loads(path.read_text())
+    policy = WAIVING if path.stem.endswith("-waived") else None
     (now,) = [
         document
-        for document in _documents(golden_inputs)
+        for document in _documents(golden_inputs, policy)
         if document["url"].endswith(recorded["url"].rpartition("inputs")[2])
     ]
     now["parameters"] = recorded["parameters"]

@@ -102,11 +102,15 @@ def test_local_objects_are_hashed_side_by_side(
         return await real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "read", read)
-    examiner = Examiner(hash_level="full")
+    pieces: dict[str, list[tuple[int, int]]] = {}
+    examiner = Examiner(
+        hash_level="full",
+        told=lambda item, start, end: pieces.setdefault(item.name, []).append((start, end)),
+    )
     results = list(examine_artifacts(store, list_artifacts(store), examiner))
     sizes = [len(GGUF) + n for n in range(6)]
     assert [result.size for result in results] == sizes
-    assert examiner.cost.bytes_hashed == sum(sizes)
+    assert pieces == {f"{n}.gguf": [(0, len(GGUF) + n)] for n in range(6)}
 
 
 def test_pieces_are_small_enough() -> None:

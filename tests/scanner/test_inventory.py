@@ -15,8 +15,8 @@ import pytest
 
 from prefect_mutagen.scanner.artifacts import is_relevant
 from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.inventory import list_inventory
-from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.scanner.inventory import list_inventory, read_inventory
+from prefect_mutagen.scanner.storage import StorageError, StoredObject
 from tests.builders import gguf
 from tests.servers import S3Server
 
@@ -88,10 +88,14 @@ def _publish(server: S3Server, form: str, **more: Any) -> tuple[str, str]:
     return f"s3://{bucket}/m", f"s3://{store}/{key}"
 
 
+def _listed(server: S3Server, root: str, manifest: str) -> list[StoredObject]:
+    return list(list_inventory(read_inventory(manifest, server.options), root, is_relevant))
+
+
 @pytest.mark.parametrize("form", ["CSV", "Parquet"])
 def test_an_inventory_gives_what_a_listing_gives(s3_server: S3Server, form: str) -> None:
     root, manifest = _publish(s3_server, form)
-    found = list(list_inventory(manifest, root, s3_server.options, is_relevant))
+    found = _listed(s3_server, root, manifest)
     names = [item.url.removeprefix(root + "/") for item in found]
     assert names == ["a b+c/größe.gguf", "cold.gguf", "config.json", "z.gguf"]
     by_name = dict(zip(names, found, strict=True))
@@ -134,16 +138,27 @@ def test_what_is_no_inventory_is_refused(
 ) -> None:
     root, manifest = _publish(s3_server, "CSV", **more)
     with pytest.raises(ValueError, match=message):
-        list(list_inventory(manifest, root, s3_server.options, is_relevant))
+        _listed(s3_server, root, manifest)
 
 
 def test_a_data_file_that_is_missing_or_broken_is_said(s3_server: S3Server) -> None:
     root, manifest = _publish(s3_server, "CSV", files=[{"key": "inv/data/nowhere.csv.gz"}])
     with pytest.raises(StorageError, match="no such object"):
-        list(list_inventory(manifest, root, s3_server.options, is_relevant))
+        _listed(s3_server, root, manifest)
     root, manifest = _publish(s3_server, "Parquet", fileFormat="CSV")
     with pytest.raises(ValueError, match="cannot be read"):
-        list(list_inventory(manifest, root, s3_server.options, is_relevant))
+        _listed(s3_server, root, manifest)
     root, manifest = _publish(s3_server, "CSV", fileFormat="Parquet")
     with pytest.raises(ValueError, match="not Parquet"):
-        list(list_inventory(manifest, root, s3_server.options, is_relevant))
+        _listed(s3_server, root, manifest)
+
+
+@pytest.mark.parametrize(
+    ("begun", "moment"),
+    [("1777622400000", 1777622400.0), (1000, 1.0), ("soon", 0.0), (None, 0.0), ("9" * 40, 0.0)],
+)
+def test_an_inventory_says_when_it_was_begun(
+    s3_server: S3Server, begun: object, moment: float
+) -> None:
+    _, manifest = _publish(s3_server, "CSV", creationTimestamp=begun)
+    assert read_inventory(manifest, s3_server.options).begun_at == moment

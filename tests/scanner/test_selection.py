@@ -75,10 +75,21 @@ def test_moments(text: str, moment: datetime) -> None:
     assert read_moment(text, NOW) == moment.timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "7", "d", "99999999d", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "7", "d", "99999999d", "999999d", "999999w", "2026-13-01"]
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="neither a date nor an age"):
         read_moment(text, NOW)
+
+
+def test_a_selection_says_what_it_is() -> None:
+    assert Selection().describe() == ""
+    selection = Selection(("*.gguf", "a/**"), ("x",), 1777593600.0, all_versions=True)
+    said = "only *.gguf, a/**; not x; changed since 2026-05-01 00:00 UTC; all versions"
+    assert selection.describe() == said
+    assert Selection(inventory="s3://b/m.json").describe() == "as listed by s3://b/m.json"
+    assert Selection(modified_since=1e15).describe() == "changed since 1e+15"
 
 
 def test_folders_of_tools_hold_no_models(tmp_path: Path) -> None:
@@ -105,6 +116,6 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == ""
     with pytest.raises(SystemExit, match="2"):
         main([*arguments, "--modified-since", "soon"])
-    table = ["--table", str(tmp_path / "table"), "--modified-since", "1d"]
-    assert main(["scan", root, *table]) == 2
-    assert "do not go together" in capsys.readouterr().err
+    both = ["--all-versions", "--inventory", "s3://b/manifest.json"]
+    assert main([*arguments, *both]) == 2
+    assert "leave one of the two out" in capsys.readouterr().err

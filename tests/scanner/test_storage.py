@@ -162,6 +162,8 @@ def test_a_missing_root_is_said_to_be_missing(root: Root) -> None:
         ("s3://bucket/a?b#c", "s3://bucket/a?b#c", False),
         ("https://host/m.gguf?X-Amz-Signature=abc", "https://host/m.gguf", True),
         ("https://user:word@host:1/m.gguf", "https://host:1/m.gguf", True),
+        ("HTTPS://host/m.gguf?sig=abc", "https://host/m.gguf", True),
+        (" https://host/m.gguf?sig=abc", "https://host/m.gguf", True),
         ("ftp://user:word@host/m", "ftp://host/m", True),
         ("S3://bucket/k", "s3://bucket/k", False),
     ],

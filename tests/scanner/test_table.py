@@ -153,7 +153,7 @@ def test_duckdb_and_pyarrow_read_the_state(tmp_path: Path) -> None:
     assert rows == [(f"{tmp_path}/root/a.gguf", "passed", "unchanged")]
     everything = ds.dataset(f"{scanner.table}/artifacts", format="parquet")
     assert everything.count_rows() == 4
-    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"2"
+    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"3"
     document = duckdb.execute(
         f"SELECT metadata['general.architecture'] FROM '{scanner.table}/sboms/*/*.parquet'"  # noqa: S608
     ).fetchall()

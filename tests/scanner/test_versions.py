@@ -73,6 +73,7 @@ def test_one_version_can_be_verified(
         verify(gone, storage_options=s3_server.options)
 
 
-def test_versions_are_of_s3() -> None:
+@pytest.mark.parametrize("url", ["memory://x", "/models", "https://127.0.0.1/m"])
+def test_versions_are_of_s3(url: str) -> None:
     with pytest.raises(StorageError, match="only be listed on S3"):
-        open_store("memory://x", versions=True)
+        open_store(url, versions=True)

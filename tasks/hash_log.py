@@ -1,0 +1,68 @@
+"""Say in the log how far the hashing of large objects is: a terabyte takes hours."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.outputs.visible import short_size, visible
+from prefect_mutagen.scanner.storage import StoredObject
+
+__all__ = ["HashLog"]
+
+_EVERY: Final = 30.0
+
+
+class HashLog:
+    """Writes a line every half minute at most, and one at the end; for one task run.
+
+    Its `add_piece` may be called from several threads at once.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        every: float = _EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin.
+
+        Args:
+            write: Takes each line.
+            every: Least seconds between two lines.
+            clock: Gives the time in seconds.
+        """
+        self._write = write
+        self._every = every
+        self._clock = clock
+        self._last = clock()
+        self._lock = threading.Lock()
+        self._begun = self._hashed = self._objects = 0
+        self._newest = ""
+
+    def watch(self, artifacts: Iterable[Artifact]) -> Iterator[Artifact]:
+        """Pass artifacts on to whoever examines them, and sum up what there is to hash."""
+        for artifact in artifacts:
+            self._begun += sum(max(0, item.size) for item in artifact.objects)
+            yield artifact
+
+    def add_piece(self, item: StoredObject, start: int, end: int) -> None:
+        """Take note of a piece; see `prefect_mutagen.scanner.hashing.PieceHook`."""
+        with self._lock:
+            self._hashed += end - start
+            self._objects += end >= item.size
+            self._newest = item.url
+            now = self._clock()
+            if now - self._last < self._every:
+                return
+            self._last = now
+            line = f"hashed {short_size(self._hashed)} of {short_size(self._begun)}"
+        place = f"{short_size(end)} of {short_size(item.size)}"
+        self._write(f"{line}, now {place} of {visible(item.url, 500)}")
+
+    def close(self) -> None:
+        """Write the last line, if anything was hashed."""
+        if self._hashed:
+            what = f"{self._objects} files" if self._objects != 1 else visible(self._newest, 500)
+            self._write(f"hashed {what}, {short_size(self._hashed)}")

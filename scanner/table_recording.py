@@ -186,13 +186,14 @@ class Recording:
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
-    def addresses(self) -> dict[str, list[str]]:
-        """Give the addresses of all artifacts by verdict."""
+    def addresses(self, most: int) -> dict[str, list[str]]:
+        """Give the addresses of artifacts by verdict, in their order, so many of each at most."""
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
             rows = table.filter(pc.not_equal(table["drift"], "removed"))
-            for status in found:
-                found[status] += texts(rows.filter(pc.equal(rows["status"], status)), KEY)
+            for status, urls in found.items():
+                chosen = rows.filter(pc.equal(rows["status"], status))
+                urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
         return found
 
     def write_artifacts(self) -> str:

@@ -1,7 +1,8 @@
 """The newest state of a root, held so that looking an artifact up costs next to nothing.
 
-In memory are addresses, pins and a few flags. Rows stay in their Parquet file, become results only
-when somebody asks for one, and go on into the next state as slices.
+In memory are pins, a few flags and a number for each address: 45 bytes an artifact. Rows stay in
+their Parquet file, become results only when somebody asks for one, and go on into the next state as
+slices.
 """
 
 import os
@@ -23,6 +24,7 @@ from prefect_mutagen.scanner.judge import is_time_bound, is_too_old, judge
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.storage import storable
+from prefect_mutagen.scanner.table_places import Places
 from prefect_mutagen.scanner.table_rows import (
     from_row,
     moment,
@@ -63,7 +65,7 @@ class State:
         """
         self.scan_id = scan_id
         self._policy = policy
-        self._numbers: dict[str, int] = {}
+        self._places = Places()
         self._pins = bytearray()
         self._flags = bytearray()
         self._marks = bytearray()
@@ -106,8 +108,9 @@ class State:
             if not digest:
                 self._flags[place] = 0
             if self._marks[place] == _DROPPED:
+                self._places.add_nothing()
                 continue
-            twin = self._numbers.setdefault(url, place)
+            twin = self._places.add(url)
             if twin != place:
                 # Two odd names may look alike as text. Neither is taken for the other.
                 self._flags[twin] = self._flags[place] = 0
@@ -115,7 +118,7 @@ class State:
 
     def __len__(self) -> int:
         """Count the artifacts."""
-        return len(self._numbers)
+        return len(self._places)
 
     def keep(self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None) -> bool:
         """Take an artifact over as it is, if nothing has to be read for it.
@@ -130,7 +133,7 @@ class State:
             tool is another version, it could not be examined the last time, that was longer ago
             than the policy allows, or its bytes are to be hashed and were not yet.
         """
-        place = self._numbers.get(storable(artifact.url))
+        place = self._places.find(storable(artifact.url))
         if place is None:
             return False
         wanted = _EXAMINED | _HASHED if hash_level == "full" else _EXAMINED
@@ -157,14 +160,15 @@ class State:
         Args:
             url: Its address.
         """
+        place = self._places.find(storable(url))
         known = self.find(url)
-        if known is not None:
-            self._marks[self._numbers[storable(url)]] = _DROPPED
+        if known is not None and place is not None:
+            self._marks[place] = _DROPPED
         return known
 
     def find(self, url: str) -> ScanResult | None:
         """Give what was known about an artifact: the SBOM without its metadata and warnings."""
-        place = self._numbers.get(storable(url))
+        place = self._places.find(storable(url))
         if place is None:
             return None
         number = bisect_right(self._starts, place) - 1
@@ -176,7 +180,8 @@ class State:
         near = within - within % _NEAR
         if self._near[:2] != (number, near):
             self._near = number, near, self._groups[number].slice(near, _NEAR).to_pylist()
-        return from_row(self._near[2][within - near])
+        row = self._near[2][within - near]
+        return from_row(row) if row[KEY] == storable(url) else None
 
     def results(self) -> Iterator[ScanResult]:
         """Give everything that was known, in the order of addresses."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Places"]
+__all__ = ["Places", "in_order"]
 
 _NOTHING: Final = -1
 """What `hash` never gives."""
@@ -62,18 +62,25 @@ class Places:
 
     def _search(self, code: int) -> int | None:
         if self._sorted is None:
-            self._sort()
-        assert self._sorted is not None  # noqa: S101 - it was made just now
+            self._sorted, self._order = in_order(self._hashes)
         at = bisect_left(self._sorted, code)
         found = at < len(self._sorted) and self._sorted[at] == code
         return self._order[at] if found else None
 
-    def _sort(self) -> None:
-        buffer = pa.py_buffer(self._hashes.tobytes())
-        hashes = pa.Array.from_buffers(pa.int64(), len(self._hashes), [None, buffer])
-        order = pc.cast(pc.array_sort_indices(hashes), pa.uint32())
-        self._order = array("I", _bytes(order))
-        self._sorted = array("q", _bytes(hashes.take(order)))
+
+def in_order(codes: "array[int]") -> "tuple[array[int], array[int]]":
+    """Sort hashes.
+
+    Args:
+        codes: Hashes, of type ``q``.
+
+    Returns:
+        The hashes sorted, and for each the place it had (type ``I``).
+    """
+    buffer = pa.py_buffer(codes.tobytes())
+    unsorted = pa.Array.from_buffers(pa.int64(), len(codes), [None, buffer])
+    order = pc.cast(pc.array_sort_indices(unsorted), pa.uint32())
+    return array("q", _bytes(unsorted.take(order))), array("I", _bytes(order))
 
 
 def _bytes(numbers: "pa.Array[Any]") -> bytes:

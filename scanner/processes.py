@@ -7,6 +7,8 @@ does.
 """
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -103,12 +105,21 @@ def _open(
     make: Callable[[ScanResult], Any],
 ) -> None:
     """Prepare a process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _opened.update(
         store=open_store(url, options),
         examiner=Examiner(policy, hash_level, generated_at),
         concurrency=concurrency,
         make=make,
     )
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: killed, it cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _examine(batch: list[Artifact]) -> list[Any]:

@@ -47,6 +47,7 @@ give_time_to_start()
 
 _WORKERS = 16
 _WINDOW = 2 * _WORKERS
+_ADDRESSES = 10_000
 
 
 class ScanSummary(BaseModel):
@@ -56,9 +57,12 @@ class ScanSummary(BaseModel):
     source: str
     artifacts: int
     passed: list[str]
-    """Addresses of what passed."""
+    """Addresses of what passed: the first 10,000 in their order. The table has all of them."""
     failed: list[str]
+    """As many at most; so for ``unknown``."""
     unknown: list[str]
+    counts: dict[str, int]
+    """How many passed, failed and are unknown."""
     examined: int
     """Artifacts that were read; the others are as in the scan before."""
     drift: dict[str, int]
@@ -161,12 +165,13 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if trouble is not None:
             # The verdicts are shown, but what is not on record must not start anything.
             raise trouble
-        verdicts = recording.addresses()
+        verdicts = recording.addresses(_ADDRESSES)
     logger.info("%d passed, %d failed, %d unknown", summary.passed, summary.failed, summary.unknown)
     return ScanSummary(
         scan_id=scan.id,
         source=scan.source,
         artifacts=summary.artifacts,
+        counts={name: getattr(summary, name) for name in verdicts},
         examined=len(manifest),
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,

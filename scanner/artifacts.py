@@ -1,4 +1,4 @@
-"""From objects to artifacts: what a loader loads as one thing, and what describes it.
+"""Artifacts: what a loader loads as one thing, and what describes it.
 
 An artifact is a model file, or a set of shards that only make a model together: GGUF files that
 number themselves, safetensors files that an index names or that number themselves. With it go the
@@ -12,8 +12,7 @@ Shards are named as llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers name t
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers import Format
@@ -26,9 +25,8 @@ __all__ = [
     "Kind",
     "Pickles",
     "ShardName",
-    "artifact_of",
     "format_of",
-    "group_artifacts",
+    "index_stem",
     "is_relevant",
     "role_of",
     "shard_name",
@@ -50,22 +48,21 @@ NEIGHBOURS: Final = (
 CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
 """Names of files that list the SHA-256 of files beside them; so does ``NAME.sha256`` for one."""
 
+# A name may hold anything, line ends too.
 _SHARD: Final = re.compile(
     r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
-_INDEX: Final = re.compile(r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json")
+_INDEX: Final = re.compile(
+    r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
+)
 # What Python's pickle is called when it holds weights, and the .bin files that are one.
 _PICKLE: Final = re.compile(
     r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
     r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
-_PICKLES_NAMED: Final = 5
 _ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
-# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
-# the cache marks files that a repository does not have by empty ones of their names.
-_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 
 
 class ShardName(NamedTuple):
@@ -177,6 +174,12 @@ def shard_name(name: str) -> ShardName | None:
     return ShardName(stem, int(match["number"]), int(match["count"]))
 
 
+def index_stem(name: str) -> str | None:
+    """Say what the shards that an index of this name speaks for are called; None for no index."""
+    match = _INDEX.fullmatch(name)
+    return None if match is None else match["stem"] + (match["variant"] or "")
+
+
 def role_of(name: str) -> Role | None:
     """Say what a file of this name is here; None for one that nobody looks at."""
     if format_of(name) is not None:
@@ -195,160 +198,3 @@ def role_of(name: str) -> Role | None:
 def is_relevant(name: str) -> bool:
     """Say whether a listing has to show a file of this name."""
     return role_of(name) is not None
-
-
-@dataclass(slots=True)
-class _Folder:
-    url: str
-    kept: bool = True
-    models: list[StoredObject] = field(default_factory=list)
-    indexes: dict[str, StoredObject] = field(default_factory=dict)
-    neighbours: list[StoredObject] = field(default_factory=list)
-    checksums: dict[str, StoredObject] = field(default_factory=dict)
-    signatures: list[StoredObject] = field(default_factory=list)
-    pickles: list[StoredObject] = field(default_factory=list)
-    _counted: Pickles | None = None
-
-    def add(self, item: StoredObject) -> None:
-        if not self.kept:
-            return
-        role = role_of(item.name)
-        if role == "neighbour":
-            self.neighbours.append(item)
-        elif role == "checksums":
-            self.checksums[item.name] = item
-        elif role == "signature":
-            self.signatures.append(item)
-        elif role == "pickle":
-            self.pickles.append(item)
-        elif role == "index" and (match := _INDEX.fullmatch(item.name)):
-            self.indexes[match["stem"] + (match["variant"] or "")] = item
-        else:
-            self.models.append(item)
-
-    def artifacts(self) -> Iterator[Artifact]:
-        """Give single files as they were listed, then sets."""
-        beside, pickles = tuple(self.neighbours), self._pickles()
-        singles: list[StoredObject] = []
-        sets: dict[tuple[Format | None, str, int], list[StoredObject]] = {}
-        for item in self.models:
-            form = format_of(item.name)
-            shard = None if item.version else shard_name(item.name)
-            named = form == "safetensors" and shard is not None and shard.stem in self.indexes
-            if shard is None or (shard.total == 1 and not named):
-                singles.append(item)
-                yield self.single(item)
-            else:
-                # An index speaks for all shards of its name, whatever count they claim.
-                key = (form, shard.stem, 0 if named else shard.total)
-                sets.setdefault(key, []).append(item)
-        for stem in self.indexes:
-            if ("safetensors", stem, 0) not in sets:
-                # It names files that do not number themselves; they are artifacts of their own too.
-                sets["safetensors", stem, 0] = [
-                    item for item in singles if format_of(item.name) == "safetensors"
-                ]
-        for (form, stem, count), shards in sets.items():
-            shards.sort(key=lambda item: item.name)
-            index = self.indexes.get(stem) if form == "safetensors" and not count else None
-            url = index.url if index is not None else shards[0].url
-            yield Artifact(
-                url,
-                tuple(shards),
-                beside,
-                "set",
-                index,
-                self._sums(shards),
-                self._signed(shards),
-                pickles,
-            )
-
-    def single(self, item: StoredObject) -> Artifact:
-        """Make the artifact of one file; what lies beside an older version is of another time."""
-        if item.version:
-            return Artifact(item.url, (item,))
-        return Artifact(
-            item.url,
-            (item,),
-            tuple(self.neighbours),
-            checksums=self._sums([item]),
-            signatures=self._signed([item]),
-            pickles=self._pickles(),
-        )
-
-    def _signed(self, items: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
-        if not self.signatures:
-            return ()
-        names = [item.name for item in items]
-        return tuple(item for item in self.signatures if is_signature(item.name, names))
-
-    def _sums(self, items: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
-        if not self.checksums:
-            return ()
-        names = [*CHECKSUMS, *(f"{item.name}.sha256" for item in items)]
-        return tuple(self.checksums[name] for name in names if name in self.checksums)
-
-    def _pickles(self) -> Pickles:
-        if self._counted is None:
-            self._counted = self._count_pickles()
-        return self._counted
-
-    def _count_pickles(self) -> Pickles:
-        if not self.pickles:
-            return Pickles()
-        named = sorted(self.pickles, key=lambda item: item.name)
-        text = "\n".join(f"{item.name}\0{item.pin}" for item in named)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-        first = tuple(item.name for item in named[:_PICKLES_NAMED])
-        return Pickles(first, len(named), digest)
-
-
-def group_artifacts(objects: Iterable[StoredObject], root: str = "") -> Iterator[Artifact]:
-    """Group listed objects into artifacts, each with its neighbours.
-
-    Args:
-        objects: Objects as `Store.list_objects` yields them, below a folder. Only the folders on
-            the way to the current object are held.
-        root: Address of that folder; what tools keep for themselves below it is passed over.
-
-    Yields:
-        Artifacts, folder by folder as each one is complete. What cannot be looked at (a folder
-        that may not be listed) is an artifact too: it must not be lost.
-    """
-    path: list[_Folder] = []
-    for item in objects:
-        url = item.url
-        while path and not url.startswith(path[-1].url):
-            yield from path.pop().artifacts()
-        if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
-            folder = item.folder
-            path.append(_Folder(folder, not _is_tool_folder(folder, root)))
-        path[-1].add(item)
-    while path:
-        yield from path.pop().artifacts()
-
-
-def _is_tool_folder(folder: str, root: str) -> bool:
-    inside = folder.removeprefix(root.rstrip("/") + "/")
-    return not _TOOL_FOLDERS.isdisjoint(inside.split("/"))
-
-
-def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
-    """Make the artifact of a file that was named by itself: what a loader loads by that name.
-
-    Args:
-        item: The file; the index or the first shard of a set stands for the set.
-        beside: The files in its folder, itself included or not.
-    """
-    if item.version:
-        return Artifact(item.url, (item,))
-    folder = _Folder(item.folder)
-    for other in beside:
-        if other.url != item.url:
-            folder.add(other)
-    if role_of(item.name) in ("model", "index"):
-        folder.add(item)
-        for artifact in folder.artifacts():
-            if artifact.url == item.url:
-                return artifact
-    return folder.single(item)

@@ -3,22 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from prefect_mutagen.scanner.document import STATED
 from prefect_mutagen.scanner.results import Change, Drift, ScanResult
 
 __all__ = ["became_passed", "compare", "drift_of"]
 
 _TEXT_LIMIT: Final = 200
-_SBOM_FIELDS: Final = (
-    "format",
-    "architecture",
-    "parameter_count",
-    "quantization",
-    "dtype",
-    "context_length",
-    "vocab_size",
-    "base_model",
-    "training_framework",
-)
+# The licence has a line of its own: what it is as an SPDX expression.
+_SBOM_FIELDS: Final = ("format", *(name for name in STATED if name != "license"))
 
 
 def drift_of(result: ScanResult, known: ScanResult | None) -> Drift:

@@ -7,6 +7,8 @@ does.
 """
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -104,6 +106,7 @@ def _open(
     make: Callable[[ScanResult], Any],
 ) -> None:
     """Prepare a process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # glibc gives memory back to the system for every block that is larger than all it has seen
     # freed, and then a header's pieces are new pages each time: half of a GGUF's time. This block
     # is never touched, so it costs nothing.
@@ -114,6 +117,14 @@ def _open(
         concurrency=concurrency,
         make=make,
     )
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: killed, it cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _examine(batch: list[Artifact]) -> list[Any]:

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,12 +20,11 @@ from prefect_mutagen import __version__
 from prefect_mutagen.scanner.artifacts import (
     NEIGHBOURS,
     Artifact,
-    artifact_of,
-    group_artifacts,
     is_relevant,
     shard_name,
 )
 from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
@@ -138,15 +138,11 @@ def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
 
     The address of a set (its index, or its first shard) stands for the set.
     """
-    beside: list[StoredObject] | None = None
     if siblings:
-        try:
+        with suppress(StorageError):  # who may read one file may not be allowed to list
             listed = store.list_folder(item.folder, is_relevant)
-            beside = None if listed is None else list(listed)
-        except StorageError:
-            beside = None  # who may read one file may not be allowed to list
-    if beside is not None:
-        return artifact_of(item, beside)
+            if listed is not None:
+                return artifact_of(item, listed)
     artifact = artifact_of(item, _look_beside(store, item) if siblings else [])
     shard = shard_name(item.name)
     if shard is not None and shard.number != 1:

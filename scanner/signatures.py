@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -22,7 +22,15 @@ from typing import Any, Final, Literal
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.safe_load import load_json
 
-__all__ = ["SIGNATURE_LIMIT", "Signature", "decode", "is_signature", "read_signature", "split"]
+__all__ = [
+    "SIGNATURE_LIMIT",
+    "Signature",
+    "decode",
+    "is_signature",
+    "read_signature",
+    "signed_name",
+    "split",
+]
 
 SIGNATURE_LIMIT: Final = 4 << 20
 """Bytes of one file that are read at most; one of this size or more is not looked into."""
@@ -85,22 +93,25 @@ class _Collected:
             values.add(digest.lower())
 
 
-def is_signature(name: str, models: Iterable[str] = ()) -> bool:
-    """Say whether a file of this name may be a signature or an attestation.
+def is_signature(name: str) -> bool:
+    """Say whether a file of this name may be a signature or an attestation."""
+    return name == OMS_NAME or name.endswith(SUFFIXES)
+
+
+def signed_name(name: str) -> str:
+    """Say after which model file a signature is named (``m.gguf.intoto.jsonl``).
 
     Args:
-        name: A file's name.
-        models: Names of the model's own files. With them, what is named after another model
-            (``other.gguf.intoto.jsonl``) is not meant.
+        name: Name of a signature or an attestation.
+
+    Returns:
+        The model's name; empty when it may speak of whatever lies beside it.
     """
-    if name == OMS_NAME:
-        return True
     for suffix in SUFFIXES:
-        if name.endswith(suffix):
-            target, own = name.removesuffix(suffix), set(models)
-            other = target.lower().endswith((".gguf", ".safetensors"))
-            return not (own and other and target not in own)
-    return False
+        target = name.removesuffix(suffix)
+        if target != name and target.lower().endswith((".gguf", ".safetensors")):
+            return target
+    return ""
 
 
 def read_signature(name: str, raw: bytes) -> Signature:

@@ -114,6 +114,8 @@ class Files:
     def age(self, part: str, name: str) -> float:
         """Say how many seconds ago a file was written; 0 when it is not there.
 
+        It is not negative either: storage may have a clock of its own, and Swift rounds times up.
+
         Args:
             part: Name of the part.
             name: As `names` or `leftovers` gave it.
@@ -126,7 +128,7 @@ class Files:
                 written: datetime = self._fs.modified(self._place(part, name))
             except FileNotFoundError:
                 return 0.0
-        return (datetime.now(UTC) - written).total_seconds()
+        return max(0.0, (datetime.now(UTC) - written).total_seconds())
 
     def publish(self, path: str, part: str, name: str) -> None:
         """Put a local file into a part; one of the same name is replaced at once and as a whole.

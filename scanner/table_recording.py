@@ -208,13 +208,18 @@ class Recording:
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
-    def addresses(self) -> dict[str, list[str]]:
-        """Give the addresses of the artifacts this scan was about by verdict."""
+    def addresses(self, most: int) -> dict[str, list[str]]:
+        """Give the addresses of the artifacts this scan was about by verdict.
+
+        Args:
+            most: How many of each verdict at most, in the order of addresses.
+        """
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
             rows = _met(table)
-            for status in found:
-                found[status] += texts(rows.filter(pc.equal(rows["status"], status)), KEY)
+            for status, urls in found.items():
+                chosen = rows.filter(pc.equal(rows["status"], status))
+                urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
         return found
 
     def write_artifacts(self) -> str:

@@ -1,7 +1,8 @@
 """The newest state of a root, held so that looking an artifact up costs next to nothing.
 
-In memory are addresses, pins and a few flags. Rows stay in their Parquet file, become results only
-when somebody asks for one, and go on into the next state as slices.
+In memory are pins, a few flags and a number for each address: 45 bytes an artifact. Rows stay in
+their Parquet file, become results only when somebody asks for one, and go on into the next state as
+slices.
 """
 
 import os
@@ -23,6 +24,7 @@ from prefect_mutagen.scanner.judge import is_time_bound, is_too_old, judge
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.storage import VERSION_MARK, storable
+from prefect_mutagen.scanner.table_places import Places
 from prefect_mutagen.scanner.table_rows import (
     from_row,
     moment,
@@ -67,7 +69,7 @@ class State:
         """
         self.scan_id = scan_id
         self._policy = policy
-        self._numbers: dict[str, int] = {}
+        self._places = Places()
         self._pins = bytearray()
         self._flags = bytearray()
         self._marks = bytearray()
@@ -112,8 +114,9 @@ class State:
             if not digest:
                 self._flags[place] = 0
             if self._marks[place] == _DROPPED:
+                self._places.add_nothing()
                 continue
-            twin = self._numbers.setdefault(url, place)
+            twin = self._places.add(url)
             if twin != place:
                 # Two odd names may look alike as text. Neither is taken for the other.
                 self._flags[twin] = self._flags[place] = 0
@@ -121,7 +124,7 @@ class State:
 
     def __len__(self) -> int:
         """Count the artifacts."""
-        return len(self._numbers)
+        return len(self._places)
 
     def keep(self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None) -> bool:
         """Take an artifact over as it is, if nothing has to be read for it.
@@ -137,7 +140,7 @@ class State:
             than the policy allows, its bytes are to be hashed and were not yet, or a signature
             beside it may be that of a signer whom nobody asked for before.
         """
-        place = self._numbers.get(storable(artifact.url))
+        place = self._places.find(storable(artifact.url))
         if place is None:
             return False
         wanted = _EXAMINED | _HASHED if hash_level == "full" else _EXAMINED
@@ -160,13 +163,15 @@ class State:
 
     def leave_out(self, artifact: Artifact) -> None:
         """Leave an artifact as it is known: it is there, and the scan is not about it."""
-        self._leave_out(self._numbers.get(storable(artifact.url)))
+        self._leave_out(self._places.find(storable(artifact.url)))
 
     def leave_out_versions(self) -> None:
         """Leave older versions of objects as they are known: the listing does not show them."""
-        for url, place in self._numbers.items():
-            if VERSION_MARK in url and url.startswith("s3"):
-                self._leave_out(place)
+        for number in range(len(self._starts) - 1):
+            urls = texts(self._read(number, [KEY]), KEY)
+            for place, url in enumerate(urls, self._starts[number]):
+                if VERSION_MARK in url and url.startswith("s3"):
+                    self._leave_out(place)
 
     def leave_out_since(self, moment: float) -> None:
         """Leave out what was not met and was changed at a time or later, or nobody knows when.
@@ -186,7 +191,7 @@ class State:
 
     def is_left_out(self, url: str) -> bool:
         """Say whether an artifact is known, and the scan is not about it."""
-        place = self._numbers.get(storable(url))
+        place = self._places.find(storable(url))
         return place is not None and self._marks[place] == _LEFT_OUT
 
     def _too_old(self, place: int, policy: Policy) -> bool:
@@ -202,14 +207,15 @@ class State:
         Args:
             url: Its address.
         """
+        place = self._places.find(storable(url))
         known = self.find(url)
-        if known is not None:
-            self._marks[self._numbers[storable(url)]] = _DROPPED
+        if known is not None and place is not None:
+            self._marks[place] = _DROPPED
         return known
 
     def find(self, url: str) -> ScanResult | None:
         """Give what was known about an artifact: the SBOM without its metadata and warnings."""
-        place = self._numbers.get(storable(url))
+        place = self._places.find(storable(url))
         if place is None:
             return None
         number = bisect_right(self._starts, place) - 1
@@ -221,7 +227,8 @@ class State:
         near = within - within % _NEAR
         if self._near[:2] != (number, near):
             self._near = number, near, self._groups[number].slice(near, _NEAR).to_pylist()
-        return from_row(self._near[2][within - near])
+        row = self._near[2][within - near]
+        return from_row(row) if row[KEY] == storable(url) else None
 
     def results(self) -> Iterator[ScanResult]:
         """Give everything that was known, in the order of addresses."""

@@ -23,6 +23,7 @@ for _name in [name for name in os.environ if name.startswith("AWS_")]:
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 from tests.servers import PrefectServer, S3Server  # noqa: E402 - the environment comes first
+from tests.swift_server import SwiftServer, can_run_swift  # noqa: E402 - the same
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -53,6 +54,16 @@ def s3_server() -> Iterator[S3Server]:
 def strict_s3_server() -> Iterator[S3Server]:
     """An S3 server that checks signatures and permissions."""
     with S3Server(strict=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
+    """OpenStack Swift with its S3 API."""
+    folder = tmp_path_factory.mktemp("swift")
+    if not can_run_swift(folder):
+        pytest.skip("Swift is not installed, or files here have no extended attributes")
+    with SwiftServer(folder) as server:
         yield server
 
 

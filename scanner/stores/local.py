@@ -5,6 +5,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
@@ -24,6 +26,8 @@ _CODES: Final = {
     errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
     errno.ETIMEDOUT: ("storage/timeout", "the file system does not answer"),
 }
+_SORTED: Final = 20_000
+"""Entries of a folder that are held at a time."""
 
 # Hugging Face's cache links to blobs that are named by their SHA-256.
 _BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
@@ -61,33 +65,29 @@ class LocalStore:
         folders = [self.root]
         while folders:
             folder = folders.pop()
+            inside: list[str] = []
             try:
-                with os.scandir(folder) as entries:
-                    inside = sorted(entries, key=lambda entry: entry.name)
+                for entry in _in_order(folder):
+                    if entry.is_dir(follow_symlinks=False):
+                        inside.append(entry.path)
+                    elif wanted(entry.name) and not _leads_to_folder(entry):
+                        yield _describe(entry.path, link=entry.is_symlink())
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
                     raise fault from None
                 yield StoredObject(folder, 0, "", fault=fault)
-                continue
-            for entry in inside:
-                if not entry.is_dir() and wanted(entry.name):
-                    yield _describe(entry.path, link=entry.is_symlink())
-            folders += [
-                entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False)
-            ]
+            inside.sort(reverse=True)
+            folders += inside
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
         try:
-            with os.scandir(folder) as entries:
-                inside = sorted(entry.name for entry in entries if wanted(entry.name))
+            for entry in _in_order(folder):
+                if wanted(entry.name) and not _leads_to_folder(entry):
+                    yield _describe(entry.path)
         except OSError as problem:
             raise storage_error(problem, folder) from None
-        for name in inside:
-            path = folder + name
-            if not os.path.isdir(path):
-                yield _describe(path)
 
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""
@@ -122,6 +122,20 @@ class LocalStore:
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
         """See `prefect_mutagen.scanner.storage.Store.stored_sha256`; file systems keep none."""
         return ""
+
+
+def _in_order(folder: str) -> Iterator["os.DirEntry[str]"]:
+    """Give what lies in a folder sorted by name; of a very large one, some thousands at a time."""
+    with os.scandir(folder) as entries:
+        while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
+            yield from some
+
+
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link whose end cannot be seen; looking at it says why
 
 
 def pin_of(status: os.stat_result) -> str:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import Policy, scan
-from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.grouping import group_artifacts
+from prefect_mutagen.scanner.storage import StoredObject, open_store
 from tests.builders import ARRAY, STRING, gguf
 from tests.servers import HOST, free_port
 
@@ -266,6 +267,44 @@ def memory(counts: Sequence[int]) -> None:
         _say(f"peak memory of a scan, {engine}", told, "the same within 60 MB")
 
 
+def flat_objects(kind: str, count: int) -> Iterator[StoredObject]:
+    """Give objects of one folder that is not there, in the order in which S3 would list them."""
+    folder = "s3://bucket/flat/model"
+    for number in range(count):
+        pin = f"etag:{number:032x}"
+        if kind == "models":
+            yield StoredObject(f"{folder}-{number:07}.safetensors", 4_000_000_000, pin)
+        elif kind == "pairs of shards":
+            name = f"{number // 2:07}-{number % 2 + 1:05}-of-00002.safetensors"
+            yield StoredObject(f"{folder}-{name}", 4_000_000_000, pin)
+        else:
+            name = f"{number // 2:07}.gguf{'.sha256' * (number % 2)}"
+            yield StoredObject(f"{folder}-{name}", 4_000_000_000, pin)
+
+
+def _group(kind: str, count: int) -> tuple[float, float, float]:
+    """Group a flat folder; MB beyond what a listing alone takes, and CPU seconds of both."""
+    listed, grouped = flat_objects(kind, count), group_artifacts(flat_objects(kind, count))
+    _, bare = timed(lambda: sum(1 for _ in listed))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _, ours = timed(lambda: sum(1 for _ in grouped))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, ours, bare
+
+
+def flat(counts: Sequence[int]) -> None:
+    """Print what grouping takes when all objects lie in one folder."""
+    for kind in ("models", "pairs of shards", "models with checksums"):
+        for count in counts:
+            with get_context("spawn").Pool(1) as pool:
+                megabytes, ours, bare = pool.apply(_group, (kind, count))
+            each = f"{1e6 * ours / count:.1f} us CPU each, made up alone {1e6 * bare / count:.1f}"
+            _say(
+                f"one folder of {count} objects, {kind}",
+                f"{megabytes:.0f} MB more at the peak; {each}",
+                "the same within 60 MB",
+            )
+
+
 def main() -> None:
     """Run all, or a quick part."""
     parser = argparse.ArgumentParser()
@@ -281,6 +320,7 @@ def main() -> None:
             ),
             "rates": lambda: rates(300 if quick else 4000, [64] if quick else [64, 256]),
             "listing": lambda: listing(3000 if quick else 100_000),
+            "flat": lambda: flat([1000, 20_000] if quick else [1000, 100_000, 1_000_000]),
             "memory": lambda: None if quick else memory([1000, 100_000]),
         }
         for name, part in parts.items():

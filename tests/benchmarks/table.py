@@ -157,7 +157,7 @@ def measure_memory(counts: list[int]) -> None:
         lines.say(
             f"{count} rows",
             f"{megabytes} MB, {seconds} s",
-            "the same within 60 MB, but for 300 bytes a row",
+            "the same within 60 MB, but for 60 bytes a row",
         )
     lines.print()
 

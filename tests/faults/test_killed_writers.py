@@ -21,6 +21,7 @@ from prefect_mutagen.scanner.storage import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.table import Table
 from prefect_mutagen.scanner.table_retention import Retention
 from tests.faults.endless_writer import COUNT, results
+from tests.scanner.storing import S3_SERVERS, s3_table
 from tests.servers import S3Server
 
 pytestmark = pytest.mark.slow
@@ -57,13 +58,12 @@ class Place:
         )
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", *S3_SERVERS])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "local":
         yield Place(str(tmp_path / "table"), {})
     else:
-        server: S3Server = request.getfixturevalue("s3_server")
-        yield Place(f"s3://{server.bucket()}/table", server.options)
+        yield Place(*s3_table(request))
 
 
 def _rows(table: Table, part: str, name: str) -> list[dict[str, Any]]:
@@ -122,11 +122,13 @@ def test_a_writer_killed_before_its_first_scan_leaves_no_table(place: Place) -> 
         _check(place.table())
 
 
+@pytest.mark.parametrize("server", S3_SERVERS)
 def test_an_upload_in_parts_is_nowhere_until_it_is_complete(
-    s3_server: S3Server, tmp_path: Path
+    server: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    bucket, client = s3_server.bucket(), s3_server.client()
-    table = Table(f"s3://{bucket}/table", SOURCE, s3_server.options)
+    started: S3Server = request.getfixturevalue(server)
+    bucket, client = started.bucket(), started.client()
+    table = Table(f"s3://{bucket}/table", SOURCE, started.options)
     (tmp_path / "large").write_bytes(random.randbytes(96 << 20))
     code = (
         "import json, sys; from prefect_mutagen.scanner.table import Table\n"
@@ -138,7 +140,7 @@ def test_an_upload_in_parts_is_nowhere_until_it_is_complete(
         [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, text=True, cwd=ROOT
     ) as writer:
         assert writer.stdin is not None
-        writer.stdin.write(json.dumps(s3_server.options))
+        writer.stdin.write(json.dumps(started.options))
         writer.stdin.close()
         while not client.list_multipart_uploads(Bucket=bucket).get("Uploads"):
             assert writer.poll() is None, "it was to be caught in the middle"

@@ -12,12 +12,24 @@ import pytest
 
 from prefect_mutagen.scanner.scan import run
 from prefect_mutagen.scanner.storage import Store
+from tests.servers import S3Server
 
 T = TypeVar("T")
 
-__all__ = ["ENGINES", "choose_engine", "put_local", "put_memory", "wait"]
+__all__ = ["ENGINES", "S3_SERVERS", "choose_engine", "put_local", "put_memory", "s3_table", "wait"]
 
 ENGINES = ("fsspec", "obstore")
+S3_SERVERS = (
+    "s3_server",
+    pytest.param("swift_server", marks=[pytest.mark.server, pytest.mark.slow]),
+)
+"""Fixtures that a table in S3 is tested with."""
+
+
+def s3_table(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Name a table in a new bucket of the server that a fixture's parameter names; its options."""
+    server: S3Server = request.getfixturevalue(request.param)
+    return f"s3://{server.bucket()}/table", server.options
 
 
 def choose_engine(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:

@@ -1,6 +1,13 @@
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact, format_of, group_artifacts, is_relevant
+from prefect_mutagen.scanner.artifacts import (
+    Artifact,
+    format_of,
+    is_relevant,
+    role_of,
+    shard_name,
+)
+from prefect_mutagen.scanner.grouping import group_artifacts
 from prefect_mutagen.scanner.storage import StoredObject
 
 
@@ -86,11 +93,29 @@ def test_without_the_pins_of_its_files_an_artifact_has_none() -> None:
         ("m.Safetensors", "safetensors"),
         ("m.gguf.part", None),
         ("gguf", None),
+        ("a\nb.gguf", "gguf"),
     ],
 )
 def test_names_promise_formats(name: str, promised: str | None) -> None:
     assert format_of(name) == promised
     assert is_relevant(name) == (promised is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("m\n.pt", "pickle"),
+        ("m\n.safetensors.index.json", "index"),
+        ("m.bin", None),
+        ("pytorch_model\n.bin", "pickle"),
+    ],
+)
+def test_line_ends_in_a_name_hide_nothing(name: str, role: str | None) -> None:
+    assert role_of(name) == role
+
+
+def test_a_shard_may_have_line_ends_in_its_name() -> None:
+    assert shard_name("m\n-00001-of-00002.gguf") == ("m\n", 1, 2)
 
 
 def test_neighbours_are_relevant() -> None:

@@ -9,6 +9,7 @@ from prefect_mutagen.scanner.signatures import (
     Signature,
     is_signature,
     read_signature,
+    signed_name,
 )
 from prefect_mutagen.scanner.signed_digests import (
     Comparison,
@@ -30,22 +31,21 @@ LINES = b"\n".join(
 
 
 @pytest.mark.parametrize(
-    ("name", "models", "meant"),
+    ("name", "known", "target"),
     [
-        ("model.sig", (), True),
-        ("model.sig", ("a.gguf",), True),
-        ("a.gguf.intoto.jsonl", ("a.gguf",), True),
-        ("a.gguf.sigstore.json", ("b.gguf",), False),
-        ("b.safetensors.intoto.json", ("a.gguf",), False),
-        ("b.safetensors.intoto.json", (), True),
-        ("provenance.intoto.jsonl", ("a.gguf",), True),
-        ("a.gguf.sig", ("a.gguf",), False),
-        ("intoto.jsonl", (), False),
-        ("MODEL.SIG", (), False),
+        ("model.sig", True, ""),
+        ("a.gguf.intoto.jsonl", True, "a.gguf"),
+        ("A.GGUF.sigstore.json", True, "A.GGUF"),
+        ("b.safetensors.intoto.json", True, "b.safetensors"),
+        ("provenance.intoto.jsonl", True, ""),
+        ("a.gguf.sig", False, ""),
+        ("intoto.jsonl", False, ""),
+        ("MODEL.SIG", False, ""),
     ],
 )
-def test_a_signature_is_known_by_its_name(name: str, models: tuple[str, ...], meant: bool) -> None:  # noqa: FBT001 - a column
-    assert is_signature(name, models) == meant
+def test_a_signature_is_known_by_its_name(name: str, known: bool, target: str) -> None:  # noqa: FBT001 - a column
+    assert is_signature(name) == known
+    assert signed_name(name) == target
 
 
 @pytest.mark.parametrize(

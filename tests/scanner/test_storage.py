@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.storage import (
     load_options,
     open_store,
 )
+from prefect_mutagen.scanner.stores import local
 from tests.builders import ARRAY, STRING, gguf
 from tests.scanner.storing import choose_engine, put_local, put_memory, wait
 from tests.servers import S3Server, WebServer
@@ -221,13 +222,26 @@ class TestLocal:
 
     def test_what_cannot_be_looked_at_is_listed_with_its_fault(self, tmp_path: Path) -> None:
         (tmp_path / "dangling.gguf").symlink_to("nowhere")
+        (tmp_path / "loop.gguf").symlink_to("loop.gguf")
         os.mkfifo(tmp_path / "pipe.gguf")
         found = {item.name: item for item in open_store(str(tmp_path)).list_objects(_wanted)}
         faults = {name: item.fault.code for name, item in found.items() if item.fault}
         assert faults == {
             "dangling.gguf": "storage/not-found",
+            "loop.gguf": "storage/not-found",
             "pipe.gguf": "storage/not-a-file",
         }
+
+    def test_a_folder_larger_than_what_is_sorted_at_a_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(local, "_SORTED", 3)
+        names = [f"{number}.gguf" for number in range(10)]
+        put_local(tmp_path, dict.fromkeys([*names, "b/x.gguf", "a/x.gguf", "a/a/x.gguf"], b"x"))
+        found = [item.url for item in open_store(str(tmp_path)).list_objects(_wanted)]
+        assert sorted(found[:10]) == [str(tmp_path / name) for name in names]
+        inside = ("a/x.gguf", "a/a/x.gguf", "b/x.gguf")
+        assert found[10:] == [str(tmp_path / name) for name in inside]
 
     def test_a_pipe_named_as_a_root_does_not_hang(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.gguf")

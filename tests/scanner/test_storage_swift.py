@@ -1,7 +1,5 @@
 """Both engines over OpenStack Swift's S3 API: signatures and listings of other people's making."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from prefect_mutagen.scanner import StorageError, scan
@@ -9,7 +7,7 @@ from prefect_mutagen.scanner.storage import open_store
 from tests.builders import ARRAY, STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import ENGINES, choose_engine, wait
-from tests.swift_server import SwiftServer, can_run_swift
+from tests.swift_server import SwiftServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -25,25 +23,16 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
-    folder = tmp_path_factory.mktemp("swift")
-    if not can_run_swift(folder):
-        pytest.skip("Swift is not installed, or files here have no extended attributes")
-    with SwiftServer(folder) as server:
-        yield server
-
-
 @pytest.fixture(params=ENGINES, autouse=True)
 def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     choose_engine(monkeypatch, request.param)
 
 
-def test_a_bucket_is_scanned(swift: SwiftServer) -> None:
-    bucket = swift.bucket(FILES)
+def test_a_bucket_is_scanned(swift_server: SwiftServer) -> None:
+    bucket = swift_server.bucket(FILES)
     results = {
         result.url.removeprefix(f"s3://{bucket}/"): result
-        for result in scan(f"s3://{bucket}", storage_options=swift.options)
+        for result in scan(f"s3://{bucket}", storage_options=swift_server.options)
     }
     assert {name: result.verdict.status for name, result in results.items()} == {
         "a/long.gguf": "passed",
@@ -57,20 +46,22 @@ def test_a_bucket_is_scanned(swift: SwiftServer) -> None:
     assert results["b/model.safetensors"].license_spdx == "MIT"
 
 
-def test_pages_prefixes_and_single_objects(swift: SwiftServer) -> None:
-    bucket = swift.bucket({f"m/{number:02}.gguf": b"x" for number in range(12)} | {"m.gguf": b"y"})
-    store = open_store(f"s3://{bucket}/m", swift.options)
+def test_pages_prefixes_and_single_objects(swift_server: SwiftServer) -> None:
+    files = {f"m/{number:02}.gguf": b"x" for number in range(12)} | {"m.gguf": b"y"}
+    bucket, options = swift_server.bucket(files), swift_server.options
+    store = open_store(f"s3://{bucket}/m", options)
     assert len(list(store.list_objects(lambda _: True))) == 12
-    (item,) = open_store(f"s3://{bucket}/m.gguf", swift.options).list_objects(lambda _: True)
+    (item,) = open_store(f"s3://{bucket}/m.gguf", options).list_objects(lambda _: True)
     assert wait(store, store.read(item, 0, 1)).data == b"y"
-    assert list(open_store(f"s3://{swift.bucket()}", swift.options).list_objects(bool)) == []
+    empty = open_store(f"s3://{swift_server.bucket()}", options)
+    assert list(empty.list_objects(bool)) == []
 
 
-def test_a_replaced_object_is_noticed(swift: SwiftServer) -> None:
-    bucket = swift.bucket({"m/a.gguf": b"0123456789"})
-    store = open_store(f"s3://{bucket}/m", swift.options)
+def test_a_replaced_object_is_noticed(swift_server: SwiftServer) -> None:
+    bucket = swift_server.bucket({"m/a.gguf": b"0123456789"})
+    store = open_store(f"s3://{bucket}/m", swift_server.options)
     (item,) = store.list_objects(lambda _: True)
-    swift.client().put_object(Bucket=bucket, Key="m/a.gguf", Body=b"9876543210")
+    swift_server.client().put_object(Bucket=bucket, Key="m/a.gguf", Body=b"9876543210")
     with pytest.raises(StorageError) as caught:
         wait(store, store.read(item, 0, 10))
     assert caught.value.code == "storage/changed-during-scan"
@@ -86,10 +77,10 @@ def test_a_replaced_object_is_noticed(swift: SwiftServer) -> None:
     ids=["secret", "user", "bucket"],
 )
 def test_what_is_refused(
-    swift: SwiftServer, options: dict[str, str], bucket: str, code: str
+    swift_server: SwiftServer, options: dict[str, str], bucket: str, code: str
 ) -> None:
-    name = bucket or swift.bucket({"a.gguf": b"x"})
+    name = bucket or swift_server.bucket({"a.gguf": b"x"})
     with pytest.raises(StorageError) as caught:
-        list(open_store(f"s3://{name}", swift.options | options).list_objects(bool))
+        list(open_store(f"s3://{name}", swift_server.options | options).list_objects(bool))
     assert caught.value.code == code
     assert "wrong" not in str(caught.value)

@@ -22,7 +22,7 @@ from prefect_mutagen.scanner.table_rows import from_row, sbom_rows, to_row, with
 from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table_state import State
 from tests.builders import STRING, U64, gguf, u64
-from tests.scanner.storing import is_root, put_local
+from tests.scanner.storing import S3_SERVERS, is_root, put_local, s3_table
 from tests.servers import S3Server
 
 GGUF = gguf().data
@@ -72,7 +72,7 @@ class Scanner:
         return {url.removeprefix(f"{self.root}/"): result for url, result in found.items()}
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", *S3_SERVERS])
 def scanner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scanner]:
     """A root of three models, and a table in each kind of storage."""
     root = tmp_path / "root"
@@ -80,8 +80,8 @@ def scanner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scanner]
     if request.param == "local":
         yield Scanner(str(tmp_path / "table"), root)
     else:
-        server: S3Server = request.getfixturevalue("s3_server")
-        yield Scanner(f"s3://{server.bucket()}/table", root, server.options)
+        address, options = s3_table(request)
+        yield Scanner(address, root, options)
 
 
 def _files(scanner: Scanner, part: str) -> list[str]:
@@ -314,9 +314,13 @@ def test_a_table_that_cannot_be_written_says_so(tmp_path: Path, place: str) -> N
         Scanner(address, tmp_path / "root").scan()
 
 
-def test_a_table_in_a_missing_bucket_says_so(tmp_path: Path, s3_server: S3Server) -> None:
+@pytest.mark.parametrize("server", S3_SERVERS)
+def test_a_table_in_a_missing_bucket_says_so(
+    tmp_path: Path, server: str, request: pytest.FixtureRequest
+) -> None:
     put_local(tmp_path, {"root/a.gguf": GGUF})
-    scanner = Scanner("s3://no-such-bucket-here/table", tmp_path / "root", s3_server.options)
+    started: S3Server = request.getfixturevalue(server)
+    scanner = Scanner("s3://no-such-bucket-here/table", tmp_path / "root", started.options)
     with pytest.raises(StorageError, match="cannot be written"):
         scanner.scan()
 

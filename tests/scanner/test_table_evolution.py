@@ -43,8 +43,8 @@ def test_an_old_state_goes_on_as_slices_sorted(tmp_path: Path) -> None:
     opened = Table(str(tmp_path / "table"), SOURCE)
     state = opened.open_state()
     info, summary = new_scan(SOURCE, Policy(require_license=True)), Summary()
-    for url in state._numbers:
-        state._marks[state._numbers[url]] = 1
+    for place in range(len(state)):
+        state._marks[place] = 1
     assert opened.write(info, [], summary, state) == {"unchanged": 2}
     assert (summary.passed, summary.failed) == (1, 1)
     with opened.files.open("artifacts", info.id) as file:

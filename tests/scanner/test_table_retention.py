@@ -15,8 +15,7 @@ from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.table import Table
 from prefect_mutagen.scanner.table_retention import Retention
 from tests.builders import gguf
-from tests.scanner.storing import put_local
-from tests.servers import S3Server
+from tests.scanner.storing import S3_SERVERS, put_local, s3_table
 
 SOURCE = "s3://models"
 NOW = Retention(keep_states=1, grace_seconds=0)
@@ -60,15 +59,14 @@ class Keeper:
         assert sorted(found) == sorted(named)
 
 
-@pytest.fixture(params=["local", "s3", "memory"])
+@pytest.fixture(params=["local", "memory", *S3_SERVERS])
 def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Keeper:
     (pattern,) = scan(put_local(tmp_path / "root", {"a.gguf": gguf().data}))
-    address, options = str(tmp_path / "table"), {}
-    if request.param == "s3":
-        server: S3Server = request.getfixturevalue("s3_server")
-        address, options = f"s3://{server.bucket()}/table", server.options
-    elif request.param == "memory":
+    address, options = str(tmp_path / "table"), dict[str, Any]()
+    if request.param == "memory":
         address = f"memory://{tmp_path.name}/table"
+    elif request.param != "local":
+        address, options = s3_table(request)
     return Keeper(address, options, pattern)
 
 

@@ -56,7 +56,7 @@ class Scans:
             recording.close(self.summary)
             self.table.publish(recording, self.summary)
             self.urls = [self._name(result.url) for result in recording.results()]
-            addresses = [url for urls in recording.addresses().values() for url in urls]
+            addresses = [url for urls in recording.addresses(100).values() for url in urls]
             assert sorted(self.urls) == sorted(map(self._name, addresses))
             assert len(self.urls) == self.summary.artifacts
             return dict(recording.drift)

@@ -13,7 +13,7 @@ from prefect_mutagen.scanner.outputs.markdown import LONGEST
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible
 from tests.scanner.outputs.pages import front, structure, texts
-from tests.scanner.outputs.writing import HUGE, NASTY, Difference, differences, made_of, write
+from tests.scanner.outputs.writing import HUGE, NASTY, Difference, Golden, made_of, write
 
 INPUTS = (
     *("bad-magic", "cut-data", "cut-kv", "f16", "lora"),
@@ -98,24 +98,18 @@ DIFFERENCES = (
         "21a: likewise",
     ),
 )
-
-
-def _golden(name: str, inputs: Path, recorded: Path) -> list[Difference | str]:
-    theirs = (recorded / f"{name}.README.md").read_text().splitlines()
-    ours = write("hf-readme", scan(str(inputs / name), hash="full")).splitlines()
-    return list(differences(name, theirs, ours, DIFFERENCES))
+GOLDEN = Golden("hf-readme", ".README.md", INPUTS, DIFFERENCES)
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_lines_equal_those_of_l_bom(golden_inputs: Path, recorded: Path, name: str) -> None:
-    found = _golden(name, golden_inputs, recorded)
+    found = GOLDEN.compare(name, golden_inputs, recorded)
     assert [line for line in found if isinstance(line, str)] == []
     assert found
 
 
 def test_every_listed_difference_is_one(golden_inputs: Path, recorded: Path) -> None:
-    found = {entry for name in INPUTS for entry in _golden(name, golden_inputs, recorded)}
-    assert set(DIFFERENCES) - found == set()
+    assert GOLDEN.unseen(golden_inputs, recorded) == set()
 
 
 def test_every_recorded_page_is_compared(recorded: Path) -> None:

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from tests.builders import gguf
-from tests.scanner.outputs.writing import HUGE, NASTY, SCAN, Difference, differences, made_of, write
+from tests.scanner.outputs.writing import HUGE, NASTY, SCAN, Difference, Golden, made_of, write
 from tests.scanner.storing import put_local
 
 ReadSpdx = Callable[[str], Document]
@@ -88,25 +88,18 @@ DIFFERENCES = (
         for name in ("q8", "with-sidecar", "lora", "cut-kv")
     ),
 )
-
-
-def _golden(name: str, inputs: Path, recorded: Path) -> list[Difference | str]:
-    theirs = (recorded / f"{name}.spdx").read_text().splitlines()
-    info = replace(SCAN, id="20260102T030405Z-0a", source=f"/golden/{name}")
-    ours = write("spdx", scan(str(inputs / name), hash="full"), info=info).splitlines()
-    return list(differences(name, theirs, ours, DIFFERENCES))
+GOLDEN = Golden("spdx", ".spdx", INPUTS, DIFFERENCES)
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_tags_equal_those_of_l_bom(golden_inputs: Path, recorded: Path, name: str) -> None:
-    found = _golden(name, golden_inputs, recorded)
+    found = GOLDEN.compare(name, golden_inputs, recorded)
     assert [line for line in found if isinstance(line, str)] == []
     assert found
 
 
 def test_every_listed_difference_is_one(golden_inputs: Path, recorded: Path) -> None:
-    found = {entry for name in INPUTS for entry in _golden(name, golden_inputs, recorded)}
-    assert set(DIFFERENCES) - found == set()
+    assert GOLDEN.unseen(golden_inputs, recorded) == set()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import ScanResult, scan
@@ -15,7 +16,7 @@ from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.policy import Reason, Verdict
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, Summary
 
-__all__ = ["HUGE", "NASTY", "SCAN", "Difference", "differences", "made_of", "write"]
+__all__ = ["HUGE", "NASTY", "SCAN", "Difference", "Golden", "differences", "made_of", "write"]
 
 SCAN = ScanInfo("20260102T030405Z-0a", "/models", "2026-01-02T03:04:05.678901+00:00", "0.1.0")
 NASTY = {
@@ -159,3 +160,26 @@ def differences(
                     (one for one, fit in patterns if fit is not None and re.fullmatch(fit, line)),
                     f"{side}: {line}",
                 )
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What l-bom wrote in one format, and all in which we differ."""
+
+    form: str
+    ending: str
+    """Of the recorded files' names."""
+    inputs: tuple[str, ...]
+    listed: tuple[Difference, ...]
+
+    def compare(self, name: str, inputs: Path, recorded: Path) -> list[Difference | str]:
+        """Give what `differences` finds for one input."""
+        theirs = (recorded / f"{name}{self.ending}").read_text().splitlines()
+        info = replace(SCAN, source=f"/golden/{name}")
+        ours = write(self.form, scan(str(inputs / name), hash="full"), info=info).splitlines()
+        return list(differences(name, theirs, ours, self.listed))
+
+    def unseen(self, inputs: Path, recorded: Path) -> set[Difference]:
+        """Give the listed differences that no input shows."""
+        found = {entry for name in self.inputs for entry in self.compare(name, inputs, recorded)}
+        return set(self.listed) - found

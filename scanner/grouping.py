@@ -1,0 +1,259 @@
+"""Objects of a listing, put together to artifacts: models, their sets, and what lies beside them.
+
+An artifact carries what its folder holds besides, so nothing of a folder is given out before the
+listing has left it. A folder is held in memory while it is small; from `object_spool.HELD` objects
+on they go to a temporary file, and memory does not grow with a bucket of one flat folder. What
+stays in proportion is one artifact: a set has all its shards in hand when it is given out.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Final
+
+from prefect_mutagen.scanner.artifacts import (
+    CHECKSUMS,
+    Artifact,
+    Pickles,
+    format_of,
+    index_stem,
+    role_of,
+    shard_name,
+)
+from prefect_mutagen.scanner.object_spool import HELD, ObjectSpool, Shelf
+from prefect_mutagen.scanner.signatures import signed_name
+from prefect_mutagen.scanner.storage import StoredObject
+
+__all__ = ["artifact_of", "group_artifacts"]
+
+_PICKLES_NAMED: Final = 5
+_CANDIDATES: Final = 5_000
+"""Files that an index may mean which names files without numbers; of more, only those are looked
+up that it does name."""
+# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
+# the cache marks files that a repository does not have by empty ones of their names.
+_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
+
+
+@dataclass(slots=True)
+class _Folder:
+    url: str
+    spool: ObjectSpool
+    kept: bool = True
+    models: list[StoredObject] = field(default_factory=list)
+    """The last ones that were listed; those before them are in the spool."""
+    neighbours: list[StoredObject] = field(default_factory=list)
+    checksums: dict[str, StoredObject] = field(default_factory=dict)
+    """Those that speak of any file."""
+    signatures: list[StoredObject] = field(default_factory=list)
+    """Those that may speak of any file."""
+    shelf: Shelf = field(init=False)
+    """What is named after a model, shards under their sets, and pickles."""
+    _counted: Pickles | None = None
+
+    def __post_init__(self) -> None:
+        self.shelf = Shelf(self.spool)
+
+    def add(self, item: StoredObject) -> None:
+        if not self.kept:
+            return
+        name = item.name
+        role = role_of(name)
+        if role == "neighbour":
+            self.neighbours.append(item)
+        elif role == "checksums":
+            if name in CHECKSUMS:
+                self.checksums[name] = item
+            else:
+                self.shelf.add("checksums", name.removesuffix(".sha256"), item)
+        elif role == "signature":
+            if target := signed_name(name):
+                self.shelf.add("signature", target, item)
+            else:
+                self.signatures.append(item)
+        elif role == "pickle":
+            self.shelf.add("pickle", name, item)
+        elif role == "index" and (stem := index_stem(name)):
+            self.shelf.add("index", stem, item)
+        else:
+            self.models.append(item)
+            if len(self.models) >= self.spool.held:
+                self.shelf.put_away("model", self.models)
+                self.models.clear()
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Give single files as they were listed, then sets."""
+        indexed = self.shelf.has("index")
+        candidates: list[StoredObject] = []
+        for item in self._models():
+            name = item.name
+            form = format_of(name) if indexed else None
+            shard = None if item.version else shard_name(name)
+            # An index speaks for all shards of its name, whatever count they claim.
+            if (
+                shard is not None
+                and form == "safetensors"
+                and self.shelf.holds("index", shard.stem)
+            ):
+                self.shelf.add("shard", _set_key(form, shard.stem), item)
+            elif shard is None or shard.total == 1:
+                if form == "safetensors" and len(candidates) <= _CANDIDATES:
+                    candidates.append(item)
+                yield self.single(item)
+            else:
+                key = _set_key(format_of(name) or "", shard.stem, shard.total)
+                self.shelf.add("shard", key, item)
+        yield from self._numbered()
+        if indexed:
+            yield from self._unnumbered(candidates)
+        self.shelf.clear()
+
+    def _models(self) -> Iterator[StoredObject]:
+        yield from (item for _, item in self.shelf.take("model"))
+        yield from self.models
+
+    def _numbered(self) -> Iterator[Artifact]:
+        """Give the sets of files that number themselves."""
+        for key, group in groupby(self.shelf.take("shard"), key=itemgetter(0)):
+            shards = sorted((item for _, item in group), key=attrgetter("name"))
+            stem, _, count = key.rsplit("/", 2)
+            indexes = () if int(count) else self.shelf.get("index", stem)
+            yield self._set(shards, indexes[-1] if indexes else None)
+
+    def _unnumbered(self, candidates: list[StoredObject]) -> Iterator[Artifact]:
+        """Give a set for each index that must mean other files; these stand for themselves too."""
+        candidates.sort(key=attrgetter("name"))
+        for stem, group in groupby(self.shelf.take("index"), key=itemgetter(0)):
+            *_, (_, index) = group
+            if self.shelf.holds("shard", _set_key("safetensors", stem)):
+                continue
+            if len(candidates) <= _CANDIDATES:
+                yield self._set(candidates, index)
+            else:
+                yield replace(self._set([], index), listed=False)
+
+    def _set(self, shards: list[StoredObject], index: StoredObject | None) -> Artifact:
+        return Artifact(
+            shards[0].url if index is None else index.url,
+            tuple(shards),
+            tuple(self.neighbours),
+            "set",
+            index,
+            self._sums(shards),
+            self._signed(shards),
+            self._pickles(),
+        )
+
+    def single(self, item: StoredObject) -> Artifact:
+        """Make the artifact of one file; what lies beside an older version is of another time."""
+        if item.version:
+            return Artifact(item.url, (item,))
+        return Artifact(
+            item.url,
+            (item,),
+            tuple(self.neighbours),
+            checksums=self._sums([item]),
+            signatures=self._signed([item]),
+            pickles=self._pickles(),
+        )
+
+    def _signed(self, items: Sequence[StoredObject]) -> tuple[StoredObject, ...]:
+        own = self._named_after("signature", items)
+        if not own:
+            return tuple(self.signatures)
+        return tuple(sorted([*self.signatures, *own], key=attrgetter("name")))
+
+    def _sums(self, items: Sequence[StoredObject]) -> tuple[StoredObject, ...]:
+        own = self._named_after("checksums", items)
+        if not self.checksums:
+            return tuple(own)
+        return (*(self.checksums[name] for name in CHECKSUMS if name in self.checksums), *own)
+
+    def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
+        if not self.shelf.has(kind):
+            return []
+        return [other for item in items for other in self.shelf.get(kind, item.name)]
+
+    def _pickles(self) -> Pickles:
+        if self._counted is None:
+            self._counted = self._count_pickles()
+        return self._counted
+
+    def _count_pickles(self) -> Pickles:
+        if not self.shelf.has("pickle"):
+            return Pickles()
+        first: list[str] = []
+        digest, number = hashlib.sha256(), 0
+        for number, (name, item) in enumerate(self.shelf.take("pickle"), 1):
+            text = f"{name}\0{item.pin}" if number == 1 else f"\n{name}\0{item.pin}"
+            digest.update(text.encode("utf-8", "surrogateescape"))
+            if number <= _PICKLES_NAMED:
+                first.append(name)
+        return Pickles(tuple(first), number, digest.hexdigest())
+
+
+def _set_key(form: str, stem: str, count: int = 0) -> str:
+    """Name a set within its folder; no part but the stem is of any length, and none has a slash."""
+    return f"{stem}/{form}/{count:05}"
+
+
+def group_artifacts(
+    objects: Iterable[StoredObject], root: str = "", held: int = HELD
+) -> Iterator[Artifact]:
+    """Group listed objects into artifacts, each with its neighbours.
+
+    Args:
+        objects: Objects as `Store.list_objects` yields them, below a folder. Only the folders on
+            the way to the current object are held; of large ones most is in a temporary file.
+        root: Address of that folder; what tools keep for themselves below it is passed over.
+        held: How many of a folder are held in memory.
+
+    Yields:
+        Artifacts, folder by folder as each one is complete. What cannot be looked at (a folder
+        that may not be listed) is an artifact too: it must not be lost.
+    """
+    path: list[_Folder] = []
+    with closing(ObjectSpool(held)) as spool:
+        for item in objects:
+            url = item.url
+            while path and not url.startswith(path[-1].url):
+                yield from path.pop().artifacts()
+            if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
+                folder = item.folder
+                path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
+            path[-1].add(item)
+        while path:
+            yield from path.pop().artifacts()
+
+
+def _is_tool_folder(folder: str, root: str) -> bool:
+    inside = folder.removeprefix(root.rstrip("/") + "/")
+    return not _TOOL_FOLDERS.isdisjoint(inside.split("/"))
+
+
+def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
+    """Make the artifact of a file that was named by itself: what a loader loads by that name.
+
+    Args:
+        item: The file; the index or the first shard of a set stands for the set.
+        beside: The files in its folder, itself included or not; taken one by one.
+    """
+    if item.version:
+        return Artifact(item.url, (item,))
+    role = role_of(item.name)
+    # Other models matter only to what may stand for a set.
+    of_set = role == "index" or (role == "model" and shard_name(item.name) is not None)
+    with closing(ObjectSpool()) as spool:
+        folder = _Folder(item.folder, spool)
+        for other in beside:
+            if other.url != item.url and (of_set or format_of(other.name) is None):
+                folder.add(other)
+        if of_set:
+            folder.add(item)
+            for artifact in folder.artifacts():
+                if artifact.url == item.url:
+                    return artifact
+        return folder.single(item)

@@ -1,0 +1,70 @@
+"""Where objects wait until their folder is complete makes no difference to what they become."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_mutagen.scanner.grouping import group_artifacts
+from prefect_mutagen.scanner.storage import StoredObject
+
+STEMS = st.sampled_from(["m", "model", "größe", "\udcff", "a-00001-of-00002", "x/y", "n\n", "M"])
+ENDINGS = st.sampled_from(
+    [
+        ".gguf",
+        ".safetensors",
+        ".GGUF",
+        "-00001-of-00001.safetensors",
+        "-00001-of-00002.safetensors",
+        "-00002-of-00002.safetensors",
+        "-00002-of-00003.safetensors",
+        "-00001-of-00002.gguf",
+        "-00002-of-00002.gguf",
+        "-00001-of-00002.fp16.safetensors",
+        ".safetensors.index.json",
+        ".safetensors.index.fp16.json",
+        ".gguf.sha256",
+        ".safetensors.sha256",
+        ".gguf.intoto.jsonl",
+        ".gguf.sigstore.json",
+        ".intoto.json",
+        ".pt",
+        ".gguf?versionId=1",
+        "-00001-of-00002.gguf?versionId=2",
+    ]
+)
+WHOLE = st.sampled_from(["README.md", "config.json", "SHA256SUMS", "checksums.sha256", "model.sig"])
+FOLDERS = st.sampled_from(["", "a/", "a/b/", "ab/", ".git/"])
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> list[StoredObject]:
+    """Objects below a root, as a listing gives them, a folder's own ones in any order."""
+    name = WHOLE | st.tuples(STEMS, ENDINGS).map("".join)
+    keys = draw(st.lists(st.tuples(FOLDERS, name).map("".join), max_size=40, unique=True))
+    if draw(st.booleans()):
+        keys.sort()  # as S3 lists: the folders inside one come between its objects
+    else:
+        keys.sort(key=lambda key: key.rpartition("/")[0])
+    return [StoredObject(f"/r/{key}", 1, f"etag:{place}") for place, key in enumerate(keys)]
+
+
+@given(listings(), st.integers(1, 10))
+def test_a_file_and_memory_give_the_same_artifacts(listed: list[StoredObject], held: int) -> None:
+    in_memory = list(group_artifacts(listed, "/r"))
+    from_file = list(group_artifacts(listed, "/r", held))
+    assert from_file == in_memory
+    assert [one.pin for one in from_file] == [one.pin for one in in_memory]
+
+
+@given(listings())
+def test_every_model_is_given_out(listed: list[StoredObject]) -> None:
+    models = {
+        item.url
+        for item in listed
+        if "/.git/" not in item.url and item.name.lower().endswith((".gguf", ".safetensors"))
+    }
+    artifacts = list(group_artifacts(listed, "/r", 3))
+    assert {item.url for one in artifacts for item in one.objects} == models
+    for one in artifacts:
+        assert all(a.name <= b.name for a, b in pairwise(one.objects))

@@ -1,0 +1,42 @@
+import pytest
+
+from prefect_mutagen.scanner.table_places import Places
+
+URLS = [f"s3://models/{number:03}.gguf" for number in range(100)]
+
+
+@pytest.fixture
+def places() -> Places:
+    """A hundred addresses, every tenth row without one."""
+    made = Places()
+    for number, url in enumerate(URLS):
+        if number % 10 == 9:
+            made.add_nothing()
+        else:
+            assert made.add(url) == number
+    return made
+
+
+@pytest.mark.parametrize("step", [1, -1, 7], ids=["in-order", "backwards", "here-and-there"])
+def test_every_address_is_found_in_any_order(places: Places, step: int) -> None:
+    asked = [number * step % 100 for number in range(100)]
+    expected = [None if number % 10 == 9 else number for number in asked]
+    assert [places.find(URLS[number]) for number in asked] == expected
+    assert len(places) == 90
+
+
+def test_what_is_new_is_not_found(places: Places) -> None:
+    for url in URLS[:9]:
+        assert places.find(f"{url}x") is None
+        assert places.find(url) is not None
+
+
+def test_equal_addresses_have_the_place_of_the_first() -> None:
+    places = Places()
+    assert [places.add(url) for url in ("a", "b", "b", "c")] == [0, 1, 1, 3]
+    assert len(places) == 3
+    assert [places.find(url) for url in "abc"] == [0, 1, 3]
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    assert Places().find("a") is None

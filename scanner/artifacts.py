@@ -158,11 +158,8 @@ def _digest(text: str) -> str:
 
 def format_of(name: str) -> Format | None:
     """Say which format a file's name promises; None for another name."""
-    lower = name.lower()
-    for suffix, promised in SUFFIXES.items():
-        if lower.endswith(suffix):
-            return promised
-    return None
+    _, dot, suffix = name.rpartition(".")
+    return SUFFIXES.get(dot + suffix.lower())
 
 
 def shard_name(name: str) -> ShardName | None:

@@ -105,11 +105,14 @@ class StoredObject:
     @property
     def name(self) -> str:
         """Last part of the address, without a version."""
-        return self.url.rstrip("/").rpartition("/")[2].partition(VERSION_MARK)[0]
+        name = self.url.rpartition("/")[2] or self.url.rstrip("/").rpartition("/")[2]
+        return name.partition(VERSION_MARK)[0] if VERSION_MARK in name else name
 
     @property
     def version(self) -> str:
         """Id of the version that the address names; empty for the newest one."""
+        if VERSION_MARK not in self.url:
+            return ""
         return self.url.rpartition("/")[2].partition(VERSION_MARK)[2]
 
     @property

@@ -18,6 +18,8 @@ from tests.builders import safetensors
 
 OURS = [sys.executable, "-m", "prefect_mutagen.scanner.cli", "scan", "--no-hash", "--output"]
 TENSORS = 300
+COVERED, COVERED_ELEMENTS = 2000, 8_000_000
+SEQUENTIAL, PIECE = 1 << 30, 8 << 20
 
 
 def _run(command: list[str]) -> float:
@@ -46,16 +48,66 @@ def _fill(root: Path, name: str, data: bytes, count: int) -> Path:
     return root
 
 
-def _model() -> bytes:
+def _model(elements: int = 16) -> tuple[bytes, int]:
+    """Give a header of tensors of so many elements each, and the bytes of the whole file."""
+    size = 2 * elements
     content = {
         f"model.layers.{n // 9}.self_attn.weight{n % 9}": {
             "dtype": "BF16",
-            "shape": [4, 4],
-            "data_offsets": [32 * n, 32 * n + 32],
+            "shape": [elements],
+            "data_offsets": [size * n, size * n + size],
         }
         for n in range(TENSORS)
     }
-    return safetensors(content, 32 * TENSORS)
+    header = safetensors(content, 0)
+    return header, len(header) + size * TENSORS
+
+
+def _forget(path: Path) -> None:
+    """Make the next read of a file come from the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+def _disk(folder: Path) -> float:
+    """Give the bytes per second of one file that is read from the disk from end to end."""
+    path = folder / "sequential"
+    with path.open("wb") as file:
+        for _ in range(SEQUENTIAL // PIECE):
+            file.write(os.urandom(PIECE))
+    _forget(path)
+    start = time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        while file.read(PIECE):
+            pass
+    taken = time.perf_counter() - start
+    path.unlink()
+    return SEQUENTIAL / taken
+
+
+def _cover(folder: Path, out: Path, table: Table) -> None:
+    """Print how many bytes of models a second covers, against reading them.
+
+    The files are sparse: their tensors take no room on the disk, and nobody reads them.
+    """
+    header, size = _model(COVERED_ELEMENTS)
+    folder.mkdir()
+    for number in range(COVERED):
+        path = folder / f"{number:05}.safetensors"
+        path.write_bytes(header)
+        os.truncate(path, size)
+        _forget(path)
+    covered = COVERED * size / _run([*OURS, str(out), str(folder)])
+    read = _disk(folder)
+    table.say(
+        f"{COVERED} safetensors of {size / 1e9:.1f} GB each, none in memory",
+        f"{covered / 1e9:,.0f} GB/s of models; the disk reads {read / 1e9:.1f} GB/s",
+        "",
+    )
 
 
 def main() -> None:
@@ -65,7 +117,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         out = place / "out.json"
-        kinds = [(_fill(place / "st", "m.safetensors", _model(), many), many, f"{TENSORS} tensors")]
+        header, size = _model()
+        model = header + bytes(size - len(header))
+        kinds = [(_fill(place / "st", "m.safetensors", model, many), many, f"{TENSORS} tensors")]
         real = os.environ.get("MUTAGEN_REAL_MODELS", "")
         if real:
             data = (Path(real) / "ggml-vocab-llama-bpe.gguf").read_bytes()
@@ -77,6 +131,7 @@ def main() -> None:
         for processes in range(1, (os.cpu_count() or 1) + 1):
             took = _run([*OURS, str(out), "--processes", str(processes), str(kinds[0][0])])
             table.say(f"{processes} processes", f"{many / took:,.0f} files/s", "grows with cores")
+        _cover(place / "large", out, table)
     table.print()
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
@@ -89,7 +90,10 @@ def examine_in_processes(
         rest = chain.from_iterable(chain(begun, batches))
         yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Whoever is told to end while the pool's thread begins cannot wait for it; it ends all the
+        # same, and its processes with it.
+        with suppress(RuntimeError):
+            pool.shutdown(cancel_futures=True)
 
 
 def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:

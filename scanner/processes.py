@@ -8,14 +8,16 @@ does.
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.artifacts import Artifact
@@ -30,8 +32,9 @@ __all__ = ["examine_in_processes"]
 
 _WORTH_IT: Final = 1000
 """Fewer artifacts are examined sooner than processes start."""
-_BATCH: Final = 50
+_BATCH: Final = 64
 _LARGEST_BLOCK: Final = 16 << 20
+_BUFFER: Final = 256 << 10
 
 _T = TypeVar("_T")
 _opened: dict[str, Any] = {}
@@ -69,26 +72,34 @@ def examine_in_processes(
         return
     each = max(1, concurrency // processes)
     settings = (*root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make)
-    pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), _open, initargs=settings
-    )
     begun: deque[list[Artifact]] = deque()
-    running: deque[Future[list[_T]]] = deque()
-    batches = iter(partial(_take, chain(first, waiting), max(_BATCH, 4 * each)), [])
+    running: deque[Future[str]] = deque()
+    most = _BATCH if store.loop is None else max(_BATCH, 4 * each)
+    batches = iter(partial(_take, chain(first, waiting), most), [])
+    with (
+        TemporaryDirectory(prefix="prefect-mutagen-") as folder,
+        _pool(processes, settings) as pool,
+    ):
+        try:
+            for number, batch in enumerate(batches):
+                begun.append(batch)
+                running.append(pool.submit(_examine, batch, os.path.join(folder, str(number))))
+                if len(running) > 2 * processes:
+                    yield from _take_over(running.popleft().result(), len(begun.popleft()))
+            while running:
+                yield from _take_over(running.popleft().result(), len(begun.popleft()))
+        except BrokenProcessPool:
+            # A process was killed, and nobody knows over what. The rest is examined here.
+            rest = chain.from_iterable(chain(begun, batches))
+            yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
+
+
+@contextmanager
+def _pool(processes: int, settings: tuple[Any, ...]) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, _open, initargs=settings)
     try:
-        for batch in batches:
-            begun.append(batch)
-            running.append(pool.submit(_examine, batch))
-            if len(running) > 2 * processes:
-                yield from running.popleft().result()
-                begun.popleft()
-        while running:
-            yield from running.popleft().result()
-            begun.popleft()
-    except BrokenProcessPool:
-        # A process was killed, and nobody knows over what. The rest is examined here.
-        rest = chain.from_iterable(chain(begun, batches))
-        yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
+        yield pool
     finally:
         # Whoever is told to end while the pool's thread begins cannot wait for it; it ends all the
         # same, and its processes with it.
@@ -131,6 +142,21 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _examine(batch: list[Artifact]) -> list[Any]:
-    found = examine_artifacts(_opened["store"], batch, _opened["examiner"], _opened["concurrency"])
-    return [_opened["make"](result) for result in found]
+def _examine(batch: list[Artifact], path: str) -> str:
+    """Examine some artifacts, and write what was made of them to a file, one after the other.
+
+    A pipe would hand over 64 KiB at a time, and both sides would wait for each other at each.
+    """
+    store, examiner, make = _opened["store"], _opened["examiner"], _opened["make"]
+    with open(path, "wb", _BUFFER) as file:
+        for result in examine_artifacts(store, batch, examiner, _opened["concurrency"]):
+            pickle.dump(make(result), file, pickle.HIGHEST_PROTOCOL)
+    return path
+
+
+def _take_over(path: str, count: int) -> Iterator[Any]:
+    """Read what a process of this pool has made, and free the room."""
+    with open(path, "rb", _BUFFER) as file:
+        for _ in range(count):
+            yield pickle.load(file)  # noqa: S301 - written by ourselves, in a folder of our own
+    os.unlink(path)

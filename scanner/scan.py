@@ -51,7 +51,7 @@ __all__ = [
     "scan",
 ]
 
-_LOCAL_PIECE: Final = 256 << 10
+_LOCAL_PIECE: Final = 192 << 10
 
 _T = TypeVar("_T")
 

@@ -22,7 +22,6 @@ from prefect_mutagen.scanner.commands.shared import (
 )
 from prefect_mutagen.scanner.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.supervise import Limits, named_variables, run_supervised
 
 __all__ = ["add_parser", "split_command"]
 
@@ -112,6 +111,9 @@ def _bytes(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     if not options.command:
         options.complain_usage("no command to run: put it after --")
+    # What only this command needs takes a tenth of the time in which another one has started.
+    from prefect_mutagen.scanner.supervise import Limits, named_variables, run_supervised
+
     environment = named_variables(options.env)
     result = verified(options)
     if result is None:

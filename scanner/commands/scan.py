@@ -26,14 +26,12 @@ from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.listing import list_selected
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import (
-    JsonRenderer,
     RenderedResult,
-    SpooledResult,
     join_json,
     join_jsonl,
+    render_json,
     render_jsonl,
 )
-from prefect_mutagen.scanner.outputs.text_spool import open_spool
 from prefect_mutagen.scanner.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
@@ -54,7 +52,6 @@ __all__ = ["add_parser"]
 
 _ENDED_BY_SIGNAL: Final = 128
 _T = TypeVar("_T")
-_Rendered = TypeVar("_Rendered", RenderedResult, SpooledResult)
 
 
 def add_parser(commands: Any) -> None:
@@ -73,8 +70,7 @@ def _scan(options: argparse.Namespace) -> int:
     with _tidied_up(), _output(options.output) as out:
         # Of these formats, each artifact's part can be written in the process that examined it.
         if options.format == "json" and not options.table:
-            with open_spool() as spool:
-                join_json(run.rendered(JsonRenderer(spool)), out)
+            join_json(run.rendered(render_json), out, new=options.output is not None)
         elif options.format == "jsonl" and not options.table:
             join_jsonl(run.rendered(render_jsonl), out)
         else:
@@ -115,10 +111,10 @@ class _Run:
         """Examine root after root."""
         return self._each_root(self._recorded if self._options.table else self._examined)
 
-    def rendered(self, render: Callable[[ScanResult], _Rendered]) -> Iterator[_Rendered]:
+    def rendered(self, render: Callable[[ScanResult], RenderedResult]) -> Iterator[RenderedResult]:
         """Examine root after root, on all cores, and give texts instead of results."""
 
-        def examined(url: str) -> Iterator[_Rendered]:
+        def examined(url: str) -> Iterator[RenderedResult]:
             store = self._open(url)
             for one in examine_in_processes(
                 store,
@@ -233,7 +229,7 @@ def _output(path: str | None) -> Iterator[TextIO]:
     partial = f"{path}.partial"
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     try:
-        with open(partial, "w", encoding="utf-8") as out:
+        with open(partial, "w+", 1 << 20, encoding="utf-8") as out:
             yield out
         os.replace(partial, path)
     finally:

@@ -1,37 +1,41 @@
 """``json`` and ``jsonl``: the 20-field documents, one per file.
 
 ``json`` has l-bom's shape, on which scripts rely: one file, one object; several, a list in the
-order of their lower-case paths. Its texts wait in files until the last one has come, so memory does
-not grow with them. ``jsonl`` has a document per line as the scan goes, and holds none.
+order of their lower-case paths. Its documents go into a file as they come and are put in order
+behind the last one, so memory does not grow with them. ``jsonl`` has a document per line as the
+scan goes, and holds none.
 
-A document's text depends on nothing but its result, so `JsonRenderer` and `render_jsonl` may run in
+A document's text depends on nothing but its result, so `render_json` and `render_jsonl` may run in
 another process than what puts the texts together.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from io import TextIOWrapper
-from typing import Final, NamedTuple, TextIO
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from tempfile import TemporaryFile
+from typing import IO, Final, NamedTuple, TextIO, cast
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.outputs.text_spool import Place, TextSpool, open_spool, read_places
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary, Tally
 
 __all__ = [
-    "JsonRenderer",
     "RenderedResult",
-    "SpooledResult",
     "documents",
     "join_json",
     "join_jsonl",
+    "render_json",
     "render_jsonl",
     "write_json",
     "write_jsonl",
 ]
 
 
+_OPENED: Final = b"[\n  "
+_BETWEEN: Final = b",\n  "
+_CLOSED: Final = b"\n]\n"
 _LIST_INDENT: Final = b"\n  "
 
 
@@ -39,15 +43,18 @@ class RenderedResult(NamedTuple):
     """The documents of one artifact as texts, and what the summary counts."""
 
     tally: Tally
-    texts: tuple[str, ...]
+    texts: tuple[tuple[str, bytes], ...]
+    """For each document its path, which is what lists are sorted by, and its text in UTF-8."""
 
 
-class SpooledResult(NamedTuple):
-    """The documents of one artifact in files, and what the summary counts."""
+class _Place(NamedTuple):
+    """Where a document lies in the file that holds them as they came."""
 
-    tally: Tally
-    texts: tuple[tuple[str, Place], ...]
-    """For each document its path, which is what they are sorted by, and where its text is."""
+    key: str
+    """Its path in lower case."""
+    start: int
+    """In bytes."""
+    end: int
 
 
 def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
@@ -57,58 +64,91 @@ def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
         yield from parts or [result.sbom]
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRenderer:
-    """Writes documents for people into files, as `join_json` takes them: as parts of a list."""
-
-    spool: TextSpool
-
-    def __call__(self, result: ScanResult) -> SpooledResult:
-        """Write an artifact's documents."""
-        texts = tuple((sbom.model_path, self._keep(sbom)) for sbom in documents([result]))
-        return SpooledResult(result.tally(), texts)
-
-    def _keep(self, sbom: Sbom) -> Place:
+def render_json(result: ScanResult) -> RenderedResult:
+    """Write an artifact's documents for people, as `join_json` takes them: as parts of a list."""
+    texts = tuple(
         # Between the list's brackets stands the document as it stands in a longer list.
-        return self.spool.keep(to_json([sbom.to_dict()], indent=2)[4:-2].encode())
+        (sbom.model_path, to_json([sbom.to_dict()], indent=2)[4:-2].encode())
+        for sbom in documents([result])
+    )
+    return RenderedResult(result.tally(), texts)
 
 
 def render_jsonl(result: ScanResult) -> RenderedResult:
     """Write an artifact's documents in a line each, as `join_jsonl` takes them."""
-    texts = tuple(to_json(sbom.to_dict()) for sbom in documents([result]))
+    texts = tuple(
+        (sbom.model_path, to_json(sbom.to_dict()).encode()) for sbom in documents([result])
+    )
     return RenderedResult(result.tally(), texts)
 
 
-def join_json(spooled: Iterable[SpooledResult], out: TextIO) -> None:
-    """Write one object, a list, or ``[]``; the texts stay in files until the last one has come."""
-    texts = [(path.lower(), place) for one in spooled for path, place in one.texts]
-    texts.sort(key=lambda text: text[0])
-    parts = read_places([place for _, place in texts])
-    write = _bytes_writer(out)
-    if len(texts) == 1:
+def join_json(rendered: Iterable[RenderedResult], out: TextIO, *, new: bool = False) -> None:
+    """Write one object, a list, or ``[]``.
+
+    Args:
+        rendered: What `render_json` gave. Most listings are in order already.
+        out: Takes the text.
+        new: Whether that is an empty file of the caller's own, open for reading too: then it holds
+            the documents meanwhile. Otherwise they lie in a temporary file.
+
+    Raises:
+        OSError: There is no room for them.
+    """
+    with ExitStack() as stack:
+        spool = cast("IO[bytes]", out.buffer) if new else None
+        other: IO[bytes] = stack.enter_context(TemporaryFile())
+        places = list(_collect(rendered, spool or other))
+        if spool is not None and len(places) > 1 and _in_order(places):
+            spool.write(_CLOSED)
+            return
+        places.sort(key=lambda place: place.key)
+        if spool is None:
+            out.writelines(part.decode() for part in _sorted_list(places, other))
+            return
+        other.writelines(_sorted_list(places, spool))
+        other.seek(0)
+        spool.seek(0)
+        spool.truncate()
+        shutil.copyfileobj(other, spool)
+
+
+def _collect(rendered: Iterable[RenderedResult], spool: IO[bytes]) -> Iterator[_Place]:
+    """Write a list of documents as they come."""
+    between, end = _OPENED, 0
+    for one in rendered:
+        for path, text in one.texts:
+            spool.write(between)
+            spool.write(text)
+            start = end + len(between)
+            end = start + len(text)
+            yield _Place(path.lower(), start, end)
+            between = _BETWEEN
+
+
+def _in_order(places: list[_Place]) -> bool:
+    return all(places[n - 1].key <= places[n].key for n in range(1, len(places)))
+
+
+def _sorted_list(places: list[_Place], spool: IO[bytes]) -> Iterator[bytes]:
+    """Give the text of a list, or of one object, in parts."""
+    spool.flush()
+    handle = spool.fileno()
+    texts = (os.pread(handle, place.end - place.start, place.start) for place in places)
+    if len(places) == 1:
         # A line break never stands inside a JSON string.
-        write(next(parts).replace(_LIST_INDENT, b"\n") + b"\n")
+        yield next(texts).replace(_LIST_INDENT, b"\n") + b"\n"
         return
-    between = b"[\n  "
-    for part in parts:
-        write(between)
-        write(part)
-        between = b",\n  "
-    write(b"\n]\n" if texts else b"[]\n")
-
-
-def _bytes_writer(out: TextIO) -> Callable[[bytes], object]:
-    """Write UTF-8 as it is where the output would only encode it again."""
-    if isinstance(out, TextIOWrapper) and out.encoding.lower() == "utf-8":
-        out.flush()
-        write: Callable[[bytes], object] = out.buffer.write
-        return write
-    return lambda part: out.write(part.decode())
+    between = _OPENED
+    for text in texts:
+        yield between
+        yield text
+        between = _BETWEEN
+    yield _CLOSED if places else b"[]\n"
 
 
 def join_jsonl(rendered: Iterable[RenderedResult], out: TextIO) -> None:
     """Write a document per line, as they come."""
-    out.writelines(text + "\n" for one in rendered for text in one.texts)
+    out.writelines(text.decode() + "\n" for one in rendered for _, text in one.texts)
 
 
 def write_json(
@@ -119,8 +159,7 @@ def write_json(
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
-    with open_spool() as spool:
-        join_json(map(JsonRenderer(spool), results), out)
+    join_json(map(render_json, results), out)
 
 
 def write_jsonl(

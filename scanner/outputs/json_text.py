@@ -24,6 +24,7 @@ __all__ = ["to_exchange_json", "to_json"]
 
 _EXACT: Final = {str, int, bool, type(None)}
 _CONTAINERS: Final = {dict, list, tuple}
+_MANY: Final = 32
 _UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -70,7 +71,10 @@ def _has_fractions(value: Any) -> bool:
     while waiting:
         part = waiting.pop()
         members = part.values() if type(part) is dict else part
-        if not _is_text(members) and (others := {*map(type, members)} - _EXACT):
+        if len(members) > _MANY and _is_text(members):
+            continue
+        others = {*map(type, members)} - _EXACT
+        if others:
             if not others <= _CONTAINERS:
                 return True
             waiting += [member for member in members if type(member) in _CONTAINERS]

@@ -292,11 +292,14 @@ class Examiner:
         known = self._folders.get(key)
         if known is not None:
             return known
-        neighbours, pinned = yield from load_neighbours(items, cost)
+        files = yield from load_neighbours(items, cost)
+        known = self._folders.get(key)
+        if known is not None:
+            return known  # another artifact of the folder waited for the same, and was first
         while len(self._folders) >= _FOLDERS_KEPT:
             self._folders.popitem(last=False)  # in one step: threads share an examiner
-        self._folders[key] = (neighbours, pinned)
-        return neighbours, pinned
+        known = self._folders[key] = (files.understand(), files.objects)
+        return known
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:

@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_in
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
 __all__ = [
+    "NeighbourFiles",
     "Seen",
     "find_shards",
     "load_beside",
@@ -200,21 +201,40 @@ def load_beside(
     return files, tuple(pinned)
 
 
+@dataclass(frozen=True, slots=True)
+class NeighbourFiles:
+    """The files that say more about a model, as they were read."""
+
+    objects: tuple[StoredObject, ...]
+    contents: Mapping[str, tuple[str, bytes]]
+    """For each name, address and bytes up to the limit of its kind."""
+    findings: tuple[Finding, ...]
+    """One for each that cannot be read."""
+
+    def understand(self) -> Neighbours:
+        """Say what they state."""
+        neighbours = read_neighbours(self.contents)
+        sizes = {item.name: item.size for item in self.objects}
+        digests = {
+            name: hashlib.sha256(raw).hexdigest()
+            for name, (_, raw) in self.contents.items()
+            if len(raw) == sizes[name]
+        }
+        found = (*neighbours.findings, *self.findings)
+        return replace(neighbours, findings=found, digests=digests)
+
+
 def load_neighbours(
     items: tuple[StoredObject, ...], cost: Cost
-) -> Generator[Request, Any, tuple[Neighbours, tuple[StoredObject, ...]]]:
+) -> Generator[Request, Any, NeighbourFiles]:
     """Read the files that say more about a model.
 
     Args:
         items: Those of `prefect_mutagen.scanner.artifacts.NEIGHBOURS` that are there.
         cost: Grows with what is read.
-
-    Returns:
-        What they state, with a finding for each that cannot be read; and the files as they were
-        read.
     """
-    files: dict[str, tuple[str, bytes]] = {}
-    pinned: list[StoredObject] = []
+    contents: dict[str, tuple[str, bytes]] = {}
+    objects: list[StoredObject] = []
     findings: list[Finding] = []
     for item in items:
         limit = LIMITS[item.name]
@@ -225,23 +245,16 @@ def load_neighbours(
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
                 reply = yield from read(Read(item, 0, wanted, shared=True), cost)
-            files[item.name] = (item.url, reply.data)
-            pinned.append(replace(item, size=reply.size, pin=reply.pin))
+            contents[item.name] = (item.url, reply.data)
+            same = (reply.size, reply.pin) == (item.size, item.pin)
+            objects.append(item if same else replace(item, size=reply.size, pin=reply.pin))
         except StorageError as problem:
             message = f"{item.name} cannot be read: {problem.reason}"
             findings.append(
                 make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
             )
-            pinned.append(item)
-    neighbours = read_neighbours(files)
-    whole = {item.name: item.size for item in pinned}
-    digests = {
-        name: hashlib.sha256(raw).hexdigest()
-        for name, (_, raw) in files.items()
-        if len(raw) == whole[name]
-    }
-    found = (*neighbours.findings, *findings)
-    return replace(neighbours, findings=found, digests=digests), tuple(pinned)
+            objects.append(item)
+    return NeighbourFiles(tuple(objects), contents, tuple(findings))
 
 
 def stated_digests(files: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ slices.
 
 import os
 import tempfile
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -70,6 +71,8 @@ class State:
         self.scan_id = scan_id
         self._policy = policy
         self._places = Places()
+        self._versions = array("I")
+        """Rows of older versions."""
         self._pins = bytearray()
         self._flags = bytearray()
         self._marks = bytearray()
@@ -116,6 +119,8 @@ class State:
             if self._marks[place] == _DROPPED:
                 self._places.add_nothing()
                 continue
+            if VERSION_MARK in url and url.startswith("s3"):
+                self._versions.append(place)
             twin = self._places.add(url)
             if twin != place:
                 # Two odd names may look alike as text. Neither is taken for the other.
@@ -167,11 +172,8 @@ class State:
 
     def leave_out_versions(self) -> None:
         """Leave older versions of objects as they are known: the listing does not show them."""
-        for number in range(len(self._starts) - 1):
-            urls = texts(self._read(number, [KEY]), KEY)
-            for place, url in enumerate(urls, self._starts[number]):
-                if VERSION_MARK in url and url.startswith("s3"):
-                    self._leave_out(place)
+        for place in self._versions:
+            self._leave_out(place)
 
     def leave_out_since(self, moment: float) -> None:
         """Leave out what was not met and was changed at a time or later, or nobody knows when.
@@ -208,14 +210,17 @@ class State:
             url: Its address.
         """
         place = self._places.find(storable(url))
-        known = self.find(url)
+        known = self._result(place, url)
         if known is not None and place is not None:
             self._marks[place] = _DROPPED
         return known
 
     def find(self, url: str) -> ScanResult | None:
         """Give what was known about an artifact: the SBOM without its metadata and warnings."""
-        place = self._places.find(storable(url))
+        return self._result(self._places.find(storable(url)), url)
+
+    def _result(self, place: int | None, url: str) -> ScanResult | None:
+        """Give the row at a place, if it is this address's."""
         if place is None:
             return None
         number = bisect_right(self._starts, place) - 1

@@ -5,18 +5,18 @@ time was up, 1 when the artifact did not pass and nothing was started.
 """
 
 import argparse
-import contextlib
 import math
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Sequence
+from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.shared import (
     REJECTED,
     add_judging,
     complain,
+    ended_by_signals,
     positive,
     verified,
 )
@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
     if result is None:
         return REJECTED
     sys.stdout.flush()
-    with _ended_by_signals():
+    with ended_by_signals(*_ENDING):
         outcome = run_supervised(
             options.command,
             encode(handoff_of(result, {})),
@@ -132,18 +132,3 @@ def _run(options: argparse.Namespace) -> int:
     if outcome.guarantee != "kernel":
         complain(f"no namespaces here; the command's processes were ended by {outcome.guarantee}")
     return outcome.status
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP exceptions, as SIGINT is one, so that the command ends first."""
-
-    def leave(number: int, _: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

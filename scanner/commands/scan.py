@@ -4,12 +4,11 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.commands.progress import Progress
@@ -19,6 +18,7 @@ from prefect_mutagen.scanner.commands.shared import (
     REJECTED,
     UNREACHABLE,
     complain_storage,
+    ended_by_signals,
     read_policy,
 )
 from prefect_mutagen.scanner.examine import Examiner
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_ENDED_BY_SIGNAL: Final = 128
 _T = TypeVar("_T")
 
 
@@ -67,7 +66,8 @@ def add_parser(commands: Any) -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
-    with _tidied_up(), _output(options.output) as out:
+    # Temporary files may be large; who tells a scan to end does not want to look for them.
+    with ended_by_signals(signal.SIGTERM), _output(options.output) as out:
         # Of these formats, each artifact's part can be written in the process that examined it.
         if options.format == "json" and not options.table:
             join_json(run.rendered(render_json), out, new=options.output is not None)
@@ -201,23 +201,6 @@ class _Run:
         """Use the root's options for a table of the same kind of storage."""
         same = url.partition("://")[0] == self._options.table.partition("://")[0]
         return self._storage_options if same else {}
-
-
-@contextmanager
-def _tidied_up() -> Iterator[None]:
-    """Let a scan that is told to end remove its temporary files, which may be large."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _leave(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - a handler's contract
-    raise SystemExit(_ENDED_BY_SIGNAL + number)
 
 
 @contextmanager

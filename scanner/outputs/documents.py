@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from tempfile import TemporaryFile
-from typing import IO, Final, NamedTuple, TextIO, cast
+from typing import IO, Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
@@ -95,21 +95,20 @@ def join_json(rendered: Iterable[RenderedResult], out: TextIO, *, new: bool = Fa
         OSError: There is no room for them.
     """
     with ExitStack() as stack:
-        spool = cast("IO[bytes]", out.buffer) if new else None
-        other: IO[bytes] = stack.enter_context(TemporaryFile())
-        places = list(_collect(rendered, spool or other))
-        if spool is not None and len(places) > 1 and _in_order(places):
+        spool: IO[bytes] = out.buffer if new else stack.enter_context(TemporaryFile())
+        places = list(_collect(rendered, spool))
+        ordered = sorted(places, key=lambda place: place.key)
+        if not new:
+            out.writelines(part.decode() for part in _list(ordered, spool))
+        elif len(places) > 1 and ordered == places:
             spool.write(_CLOSED)
-            return
-        places.sort(key=lambda place: place.key)
-        if spool is None:
-            out.writelines(part.decode() for part in _sorted_list(places, other))
-            return
-        other.writelines(_sorted_list(places, spool))
-        other.seek(0)
-        spool.seek(0)
-        spool.truncate()
-        shutil.copyfileobj(other, spool)
+        else:
+            other: IO[bytes] = stack.enter_context(TemporaryFile())
+            other.writelines(_list(ordered, spool))
+            other.seek(0)
+            spool.seek(0)
+            spool.truncate()
+            shutil.copyfileobj(other, spool)
 
 
 def _collect(rendered: Iterable[RenderedResult], spool: IO[bytes]) -> Iterator[_Place]:
@@ -125,11 +124,7 @@ def _collect(rendered: Iterable[RenderedResult], spool: IO[bytes]) -> Iterator[_
             between = _BETWEEN
 
 
-def _in_order(places: list[_Place]) -> bool:
-    return all(places[n - 1].key <= places[n].key for n in range(1, len(places)))
-
-
-def _sorted_list(places: list[_Place], spool: IO[bytes]) -> Iterator[bytes]:
+def _list(places: list[_Place], spool: IO[bytes]) -> Iterator[bytes]:
     """Give the text of a list, or of one object, in parts."""
     spool.flush()
     handle = spool.fileno()

@@ -26,14 +26,13 @@ from prefect_mutagen.scanner.hashing import (
     tell_nobody,
 )
 from prefect_mutagen.scanner.licenses import spdx_expression
-from prefect_mutagen.scanner.neighbours import Neighbours
+from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours
 from prefect_mutagen.scanner.policy import Policy, Verdict, judge
 from prefect_mutagen.scanner.read_objects import (
     Seen,
     find_shards,
     load_beside,
     load_index,
-    load_neighbours,
     see,
     stated_digests,
 )
@@ -110,8 +109,8 @@ class Examiner:
             artifact = replace(artifact, objects=(yield from self._objects(artifact, index, cost)))
         stated: dict[str, tuple[str, str]] = {}
         if artifact.checksums and self.hash_level != "none":
-            sums, pins = yield from load_beside(artifact.checksums, CHECKSUM_LIMIT, cost)
-            artifact, stated = replace(artifact, checksums=pins), stated_digests(sums)
+            sums = yield from load_beside(artifact.checksums, lambda _: CHECKSUM_LIMIT, cost)
+            artifact, stated = replace(artifact, checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
         parts: list[_Part]
         if len(readers) == 1:
@@ -126,8 +125,10 @@ class Examiner:
             artifact = replace(artifact, objects=objects, neighbours=beside)
         signed: dict[str, tuple[str, bytes]] = {}
         if artifact.signatures:
-            signed, pins = yield from load_beside(artifact.signatures, SIGNATURE_LIMIT, cost)
-            artifact = replace(artifact, signatures=pins)
+            empty = {item.name for item in artifact.signatures if not item.size}
+            files = yield from load_beside(artifact.signatures, lambda _: SIGNATURE_LIMIT, cost)
+            artifact = replace(artifact, signatures=files.objects)
+            signed = {name: one for name, one in files.contents.items() if name not in empty}
         parts = [_describe(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
@@ -292,7 +293,7 @@ class Examiner:
         known = self._folders.get(key)
         if known is not None:
             return known
-        files = yield from load_neighbours(items, cost)
+        files = yield from load_beside(items, LIMITS.__getitem__, cost)
         known = self._folders.get(key)
         if known is not None:
             return known  # another artifact of the folder waited for the same, and was first

@@ -5,7 +5,7 @@ replies (`prefect_mutagen.scanner.request`).
 """
 
 import hashlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,19 +13,18 @@ from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.scanner.artifacts import Artifact, format_of, shard_name
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.hashing import read_checksums
-from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
+from prefect_mutagen.scanner.neighbours import Neighbours, read_neighbours
 from prefect_mutagen.scanner.reading import read_ahead
 from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
 __all__ = [
-    "NeighbourFiles",
+    "FilesBeside",
     "Seen",
     "find_shards",
     "load_beside",
     "load_index",
-    "load_neighbours",
     "see",
     "stated_digests",
 ]
@@ -171,48 +170,18 @@ def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
                 yield f"{before}{number:05d}-of-{shard.total:05d}{behind}"
 
 
-def load_beside(
-    items: tuple[StoredObject, ...], limit: int, cost: Cost
-) -> Generator[Request, Any, tuple[dict[str, tuple[str, bytes]], tuple[StoredObject, ...]]]:
-    """Read small files beside an artifact; one that cannot be read states nothing.
-
-    Args:
-        items: The files.
-        limit: Bytes of each that are read at most.
-        cost: Grows with what is read.
-
-    Returns:
-        For each file name, its address and its bytes; and the files as they were read.
-    """
-    files: dict[str, tuple[str, bytes]] = {}
-    pinned: list[StoredObject] = []
-    for item in items:
-        wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
-        if item.fault is not None or not wanted:
-            pinned.append(item)
-            continue
-        try:
-            reply = yield from read(Read(item, 0, wanted, shared=True), cost)
-        except StorageError:
-            pinned.append(item)
-            continue
-        pinned.append(replace(item, size=reply.size, pin=reply.pin))
-        files[item.name] = (item.url, reply.data)
-    return files, tuple(pinned)
-
-
 @dataclass(frozen=True, slots=True)
-class NeighbourFiles:
-    """The files that say more about a model, as they were read."""
+class FilesBeside:
+    """Small files beside an artifact, as they were read."""
 
     objects: tuple[StoredObject, ...]
     contents: Mapping[str, tuple[str, bytes]]
-    """For each name, address and bytes up to the limit of its kind."""
-    findings: tuple[Finding, ...]
-    """One for each that cannot be read."""
+    """For each name, address and bytes up to the limit."""
+    unread: tuple[tuple[StoredObject, StorageError], ...]
+    """Those that cannot be read, and why."""
 
     def understand(self) -> Neighbours:
-        """Say what they state."""
+        """Say what they state, if they are neighbours; a finding names each that is unread."""
         neighbours = read_neighbours(self.contents)
         sizes = {item.name: item.size for item in self.objects}
         digests = {
@@ -220,24 +189,30 @@ class NeighbourFiles:
             for name, (_, raw) in self.contents.items()
             if len(raw) == sizes[name]
         }
-        found = (*neighbours.findings, *self.findings)
-        return replace(neighbours, findings=found, digests=digests)
+        found = list(neighbours.findings)
+        for item, problem in self.unread:
+            message = f"{item.name} cannot be read: {problem.reason}"
+            found.append(
+                make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
+            )
+        return replace(neighbours, findings=tuple(found), digests=digests)
 
 
-def load_neighbours(
-    items: tuple[StoredObject, ...], cost: Cost
-) -> Generator[Request, Any, NeighbourFiles]:
-    """Read the files that say more about a model.
+def load_beside(
+    items: tuple[StoredObject, ...], limit_of: Callable[[str], int], cost: Cost
+) -> Generator[Request, Any, FilesBeside]:
+    """Read small files beside an artifact; one that cannot be read states nothing.
 
     Args:
-        items: Those of `prefect_mutagen.scanner.artifacts.NEIGHBOURS` that are there.
+        items: The files.
+        limit_of: Says for a file's name how many bytes of it are read at most.
         cost: Grows with what is read.
     """
     contents: dict[str, tuple[str, bytes]] = {}
     objects: list[StoredObject] = []
-    findings: list[Finding] = []
+    unread: list[tuple[StoredObject, StorageError]] = []
     for item in items:
-        limit = LIMITS[item.name]
+        limit = limit_of(item.name)
         wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         try:
             if item.fault is not None:
@@ -249,22 +224,19 @@ def load_neighbours(
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else replace(item, size=reply.size, pin=reply.pin))
         except StorageError as problem:
-            message = f"{item.name} cannot be read: {problem.reason}"
-            findings.append(
-                make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
-            )
+            unread.append((item, problem))
             objects.append(item)
-    return NeighbourFiles(tuple(objects), contents, tuple(findings))
+    return FilesBeside(tuple(objects), contents, tuple(unread))
 
 
-def stated_digests(files: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, str]]:
+def stated_digests(files: FilesBeside) -> dict[str, tuple[str, str]]:
     """Read checksum files.
 
     Returns:
         For each file name, a digest and the name of the file that states it.
     """
     stated: dict[str, tuple[str, str]] = {}
-    for source, (_, raw) in files.items():
+    for source, (_, raw) in files.contents.items():
         for name, digest in read_checksums(source, raw).items():
             stated.setdefault(name, (digest, source))
     return stated

@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.artifacts import Artifact, is_relevant
+from prefect_mutagen.scanner.listing import list_selected
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import StoredObject, open_store
 from prefect_mutagen.scanner.table import Table as Parquet
 from prefect_mutagen.scanner.table_recording import Recording
@@ -83,7 +85,8 @@ def rescan(root: str, table: str, options: dict[str, Any]) -> int:
     opened, store = Parquet(table, root), open_store(root, options)
     with Recording(new_scan(root, Policy()), opened.open_state()) as recording:
         state, summary = recording.state, Summary()
-        changed = sum(1 for item in list_artifacts(store) if not state.keep(item, "stored"))
+        listed = list_selected(store, Selection(), options, state=state)
+        changed = sum(1 for item in listed if not state.keep(item, "stored"))
         recording.close(summary)
         opened.publish(recording, summary)
     return changed

@@ -154,7 +154,7 @@ def test_a_stalled_reply_ends_with_the_artifacts_time(
 
 
 def _impatient(patience: pacing.Patience) -> None:
-    patience.seconds, patience.retries = 0.5, 3
+    patience.seconds, patience.retries = 3.0, 3
 
 
 def test_a_listing_is_repeated_and_goes_on_where_it_was(server: SyntheticS3) -> None:

@@ -12,8 +12,7 @@ Shards are named as llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers name t
 
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers import Format
 from prefect_mutagen.scanner.signatures import is_signature
@@ -22,6 +21,7 @@ from prefect_mutagen.scanner.storage import StoredObject
 __all__ = [
     "NEIGHBOURS",
     "Artifact",
+    "Beside",
     "Kind",
     "Pickles",
     "ShardName",
@@ -36,6 +36,7 @@ Kind = Literal["file", "set"]
 Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
 
 SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
+_MODELS: Final = tuple(SUFFIXES)
 NEIGHBOURS: Final = (
     "config.json",
     "tokenizer_config.json",
@@ -53,6 +54,7 @@ _SHARD: Final = re.compile(
     r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
     re.IGNORECASE | re.DOTALL,
 )
+_SHARD_MARK: Final = "-of-"
 _INDEX: Final = re.compile(
     r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
 )
@@ -76,51 +78,47 @@ class ShardName(NamedTuple):
     """Of shards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pickles:
+class Pickles(NamedTuple):
     """The pickled weights in a folder: what loads the folder may load them instead."""
 
     names: tuple[str, ...] = ()
     """The first of them."""
-    count: int = 0
+    total: int = 0
     pin: str = "absent"
     """Digest over the names and pins of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Beside(NamedTuple):
+    """What lies beside an artifact and says more about it, or could be loaded in its place."""
+
+    neighbours: tuple[StoredObject, ...] = ()
+    """Those of `NEIGHBOURS` that lie there."""
+    checksums: tuple[StoredObject, ...] = ()
+    """Files that state the SHA-256 of its files."""
+    signatures: tuple[StoredObject, ...] = ()
+    """Signatures and attestations that may name it."""
+    pickles: Pickles = Pickles()
+
+    @property
+    def files(self) -> tuple[StoredObject, ...]:
+        """All that is read: neighbours, checksums, signatures."""
+        return (*self.neighbours, *self.checksums, *self.signatures)
+
+
+class Artifact(NamedTuple):
     """What is judged, pinned and handed to agents as one thing."""
 
     url: str
     """Address of its file; for a set, of its index, else of its first shard."""
     objects: tuple[StoredObject, ...]
     """The files a loader reads tensors from."""
-    neighbours: tuple[StoredObject, ...] = ()
-    """Those of `NEIGHBOURS` that lie beside them."""
+    beside: Beside = Beside()
+    """What lies beside them; the same record for all artifacts of a folder that share it."""
     kind: Kind = "file"
-    index: StoredObject | None = None
+    shard_index: StoredObject | None = None
     """The file that says which shard holds which tensor."""
-    checksums: tuple[StoredObject, ...] = ()
-    """Files beside it that state the SHA-256 of its files."""
-    signatures: tuple[StoredObject, ...] = ()
-    """Signatures and attestations beside it that may name it."""
-    pickles: Pickles = Pickles()
     listed: bool = True
     """Whether a listing showed what lies beside it; if not, shards have to be looked for."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes as a tuple: a record's own way takes five times as long."""
-        return Artifact, (
-            self.url,
-            self.objects,
-            self.neighbours,
-            self.kind,
-            self.index,
-            self.checksums,
-            self.signatures,
-            self.pickles,
-            self.listed,
-        )
 
     @property
     def size(self) -> int:
@@ -135,25 +133,31 @@ class Artifact:
             ``sha256:`` and a digest; the empty text when a file has no pin of its own yet, because
             the listing did not say.
         """
-        beside = self.neighbours or self.checksums or self.signatures or self.index
-        if not beside and len(self.objects) == 1:  # most are so, and a bucket has many
-            item = self.objects[0]
+        digest = self.digest
+        return f"sha256:{digest.hex()}" if digest else ""
+
+    @property
+    def digest(self) -> bytes:
+        """Give the 32 bytes of the pin; none when a file has no pin of its own yet."""
+        neighbours, checksums, signatures, pickles = self.beside
+        index = self.shard_index
+        if len(self.objects) == 1 and not (neighbours or checksums or signatures or index):
+            item = self.objects[0]  # most are so, and a bucket has many
             if not item.pin:
-                return ""
-            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{self.pickles.pin}")
-        index = (self.index,) if self.index is not None else ()
-        pinned = (*index, *self.objects, *self.neighbours, *self.checksums, *self.signatures)
+                return b""
+            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}")
+        pinned = (*self.objects, *self.beside.files, *((index,) if index is not None else ()))
         if not all(item.pin for item in pinned):
-            return ""
-        present = {item.name for item in self.neighbours}
+            return b""
+        present = {item.name for item in neighbours}
         lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
-        lines.append(f"pickles\0{self.pickles.pin}")
+        lines.append(f"pickles\0{pickles.pin}")
         return _digest("\n".join(lines))
 
 
-def _digest(text: str) -> str:
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def format_of(name: str) -> Format | None:
@@ -164,7 +168,7 @@ def format_of(name: str) -> Format | None:
 
 def shard_name(name: str) -> ShardName | None:
     """Read the name of a shard; None for any other name."""
-    match = _SHARD.fullmatch(name)
+    match = _SHARD.fullmatch(name) if _SHARD_MARK in name.lower() else None
     if match is None:
         return None
     stem = match["stem"] + (match["variant"] or "")
@@ -179,7 +183,7 @@ def index_stem(name: str) -> str | None:
 
 def role_of(name: str) -> Role | None:
     """Say what a file of this name is here; None for one that nobody looks at."""
-    if format_of(name) is not None:
+    if name.endswith(_MODELS) or format_of(name) is not None:  # nearly all are in small letters
         return "model"
     if name in NEIGHBOURS:
         return "neighbour"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from prefect_mutagen.parsers import UnknownHeader
-from prefect_mutagen.scanner.artifacts import Artifact, shard_name
+from prefect_mutagen.scanner.artifacts import Artifact, Beside, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.hashing import (
@@ -102,33 +102,33 @@ class Examiner:
         """
         cost = Cost()
         index, findings = None, list[Finding]()
-        if artifact.index is not None:
-            index, pinned, findings = yield from load_index(artifact.index, cost)
-            artifact = replace(artifact, index=pinned)
+        if artifact.shard_index is not None:
+            index, pinned, findings = yield from load_index(artifact.shard_index, cost)
+            artifact = artifact._replace(shard_index=pinned)
         if artifact.kind == "set":
-            artifact = replace(artifact, objects=(yield from self._objects(artifact, index, cost)))
+            artifact = artifact._replace(objects=(yield from self._objects(artifact, index, cost)))
         stated: dict[str, tuple[str, str]] = {}
-        if artifact.checksums and self.hash_level != "none":
-            sums = yield from load_beside(artifact.checksums, lambda _: CHECKSUM_LIMIT, cost)
-            artifact, stated = replace(artifact, checksums=sums.objects), stated_digests(sums)
+        beside = artifact.beside
+        if beside.checksums and self.hash_level != "none":
+            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT, cost)
+            beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
         parts: list[_Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
         else:
             parts = yield Parts(readers)
-        neighbours, beside = Neighbours(), artifact.neighbours
+        neighbours = Neighbours()
         if any(_is_model(part.seen) for part in parts):
-            neighbours, beside = yield from self._read_neighbours(artifact.neighbours, cost)
-        objects = tuple(part.seen.item for part in parts)
-        if objects != artifact.objects or beside is not artifact.neighbours:
-            artifact = replace(artifact, objects=objects, neighbours=beside)
+            neighbours, objects = yield from self._read_neighbours(beside.neighbours, cost)
+            beside = beside._replace(neighbours=objects)
         signed: dict[str, tuple[str, bytes]] = {}
-        if artifact.signatures:
-            empty = {item.name for item in artifact.signatures if not item.size}
-            files = yield from load_beside(artifact.signatures, lambda _: SIGNATURE_LIMIT, cost)
-            artifact = replace(artifact, signatures=files.objects)
+        if beside.signatures:
+            empty = {item.name for item in beside.signatures if not item.size}
+            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT, cost)
+            beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
+        artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [_describe(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
@@ -163,7 +163,7 @@ class Examiner:
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [*part.findings, *check_pickles(artifact.pickles, artifact.url)]
+        findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -203,9 +203,9 @@ class Examiner:
         # A set of which a shard was not seen is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
-        if artifact.index is None and artifact.listed and form == "safetensors":
+        if artifact.shard_index is None and artifact.listed and form == "safetensors":
             found.append(_no_index(artifact.url))
-        found += [*description.findings, *check_pickles(artifact.pickles, artifact.url)]
+        found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
@@ -321,9 +321,11 @@ def _digests_beside(
     artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
 ) -> dict[str, str]:
     """Give the SHA-256 of each file that describes an artifact; empty for what was not all read."""
-    digests = {item.name: neighbours.digests.get(item.name, "") for item in artifact.neighbours}
-    if artifact.index is not None:
-        digests[artifact.index.name] = index.sha256 if index is not None else ""
+    digests = {
+        item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
+    }
+    if artifact.shard_index is not None:
+        digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
     return digests
 
 
@@ -342,11 +344,10 @@ def _no_index(url: str) -> Finding:
 
 def _beside(artifact: Artifact) -> dict[str, str]:
     """Name what describes an artifact, each file with its pin: what of it changed is drift."""
-    index = (artifact.index,) if artifact.index is not None else ()
-    beside = (*index, *artifact.neighbours, *artifact.checksums, *artifact.signatures)
-    pins = {item.name: item.pin for item in beside}
-    if artifact.pickles.count:
-        pins["pickles"] = artifact.pickles.pin
+    index = (artifact.shard_index,) if artifact.shard_index is not None else ()
+    pins = {item.name: item.pin for item in (*index, *artifact.beside.files)}
+    if artifact.beside.pickles.total:
+        pins["pickles"] = artifact.beside.pickles.pin
     return pins
 
 
@@ -368,7 +369,7 @@ def crashed(artifact: Artifact, policy: Policy, reason: str) -> ScanResult:
     """
     fault = StorageError("scan/crashed", artifact.url, f"the scan of it broke off ({reason})")
     broken = StoredObject(artifact.url, 0, "", fault=fault)
-    alone = Artifact(artifact.url, (broken,), artifact.neighbours)
+    alone = Artifact(artifact.url, (broken,), Beside(artifact.beside.neighbours))
     examination = Examiner(policy, "none").examine(alone)
     try:
         next(examination)

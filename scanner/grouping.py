@@ -9,7 +9,7 @@ stays in proportion is one artifact: a set has all its shards in hand when it is
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from prefect_mutagen.scanner.artifacts import (
     CHECKSUMS,
     Artifact,
+    Beside,
     Pickles,
     format_of,
     index_stem,
@@ -52,7 +53,10 @@ class _Folder:
     """Those that may speak of any file."""
     shelf: Shelf = field(init=False)
     """What is named after a model, shards under their sets, and pickles."""
-    _counted: Pickles | None = None
+    _shared: Beside | None = None
+    """What lies beside every artifact of the folder; known when it has been listed."""
+    _some_are_named: bool = False
+    """Whether something is named after one artifact."""
 
     def __post_init__(self) -> None:
         self.shelf = Shelf(self.spool)
@@ -62,7 +66,9 @@ class _Folder:
             return
         name = item.name
         role = role_of(name)
-        if role == "neighbour":
+        if role == "model":
+            self._add_model(item)
+        elif role == "neighbour":
             self.neighbours.append(item)
         elif role == "checksums":
             if name in CHECKSUMS:
@@ -79,10 +85,13 @@ class _Folder:
         elif role == "index" and (stem := index_stem(name)):
             self.shelf.add("index", stem, item)
         else:
-            self.models.append(item)
-            if len(self.models) >= self.spool.held:
-                self.shelf.put_away("model", self.models)
-                self.models.clear()
+            self._add_model(item)
+
+    def _add_model(self, item: StoredObject) -> None:
+        self.models.append(item)
+        if len(self.models) >= self.spool.held:
+            self.shelf.put_away("model", self.models)
+            self.models.clear()
 
     def artifacts(self) -> Iterator[Artifact]:
         """Give single files as they were listed, then sets."""
@@ -91,7 +100,9 @@ class _Folder:
         for item in self._models():
             name = item.name
             form = format_of(name) if indexed else None
-            shard = None if item.version else shard_name(name)
+            shard = shard_name(name)
+            if shard is not None and item.version:
+                shard = None
             # An index speaks for all shards of its name, whatever count they claim.
             if (
                 shard is not None
@@ -133,54 +144,44 @@ class _Folder:
             if len(candidates) <= _CANDIDATES:
                 yield self._set(candidates, index)
             else:
-                yield replace(self._set([], index), listed=False)
+                yield self._set([], index)._replace(listed=False)
 
     def _set(self, shards: list[StoredObject], index: StoredObject | None) -> Artifact:
         return Artifact(
             shards[0].url if index is None else index.url,
             tuple(shards),
-            tuple(self.neighbours),
+            self._beside(shards),
             "set",
             index,
-            self._sums(shards),
-            self._signed(shards),
-            self._pickles(),
         )
 
     def single(self, item: StoredObject) -> Artifact:
         """Make the artifact of one file; what lies beside an older version is of another time."""
         if item.version:
             return Artifact(item.url, (item,))
-        return Artifact(
-            item.url,
-            (item,),
-            tuple(self.neighbours),
-            checksums=self._sums([item]),
-            signatures=self._signed([item]),
-            pickles=self._pickles(),
+        return Artifact(item.url, (item,), self._beside((item,)))
+
+    def _beside(self, items: Sequence[StoredObject]) -> Beside:
+        """Say what lies beside the files of an artifact."""
+        if self._shared is None:
+            self._shared = Beside(
+                tuple(self.neighbours),
+                tuple(self.checksums[name] for name in CHECKSUMS if name in self.checksums),
+                tuple(self.signatures),
+                self._count_pickles(),
+            )
+            self._some_are_named = self.shelf.has("checksums") or self.shelf.has("signature")
+        if not self._some_are_named:
+            return self._shared
+        shared = self._shared
+        signatures = [*shared.signatures, *self._named_after("signature", items)]
+        return shared._replace(
+            checksums=(*shared.checksums, *self._named_after("checksums", items)),
+            signatures=tuple(sorted(signatures, key=attrgetter("name"))),
         )
 
-    def _signed(self, items: Sequence[StoredObject]) -> tuple[StoredObject, ...]:
-        own = self._named_after("signature", items)
-        if not own:
-            return tuple(self.signatures)
-        return tuple(sorted([*self.signatures, *own], key=attrgetter("name")))
-
-    def _sums(self, items: Sequence[StoredObject]) -> tuple[StoredObject, ...]:
-        own = self._named_after("checksums", items)
-        if not self.checksums:
-            return tuple(own)
-        return (*(self.checksums[name] for name in CHECKSUMS if name in self.checksums), *own)
-
     def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
-        if not self.shelf.has(kind):
-            return []
         return [other for item in items for other in self.shelf.get(kind, item.name)]
-
-    def _pickles(self) -> Pickles:
-        if self._counted is None:
-            self._counted = self._count_pickles()
-        return self._counted
 
     def _count_pickles(self) -> Pickles:
         if not self.shelf.has("pickle"):
@@ -218,12 +219,12 @@ def group_artifacts(
     path: list[_Folder] = []
     with closing(ObjectSpool(held)) as spool:
         for item in objects:
-            url = item.url
-            while path and not url.startswith(path[-1].url):
-                yield from path.pop().artifacts()
-            if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
-                folder = item.folder
-                path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
+            folder = item.folder
+            if not path or folder != path[-1].url:
+                while path and not folder.startswith(path[-1].url):
+                    yield from path.pop().artifacts()
+                if not path or folder != path[-1].url:
+                    path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
             path[-1].add(item)
         while path:
             yield from path.pop().artifacts()

@@ -7,11 +7,11 @@ a path and a range; whoever examines them reads its own lines.
 import json
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from prefect_mutagen.scanner.artifacts import Artifact, Pickles
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = ["Batch", "Manifest"]
 
@@ -68,27 +68,25 @@ class Manifest:
             yield Batch(self.path, self._offsets[start], end - start)
 
 
-def _plain(value: Any) -> Any:
-    """Turn a record into what JSON has."""
-    if isinstance(value, Artifact | StoredObject | Pickles):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, StorageError):
-        return {"code": value.code, "url": value.url, "reason": value.reason}
-    return value
+def _plain(artifact: Artifact) -> list[Any]:
+    """Turn an artifact into what JSON has: its fields in their order, records as lists."""
+    url, objects, beside, kind, index, listed = artifact
+    neighbours, checksums, signatures, pickles = beside
+    files = (neighbours, checksums, signatures)
+    plain_files = [[item.to_plain() for item in of_a_kind] for of_a_kind in files]
+    plain_index = None if index is None else index.to_plain()
+    plain_objects = [item.to_plain() for item in objects]
+    return [url, plain_objects, [*plain_files, pickles], kind, plain_index, listed]
 
 
-def _artifact(plain: dict[str, Any]) -> Artifact:
-    return Artifact(**{name: _value(value) for name, value in plain.items()})
+def _artifact(plain: list[Any]) -> Artifact:
+    url, objects, beside, kind, index, listed = plain
+    neighbours, checksums, signatures, (names, total, pin) = beside
+    pickles = Pickles(tuple(names), total, pin)
+    beside = Beside(_objects(neighbours), _objects(checksums), _objects(signatures), pickles)
+    shard_index = None if index is None else StoredObject.from_plain(index)
+    return Artifact(url, _objects(objects), beside, kind, shard_index, listed)
 
 
-def _value(plain: Any) -> Any:
-    if isinstance(plain, list):
-        return tuple(map(_value, plain))
-    if isinstance(plain, dict) and "fault" not in plain:
-        return Pickles(**{name: _value(value) for name, value in plain.items()})
-    if isinstance(plain, dict):
-        fault = plain["fault"]
-        return StoredObject(**{**plain, "fault": StorageError(**fault) if fault else None})
-    return plain
+def _objects(plain: list[Any]) -> tuple[StoredObject, ...]:
+    return tuple(map(StoredObject.from_plain, plain))

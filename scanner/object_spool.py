@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any, Final
 
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = ["HELD", "ObjectSpool", "Shelf"]
 
@@ -195,23 +195,8 @@ def _bytes(key: str) -> bytes:
 
 
 def _record(item: StoredObject) -> bytes:
-    fault = item.fault
-    problem = (fault.code, fault.url, fault.reason, fault.transient) if fault else None
-    return marshal.dumps(
-        (
-            item.url,
-            item.size,
-            item.pin,
-            item.modified,
-            item.storage_class,
-            problem,
-            item.sha256,
-            item.sha256_source,
-        )
-    )
+    return marshal.dumps(item.to_plain())
 
 
 def _object(record: bytes) -> StoredObject:
-    url, size, pin, modified, storage_class, fault, *stated = marshal.loads(record)  # noqa: S302 - our own file, without a name
-    problem = fault and StorageError(*fault[:3], transient=fault[3])
-    return StoredObject(url, size, pin, modified, storage_class, problem, *stated)
+    return StoredObject.from_plain(marshal.loads(record))  # noqa: S302 - our own file, without a name

@@ -76,7 +76,7 @@ def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Requ
     if item.size == UNKNOWN_SIZE:
         end, upto = read_ahead(expected, 0, 1)
         reply = yield from read(Read(item, 0, end, upto=upto), cost)
-        item = replace(item, size=reply.size, pin=reply.pin)
+        item = item._replace(size=reply.size, pin=reply.pin)
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
@@ -119,7 +119,7 @@ def load_index(
         data = b""
         if wanted:
             reply = yield from read(Read(item, 0, wanted), cost)
-            data, item = reply.data, replace(item, size=reply.size, pin=reply.pin)
+            data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
         if item.size > INDEX_LIMIT:
             return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
     except StorageError as problem:
@@ -142,7 +142,7 @@ def find_shards(
         All of its objects, those that could not be found left out.
     """
     known = {item.name: item for item in artifact.objects}
-    folder = (artifact.index or artifact.objects[0]).folder
+    folder = (artifact.shard_index or artifact.objects[0]).folder
     for name in _expected(artifact, index):
         if name in known:
             continue
@@ -222,7 +222,7 @@ def load_beside(
                 reply = yield from read(Read(item, 0, wanted, shared=True), cost)
             contents[item.name] = (item.url, reply.data)
             same = (reply.size, reply.pin) == (item.size, item.pin)
-            objects.append(item if same else replace(item, size=reply.size, pin=reply.pin))
+            objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
         except StorageError as problem:
             unread.append((item, problem))
             objects.append(item)

@@ -10,7 +10,6 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -146,8 +145,8 @@ def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
     artifact = artifact_of(item, _look_beside(store, item) if siblings else [])
     shard = shard_name(item.name)
     if shard is not None and shard.number != 1:
-        artifact = replace(artifact, kind="file")
-    return replace(artifact, listed=False)
+        artifact = artifact._replace(kind="file")
+    return artifact._replace(listed=False)
 
 
 def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:

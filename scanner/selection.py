@@ -59,6 +59,8 @@ class Selection:
             artifact: What the listing shows.
             root: Address that patterns are relative to.
         """
+        if not (self.include or self.exclude or self.modified_since):
+            return True
         base = root.rstrip("/") + "/"
         paths = [item.url.removeprefix(base) for item in _files(artifact)]
         if self.include and not _fits_any(self.include, paths):
@@ -67,7 +69,7 @@ class Selection:
             return False
         if not self.modified_since:
             return True
-        times = [item.modified for item in (*_files(artifact), *artifact.neighbours)]
+        times = [item.modified for item in (*_files(artifact), *artifact.beside.neighbours)]
         return any(time is None or time >= self.modified_since for time in times)
 
 
@@ -80,8 +82,8 @@ def _date(moment: float) -> str:
 
 def _files(artifact: Artifact) -> Iterator[StoredObject]:
     yield from artifact.objects
-    if artifact.index is not None:
-        yield artifact.index
+    if artifact.shard_index is not None:
+        yield artifact.shard_index
 
 
 def _fits_any(patterns: tuple[str, ...], paths: list[str]) -> bool:

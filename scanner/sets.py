@@ -198,8 +198,8 @@ def _check_size(
 
 def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
     """Name the pickles that what loads the folder may load instead."""
-    if pickles.count:
-        listed = _some(map(shown, pickles.names), pickles.count)
+    if pickles.total:
+        listed = _some(map(shown, pickles.names), pickles.total)
         message = f"pickled weights lie beside it: {listed}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 

@@ -12,9 +12,9 @@ errors are the same.
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ class StorageError(Exception):
         return f"{self.url}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One file in storage, as the listing shows it."""
+class StoredObject(NamedTuple):
+    """One file in storage, as the listing shows it.
+
+    A listing makes millions of them: a named tuple is made in a third of a data class's time.
+    """
 
     url: str
     """Address, free of secrets; a plain absolute path for a local file."""
@@ -89,19 +91,6 @@ class StoredObject:
     sha256_source: str = ""
     """Who states it."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes as a tuple: a record's own way takes five times as long."""
-        return StoredObject, (
-            self.url,
-            self.size,
-            self.pin,
-            self.modified,
-            self.storage_class,
-            self.fault,
-            self.sha256,
-            self.sha256_source,
-        )
-
     @property
     def name(self) -> str:
         """Last part of the address, without a version."""
@@ -120,6 +109,23 @@ class StoredObject:
         """Address without its last part, with the slash."""
         bare = self.url.rstrip("/")
         return bare[: len(bare) - len(bare.rpartition("/")[2])]
+
+    def to_plain(self) -> tuple[Any, ...]:
+        """Give its fields as values that every format can hold."""
+        if self.fault is None:
+            return tuple(self)
+        fault: Any = (self.fault.code, self.fault.url, self.fault.reason, self.fault.transient)
+        return tuple(self._replace(fault=fault))
+
+    @classmethod
+    def from_plain(cls, plain: Iterable[Any]) -> Self:
+        """Make one of what `to_plain` gave, lists in place of tuples included."""
+        item = cls(*plain)
+        fault: Any = item.fault
+        if fault is None:
+            return item
+        code, url, reason, transient = fault
+        return item._replace(fault=StorageError(code, url, reason, transient=transient))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ others is made when it is needed, of 12 bytes more a row.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pyarrow as pa
@@ -24,7 +25,8 @@ class Places:
     def __init__(self) -> None:
         """Begin without rows."""
         self._hashes = array("q")
-        self._last = self._next = 0
+        self._last = -1
+        self._next = 0
         self._count = 0
         self._sorted: array[int] | None = None
         self._order = array("I")
@@ -33,21 +35,31 @@ class Places:
         """Count the addresses."""
         return self._count
 
-    def add(self, url: str) -> int:
-        """Take the next row; the place of the row before it when that has the same address."""
-        code = hash(url)
-        place = len(self._hashes)
-        if self._count and self._hashes[self._last] == code:
-            self.add_nothing()
-            return self._last
-        self._hashes.append(code)
-        self._last = place
-        self._count += 1
-        return place
+    def extend(self, urls: Iterable[str | None]) -> list[tuple[int, int]]:
+        """Take the next rows.
 
-    def add_nothing(self) -> None:
-        """Take the next row, which no address has."""
-        self._hashes.append(_NOTHING)
+        Args:
+            urls: Their addresses; None for a row that no address has.
+
+        Returns:
+            Each row whose address was that of the row before, with that row: it is not found, the
+            first one is.
+        """
+        twins: list[tuple[int, int]] = []
+        hashes, last = self._hashes, self._last
+        for place, url in enumerate(urls, len(hashes)):
+            code = _NOTHING if url is None else hash(url)
+            if code == _NOTHING:
+                hashes.append(_NOTHING)
+            elif last >= 0 and hashes[last] == code:
+                twins.append((place, last))
+                hashes.append(_NOTHING)
+            else:
+                hashes.append(code)
+                last = place
+                self._count += 1
+        self._last = last
+        return twins
 
     def find(self, url: str) -> int | None:
         """Give the row of an address, or by a rare chance that of another one; None without."""

@@ -10,6 +10,7 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from prefect_mutagen.scanner.table_rows import (
     plain_policy,
     verdict_columns,
 )
-from prefect_mutagen.scanner.table_runs import KEY, texts, write_parquet
+from prefect_mutagen.scanner.table_runs import KEY, write_parquet
 from prefect_mutagen.scanner.table_schema import ARTIFACTS, conform
 
 __all__ = ["State"]
@@ -48,7 +49,9 @@ _DRIFT: Final = ("removed", "unchanged", "", "left-out")
 """What a mark says in the row that goes on."""
 _EXAMINED: Final = 1
 _HASHED: Final = 2
+_PIN: Final = "sha256:"
 _PIN_BYTES: Final = 32
+_PIN_TEXT: Final = len(_PIN) + 2 * _PIN_BYTES
 _TIME: Final = ARTIFACTS.field("scanned_at").type
 _GROUPS_KEPT: Final = 4
 _NEAR: Final = 32
@@ -110,22 +113,33 @@ class State:
         start = len(self._marks)
         self._marks += bytes(0 if found else _DROPPED for found in there.to_pylist())
         self._flags += bytes(flags.to_pylist())
-        pins = rows["pin"].to_pylist()
-        for place, (url, pin) in enumerate(zip(texts(rows, KEY), pins, strict=True), start):
+        self._index_pins(rows["pin"])
+        versions = pc.and_(
+            pc.starts_with(rows[KEY], "s3"), pc.match_substring(rows[KEY], VERSION_MARK)
+        )
+        known = pc.indices_nonzero(pc.and_(versions, there)).to_pylist()
+        self._versions.extend(start + within for within in known)
+        addresses = pc.if_else(there, rows[KEY], pa.scalar(None, pa.string())).to_pylist()
+        for place, twin in self._places.extend(addresses):
+            # Two odd names may look alike as text. Neither is taken for the other.
+            self._flags[twin] = self._flags[place] = 0
+            self._marks[place] = _DROPPED
+
+    def _index_pins(self, pins: "pa.ChunkedArray[Any]") -> None:
+        """Take the digests of the next rows; a row whose pin is none is always examined."""
+        values: list[str | None] = pins.to_pylist()
+        alike = pc.and_(pc.equal(pc.binary_length(pins), _PIN_TEXT), pc.starts_with(pins, _PIN))
+        if not pins.null_count and pc.all(alike, min_count=0).as_py():
+            with suppress(ValueError):  # nearly always all are digests: all at once then
+                digests = bytes.fromhex("".join(map(str, values)).replace(_PIN, ""))
+                if len(digests) == len(values) * _PIN_BYTES:
+                    self._pins += digests
+                    return
+        for pin in values:
             digest = _digest(pin)
-            self._pins += digest or bytes(_PIN_BYTES)
             if not digest:
-                self._flags[place] = 0
-            if self._marks[place] == _DROPPED:
-                self._places.add_nothing()
-                continue
-            if VERSION_MARK in url and url.startswith("s3"):
-                self._versions.append(place)
-            twin = self._places.add(url)
-            if twin != place:
-                # Two odd names may look alike as text. Neither is taken for the other.
-                self._flags[twin] = self._flags[place] = 0
-                self._marks[place] = _DROPPED
+                self._flags[len(self._pins) // _PIN_BYTES] = 0
+            self._pins += digest or bytes(_PIN_BYTES)
 
     def __len__(self) -> int:
         """Count the artifacts."""
@@ -151,12 +165,12 @@ class State:
         wanted = _EXAMINED | _HASHED if hash_level == "full" else _EXAMINED
         if self._flags[place] & wanted != wanted:
             return False
-        digest = _digest(artifact.pin)
-        if not digest or self._pins[place * _PIN_BYTES : (place + 1) * _PIN_BYTES] != digest:
+        digest = artifact.digest
+        if not digest or not self._pins.startswith(digest, place * _PIN_BYTES):
             return False
         if policy is not None and policy.max_scan_age_hours and self._too_old(place, policy):
             return False
-        if policy is not None and artifact.signatures and not self._verified_for(policy):
+        if policy is not None and artifact.beside.signatures and not self._verified_for(policy):
             return False
         self._marks[place] = _KEPT
         return True
@@ -359,10 +373,10 @@ def _judge_row(row: dict[str, Any], policy: Policy) -> bool:
 
 def _digest(pin: str | None) -> bytes:
     """Give the digest that an artifact's pin is; empty for anything else."""
-    if not pin or not pin.startswith("sha256:"):
+    if not pin or not pin.startswith(_PIN):
         return b""
     try:
-        digest = bytes.fromhex(pin[7:])
+        digest = bytes.fromhex(pin.removeprefix(_PIN))
     except ValueError:
         return b""
     return digest if len(digest) == _PIN_BYTES else b""

@@ -66,12 +66,13 @@ class LocalStore:
         while folders:
             folder = folders.pop()
             inside: list[str] = []
+            start = os.path.join(folder, "")
             try:
                 for entry in _in_order(folder):
                     if entry.is_dir(follow_symlinks=False):
-                        inside.append(entry.path)
+                        inside.append(start + entry.name)
                     elif wanted(entry.name) and not _leads_to_folder(entry):
-                        yield _describe(entry.path, link=entry.is_symlink())
+                        yield _look_at(entry, start)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -82,10 +83,11 @@ class LocalStore:
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
+        start = os.path.join(folder, "")
         try:
             for entry in _in_order(folder):
                 if wanted(entry.name) and not _leads_to_folder(entry):
-                    yield _describe(entry.path)
+                    yield _look_at(entry, start)
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
@@ -125,10 +127,18 @@ class LocalStore:
 
 
 def _in_order(folder: str) -> Iterator["os.DirEntry[str]"]:
-    """Give what lies in a folder sorted by name; of a very large one, some thousands at a time."""
-    with os.scandir(folder) as entries:
-        while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
-            yield from some
+    """Give what lies in a folder sorted by name; of a very large one, some thousands at a time.
+
+    The entries know their names only. The folder is opened once, and the system need not find its
+    way there again for each of them.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        with os.scandir(handle) as entries:
+            while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
+                yield from some
+    finally:
+        os.close(handle)
 
 
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
@@ -138,31 +148,39 @@ def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
         return False  # a link whose end cannot be seen; looking at it says why
 
 
+def _look_at(entry: "os.DirEntry[str]", start: str) -> StoredObject:
+    """Look at what `_in_order` gave, before it gives the next one; paths begin with its folder."""
+    path = start + entry.name
+    try:
+        status = entry.stat()
+    except OSError as problem:
+        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+    return _stored(path, status, link=entry.is_symlink())
+
+
 def pin_of(status: os.stat_result) -> str:
     """Name the bytes of a local file as well as a file system can."""
     return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
-def _describe(path: str, *, link: bool | None = None) -> StoredObject:
-    """Look at a file; whether it is a link may be known from the listing already."""
+def _describe(path: str) -> StoredObject:
+    """Look at a file that was named."""
     try:
         status = os.stat(path)
     except OSError as problem:
         return StoredObject(path, 0, "", fault=storage_error(problem, path))
+    return _stored(path, status, link=os.path.islink(path))
+
+
+def _stored(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    if link is None:
-        link = os.path.islink(path)
+    found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
     blob = _BLOB_NAME.fullmatch(os.path.basename(os.readlink(path))) if link else None
-    return StoredObject(
-        path,
-        status.st_size,
-        pin_of(status),
-        status.st_mtime,
-        sha256=blob[0] if blob else "",
-        sha256_source="name of the cache's blob" if blob else "",
-    )
+    if blob is None:
+        return found
+    return found._replace(sha256=blob[0], sha256_source="name of the cache's blob")
 
 
 def read_fully(handle: int, start: int, end: int) -> bytes:

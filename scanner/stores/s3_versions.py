@@ -7,7 +7,6 @@ model are not kept together over time.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from prefect_mutagen.scanner.artifacts import format_of
@@ -57,7 +56,7 @@ class S3VersionStore(S3Store):
     def _describe_version(self, entry: Mapping[str, Any]) -> StoredObject:
         item = self._describe(entry)
         version = str(entry["VersionId"])
-        return replace(item, url=item.url + VERSION_MARK + version, pin=f"version:{version}")
+        return item._replace(url=item.url + VERSION_MARK + version, pin=f"version:{version}")
 
     async def find(self, url: str) -> StoredObject:
         """See `prefect_mutagen.scanner.storage.Store.find`."""

@@ -107,8 +107,11 @@ class Pool:
         return found
 
     def finish(self, run: Run) -> dict[str, Any]:
-        _wait(lambda: self.read(run)["state_type"] in FINAL)
+        _wait(lambda: self.has_ended(run))
         return self.read(run)
+
+    def has_ended(self, run: Run) -> bool:
+        return self.read(run)["state_type"] in FINAL
 
     def cancel(self, run: Run) -> None:
         body = {"state": {"type": "CANCELLING"}}
@@ -137,11 +140,11 @@ class Pool:
             self.worker.wait()
 
 
-def _wait(ready: Callable[[], bool], patience: float = 120) -> None:
+def _wait(ready: Callable[[], bool], patience: float = 200) -> None:
     deadline = time.monotonic() + patience
     while not ready():
         assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 @dataclass
@@ -163,7 +166,8 @@ def _gone(pid: int) -> bool:
 
 def _end(pool: Pool, run: Run, ending: str, before: list[Future[Ended]]) -> Ended:
     """End a run, and look for what is left of it."""
-    _wait(run.ready.exists)
+    _wait(lambda: run.ready.exists() or pool.has_ended(run))
+    assert run.ready.exists(), pool.read(run)["state"]
     engine = 0
     if ending not in {"exit", "time limit"}:
         engine = harness_of(min(marked(run.mark)))

@@ -2,6 +2,7 @@ import pytest
 
 from prefect_mutagen.scanner.artifacts import (
     Artifact,
+    Beside,
     format_of,
     is_relevant,
     role_of,
@@ -31,9 +32,11 @@ def test_objects_of_a_folder_share_its_neighbours() -> None:
         "s3://b/a/sub/x.safetensors",
         "s3://b/m.gguf",
     }
-    assert [item.name for item in found["s3://b/a/z.safetensors"].neighbours] == ["config.json"]
-    assert found["s3://b/a/sub/x.safetensors"].neighbours == ()
-    assert [item.name for item in found["s3://b/m.gguf"].neighbours] == ["README.md"]
+    assert [item.name for item in found["s3://b/a/z.safetensors"].beside.neighbours] == [
+        "config.json"
+    ]
+    assert found["s3://b/a/sub/x.safetensors"].beside.neighbours == ()
+    assert [item.name for item in found["s3://b/m.gguf"].beside.neighbours] == ["README.md"]
 
 
 def test_a_folder_is_handed_out_as_soon_as_the_listing_has_left_it() -> None:
@@ -49,7 +52,7 @@ def test_a_folder_whose_name_starts_with_another_is_not_inside_it() -> None:
         _item("/m/a/x.gguf"),
         _item("/m/ab/y.gguf"),
     ]
-    found = {artifact.url: len(artifact.neighbours) for artifact in group_artifacts(listed)}
+    found = {artifact.url: len(artifact.beside.neighbours) for artifact in group_artifacts(listed)}
     assert found == {"/m/a/x.gguf": 1, "/m/ab/y.gguf": 0}
 
 
@@ -67,17 +70,17 @@ def test_a_folder_whose_name_starts_with_another_is_not_inside_it() -> None:
 def test_any_change_changes_the_pin(
     change: tuple[StoredObject, tuple[StoredObject, ...]],
 ) -> None:
-    before = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), (_item("/m/config.json"),))
-    same = Artifact("/n/x.gguf", (_item("/n/x.gguf"),), (_item("/n/config.json"),))
+    before = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), Beside((_item("/m/config.json"),)))
+    same = Artifact("/n/x.gguf", (_item("/n/x.gguf"),), Beside((_item("/n/config.json"),)))
     item, neighbours = change
     assert before.pin == same.pin  # where it lies does not matter
-    assert Artifact(item.url, (item,), neighbours).pin != before.pin
+    assert Artifact(item.url, (item,), Beside(neighbours)).pin != before.pin
 
 
 def test_the_order_of_a_listing_does_not_change_the_pin() -> None:
     beside = (_item("/m/config.json"), _item("/m/README.md", "etag:9"))
-    one = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), beside)
-    other = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), tuple(reversed(beside)))
+    one = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), Beside(beside))
+    other = Artifact("/m/x.gguf", (_item("/m/x.gguf"),), Beside(beside[::-1]))
     assert one.pin == other.pin
 
 

@@ -174,6 +174,6 @@ def _frozen_in_time() -> Any:
     real = S3Store._describe
 
     def describe(self: Any, entry: Any) -> Any:
-        return replace(real(self, entry), modified=0.0)
+        return real(self, entry)._replace(modified=0.0)
 
     return describe

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.examine import Examiner, crashed
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
@@ -26,7 +26,7 @@ def _artifact(
     fields: dict[str, Any] = {"size": len(data), "pin": "etag:1"} | known
     item = StoredObject(f"s3://b/{name}", **fields)
     beside = tuple(StoredObject(f"s3://b/{beside}", 2, "etag:n") for beside in neighbours)
-    return Artifact(item.url, (item,), beside)
+    return Artifact(item.url, (item,), Beside(beside))
 
 
 def _drive(

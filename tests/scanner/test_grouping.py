@@ -56,12 +56,12 @@ def test_what_belongs_together_in_a_folder_of_any_size(held: int) -> None:
     assert {url: _names(one.objects) for url, one in found.items() if one.kind == "set"} == sets
     assert set(found) == {*sets, "s3://b/m/b.gguf", "s3://b/m/odd.safetensors"}
     single = found["s3://b/m/b.gguf"]
-    assert _names(single.checksums) == ["SHA256SUMS", "b.gguf.sha256"]
-    assert _names(single.signatures) == ["b.gguf.intoto.jsonl", "release.intoto.jsonl"]
-    assert single.pickles.names == ("c.pt",)
+    assert _names(single.beside.checksums) == ["SHA256SUMS", "b.gguf.sha256"]
+    assert _names(single.beside.signatures) == ["b.gguf.intoto.jsonl", "release.intoto.jsonl"]
+    assert single.beside.pickles.names == ("c.pt",)
     odd = found["s3://b/m/odd.safetensors"]
-    assert _names(odd.signatures) == ["release.intoto.jsonl"]
-    assert _names(odd.neighbours) == ["README.md"]
+    assert _names(odd.beside.signatures) == ["release.intoto.jsonl"]
+    assert _names(odd.beside.neighbours) == ["README.md"]
 
 
 def test_an_index_of_a_large_folder_gets_no_list_of_all_its_files(
@@ -98,8 +98,8 @@ def test_a_file_by_its_name_needs_none_of_the_models_beside_it() -> None:
 
     artifact = artifact_of(_item("m.gguf"), beside())
     assert _names(artifact.objects) == ["m.gguf"]
-    assert (_names(artifact.neighbours), artifact.pickles.count) == (["README.md"], 1)
-    assert _names(artifact.checksums) == ["m.gguf.sha256"]
+    assert (_names(artifact.beside.neighbours), artifact.beside.pickles.total) == (["README.md"], 1)
+    assert _names(artifact.beside.checksums) == ["m.gguf.sha256"]
     assert taken[-1] == "z.pt"
 
 

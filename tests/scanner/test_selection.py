@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.scan import list_artifacts
 from prefect_mutagen.scanner.selection import Selection, read_moment
@@ -18,7 +18,7 @@ NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 def _artifact(*paths: str, modified: float | None = 100.0, neighbour: float = 100.0) -> Artifact:
     items = tuple(StoredObject(f"s3://b/r/{path}", 1, "etag:1", modified) for path in paths)
     beside = (StoredObject("s3://b/r/config.json", 1, "etag:1", neighbour),)
-    return Artifact(items[0].url, items, beside)
+    return Artifact(items[0].url, items, Beside(beside))
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,9 @@ URLS = [f"s3://models/{number:03}.gguf" for number in range(100)]
 def places() -> Places:
     """A hundred addresses, every tenth row without one."""
     made = Places()
-    for number, url in enumerate(URLS):
-        if number % 10 == 9:
-            made.add_nothing()
-        else:
-            assert made.add(url) == number
+    for start in (0, 40):
+        rows = range(start, 100 if start else 40)
+        assert made.extend(None if n % 10 == 9 else URLS[n] for n in rows) == []
     return made
 
 
@@ -33,9 +31,10 @@ def test_what_is_new_is_not_found(places: Places) -> None:
 
 def test_equal_addresses_have_the_place_of_the_first() -> None:
     places = Places()
-    assert [places.add(url) for url in ("a", "b", "b", "c")] == [0, 1, 1, 3]
+    assert places.extend(["a", "b", None, "b"]) == [(3, 1)]
+    assert places.extend(["b", "c"]) == [(4, 1)]
     assert len(places) == 3
-    assert [places.find(url) for url in "abc"] == [0, 1, 3]
+    assert [places.find(url) for url in "abc"] == [0, 1, 5]
 
 
 def test_nothing_is_found_in_nothing() -> None:

@@ -66,8 +66,11 @@ class _Folder:
             return
         name = item.name
         role = role_of(name)
-        if role == "model":
-            self._add_model(item)
+        if role == "model" or role is None:  # what has no role is a folder that cannot be listed
+            self.models.append(item)
+            if len(self.models) >= self.spool.held:
+                self.shelf.put_away("model", self.models)
+                self.models.clear()
         elif role == "neighbour":
             self.neighbours.append(item)
         elif role == "checksums":
@@ -82,16 +85,8 @@ class _Folder:
                 self.signatures.append(item)
         elif role == "pickle":
             self.shelf.add("pickle", name, item)
-        elif role == "index" and (stem := index_stem(name)):
-            self.shelf.add("index", stem, item)
         else:
-            self._add_model(item)
-
-    def _add_model(self, item: StoredObject) -> None:
-        self.models.append(item)
-        if len(self.models) >= self.spool.held:
-            self.shelf.put_away("model", self.models)
-            self.models.clear()
+            self.shelf.add("index", index_stem(name) or "", item)
 
     def artifacts(self) -> Iterator[Artifact]:
         """Give single files as they were listed, then sets."""
@@ -218,13 +213,16 @@ def group_artifacts(
     """
     path: list[_Folder] = []
     with closing(ObjectSpool(held)) as spool:
+        current = ""
         for item in objects:
-            folder = item.folder
-            if not path or folder != path[-1].url:
+            url = item.url
+            if not path or not url.startswith(current) or "/" in url[len(current) :]:
+                folder = item.folder
                 while path and not folder.startswith(path[-1].url):
                     yield from path.pop().artifacts()
                 if not path or folder != path[-1].url:
                     path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
+                current = path[-1].url
             path[-1].add(item)
         while path:
             yield from path.pop().artifacts()

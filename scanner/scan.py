@@ -125,8 +125,12 @@ def list_artifacts(
     if first.url == store.root:
         yield _named(store, first, siblings=siblings)
         return
-    for artifact in group_artifacts(chain((first,), listed), store.root):
-        if selection is None or selection.takes(artifact, store.root):
+    artifacts = group_artifacts(chain((first,), listed), store.root)
+    if selection is None or selection.takes_all:
+        yield from artifacts
+        return
+    for artifact in artifacts:
+        if selection.takes(artifact, store.root):
             yield artifact
         elif left_out is not None:
             left_out(artifact)

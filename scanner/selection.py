@@ -52,6 +52,11 @@ class Selection:
         ]
         return "; ".join(label + value for label, value in parts if value)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every artifact that is listed is examined."""
+        return not (self.include or self.exclude or self.modified_since)
+
     def takes(self, artifact: Artifact, root: str) -> bool:
         """Say whether an artifact is examined.
 
@@ -59,8 +64,6 @@ class Selection:
             artifact: What the listing shows.
             root: Address that patterns are relative to.
         """
-        if not (self.include or self.exclude or self.modified_since):
-            return True
         base = root.rstrip("/") + "/"
         paths = [item.url.removeprefix(base) for item in _files(artifact)]
         if self.include and not _fits_any(self.include, paths):

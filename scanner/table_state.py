@@ -111,7 +111,7 @@ class State:
         passed = pc.or_(pc.equal(rows["status"], "passed"), pc.invert(there))
         self.all_passed = self.all_passed and pc.all(passed, min_count=0).as_py()
         start = len(self._marks)
-        self._marks += bytes(0 if found else _DROPPED for found in there.to_pylist())
+        self._marks += bytes(pc.if_else(there, _GONE, _DROPPED).to_pylist())
         self._flags += bytes(flags.to_pylist())
         self._index_pins(rows["pin"])
         versions = pc.and_(

@@ -71,8 +71,10 @@ class LocalStore:
                 for entry in _in_order(folder):
                     if entry.is_dir(follow_symlinks=False):
                         inside.append(start + entry.name)
-                    elif wanted(entry.name) and not _leads_to_folder(entry):
-                        yield _look_at(entry, start)
+                    elif wanted(entry.name):
+                        link = entry.is_symlink()
+                        if not (link and _leads_to_folder(entry)):
+                            yield _look_at(entry, start, link=link)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -87,7 +89,7 @@ class LocalStore:
         try:
             for entry in _in_order(folder):
                 if wanted(entry.name) and not _leads_to_folder(entry):
-                    yield _look_at(entry, start)
+                    yield _look_at(entry, start, link=entry.is_symlink())
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
@@ -148,14 +150,14 @@ def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
         return False  # a link whose end cannot be seen; looking at it says why
 
 
-def _look_at(entry: "os.DirEntry[str]", start: str) -> StoredObject:
+def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
     """Look at what `_in_order` gave, before it gives the next one; paths begin with its folder."""
     path = start + entry.name
     try:
         status = entry.stat()
     except OSError as problem:
         return StoredObject(path, 0, "", fault=storage_error(problem, path))
-    return _stored(path, status, link=entry.is_symlink())
+    return _stored(path, status, link=link)
 
 
 def pin_of(status: os.stat_result) -> str:

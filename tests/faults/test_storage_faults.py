@@ -23,6 +23,7 @@ def _long_gguf(name: str) -> bytes:
     ).data
 
 
+PAUSE = pacing._FIRST_PAUSE
 LONG, OTHER = _long_gguf("one"), _long_gguf("two")
 
 
@@ -106,7 +107,11 @@ def test_what_is_denied_is_asked_once(server: SyntheticS3) -> None:
     assert server.counts.keys["m/x.safetensors"] == 1
 
 
-def test_fewer_requests_are_under_way_when_storage_cannot_take_more(server: SyntheticS3) -> None:
+def test_fewer_requests_are_under_way_when_storage_cannot_take_more(
+    server: SyntheticS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The real pauses: after short ones the same artifact may be refused in four waves in a row.
+    monkeypatch.setattr(pacing, "_FIRST_PAUSE", PAUSE)
     server.content = Written({f"m/{number:03}.safetensors": SMALL for number in range(300)})
     server.latency = 0.005
     server.capacity = 8

@@ -22,17 +22,17 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.signature_check import check_signers
+from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage import StorageError, has_secrets
-from prefect_mutagen.scanner.table_recording import (
+from prefect_mutagen.scanner.tables.recording import (
     Recording,
     not_passed,
     passed_as_is,
     passed_by_waiver,
 )
-from prefect_mutagen.scanner.table_retention import Retention
-from prefect_mutagen.scanner.table_spool import Spooled
-from prefect_mutagen.scanner.table_state import State
+from prefect_mutagen.scanner.tables.retention import Retention
+from prefect_mutagen.scanner.tables.spool import Spooled
+from prefect_mutagen.scanner.tables.state import State
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table

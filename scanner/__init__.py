@@ -8,15 +8,12 @@
   ``scan``, ``remote``, ``processes``: the loops around it.
 * ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
 * ``templates``: a look at chat templates, which are never rendered.
-* ``findings``, ``licenses``, ``lineage``, ``publishers``, ``signatures``, ``signed_digests``: what
-  is wrong, and who says what.
-* ``signers``, ``signature_check``, ``signed_document``, ``signer_keys``, ``signer_identities``: who
-  signed; the last two need the extra ``signing``, and are imported when a policy names signers.
+* ``findings``, ``licenses``, ``lineage``, ``publishers``: what is wrong, and who says what.
+* ``signing/``: signatures beside a model, what they name, and who made them.
 * ``policy`` (``policy_fields``, ``judge``, ``waivers``, ``verdicts``): what that means here.
 * ``results``, ``drift``, ``outputs/``: what comes out.
 * ``verify``, ``verified_file``: the line before a load.
-* ``table`` and ``table_…``: state, recording, sorted runs, files, documents and retention of the
-  Parquet table; ``manifest``: a listing in a file.
+* ``table`` and ``tables/``: the Parquet table; ``manifest``: a listing in a file.
 * ``start_record``: which agents were started.
 * ``handoff``, ``supervise``: what an agent is handed, and how it runs; ``fork_server`` and
   ``supervisor``: the processes that end it.

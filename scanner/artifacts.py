@@ -15,7 +15,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers import Format
-from prefect_mutagen.scanner.signatures import is_signature
+from prefect_mutagen.scanner.signing.signatures import is_signature
 from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = [

@@ -41,9 +41,9 @@ from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.shard_index import ShardIndex
-from prefect_mutagen.scanner.signature_check import SignatureChecker
-from prefect_mutagen.scanner.signatures import SIGNATURE_LIMIT
-from prefect_mutagen.scanner.signed_digests import KnownFiles, look_at_signatures
+from prefect_mutagen.scanner.signing.check import SignatureChecker
+from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
+from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
 from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
 __all__ = ["Examination", "Examiner", "crashed"]

@@ -25,7 +25,7 @@ from prefect_mutagen.scanner.artifacts import (
     shard_name,
 )
 from prefect_mutagen.scanner.object_spool import HELD, ObjectSpool, Shelf
-from prefect_mutagen.scanner.signatures import signed_name
+from prefect_mutagen.scanner.signing.signatures import signed_name
 from prefect_mutagen.scanner.storage import StoredObject
 
 __all__ = ["artifact_of", "group_artifacts"]

@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import Store
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table_state import State
+    from prefect_mutagen.scanner.tables.state import State
 
 __all__ = ["list_selected"]
 

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.policy_fields import (
     Waiver,
     nearest,
 )
-from prefect_mutagen.scanner.signers import TEXTS_OR_PATHS
+from prefect_mutagen.scanner.signing.signers import TEXTS_OR_PATHS
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.signers import Signer
+from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "nearest"]
 

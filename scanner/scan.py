@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.selection import Selection
-from prefect_mutagen.scanner.signatures import OMS_NAME, SUFFIXES
+from prefect_mutagen.scanner.signing.signatures import OMS_NAME, SUFFIXES
 from prefect_mutagen.scanner.storage import (
     StorageError,
     Store,

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.scanner.storage import StorageError, clean_url
-from prefect_mutagen.scanner.table_files import Files
+from prefect_mutagen.scanner.tables.files import Files
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table_recording import Recording
-    from prefect_mutagen.scanner.table_retention import Retention
-    from prefect_mutagen.scanner.table_state import State
+    from prefect_mutagen.scanner.tables.recording import Recording
+    from prefect_mutagen.scanner.tables.retention import Retention
+    from prefect_mutagen.scanner.tables.state import State
 
 __all__ = ["Table"]
 
@@ -62,7 +62,7 @@ class Table:
         Raises:
             StorageError: The table is there but cannot be read.
         """
-        from prefect_mutagen.scanner.table_state import State
+        from prefect_mutagen.scanner.tables.state import State
 
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
@@ -119,7 +119,7 @@ class Table:
         Raises:
             StorageError: The table cannot be written; nothing of this scan is to be seen then.
         """
-        from prefect_mutagen.scanner.table_recording import Recording
+        from prefect_mutagen.scanner.tables.recording import Recording
 
         with Recording(scan, state or self.open_state()) as recording:
             for result in results:
@@ -140,9 +140,9 @@ class Table:
         """
         import pyarrow as pa
 
-        from prefect_mutagen.scanner.table_rows import scan_row
-        from prefect_mutagen.scanner.table_runs import write_parquet
-        from prefect_mutagen.scanner.table_schema import SCANS
+        from prefect_mutagen.scanner.tables.rows import scan_row
+        from prefect_mutagen.scanner.tables.runs import write_parquet
+        from prefect_mutagen.scanner.tables.schema import SCANS
 
         scan, state = recording.scan, recording.state.scan_id
         documents = recording.write_documents()
@@ -170,7 +170,7 @@ class Table:
         Raises:
             StorageError: The table cannot be read or written.
         """
-        from prefect_mutagen.scanner.table_retention import prune
+        from prefect_mutagen.scanner.tables.retention import prune
 
         if retention.keeps_all:
             return {}
@@ -194,7 +194,7 @@ class Table:
         Raises:
             StorageError: The table cannot be read.
         """
-        from prefect_mutagen.scanner.table_documents import Documents
+        from prefect_mutagen.scanner.tables.documents import Documents
 
         if not recording.state.kept:
             return

@@ -13,7 +13,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.scan import list_artifacts as list_root
 from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import StorageError, open_store
-from prefect_mutagen.scanner.table_state import State
+from prefect_mutagen.scanner.tables.state import State
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["list_artifacts", "list_changes"]

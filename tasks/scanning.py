@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
 from prefect_mutagen.scanner.storage import open_store
-from prefect_mutagen.scanner.table_spool import Spooled, spool_results
+from prefect_mutagen.scanner.tables.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.run_names import parameter, short_name
 from prefect_mutagen.tasks.scan_selection import Versions

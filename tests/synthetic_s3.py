@@ -27,10 +27,21 @@ from tests.synthetic_contents import MODIFIED, Body, Content, ManyModels, Writte
 __all__ = ["Fault", "SyntheticS3"]
 
 Fault = Literal[
-    "fine", "slow-down", "error", "reset", "cut", "stall", "replace", "denied", "elsewhere"
+    "fine",
+    "slow-down",
+    "error",
+    "reset",
+    "cut",
+    "torn",
+    "stall",
+    "replace",
+    "denied",
+    "elsewhere",
 ]
-"""What happens to a request: 503, 500, no reply at all, half a body, a reply that never goes on,
-the object replaced just before, 403, another region."""
+"""What happens to a request: 503, 500, no reply at all, half a body and the end, half a body of
+which some is lost, a reply that never goes on, the object replaced just before, 403, another
+region."""
+_HALVES: tuple[Fault | None, ...] = ("cut", "torn", "stall")
 
 _SLICE = 32 << 10
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
@@ -143,7 +154,7 @@ class _Connection(asyncio.Protocol):
         self._given = b""
         self.transport: asyncio.Transport
         self._paused = self._closed = False
-        self._rest: tuple[Body, int, int, int] | None = None
+        self._rest: tuple[Body, int, int, Fault | None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -288,23 +299,25 @@ class _Connection(asyncio.Protocol):
             self.transport.write(head.encode() + (b"" if method == "HEAD" else reply.text))
             return
         self.transport.write(head.encode())
-        stop = start + length // 2 if fault in ("cut", "stall") else end
-        self._rest = (reply.body, start, stop, end if fault != "stall" else -1)
+        stop = start + length // 2 if fault in _HALVES else end
+        self._rest = (reply.body, start, stop, fault)
         self._send_slice()
 
     def _send_slice(self) -> None:
         while self._rest is not None and not self.transport.is_closing():
-            body, start, stop, end = self._rest
+            body, start, stop, fault = self._rest
             if start >= stop:
-                if end < 0:  # a stalled reply: the connection stays, and nothing comes
+                if fault == "stall":  # the connection stays, and nothing comes
                     return
                 self._rest = None
                 self._server.at_once -= 1
-                if stop < end:
+                if fault == "cut":
+                    self.transport.close()
+                elif fault == "torn":
                     self.transport.abort()
                 return
             upto = min(stop, start + _SLICE)
-            self._rest = (body, upto, stop, end)
+            self._rest = (body, upto, stop, fault)
             self._server.counts.bytes += upto - start
             self.transport.write(body.piece(start, upto))
             if self._server.bandwidth:

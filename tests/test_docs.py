@@ -15,7 +15,7 @@ from prefect_mutagen.flows.demo_models import write_bucket
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.policy import Policy, Signer, load_policy
-from prefect_mutagen.scanner.signature_check import check_signers
+from prefect_mutagen.scanner.signing.check import check_signers
 from tests.builders import STRING, gguf
 from tests.certificates import Authority, public_pem
 

@@ -58,7 +58,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     """Make the parts known under their names, whatever versions their files have."""
     import fsspec
 
-    from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS, SCANS
+    from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS
 
     try:
         system, path = fsspec.core.url_to_fs(url, **options)

@@ -46,7 +46,7 @@ from prefect_mutagen.scanner.storage import (
 from prefect_mutagen.scanner.table import Table
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table_state import State
+    from prefect_mutagen.scanner.tables.state import State
 
 __all__ = ["add_parser"]
 
@@ -174,8 +174,8 @@ class _Run:
 
     def _recorded(self, url: str) -> Iterator[ScanResult]:
         """Examine what is not as it was, and publish it together with the rest."""
-        from prefect_mutagen.scanner.table_recording import Recording
-        from prefect_mutagen.scanner.table_retention import Retention
+        from prefect_mutagen.scanner.tables.recording import Recording
+        from prefect_mutagen.scanner.tables.retention import Retention
 
         options = self._options
         info = new_scan(url, self.policy)

@@ -13,7 +13,7 @@ from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy, load_policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.signature_check import check_signers
+from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage import StorageError, load_options
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 

@@ -27,9 +27,9 @@ from prefect_mutagen.scanner.scan import list_artifacts, new_scan
 from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import StoredObject, open_store
 from prefect_mutagen.scanner.table import Table as Parquet
-from prefect_mutagen.scanner.table_recording import Recording
-from prefect_mutagen.scanner.table_rows import sbom_rows, to_row
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.tables.recording import Recording
+from prefect_mutagen.scanner.tables.rows import sbom_rows, to_row
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
 from tests.benchmarks.clock import Table
 from tests.benchmarks.listing_server import ListingServer
 from tests.builders import gguf

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.table_retention import Retention
+from prefect_mutagen.scanner.tables.retention import Retention
 from tests.faults.endless_writer import COUNT, results
 from tests.scanner.storing import S3_SERVERS, s3_table
 from tests.servers import S3Server

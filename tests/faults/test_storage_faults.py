@@ -49,7 +49,7 @@ def _codes(result: ScanResult) -> list[str]:
     return [finding.code for finding in result.findings]
 
 
-@pytest.mark.parametrize("fault", ["slow-down", "error", "reset", "cut"])
+@pytest.mark.parametrize("fault", ["slow-down", "error", "reset", "cut", "torn"])
 @pytest.mark.parametrize("data", [SMALL, LONG], ids=["safetensors", "gguf"])
 def test_what_happens_once_costs_a_request_and_nothing_else(
     server: SyntheticS3, fault: Fault, data: bytes, engine: str
@@ -78,7 +78,7 @@ def test_a_stream_that_breaks_off_goes_on_where_it_was(server: SyntheticS3) -> N
     assert result.bytes_read <= len(LONG)
 
 
-@pytest.mark.parametrize("fault", ["slow-down", "error", "reset", "cut"])
+@pytest.mark.parametrize("fault", ["slow-down", "error", "reset", "cut", "torn"])
 def test_what_never_ends_costs_four_requests(
     server: SyntheticS3, fault: Fault, engine: str
 ) -> None:

@@ -52,7 +52,7 @@ def test_without_the_extra_nothing_is_scanned(
     root: str, monkeypatch: pytest.MonkeyPatch, prefect: PrefectServer
 ) -> None:
     assert prefect.process is not None
-    monkeypatch.delitem(sys.modules, "prefect_mutagen.scanner.signer_keys", raising=False)
+    monkeypatch.delitem(sys.modules, "prefect_mutagen.scanner.signing.keys", raising=False)
     monkeypatch.setitem(sys.modules, "cryptography.x509.verification", None)
     with pytest.raises(ValueError, match=r"pip install 'prefect-mutagen\[signing\]'"):
         scan_models(root, OURS, hash="full")

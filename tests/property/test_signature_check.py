@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.policy import Signer
-from prefect_mutagen.scanner.signature_check import SignatureChecker
-from prefect_mutagen.scanner.signatures import SUFFIXES
+from prefect_mutagen.scanner.signing.check import SignatureChecker
+from prefect_mutagen.scanner.signing.signatures import SUFFIXES
 from tests.certificates import Authority, chain_material, public_pem, signed_bundle, signed_file
 from tests.signing import attestation, oms, sha256
 from tests.sigstore_instance import IDENTITY, ISSUER, Sigstore

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner.signatures import SUFFIXES, read_signature
-from prefect_mutagen.scanner.signed_digests import compare
+from prefect_mutagen.scanner.signing.digests import compare
+from prefect_mutagen.scanner.signing.signatures import SUFFIXES, read_signature
 from tests.signing import attestation, bundle, envelope, oms
 
 NAMES = st.sampled_from(["model.sig", *(f"m.gguf{suffix}" for suffix in SUFFIXES)])

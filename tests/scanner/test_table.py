@@ -18,9 +18,9 @@ from prefect_mutagen.scanner.results import ScanInfo, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.table_rows import from_row, sbom_rows, to_row, with_documents
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
-from prefect_mutagen.scanner.table_state import State
+from prefect_mutagen.scanner.tables.rows import from_row, sbom_rows, to_row, with_documents
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.tables.state import State
 from tests.builders import STRING, U64, gguf, u64
 from tests.scanner.storing import S3_SERVERS, is_root, put_local, s3_table
 from tests.servers import S3Server

@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.policy import (
     load_policy,
 )
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.table_rows import from_row, to_row
+from prefect_mutagen.scanner.tables.rows import from_row, to_row
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 

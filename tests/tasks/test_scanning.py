@@ -7,8 +7,8 @@ from prefect_mutagen.scanner.manifest import Manifest
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.table_recording import Recording
-from prefect_mutagen.scanner.table_state import State
+from prefect_mutagen.scanner.tables.recording import Recording
+from prefect_mutagen.scanner.tables.state import State
 from prefect_mutagen.tasks import (
     list_artifacts,
     read_state,

@@ -26,15 +26,15 @@ from prefect_mutagen.scanner.judge import is_time_bound, is_too_old, judge
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.storage import VERSION_MARK, storable
-from prefect_mutagen.scanner.table_places import Places
-from prefect_mutagen.scanner.table_rows import (
+from prefect_mutagen.scanner.tables.places import Places
+from prefect_mutagen.scanner.tables.rows import (
     from_row,
     moment,
     plain_policy,
     verdict_columns,
 )
-from prefect_mutagen.scanner.table_runs import KEY, write_parquet
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, conform
+from prefect_mutagen.scanner.tables.runs import KEY, write_parquet
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, conform
 
 __all__ = ["State"]
 

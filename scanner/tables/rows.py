@@ -1,7 +1,7 @@
 """How a result becomes a row of the table, and a row a result again.
 
 Summary columns are typed, so that one SQL query answers most questions; what has no fixed form is
-kept as text. `prefect_mutagen.scanner.table_schema` has the columns.
+kept as text. `prefect_mutagen.scanner.tables.schema` has the columns.
 """
 
 import json
@@ -24,7 +24,7 @@ from prefect_mutagen.scanner.results import (
     Summary,
 )
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, storable
-from prefect_mutagen.scanner.table_schema import CHANGE, FACTS, FINDING, OBJECT, REASON
+from prefect_mutagen.scanner.tables.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 
 __all__ = [
     "drift_columns",

@@ -20,8 +20,8 @@ from sigstore.verify import Verifier as BundleVerifier
 from sigstore.verify.policy import Identity
 from sigstore_models.common.v1 import HashAlgorithm
 
-from prefect_mutagen.scanner.signed_document import Outcome, SignedDocument
-from prefect_mutagen.scanner.signers import Signer
+from prefect_mutagen.scanner.signing.document import Outcome, SignedDocument
+from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = ["IdentityVerifier"]
 
@@ -71,7 +71,7 @@ class IdentityVerifier:
             raise ValueError(f"{self.name}: {reason}") from None
 
     def check(self, document: SignedDocument) -> Outcome:
-        """See `prefect_mutagen.scanner.signed_document.Verifier`."""
+        """See `prefect_mutagen.scanner.signing.document.Verifier`."""
         if not document.certificates:
             return Outcome()
         try:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner import table_runs
-from prefect_mutagen.scanner.table_runs import Runs, merge, write_parquet
+from prefect_mutagen.scanner.tables import runs as sorted_runs
+from prefect_mutagen.scanner.tables.runs import Runs, merge, write_parquet
 
 SCHEMA = pa.schema(
     [
@@ -32,8 +32,8 @@ def _table(keys: list[str]) -> pa.Table:
 def test_rows_leave_sorted_however_they_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(table_runs, "_RUN_BYTES", 20_000)
-    monkeypatch.setattr(table_runs, "_WIDTH", 4)
+    monkeypatch.setattr(sorted_runs, "_RUN_BYTES", 20_000)
+    monkeypatch.setattr(sorted_runs, "_WIDTH", 4)
     chance = random.Random(count)
     keys = [
         f"{chance.randrange(count)}-ü\udcff".encode(errors="replace").decode() for _ in range(count)
@@ -53,7 +53,7 @@ def test_rows_leave_sorted_however_they_came(
 def test_large_documents_are_written_before_a_thousand_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_runs, "_RUN_BYTES", 1 << 20)
+    monkeypatch.setattr(sorted_runs, "_RUN_BYTES", 1 << 20)
     schema = pa.schema([("url", pa.string()), ("metadata", pa.map_(pa.string(), pa.string()))])
     runs = Runs(str(tmp_path), "run", schema)
     for number in range(30):

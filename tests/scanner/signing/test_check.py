@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from prefect_mutagen.scanner.policy import Signer
-from prefect_mutagen.scanner.signature_check import Checked, SignatureChecker, check_signers
+from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker, check_signers
 from tests.certificates import (
     base64_of,
     key_material,
@@ -252,8 +252,8 @@ def test_keys_that_are_none() -> None:
 def test_without_the_extra_the_policy_is_refused(
     monkeypatch: pytest.MonkeyPatch, missing: str, signer: Signer
 ) -> None:
-    for name in ("signer_keys", "signer_identities"):
-        monkeypatch.delitem(sys.modules, f"prefect_mutagen.scanner.{name}", raising=False)
+    for name in ("keys", "identities"):
+        monkeypatch.delitem(sys.modules, f"prefect_mutagen.scanner.signing.{name}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ValueError, match=r"pip install 'prefect-mutagen\[signing\]'"):
         check_signers([signer])

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.drift import compare, drift_of
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.table_rows import drift_columns, from_row, sbom_rows, to_row
-from prefect_mutagen.scanner.table_runs import KEY, Runs, merge, texts, write_parquet
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
-from prefect_mutagen.scanner.table_spool import Spooled
-from prefect_mutagen.scanner.table_state import State
+from prefect_mutagen.scanner.tables.rows import drift_columns, from_row, sbom_rows, to_row
+from prefect_mutagen.scanner.tables.runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.tables.spool import Spooled
+from prefect_mutagen.scanner.tables.state import State
 
 __all__ = [
     "Recording",

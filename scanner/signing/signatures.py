@@ -2,7 +2,7 @@
 
 Read are the formats of OpenSSF Model Signing (``model.sig``: a sigstore bundle around an in-toto
 statement), of in-toto attestations (DSSE envelopes, one per line or one alone) and of sigstore
-bundles for one file. No signature is verified here; `prefect_mutagen.scanner.signature_check` does
+bundles for one file. No signature is verified here; `prefect_mutagen.scanner.signing.check` does
 that. Whoever can write the model can write these files too. What they name is compared with what
 is known, and a difference is a reason to refuse.
 

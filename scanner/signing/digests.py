@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.signature_check import Checked, Genuine, SignatureChecker
-from prefect_mutagen.scanner.signatures import Signature, read_signature
+from prefect_mutagen.scanner.signing.check import Checked, Genuine, SignatureChecker
+from prefect_mutagen.scanner.signing.signatures import Signature, read_signature
 
 __all__ = ["Comparison", "KnownFiles", "compare", "look_at_signatures"]
 

@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
 from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.storage import VERSION_MARK, open_store
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.table_recording import Recording
+from prefect_mutagen.scanner.tables.recording import Recording
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server

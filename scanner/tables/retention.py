@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prefect_mutagen.scanner.table_files import Files
-from prefect_mutagen.scanner.table_runs import write_parquet
-from prefect_mutagen.scanner.table_schema import SBOMS, conform
+from prefect_mutagen.scanner.tables.files import Files
+from prefect_mutagen.scanner.tables.runs import write_parquet
+from prefect_mutagen.scanner.tables.schema import SBOMS, conform
 
 __all__ = ["Retention", "prune"]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.table_rows import sbom_rows, to_row
-from prefect_mutagen.scanner.table_runs import Runs, read_run, write_run
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.tables.rows import sbom_rows, to_row
+from prefect_mutagen.scanner.tables.runs import Runs, read_run, write_run
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
 
 __all__ = ["Spooled", "spool_results"]
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """Results in files; `prefect_mutagen.scanner.table_recording.Recording.adopt` takes them."""
+    """Results in files; `prefect_mutagen.scanner.tables.recording.Recording.adopt` takes them."""
 
     path: str
     """What the files' names begin with."""

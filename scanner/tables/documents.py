@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.table_files import Files
-from prefect_mutagen.scanner.table_places import in_order
-from prefect_mutagen.scanner.table_rows import with_documents
-from prefect_mutagen.scanner.table_runs import texts
-from prefect_mutagen.scanner.table_schema import SBOMS, conform
+from prefect_mutagen.scanner.tables.files import Files
+from prefect_mutagen.scanner.tables.places import in_order
+from prefect_mutagen.scanner.tables.rows import with_documents
+from prefect_mutagen.scanner.tables.runs import texts
+from prefect_mutagen.scanner.tables.schema import SBOMS, conform
 
 __all__ = ["Documents"]
 

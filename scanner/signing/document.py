@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from prefect_mutagen.scanner.safe_load import load_json
-from prefect_mutagen.scanner.signatures import Signature, decode, read_signature
+from prefect_mutagen.scanner.signing.signatures import Signature, decode, read_signature
 
 __all__ = ["Outcome", "SignedDocument", "Verifier", "read_document"]
 
@@ -73,7 +73,7 @@ def read_document(name: str, text: bytes) -> SignedDocument:
 
     Args:
         name: The file's name.
-        text: One of the texts that `prefect_mutagen.scanner.signatures.split` gives.
+        text: One of the texts that `prefect_mutagen.scanner.signing.signatures.split` gives.
 
     Returns:
         What was signed; without signatures when it holds none that could be verified. Nothing is

@@ -307,7 +307,7 @@ def test_the_command_refuses_a_policy_it_cannot_hold_to(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delitem(sys.modules, "prefect_mutagen.scanner.signer_keys", raising=False)
+    monkeypatch.delitem(sys.modules, "prefect_mutagen.scanner.signing.keys", raising=False)
     monkeypatch.setitem(sys.modules, "cryptography.x509.verification", None)
     output = Path(model).parent / "out.json"
     for words in (["verify", model], ["scan", model, "--output", str(output)]):

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_mutagen.parsers.errors import shown
-from prefect_mutagen.scanner.signatures import Signature, split
-from prefect_mutagen.scanner.signed_document import (
+from prefect_mutagen.scanner.signing.document import (
     Outcome,
     SignedDocument,
     Verifier,
     read_document,
 )
-from prefect_mutagen.scanner.signers import Signer
+from prefect_mutagen.scanner.signing.signatures import Signature, split
+from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = ["Checked", "Genuine", "SignatureChecker", "check_signers"]
 
@@ -130,7 +130,7 @@ def _problem(document: SignedDocument, outcomes: list[tuple[str, Outcome]]) -> s
     """Say in which way a document contradicts itself, or what it says of its signer."""
     if not outcomes:
         return ""
-    from prefect_mutagen.scanner.signer_keys import own_problem
+    from prefect_mutagen.scanner.signing.keys import own_problem
 
     return own_problem(document) or next((one.problem for _, one in outcomes if one.problem), "")
 
@@ -138,10 +138,10 @@ def _problem(document: SignedDocument, outcomes: list[tuple[str, Outcome]]) -> s
 def _load(signer: Signer) -> Verifier:
     try:
         if signer.identity:
-            from prefect_mutagen.scanner.signer_identities import IdentityVerifier
+            from prefect_mutagen.scanner.signing.identities import IdentityVerifier
 
             return IdentityVerifier(signer)
-        from prefect_mutagen.scanner.signer_keys import CertificateVerifier, KeyVerifier
+        from prefect_mutagen.scanner.signing.keys import CertificateVerifier, KeyVerifier
 
         return KeyVerifier(signer) if signer.public_key else CertificateVerifier(signer)
     except ImportError as problem:

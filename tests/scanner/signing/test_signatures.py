@@ -3,19 +3,19 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.signatures import (
+from prefect_mutagen.scanner.signing.digests import (
+    Comparison,
+    KnownFiles,
+    compare,
+    look_at_signatures,
+)
+from prefect_mutagen.scanner.signing.signatures import (
     SIGNATURE_LIMIT,
     Kind,
     Signature,
     is_signature,
     read_signature,
     signed_name,
-)
-from prefect_mutagen.scanner.signed_digests import (
-    Comparison,
-    KnownFiles,
-    compare,
-    look_at_signatures,
 )
 from tests.signing import attestation, bundle, envelope, message, oms, sha256
 

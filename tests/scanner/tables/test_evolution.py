@@ -14,8 +14,8 @@ from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.table_runs import texts
-from prefect_mutagen.scanner.table_schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
+from prefect_mutagen.scanner.tables.runs import texts
+from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
 
 SOURCE = "memory://models"
 PARTS = {"artifacts": ARTIFACTS, "sboms": SBOMS, "scans": SCANS}
@@ -24,7 +24,7 @@ PARTS = {"artifacts": ARTIFACTS, "sboms": SBOMS, "scans": SCANS}
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """A table that version 0.1.0 wrote two scans into, and this version a third."""
-    shutil.copytree(Path(__file__).parent.parent / "golden/table-v1", tmp_path / "table")
+    shutil.copytree(Path(__file__).parents[2] / "golden/table-v1", tmp_path / "table")
     opened = Table(str(tmp_path / "table"), SOURCE)
     known = opened.read_state()
     assert set(known) == {f"{SOURCE}/a.gguf", f"{SOURCE}/b/model.safetensors"}
@@ -39,7 +39,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_an_old_state_goes_on_as_slices_sorted(tmp_path: Path) -> None:
-    shutil.copytree(Path(__file__).parent.parent / "golden/table-v1", tmp_path / "table")
+    shutil.copytree(Path(__file__).parents[2] / "golden/table-v1", tmp_path / "table")
     opened = Table(str(tmp_path / "table"), SOURCE)
     state = opened.open_state()
     info, summary = new_scan(SOURCE, Policy(require_license=True)), Summary()
@@ -76,7 +76,7 @@ def test_pyarrow_reads_both_versions_with_the_newest_schema(
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_schema_only_grows_at_its_end(part: str) -> None:
-    golden = Path(__file__).parent.parent / "golden/table-v1"
+    golden = Path(__file__).parents[2] / "golden/table-v1"
     for path in (golden / part).rglob("*.parquet"):
         old = pq.read_schema(path)
         assert old.names == PARTS[part].names[: len(old.names)]

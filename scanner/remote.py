@@ -25,6 +25,9 @@ __all__ = ["examine_remote", "run_in_loop"]
 _AHEAD: Final = 2
 """Artifacts under way for each request that may be: enough to hide how long a batch takes."""
 _BATCH: Final = 32
+_GATHER: Final = 0.01
+"""Seconds in which results are gathered before the other thread is woken: both want the
+interpreter, and each change of hands costs as much as a small header."""
 
 _T = TypeVar("_T")
 _Done = dict[int, ScanResult | Exception]
@@ -115,8 +118,8 @@ class _Crew:
         finally:
             await answers.close()
         if not self._finished:
-            # What ends in the same turn of the loop wakes the other thread once.
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            alone = len(self._tasks) == 1
+            asyncio.get_running_loop().call_later(0 if alone else _GATHER, self._hand_over)
         self._finished[number] = result
 
     def _hand_over(self) -> None:

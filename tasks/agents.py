@@ -13,14 +13,15 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.start_record import StartRecord
 from prefect_mutagen.scanner.storage import StorageError
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
-from prefect_mutagen.tasks.run_names import parameter, short_name
+from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
 
 __all__ = ["start_agents", "start_scan_agents"]
 
 
-def _run_name() -> str:
-    return f"start agents for {short_name(parameter('result').url)}"
+@names_runs
+def _run_name(parameters: dict[str, Any]) -> str:
+    return f"start agents for {short_name(parameters['result'].url)}"
 
 
 @task(name="start agents", task_run_name=_run_name, cache_policy=NO_CACHE, persist_result=False)

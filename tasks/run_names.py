@@ -1,19 +1,20 @@
 """Name task runs after what they work on."""
 
+from collections.abc import Callable
 from typing import Any
-
-from prefect.runtime import task_run
-from prefect.utilities.annotations import BaseAnnotation
 
 from prefect_mutagen.scanner.outputs.visible import visible
 
-__all__ = ["parameter", "short_name"]
+__all__ = ["names_runs", "short_name"]
 
 
-def parameter(name: str) -> Any:
-    """Give a parameter of the current task run; it may still be wrapped for Prefect's eyes."""
-    value = task_run.parameters[name]
-    return value.unwrap() if isinstance(value, BaseAnnotation) else value
+def names_runs(function: Callable[[dict[str, Any]], str]) -> Any:
+    """Mark a function as one that names the runs of a task by their ``parameters``.
+
+    Prefect gives it values, where the runtime context still has the futures that a caller may have
+    passed; and its type for such functions asks for a method that no function has.
+    """
+    return function
 
 
 def short_name(url: str) -> str:

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.scan import examine_artifacts
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.tables.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
-from prefect_mutagen.tasks.run_names import parameter, short_name
+from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
@@ -28,12 +28,14 @@ __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 _OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
-def _artifact_name() -> str:
-    return f"scan {short_name(parameter('artifact').url)}"
+@names_runs
+def _artifact_name(parameters: dict[str, Any]) -> str:
+    return f"scan {short_name(parameters['artifact'].url)}"
 
 
-def _batch_name() -> str:
-    return f"scan {len(parameter('artifacts'))} artifacts"
+@names_runs
+def _batch_name(parameters: dict[str, Any]) -> str:
+    return f"scan {len(parameters['artifacts'])} artifacts"
 
 
 @task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)

@@ -1,6 +1,8 @@
 """The tasks as steps of somebody's own flow: listed, examined side by side, written, gated."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from prefect_mutagen.tasks import (
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from tests.builders import gguf
 from tests.scanner.storing import put_local
+from tests.servers import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
 GGUF = gguf().data
@@ -77,3 +80,30 @@ def test_an_agent_is_started_by_a_task_of_another_flow(tmp_path: Path) -> None:
     (run,) = own_gate(root, [sys.executable, "-c", code, str(said)])
     assert (run.state, run.url) == ("completed", str(tmp_path / "a.gguf"))
     assert json.loads(said.read_text())["url"] == run.url
+
+
+ASYNCHRONOUS = """
+import asyncio, sys
+from prefect import flow
+from prefect_mutagen.flows import scan_models
+
+@flow
+async def own(root):
+    return scan_models(root).counts
+
+print(asyncio.run(own(sys.argv[1])))
+"""
+
+
+def test_the_scan_is_a_step_of_an_asynchronous_flow(prefect: PrefectServer, tmp_path: Path) -> None:
+    root = put_local(tmp_path, {"a.gguf": GGUF, "b.gguf": GGUF[:40]})
+    # In a process of its own: an asynchronous flow of Prefect leaves sockets open.
+    done = subprocess.run(
+        [sys.executable, "-c", ASYNCHRONOUS, root],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PREFECT_API_URL": prefect.api},
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1] == "{'passed': 1, 'failed': 1, 'unknown': 0}"

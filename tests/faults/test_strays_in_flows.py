@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Pool:
     def __init__(self, server: PrefectServer, prefix: tuple[str, ...], folder: Path) -> None:
         self.name = f"strays-{uuid.uuid4().hex[:6]}"
         self.folder = folder
+        self.started: list[Run] = []
         self.model = folder / "a.gguf"
         self.model.write_bytes(gguf().data)
         self.http = httpx.Client(base_url=server.api, timeout=60)
@@ -100,7 +102,9 @@ class Pool:
             deployment, parameters = self.scan, {"source": str(self.model), "agents": [agent]}
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         made = self._post(f"/deployments/{deployment}/create_flow_run", body)
-        return Run(made["id"], mark, ready)
+        run = Run(made["id"], mark, ready)
+        self.started.append(run)
+        return run
 
     def read(self, run: Run) -> dict[str, Any]:
         found: dict[str, Any] = self.http.get(f"/flow_runs/{run.identity}").json()
@@ -109,6 +113,10 @@ class Pool:
     def finish(self, run: Run) -> dict[str, Any]:
         _wait(lambda: self.has_ended(run))
         return self.read(run)
+
+    def is_under_way(self, run: Run) -> bool:
+        """Say whether its agent runs, or never will."""
+        return run.ready.exists() or self.has_ended(run)
 
     def has_ended(self, run: Run) -> bool:
         return self.read(run)["state_type"] in FINAL
@@ -164,10 +172,19 @@ def _gone(pid: int) -> bool:
         return True
 
 
-def _end(pool: Pool, run: Run, ending: str, before: list[Future[Ended]]) -> Ended:
+def _start(pool: Pool, ending: str) -> Run:
+    """Start a run, and wait for its agent; a server with too much to do may lose a run or two."""
+    for _ in range(3):
+        run = pool.start(ending)
+        _wait(partial(pool.is_under_way, run))
+        if run.ready.exists():
+            return run
+    raise AssertionError(pool.read(run)["state"]["message"])
+
+
+def _end(pool: Pool, ending: str, before: list[Future[Ended]]) -> Ended:
     """End a run, and look for what is left of it."""
-    _wait(lambda: run.ready.exists() or pool.has_ended(run))
-    assert run.ready.exists(), pool.read(run)["state"]
+    run = _start(pool, ending)
     engine = 0
     if ending not in {"exit", "time limit"}:
         engine = harness_of(min(marked(run.mark)))
@@ -195,7 +212,6 @@ def runs(
     prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[tuple[str, str], Future[Ended]]]:
     """A worker for each guarantee, and one run for each ending, all at the same time."""
-    started: list[Run] = []
     pools: list[Pool] = []
     futures: dict[tuple[str, str], Future[Ended]] = {}
     try:
@@ -205,16 +221,16 @@ def runs(
                 pools.append(pool)
                 before: list[Future[Ended]] = []
                 for ending in (ending for each, ending in CASES if each == guarantee):
-                    started.append(pool.start(ending))
-                    ended = threads.submit(_end, pool, started[-1], ending, list(before))
+                    ended = threads.submit(_end, pool, ending, list(before))
                     futures[guarantee, ending] = ended
                     before.append(ended)
             yield futures
     finally:
         for pool in pools:
             pool.close()
-        for pid in (pid for run in started for pid in marked(run.mark)):
-            os.kill(pid, signal.SIGKILL)
+        for run in (run for pool in pools for run in pool.started):
+            for pid in marked(run.mark):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("guarantee", "ending"), CASES)

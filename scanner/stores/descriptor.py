@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
-from prefect_mutagen.scanner.stores.local import LocalStore, pin_of, read_fully, storage_error
+from prefect_mutagen.scanner.stores.local import (
+    LocalStore,
+    describe_file,
+    pin_of,
+    read_fully,
+    storage_error,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,5 +115,4 @@ class DescriptorStore:
         return await self._beside.stored_sha256(item)
 
     def _describe(self) -> StoredObject:
-        status = self._first
-        return StoredObject(self.root, status.st_size, pin_of(status), status.st_mtime)
+        return describe_file(self.root, self._first, link=os.path.islink(self.root))

@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObje
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LocalStore", "pin_of", "read_fully", "storage_error"]
+__all__ = ["LocalStore", "describe_file", "pin_of", "read_fully", "storage_error"]
 
 _CODES: Final = {
     errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
@@ -157,7 +157,7 @@ def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObje
         status = entry.stat()
     except OSError as problem:
         return StoredObject(path, 0, "", fault=storage_error(problem, path))
-    return _stored(path, status, link=link)
+    return describe_file(path, status, link=link)
 
 
 def pin_of(status: os.stat_result) -> str:
@@ -171,18 +171,35 @@ def _describe(path: str) -> StoredObject:
         status = os.stat(path)
     except OSError as problem:
         return StoredObject(path, 0, "", fault=storage_error(problem, path))
-    return _stored(path, status, link=os.path.islink(path))
+    return describe_file(path, status, link=os.path.islink(path))
 
 
-def _stored(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
+def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
+    """Describe what was looked at.
+
+    Args:
+        path: Where it lies.
+        status: What the system says of it, links followed.
+        link: Whether the path is a link, as to a blob of Hugging Face's cache.
+    """
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
     found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
-    blob = _BLOB_NAME.fullmatch(os.path.basename(os.readlink(path))) if link else None
-    if blob is None:
+    blob = _blob_name(path) if link else ""
+    if not blob:
         return found
-    return found._replace(sha256=blob[0], sha256_source="name of the cache's blob")
+    return found._replace(sha256=blob, sha256_source="name of the cache's blob")
+
+
+def _blob_name(path: str) -> str:
+    """Give the SHA-256 that the target of a link is named by; empty for other names."""
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return ""  # it is gone, or no link any more; reading it says what it is
+    found = _BLOB_NAME.fullmatch(os.path.basename(target))
+    return found[0] if found else ""
 
 
 def read_fully(handle: int, start: int, end: int) -> bytes:

@@ -360,3 +360,21 @@ def test_azure_storage_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None
         open_store("az://container/m")
     store = open_store("az://container/m", {"account_name": "a", "account_key": "a2V5"})
     assert store.root == "az://container/m"
+
+
+def test_a_link_that_goes_while_it_is_looked_at_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blob").write_bytes(b"x")
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).symlink_to(tmp_path / "blob")
+
+    def gone(path: str) -> str:
+        raise FileNotFoundError(2, "gone", path)
+
+    monkeypatch.setattr("os.readlink", gone)
+    found = list(local.LocalStore(str(tmp_path)).list_objects(lambda name: name.endswith(".gguf")))
+    assert [(item.name, item.sha256, item.fault) for item in found] == [
+        ("a.gguf", "", None),
+        ("b.gguf", "", None),
+    ]

@@ -2,7 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner import ArtifactRejected, Policy, StorageError, verify
+from prefect_mutagen.scanner import (
+    ArtifactRejected,
+    Policy,
+    StorageError,
+    open_verified,
+    scan,
+    verify,
+)
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -77,3 +84,26 @@ def test_an_object_in_a_bucket(s3_server: S3Server) -> None:
     s3_server.client().put_object(Bucket=bucket, Key="m.gguf", Body=GGUF + b"x")
     with pytest.raises(ArtifactRejected):
         verify(url, pin, storage_options=options)
+
+
+def test_digests_that_differ_are_refused_as_in_a_scan(tmp_path: Path) -> None:
+    stated = "ab" * 32
+    put_local(tmp_path / "blobs", {"cd" * 32: GGUF})
+    put_local(tmp_path / "snapshot", {"SHA256SUMS": f"{stated}  m.gguf\n".encode()})
+    (tmp_path / "snapshot/m.gguf").symlink_to(tmp_path / "blobs" / ("cd" * 32))
+    (scanned,) = scan(str(tmp_path / "snapshot"))
+    assert not scanned.passed
+    with pytest.raises(ArtifactRejected, match="SHA-256 values disagree"):
+        verify(str(tmp_path / "snapshot/m.gguf"), scanned.pin)
+    with (
+        pytest.raises(ArtifactRejected, match="SHA-256 values disagree"),
+        open_verified(str(tmp_path / "snapshot/m.gguf")),
+    ):
+        pass
+
+
+def test_a_digest_that_is_stated_is_in_the_document(tmp_path: Path) -> None:
+    stated = "ab" * 32
+    put_local(tmp_path, {"m.gguf": GGUF, "m.gguf.sha256": f"{stated}  m.gguf\n".encode()})
+    result = verify(str(tmp_path / "m.gguf"))
+    assert (result.sbom.sha256, result.sbom.warnings) == (stated, ())

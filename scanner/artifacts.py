@@ -99,11 +99,6 @@ class Beside(NamedTuple):
     """Signatures and attestations that may name it."""
     pickles: Pickles = Pickles()
 
-    @property
-    def files(self) -> tuple[StoredObject, ...]:
-        """All that is read: neighbours, checksums, signatures."""
-        return (*self.neighbours, *self.checksums, *self.signatures)
-
 
 class Artifact(NamedTuple):
     """What is judged, pinned and handed to agents as one thing."""
@@ -119,6 +114,12 @@ class Artifact(NamedTuple):
     """The file that says which shard holds which tensor."""
     listed: bool = True
     """Whether a listing showed what lies beside it; if not, shards have to be looked for."""
+
+    @property
+    def describing(self) -> tuple[StoredObject, ...]:
+        """The files that say more about it: its index, and what is read of what lies beside it."""
+        index = (self.shard_index,) if self.shard_index is not None else ()
+        return (*index, *self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
 
     @property
     def size(self) -> int:
@@ -140,13 +141,13 @@ class Artifact(NamedTuple):
     def digest(self) -> bytes:
         """Give the 32 bytes of the pin; none when a file has no pin of its own yet."""
         neighbours, checksums, signatures, pickles = self.beside
-        index = self.shard_index
-        if len(self.objects) == 1 and not (neighbours or checksums or signatures or index):
+        described = neighbours or checksums or signatures or self.shard_index
+        if len(self.objects) == 1 and not described:
             item = self.objects[0]  # most are so, and a bucket has many
             if not item.pin:
                 return b""
             return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}")
-        pinned = (*self.objects, *self.beside.files, *((index,) if index is not None else ()))
+        pinned = (*self.objects, *self.describing)
         if not all(item.pin for item in pinned):
             return b""
         present = {item.name for item in neighbours}

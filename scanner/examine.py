@@ -344,8 +344,7 @@ def _no_index(url: str) -> Finding:
 
 def _beside(artifact: Artifact) -> dict[str, str]:
     """Name what describes an artifact, each file with its pin: what of it changed is drift."""
-    index = (artifact.shard_index,) if artifact.shard_index is not None else ()
-    pins = {item.name: item.pin for item in (*index, *artifact.beside.files)}
+    pins = {item.name: item.pin for item in artifact.describing}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
     return pins

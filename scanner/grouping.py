@@ -213,16 +213,13 @@ def group_artifacts(
     """
     path: list[_Folder] = []
     with closing(ObjectSpool(held)) as spool:
-        current = ""
         for item in objects:
             url = item.url
-            if not path or not url.startswith(current) or "/" in url[len(current) :]:
+            while path and not url.startswith(path[-1].url):
+                yield from path.pop().artifacts()
+            if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
                 folder = item.folder
-                while path and not folder.startswith(path[-1].url):
-                    yield from path.pop().artifacts()
-                if not path or folder != path[-1].url:
-                    path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
-                current = path[-1].url
+                path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
             path[-1].add(item)
         while path:
             yield from path.pop().artifacts()

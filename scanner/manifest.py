@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_mutagen.scanner.artifacts import Artifact, Beside, Pickles
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
 __all__ = ["Batch", "Manifest"]
 
@@ -56,9 +56,9 @@ class Manifest:
         at = 0
         with open(self.path, "wb") as file:
             for artifact in artifacts:
-                line = json.dumps(_plain(artifact), separators=(",", ":")).encode() + b"\n"
+                text = json.dumps(artifact, default=StorageError.to_plain, separators=(",", ":"))
                 self._offsets.append(at)
-                at += file.write(line)
+                at += file.write(f"{text}\n".encode())
 
     def batches(self, most: int) -> Iterator[Batch]:
         """Split into at most so many batches of nearly equal length."""
@@ -66,17 +66,6 @@ class Manifest:
         for number in range(count):
             start, end = len(self) * number // count, len(self) * (number + 1) // count
             yield Batch(self.path, self._offsets[start], end - start)
-
-
-def _plain(artifact: Artifact) -> list[Any]:
-    """Turn an artifact into what JSON has: its fields in their order, records as lists."""
-    url, objects, beside, kind, index, listed = artifact
-    neighbours, checksums, signatures, pickles = beside
-    files = (neighbours, checksums, signatures)
-    plain_files = [[item.to_plain() for item in of_a_kind] for of_a_kind in files]
-    plain_index = None if index is None else index.to_plain()
-    plain_objects = [item.to_plain() for item in objects]
-    return [url, plain_objects, [*plain_files, pickles], kind, plain_index, listed]
 
 
 def _artifact(plain: list[Any]) -> Artifact:

@@ -62,6 +62,10 @@ class StorageError(Exception):
         self.reason = reason
         self.transient = transient or code in _TRANSIENT
 
+    def to_plain(self) -> tuple[str, str, str, bool]:
+        """Give code, address, reason, and whether another try may help."""
+        return self.code, self.url, self.reason, self.transient
+
     def __str__(self) -> str:
         """Draw one sentence."""
         return f"{self.url}: {self.reason}"
@@ -112,9 +116,7 @@ class StoredObject(NamedTuple):
 
     def to_plain(self) -> tuple[Any, ...]:
         """Give its fields as values that every format can hold."""
-        if self.fault is None:
-            return tuple(self)
-        fault: Any = (self.fault.code, self.fault.url, self.fault.reason, self.fault.transient)
+        fault: Any = self.fault and self.fault.to_plain()
         return tuple(self._replace(fault=fault))
 
     @classmethod

@@ -66,15 +66,8 @@ class LocalStore:
         while folders:
             folder = folders.pop()
             inside: list[str] = []
-            start = os.path.join(folder, "")
             try:
-                for entry in _in_order(folder):
-                    if entry.is_dir(follow_symlinks=False):
-                        inside.append(start + entry.name)
-                    elif wanted(entry.name):
-                        link = entry.is_symlink()
-                        if not (link and _leads_to_folder(entry)):
-                            yield _look_at(entry, start, link=link)
+                yield from _files_in(folder, wanted, inside)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -85,11 +78,8 @@ class LocalStore:
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `prefect_mutagen.scanner.storage.Store.list_folder`."""
-        start = os.path.join(folder, "")
         try:
-            for entry in _in_order(folder):
-                if wanted(entry.name) and not _leads_to_folder(entry):
-                    yield _look_at(entry, start, link=entry.is_symlink())
+            yield from _files_in(folder, wanted, [])
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
@@ -128,17 +118,26 @@ class LocalStore:
         return ""
 
 
-def _in_order(folder: str) -> Iterator["os.DirEntry[str]"]:
-    """Give what lies in a folder sorted by name; of a very large one, some thousands at a time.
+def _files_in(
+    folder: str, wanted: Callable[[str], bool], inside: list[str]
+) -> Iterator[StoredObject]:
+    """Give the wanted files of a folder sorted by name, and note the folders in it.
 
-    The entries know their names only. The folder is opened once, and the system need not find its
-    way there again for each of them.
+    Of a very large one, some thousands are sorted at a time. The folder is opened once, and the
+    system need not find its way there again for each of them; entries know their names only.
     """
+    start = os.path.join(folder, "")
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         with os.scandir(handle) as entries:
             while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
-                yield from some
+                for entry in some:
+                    if entry.is_dir(follow_symlinks=False):
+                        inside.append(start + entry.name)
+                    elif wanted(entry.name):
+                        link = entry.is_symlink()
+                        if not (link and _leads_to_folder(entry)):
+                            yield _look_at(entry, start, link=link)
     finally:
         os.close(handle)
 
@@ -151,7 +150,7 @@ def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
-    """Look at what `_in_order` gave, before it gives the next one; paths begin with its folder."""
+    """Look at an entry of an open folder; paths begin with its address."""
     path = start + entry.name
     try:
         status = entry.stat()

@@ -10,7 +10,6 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -49,9 +48,10 @@ _DRIFT: Final = ("removed", "unchanged", "", "left-out")
 """What a mark says in the row that goes on."""
 _EXAMINED: Final = 1
 _HASHED: Final = 2
-_PIN: Final = "sha256:"
+_PIN: Final = r"^sha256:[0-9a-fA-F]{64}$"
+_PIN_START: Final = len("sha256:")
 _PIN_BYTES: Final = 32
-_PIN_TEXT: Final = len(_PIN) + 2 * _PIN_BYTES
+_NO_DIGEST: Final = bytes(_PIN_BYTES).hex()
 _TIME: Final = ARTIFACTS.field("scanned_at").type
 _GROUPS_KEPT: Final = 4
 _NEAR: Final = 32
@@ -101,9 +101,14 @@ class State:
         columns = [KEY, "pin", "drift", "status", "tool_version", "sha256_source"]
         rows = self._read(number, columns)
         there = pc.not_equal(rows["drift"], "removed")
-        examined = pc.and_(
+        # Who has no pin is always examined, and the zeros in its place are nobody's digest.
+        pinned = pc.fill_null(pc.match_substring_regex(rows["pin"], _PIN), fill_value=False)
+        digests = pc.if_else(pinned, pc.utf8_slice_codeunits(rows["pin"], _PIN_START), _NO_DIGEST)
+        self._pins += bytes.fromhex("".join(digests.to_pylist()))
+        confirmed = pc.and_(
             pc.not_equal(rows["status"], "unknown"), pc.equal(rows["tool_version"], __version__)
         )
+        examined = pc.and_(pinned, confirmed)
         hashed = pc.fill_null(pc.equal(rows["sha256_source"], "computed"), fill_value=False)
         flags = pc.add(
             pc.cast(examined, pa.uint8()), pc.multiply(pc.cast(hashed, pa.uint8()), _HASHED)
@@ -113,7 +118,6 @@ class State:
         start = len(self._marks)
         self._marks += bytes(pc.if_else(there, _GONE, _DROPPED).to_pylist())
         self._flags += bytes(flags.to_pylist())
-        self._index_pins(rows["pin"])
         versions = pc.and_(
             pc.starts_with(rows[KEY], "s3"), pc.match_substring(rows[KEY], VERSION_MARK)
         )
@@ -124,22 +128,6 @@ class State:
             # Two odd names may look alike as text. Neither is taken for the other.
             self._flags[twin] = self._flags[place] = 0
             self._marks[place] = _DROPPED
-
-    def _index_pins(self, pins: "pa.ChunkedArray[Any]") -> None:
-        """Take the digests of the next rows; a row whose pin is none is always examined."""
-        values: list[str | None] = pins.to_pylist()
-        alike = pc.and_(pc.equal(pc.binary_length(pins), _PIN_TEXT), pc.starts_with(pins, _PIN))
-        if not pins.null_count and pc.all(alike, min_count=0).as_py():
-            with suppress(ValueError):  # nearly always all are digests: all at once then
-                digests = bytes.fromhex("".join(map(str, values)).replace(_PIN, ""))
-                if len(digests) == len(values) * _PIN_BYTES:
-                    self._pins += digests
-                    return
-        for pin in values:
-            digest = _digest(pin)
-            if not digest:
-                self._flags[len(self._pins) // _PIN_BYTES] = 0
-            self._pins += digest or bytes(_PIN_BYTES)
 
     def __len__(self) -> int:
         """Count the artifacts."""
@@ -369,17 +357,6 @@ def _judge_row(row: dict[str, Any], policy: Policy) -> bool:
         return False
     row |= verdict_columns(replace(result, drift_details=compare(known, result)))
     return True
-
-
-def _digest(pin: str | None) -> bytes:
-    """Give the digest that an artifact's pin is; empty for anything else."""
-    if not pin or not pin.startswith(_PIN):
-        return b""
-    try:
-        digest = bytes.fromhex(pin.removeprefix(_PIN))
-    except ValueError:
-        return b""
-    return digest if len(digest) == _PIN_BYTES else b""
 
 
 def _in_order(file: pa.NativeFile) -> pa.NativeFile:

@@ -10,12 +10,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: Without the program's name; those of the process by default.
+        arguments: Without the program's name. By default those of the process, which then is the
+            command's own: signals end it as `prefect_mutagen.scanner.shutdown` says.
 
     Returns:
         The exit status.
     """
-    # The processes that a scan starts import this module too, and need nothing of the commands.
+    if arguments is None:
+        from prefect_mutagen.scanner.shutdown import ended_by_signals
+
+        with ended_by_signals():
+            return main(sys.argv[1:])
     from prefect_mutagen.scanner.commands.program import run
 
     return run(arguments)

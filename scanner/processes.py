@@ -1,19 +1,19 @@
 """Examine many artifacts in several processes: where one core is the limit.
 
 Headers are parsed and documents built on every core; storage is opened once in each process. The
-processes are spawned, never forked: storage clients do not survive a fork. A program that spawns is
-imported again by its children, so nothing here is done unless the caller asks for it; the command
-does.
+processes are started anew, never forked: storage clients do not survive a fork. There is no lock or
+queue between them and this process, only a socket to each: they end when it is closed.
 """
 
-import multiprocessing
 import os
 import pickle
-import threading
+import selectors
+import signal
+import socket
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
@@ -22,22 +22,23 @@ from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage import Store, open_store
+from prefect_mutagen.scanner.shutdown import on_shutdown
+from prefect_mutagen.scanner.storage import Store
+from prefect_mutagen.scanner.worker import BUFFER, Order, Settings
 
 __all__ = ["examine_in_processes"]
 
 _WORTH_IT: Final = 1000
 """Fewer artifacts are examined sooner than processes start."""
 _BATCH: Final = 64
-_LARGEST_BLOCK: Final = 16 << 20
-_BUFFER: Final = 256 << 10
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from prefect_mutagen.scanner.worker import serve; serve()"
+)
 
 _T = TypeVar("_T")
-_opened: dict[str, Any] = {}
 
 
 def examine_in_processes(
@@ -71,92 +72,158 @@ def examine_in_processes(
         yield from map(make, examine_artifacts(store, chain(first, waiting), examiner, concurrency))
         return
     each = max(1, concurrency // processes)
-    settings = (*root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make)
-    begun: deque[list[Artifact]] = deque()
-    running: deque[Future[str]] = deque()
+    settings = Settings(
+        *root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make
+    )
+    begun: deque[tuple[int, list[Artifact]]] = deque()
     most = _BATCH if store.loop is None else max(_BATCH, 4 * each)
     batches = iter(partial(_take, chain(first, waiting), most), [])
-    with (
-        TemporaryDirectory(prefix="prefect-mutagen-") as folder,
-        _pool(processes, settings) as pool,
-    ):
+    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
         try:
+            crew.prepare(settings)
             for number, batch in enumerate(batches):
-                begun.append(batch)
-                running.append(pool.submit(_examine, batch, os.path.join(folder, str(number))))
-                if len(running) > 2 * processes:
-                    yield from _take_over(running.popleft().result(), len(begun.popleft()))
-            while running:
-                yield from _take_over(running.popleft().result(), len(begun.popleft()))
-        except BrokenProcessPool:
-            # A process was killed, and nobody knows over what. The rest is examined here.
-            rest = chain.from_iterable(chain(begun, batches))
+                begun.append((number, batch))
+                crew.submit(number, batch)
+                if len(begun) > 2 * processes:
+                    yield from _take_over(crew, begun)
+            while begun:
+                yield from _take_over(crew, begun)
+        except _WorkerLost:
+            # Killed, or by a fault of ours: nobody knows over what. The rest is examined here.
+            rest = chain.from_iterable(chain((batch for _, batch in begun), batches))
             yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
 
 
+class _WorkerLost(Exception):  # noqa: N818 - no error that anybody sees
+    """A process has ended before its work was done."""
+
+
+class _Worker:
+    """A process that examines batches (`prefect_mutagen.scanner.worker`), seen from its parent."""
+
+    def __init__(self, folder: str) -> None:
+        self.control, theirs = socket.socketpair()
+        self.begun: deque[int] = deque()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+                [sys.executable, "-c", _PROGRAM, *sys.path],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=os.environ | {"TMPDIR": folder},
+                # What a terminal sends to the command is answered by the command.
+                process_group=0,
+            )
+
+    def send(self, what: Settings | Order) -> None:
+        """Hand over settings or an order.
+
+        Raises:
+            _WorkerLost: It has ended.
+        """
+        try:
+            self.control.sendall(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+        except OSError:
+            raise _WorkerLost from None
+
+    def finish(self) -> list[int]:
+        """Return the numbers of batches that it has finished since the last time.
+
+        Raises:
+            _WorkerLost: It has ended.
+        """
+        try:
+            said = self.control.recv(64)
+        except OSError:
+            said = b""
+        if not said:
+            raise _WorkerLost
+        return [self.begun.popleft() for _ in said]
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self.control.close()
+
+    def kill(self) -> None:
+        """End it while the thread that waits for it stands still."""
+        if self._process.returncode is None:
+            with suppress(OSError):
+                os.kill(self._process.pid, signal.SIGKILL)
+                os.waitpid(self._process.pid, 0)
+
+
+class _Crew:
+    """Some workers, and which batches are finished."""
+
+    def __init__(self, folder: str) -> None:
+        self.workers: list[_Worker] = []
+        self._folder = folder
+        self._finished: set[int] = set()
+        self._replies = selectors.DefaultSelector()
+
+    def start(self) -> None:
+        worker = _Worker(self._folder)
+        self.workers.append(worker)
+        self._replies.register(worker.control, selectors.EVENT_READ, worker)
+
+    def prepare(self, settings: Settings) -> None:
+        for worker in self.workers:
+            worker.send(settings)
+
+    def submit(self, number: int, batch: list[Artifact]) -> None:
+        """Have a batch examined by whoever has the least to do."""
+        self._hear(0)
+        worker = min(self.workers, key=lambda each: len(each.begun))
+        worker.begun.append(number)
+        worker.send(Order(batch, self._path(number)))
+
+    def wait_for(self, number: int) -> str:
+        """Wait for a batch; the file with what was made of it."""
+        while number not in self._finished:
+            self._hear(None)
+        self._finished.remove(number)
+        return self._path(number)
+
+    def _path(self, number: int) -> str:
+        return os.path.join(self._folder, str(number))
+
+    def _hear(self, seconds: float | None) -> None:
+        for key, _ in self._replies.select(seconds):
+            self._finished.update(key.data.finish())
+
+    def close(self) -> None:
+        self._replies.close()
+        for worker in self.workers:
+            worker.close()
+
+    def kill(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+
 @contextmanager
-def _pool(processes: int, settings: tuple[Any, ...]) -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _open, initargs=settings)
-    try:
-        yield pool
-    finally:
-        # Whoever is told to end while the pool's thread begins cannot wait for it; it ends all the
-        # same, and its processes with it.
-        with suppress(RuntimeError):
-            pool.shutdown(cancel_futures=True)
+def _crew(processes: int, folder: str) -> Iterator[_Crew]:
+    crew = _Crew(folder)
+    with on_shutdown(crew.kill):
+        try:
+            for _ in range(processes):
+                crew.start()
+            yield crew
+        finally:
+            crew.close()
 
 
 def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:
     return list(islice(artifacts, most))
 
 
-def _open(
-    url: str,
-    options: Mapping[str, Any],
-    policy: Policy,
-    hash_level: HashLevel,
-    generated_at: str,
-    concurrency: int,
-    make: Callable[[ScanResult], Any],
-) -> None:
-    """Prepare a process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # glibc gives memory back to the system for every block that is larger than all it has seen
-    # freed, and then a header's pieces are new pages each time: half of a GGUF's time. This block
-    # is never touched, so it costs nothing.
-    bytearray(_LARGEST_BLOCK)
-    _opened.update(
-        store=open_store(url, options),
-        examiner=Examiner(policy, hash_level, generated_at),
-        concurrency=concurrency,
-        make=make,
-    )
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: killed, it cannot say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _examine(batch: list[Artifact], path: str) -> str:
-    """Examine some artifacts, and write what was made of them to a file, one after the other.
-
-    A pipe would hand over 64 KiB at a time, and both sides would wait for each other at each.
-    """
-    store, examiner, make = _opened["store"], _opened["examiner"], _opened["make"]
-    with open(path, "wb", _BUFFER) as file:
-        for result in examine_artifacts(store, batch, examiner, _opened["concurrency"]):
-            pickle.dump(make(result), file, pickle.HIGHEST_PROTOCOL)
-    return path
-
-
-def _take_over(path: str, count: int) -> Iterator[Any]:
-    """Read what a process of this pool has made, and free the room."""
-    with open(path, "rb", _BUFFER) as file:
-        for _ in range(count):
+def _take_over(crew: _Crew, begun: deque[tuple[int, list[Artifact]]]) -> Iterator[Any]:
+    """Wait for the first of these batches, give what was made of it, and free the room."""
+    number, batch = begun[0]
+    path = crew.wait_for(number)
+    begun.popleft()
+    with open(path, "rb", BUFFER) as file:
+        for _ in range(len(batch)):
             yield pickle.load(file)  # noqa: S301 - written by ourselves, in a folder of our own
     os.unlink(path)

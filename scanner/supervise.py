@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from prefect_mutagen.scanner.fork_server import fork_supervisor
+from prefect_mutagen.scanner.fork_server import end_fork_server, fork_supervisor
+from prefect_mutagen.scanner.shutdown import on_shutdown, outermost_folder
 
 __all__ = [
     "HANDOFF_VARIABLE",
@@ -43,6 +44,8 @@ HANDOFF_VARIABLE: Final = "MUTAGEN_HANDOFF"
 _LINE_LIMIT: Final = 4096
 _OUTPUT_LIMIT: Final = 1 << 20
 _CHUNK: Final = 1 << 16
+_ENDING: Final = 2.0
+"""Seconds in which a supervisor has ended its command and itself, half of them its own patience."""
 _BREATH: Final = 1.0
 """Seconds after which a waiting thread looks up, so that an exception set elsewhere reaches it."""
 
@@ -93,6 +96,14 @@ def end_all() -> None:
         run.end()
 
 
+def _put_away() -> None:
+    """End all commands, and wait until nothing of them is left; see `on_shutdown`."""
+    end_all()
+    for run in list(_runs):
+        run.wait(_ENDING)
+    end_fork_server()
+
+
 def run_supervised(
     command: Sequence[str],
     given: bytes,
@@ -121,7 +132,10 @@ def run_supervised(
         OSError: It cannot be started.
         ValueError: A word or a variable cannot be passed to a program.
     """
-    with tempfile.TemporaryDirectory(prefix="mutagen-agent-", ignore_cleanup_errors=True) as folder:
+    with (
+        on_shutdown(_put_away),
+        tempfile.TemporaryDirectory(prefix="mutagen-agent-", ignore_cleanup_errors=True) as folder,
+    ):
         order = _order(command, limits, environment or {}, folder, stdin=stdin)
         with open(f"{folder}/handoff.json", "wb") as file:
             file.write(given)
@@ -159,7 +173,7 @@ def _order(
     order: dict[str, Any] = {
         "command": [_exact(word) for word in (program, *words)],
         "environment": {_exact(name): _exact(value) for name, value in variables.items()},
-        "folder": folder,
+        "folder": outermost_folder(folder),
         "working_folder": working_folder,
         "stdin": handed if stdin else os.devnull,
         "memory_bytes": limits.memory_bytes,
@@ -243,12 +257,19 @@ class _Run:
         with contextlib.suppress(OSError):  # it has ended, and all is closed
             self._control.shutdown(socket.SHUT_WR)
 
+    def wait(self, seconds: float | None) -> None:
+        """Wait until nothing of it is left, or for so many seconds."""
+        waiting = select.poll()
+        waiting.register(self._control, select.POLLIN)
+        while waiting.poll(None if seconds is None else seconds * 1000):
+            if not _receive(self._control):
+                return
+
     def close(self) -> None:
         """End it, if it has not ended, and wait until nothing of it is left."""
         try:
             self.end()
-            while self._control.recv(_CHUNK):
-                pass
+            self.wait(None)
         finally:
             _runs.discard(self)
             self._control.close()

@@ -7,7 +7,6 @@ time was up, 1 when the artifact did not pass and nothing was started.
 import argparse
 import math
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,7 +15,6 @@ from prefect_mutagen.scanner.commands.shared import (
     REJECTED,
     add_judging,
     complain,
-    ended_by_signals,
     positive,
     verified,
 )
@@ -26,7 +24,6 @@ from prefect_mutagen.scanner.outputs.visible import visible
 __all__ = ["add_parser", "split_command"]
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 def add_parser(commands: Any) -> None:
@@ -119,14 +116,13 @@ def _run(options: argparse.Namespace) -> int:
     if result is None:
         return REJECTED
     sys.stdout.flush()
-    with ended_by_signals(*_ENDING):
-        outcome = run_supervised(
-            options.command,
-            encode(handoff_of(result, {})),
-            Limits(options.timeout, options.memory, options.cpu),
-            environment=environment | variables_of(result),
-            stdin=not options.no_stdin,
-        )
+    outcome = run_supervised(
+        options.command,
+        encode(handoff_of(result, {})),
+        Limits(options.timeout, options.memory, options.cpu),
+        environment=environment | variables_of(result),
+        stdin=not options.no_stdin,
+    )
     if outcome.timed_out:
         complain(f"{visible(options.command[0])} did not end within {options.timeout:g} seconds")
     if outcome.guarantee != "kernel":

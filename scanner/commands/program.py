@@ -49,8 +49,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; do not complain again while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REJECTED
-    except KeyboardInterrupt:
-        return 130
     except StorageError as problem:
         complain_storage(problem)
         return UNREACHABLE

@@ -7,6 +7,7 @@ import argparse
 import csv
 import sys
 from glob import escape
+from tempfile import gettempdir
 from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
@@ -43,7 +44,10 @@ def _query(options: argparse.Namespace) -> int:
         complain("query needs DuckDB: pip install 'prefect-mutagen[query]'")
         return UNREACHABLE
     try:
-        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        # By default DuckDB lays what does not fit into memory into the current folder.
+        with duckdb.connect(
+            config={"autoinstall_known_extensions": "false", "temp_directory": gettempdir()}
+        ) as connection:
             _add_views(connection, options.table, load_options(options.storage_options))
             found = connection.execute(options.sql)
             names = [name for name, *_ in found.description or ()]

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from prefect_mutagen.scanner.commands.shared import (
     REJECTED,
     UNREACHABLE,
     complain_storage,
-    ended_by_signals,
     read_policy,
 )
 from prefect_mutagen.scanner.examine import Examiner
@@ -36,6 +34,7 @@ from prefect_mutagen.scanner.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
 from prefect_mutagen.scanner.selection import Selection
+from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage import (
     StorageError,
     Store,
@@ -66,8 +65,7 @@ def add_parser(commands: Any) -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
-    # Temporary files may be large; who tells a scan to end does not want to look for them.
-    with ended_by_signals(signal.SIGTERM), _output(options.output) as out:
+    with _output(options.output) as out:
         # Of these formats, each artifact's part can be written in the process that examined it.
         if options.format == "json" and not options.table:
             join_json(run.rendered(render_json), out, new=options.output is not None)
@@ -211,10 +209,11 @@ def _output(path: str | None) -> Iterator[TextIO]:
         return
     partial = f"{path}.partial"
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    try:
-        with open(partial, "w+", 1 << 20, encoding="utf-8") as out:
-            yield out
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
+    with on_shutdown(lambda: os.unlink(partial)):
+        try:
+            with open(partial, "w+", 1 << 20, encoding="utf-8") as out:
+                yield out
+            os.replace(partial, path)
+        finally:
+            if os.path.exists(partial):
+                os.unlink(partial)

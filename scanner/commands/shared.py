@@ -2,12 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Final
 
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.visible import visible
@@ -25,7 +21,6 @@ __all__ = [
     "add_storage",
     "complain",
     "complain_storage",
-    "ended_by_signals",
     "positive",
     "read_policy",
     "verified",
@@ -122,26 +117,3 @@ def read_policy(path: str | None) -> Policy:
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
     return policy
-
-
-@contextmanager
-def ended_by_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Make signals exceptions, as SIGINT is one, so that what was begun is put away first.
-
-    Args:
-        numbers: The signals; the exit status is 128 and the number. Only a process's main thread
-            can hear them; in another one nothing is changed.
-    """
-
-    def leave(number: int, _: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage import StorageError, clean_url, split_url
 
 if TYPE_CHECKING:
@@ -145,18 +146,19 @@ class Files:
                 self._fs.put_file(path, place, chunksize=_PART, max_concurrency=4)
                 return
             self._fs.makedirs(folder, exist_ok=True)
-            try:
-                if self._local:
-                    _copy(path, hidden)
-                    os.replace(hidden, place)
-                    _settle(folder)
-                else:
-                    self._fs.put_file(path, hidden)
-                    self._fs.mv(hidden, place)
-            except BaseException:
-                with contextlib.suppress(Exception):
-                    self._fs.rm_file(hidden)
-                raise
+            with on_shutdown(lambda: self._fs.rm_file(hidden)):
+                try:
+                    if self._local:
+                        _copy(path, hidden)
+                        os.replace(hidden, place)
+                        _settle(folder)
+                    else:
+                        self._fs.put_file(path, hidden)
+                        self._fs.mv(hidden, place)
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        self._fs.rm_file(hidden)
+                    raise
 
     def delete(self, part: str, name: str) -> None:
         """Delete a file; it may be gone already.

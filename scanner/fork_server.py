@@ -6,16 +6,14 @@ ends with the harness.
 """
 
 import atexit
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 from typing import Final
 
-__all__ = ["end_fork_server", "fork_supervisor"]
+__all__ = ["fork_supervisor"]
 
 _PROGRAM: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor.py")
 
@@ -46,12 +44,6 @@ class _ForkServer:
         """Let it end, and wait for that; supervisors live on as long as their agents."""
         self._requests.close()
         self._process.wait()
-
-    def kill(self) -> None:
-        """End it at once."""
-        with contextlib.suppress(OSError):
-            os.kill(self._process.pid, signal.SIGKILL)
-            os.waitpid(self._process.pid, 0)
 
     def forget(self) -> None:
         """Drop it in a forked child: it belongs to the parent."""
@@ -84,12 +76,6 @@ def fork_supervisor(control: socket.socket, output: int, errors: int) -> None:
         if not _running:
             _running.append(_ForkServer())
             _running[0].ask(descriptors)
-
-
-def end_fork_server() -> None:
-    """End it while another thread may stand still in here; see `scanner.shutdown.on_shutdown`."""
-    for server in _running:
-        server.kill()
 
 
 def _close() -> None:

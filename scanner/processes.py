@@ -8,13 +8,12 @@ queue between them and this process, only a socket to each: they end when it is 
 import os
 import pickle
 import selectors
-import signal
 import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from tempfile import TemporaryDirectory
@@ -24,7 +23,6 @@ from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage import Store
 from prefect_mutagen.scanner.worker import BUFFER, Order, Settings
 
@@ -145,13 +143,6 @@ class _Worker:
         self._process.wait()
         self.control.close()
 
-    def kill(self) -> None:
-        """End it while the thread that waits for it stands still."""
-        if self._process.returncode is None:
-            with suppress(OSError):
-                os.kill(self._process.pid, signal.SIGKILL)
-                os.waitpid(self._process.pid, 0)
-
 
 class _Crew:
     """Some workers, and which batches are finished."""
@@ -197,21 +188,16 @@ class _Crew:
         for worker in self.workers:
             worker.close()
 
-    def kill(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-
 
 @contextmanager
 def _crew(processes: int, folder: str) -> Iterator[_Crew]:
     crew = _Crew(folder)
-    with on_shutdown(crew.kill):
-        try:
-            for _ in range(processes):
-                crew.start()
-            yield crew
-        finally:
-            crew.close()
+    try:
+        for _ in range(processes):
+            crew.start()
+        yield crew
+    finally:
+        crew.close()
 
 
 def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:

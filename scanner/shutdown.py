@@ -3,15 +3,17 @@
 An exception raised wherever the main thread happens to be would run through contexts that are half
 open, get lost in destructors, and be broken off itself by the next signal. Here nothing is unwound:
 the main thread stops where it is, and a thread of its own, which hears a signal while the main
-thread is deep in a library too, says so in one line, does what is left to do (`on_shutdown`) and
-removes the process's folder of temporary files. Then the process dies of that signal, so that
-shells see the status 128 and its number, and a loop around the command ends with it. Signals that
-come meanwhile change nothing.
+thread is deep in a library too, says so in one line, does what is left to do (`on_shutdown`), ends
+the children and removes the process's folder of temporary files. Then the process dies of that
+signal, so that shells see the status 128 and its number, and a loop around the command ends with
+it. Signals that come meanwhile change nothing.
 """
 
 import os
 import select
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +41,8 @@ def on_shutdown(action: Callable[[], None]) -> Iterator[None]:
 
     Args:
         action: What to do. It runs in another thread while the main thread stands still wherever
-            it was, so it must not wait for a lock; what it raises is passed over.
+            it was, so it must neither wait for a lock nor import anything; what it raises is passed
+            over.
     """
     key = object()
     _actions[key] = action
@@ -64,29 +67,22 @@ def ended_by_signals() -> Iterator[None]:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        import tempfile
-
-        shutdown = _Shutdown()
         with suppress(OSError):  # where nothing can be written, a verification works all the same
-            parent = tempfile.gettempdir()
-            folder = os.path.join(parent, f"prefect-mutagen-{os.urandom(8).hex()}")
+            folder = os.path.join(tempfile.gettempdir(), f"prefect-mutagen-{os.urandom(8).hex()}")
             os.mkdir(folder, 0o700)
             _folders.append(folder)
             tempfile.tempdir = folder
-        shutdown.listen()
+        _Shutdown().listen()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield
     finally:
-        if _folders:
-            tempfile.tempdir = parent
-            _remove_folders()
+        tempfile.tempdir = None
+        _remove_folders()
 
 
 def _remove_folders() -> None:
-    import shutil
-
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -129,6 +125,7 @@ class _Shutdown:
         for action in reversed(list(_actions.values())):
             with suppress(Exception):
                 action()
+        _end_children()
         _remove_folders()
         self._done = True
         if self._halted:
@@ -141,6 +138,18 @@ class _Shutdown:
         deadline = time.monotonic() + seconds
         while not over() and time.monotonic() < deadline:
             time.sleep(_PAUSE)
+
+
+def _end_children() -> None:
+    """End the children of this process, where the kernel lists them; our own end by themselves."""
+    with suppress(OSError):
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", "rb") as file:
+                children = file.read().split()
+            for child in map(int, children):
+                with suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from prefect_mutagen.scanner.fork_server import end_fork_server, fork_supervisor
+from prefect_mutagen.scanner.fork_server import fork_supervisor
 from prefect_mutagen.scanner.shutdown import on_shutdown, outermost_folder
 
 __all__ = [
@@ -101,7 +101,6 @@ def _put_away() -> None:
     end_all()
     for run in list(_runs):
         run.wait(_ENDING)
-    end_fork_server()
 
 
 def run_supervised(

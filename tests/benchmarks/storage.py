@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.grouping import group_artifacts
 from prefect_mutagen.scanner.storage import StoredObject, open_store
 from tests.builders import ARRAY, STRING, gguf
+from tests.memory import Peak, peak_apart
 from tests.servers import HOST, free_port
 
 LATENCY = 0.06
@@ -258,14 +258,19 @@ def listing(models: int) -> None:
         for engine in ("obstore", "fsspec"):
             os.environ["PREFECT_MUTAGEN_ENGINE"] = engine
             opened = open_store("s3://bucket/models/", server.options)
-            ours, cpu = timed(lambda root=opened: sum(1 for _ in root.list_objects(_is_model)))
+            found: list[int] = []
+            ours, cpu = timed(
+                lambda root=opened, found=found: found.append(
+                    sum(1 for _ in root.list_objects(_is_model))
+                )
+            )
+            assert found == [models]
             value = f"{ours:.1f} s ({cpu:.1f} s CPU), bare obstore {rival:.1f} s"
             _say(f"listing {models} keys, {engine}", value, "")
 
 
-def _peak(port: int, engine: str) -> int:
-    full_scan(Storage(port), engine, 64)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _scan_at(port: int, engine: str) -> int:
+    return full_scan(Storage(port), engine, 64)
 
 
 def memory(counts: Sequence[int]) -> None:
@@ -273,8 +278,10 @@ def memory(counts: Sequence[int]) -> None:
     for engine in ("fsspec", "obstore"):
         peaks = []
         for models in counts:
-            with storage("--models", str(models)) as server, get_context("spawn").Pool(1) as pool:
-                peaks.append(pool.apply(_peak, (server.port, engine)) / 1024)
+            with storage("--models", str(models)) as server:
+                megabytes, passed = peak_apart(_scan_at, server.port, engine)
+            assert passed == models
+            peaks.append(megabytes)
         told = ", ".join(f"{n}: {peak:.0f} MB" for n, peak in zip(counts, peaks, strict=True))
         _say(f"peak memory of a scan, {engine}", told, "the same within 60 MB")
 
@@ -298,17 +305,16 @@ def _group(kind: str, count: int) -> tuple[float, float, float]:
     """Group a flat folder; MB beyond what a listing alone takes, and CPU seconds of both."""
     listed, grouped = flat_objects(kind, count), group_artifacts(flat_objects(kind, count))
     _, bare = timed(lambda: sum(1 for _ in listed))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = Peak()
     _, ours = timed(lambda: sum(1 for _ in grouped))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, ours, bare
+    return peak.megabytes(), ours, bare
 
 
 def flat(counts: Sequence[int]) -> None:
     """Print what grouping takes when all objects lie in one folder."""
     for kind in ("models", "pairs of shards", "models with checksums"):
         for count in counts:
-            with get_context("spawn").Pool(1) as pool:
-                megabytes, ours, bare = pool.apply(_group, (kind, count))
+            _, (megabytes, ours, bare) = peak_apart(_group, kind, count)
             each = f"{1e6 * ours / count:.1f} us CPU each, made up alone {1e6 * bare / count:.1f}"
             _say(
                 f"one folder of {count} objects, {kind}",

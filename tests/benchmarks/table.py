@@ -5,7 +5,6 @@ read of the whole file for one row. Memory is that of a child process, beyond wh
 the first row.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
 from tests.benchmarks.clock import Table
 from tests.benchmarks.listing_server import ListingServer
 from tests.builders import gguf
+from tests.memory import Peak, peak_apart
 
 QUICK, FULL = 5_000, 100_000
 MANY_QUICK, MANY = 20_000, 1_000_000
@@ -161,26 +161,23 @@ def measure_memory(counts: list[int]) -> None:
     """Write ever more rows, each time in a process of its own."""
     lines = Table("peak memory of writing, beyond what the process has before the first row")
     for count in counts:
-        command = [sys.executable, "-m", "tests.benchmarks.table", "--rows", str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        megabytes, seconds = done.stdout.split()
+        _, (megabytes, seconds) = peak_apart(write_rows, count)
         lines.say(
             f"{count} rows",
-            f"{megabytes} MB, {seconds} s",
+            f"{megabytes:.0f} MB, {seconds:.0f} s",
             "the same within 60 MB, but for 60 bytes a row",
         )
     lines.print()
 
 
-def write_rows(count: int) -> None:
-    """Write rows in this process, scan them again, and print what it took."""
+def write_rows(count: int) -> tuple[float, float]:
+    """Write rows in this process, and scan them again; the megabytes and seconds it took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table, source = Parquet(str(folder / "table"), "s3://models"), "s3://models"
         one = pattern(folder)
         table.write(new_scan(source, Policy()), examined(made_up(1), one), Summary())
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        before = peak()
+        peak = Peak()
         start = time.perf_counter()
         table.write(new_scan(source, Policy()), examined(made_up(count), one), Summary())
         state, changed = table.open_state(), 0
@@ -189,20 +186,11 @@ def write_rows(count: int) -> None:
         rest = examined((a for n, a in enumerate(made_up(count)) if n % 100 == 0), one)
         table.write(new_scan(source, Policy()), rest, Summary(), state)
         seconds = time.perf_counter() - start
-        print(f"{(peak() - before) / 1024:.0f} {seconds:.0f}")
-
-
-def peak() -> int:
-    """Say what this process needed at most, in KiB; ru_maxrss would be that of its parent too."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
+        return peak.megabytes(), seconds
 
 
 def main() -> None:
     """Print all tables."""
-    if "--rows" in sys.argv:
-        write_rows(int(sys.argv[-1]))
-        return
     quick = "--quick" in sys.argv
     with tempfile.TemporaryDirectory() as name:
         folder, count = Path(name), QUICK if quick else FULL

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,7 +79,6 @@ MODES: dict[str, Callable[[Place], list[str]]] = {
         "SELECT count(DISTINCT hash(a.range)) FROM range(40000) a, range(100000) b",
     ],
 }
-ENGINES = {"s3fs": "fsspec", "s3fs, several processes": "fsspec", "obstore": "obstore"}
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +130,18 @@ def place(models: Path, large: Path, bucket: str, tables: Path, tmp_path: Path) 
 
 
 @contextlib.contextmanager
-def begun(words: list[str], spool: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def begun(
+    words: list[str], spool: Path, *, stdout: int = subprocess.DEVNULL, engine: str = "fsspec"
+) -> Iterator[subprocess.Popen[str]]:
     """Start a command, and wait until it hears signals."""
     spool.mkdir()
-    environment |= {"TMPDIR": str(spool), "PREFECT_MUTAGEN_SPOOL": str(spool)}
+    environment = {"TMPDIR": str(spool), "PREFECT_MUTAGEN_ENGINE": engine}
     # Whoever runs the tests may have been told to ignore signals; children inherit that.
     before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
     process = subprocess.Popen(
         [*COMMAND, *words],
         env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -203,8 +205,8 @@ def run_moments(
     met = 0
     for moment in range(MOMENTS):
         spool = place.folder / f"spool-{moment}"
-        engine = ENGINES.get(mode, "fsspec")
-        with begun(MODES[mode](place), spool, PREFECT_MUTAGEN_ENGINE=engine) as process:
+        engine = "obstore" if mode == "obstore" else "fsspec"
+        with begun(MODES[mode](place), spool, engine=engine) as process:
             time.sleep(moment * 0.15)
             if process.poll() is not None:
                 continue  # it was quicker
@@ -223,10 +225,11 @@ def test_signals_that_come_twice(place: Place, mode: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pause", [0.0, 0.01, 0.09])
+@pytest.mark.parametrize("pause", [None, 0.01, 0.09])
 @pytest.mark.parametrize("number", ENDING)
-def test_one_signal_or_two(place: Place, number: signal.Signals, pause: float) -> None:
-    run_moments(place, "json, several processes", lambda _: [number, number][: 1 + (pause > 0)], pause)
+def test_one_signal_or_two(place: Place, number: signal.Signals, pause: float | None) -> None:
+    numbers = [number] if pause is None else [number, number]
+    run_moments(place, "json, several processes", lambda _: numbers, pause or 0)
 
 
 @pytest.mark.slow
@@ -240,3 +243,42 @@ def test_every_command_in_every_mode(place: Place, mode: str, times: int) -> Non
 @pytest.mark.parametrize("mode", ["json, several processes", "Parquet table", "exec, deaf command"])
 def test_signals_of_all_kinds_and_many(place: Place, mode: str) -> None:
     run_moments(place, mode, lambda _: [*ENDING] * 20, 0.002)
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "report", "table"])
+def test_a_reader_who_has_seen_enough(place: Place, form: str) -> None:
+    spool = place.folder / "spool"
+    words = _scan("--processes", "2", "--format", form)(place)
+    with begun(words, spool, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        closed = time.monotonic()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        process.wait(60)
+    assert time.monotonic() - closed < PATIENCE
+    assert list(spool.iterdir()) == []
+    assert _of(spool) == []
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_demo_with_its_server(tmp_path: Path) -> None:
+    for moment in range(MOMENTS):
+        spool, number = tmp_path / f"spool-{moment}", ENDING[moment % 3]
+        with begun(["demo", str(tmp_path / f"demo-{moment}")], spool) as process:
+            # It says a lot, and a pipe that nobody reads would stop it.
+            threading.Timer(moment * 2, process.send_signal, [number]).start()
+            threading.Timer(moment * 2 + 0.05, process.send_signal, [number]).start()
+            threading.Timer(moment * 2 + PATIENCE, process.kill).start()
+            _, said = process.communicate(timeout=60)
+            if process.returncode == 0:
+                continue
+            assert said.endswith(f"prefect-mutagen: stopped by {number.name}\n"), said
+            assert process.returncode in (-number, 128 + number)
+            assert list(spool.iterdir()) == []
+            deadline = time.monotonic() + 1
+            while left := _of(spool):
+                assert time.monotonic() < deadline, left
+                time.sleep(0.02)

@@ -4,53 +4,37 @@ How long each one takes is printed by ``python -m tests.benchmarks.headers``; he
 failure.
 """
 
-import subprocess
-import sys
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from prefect_mutagen.parsers import Format, NeedBytes, read_header
 from tests.builders import ARRAY, STRING, U8, U32, gguf, safetensors, u32, u64
+from tests.memory import peak_apart
 from tests.parsers.safetensors_cases import GOOD
 
-READ = """
-import os, sys
-from prefect_mutagen.parsers import NeedBytes, read_header
-
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-
-with open("/proc/self/clear_refs", "w") as refs:
-    refs.write("5")  # forget the peak so far
-before = peak()
-path, size, expected = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-handle = os.open(path, os.O_RDONLY)
-reader = read_header(size, expected)
-answer = reader.feed(b"")
-while isinstance(answer, NeedBytes):
-    count = max(answer.upto - reader.position, 1 << 20)
-    answer = reader.feed(os.pread(handle, count, reader.position))
-codes = [error.code for error in answer.errors if error.severity == "error"]
-print((peak() - before) // 1024, ",".join(codes))
-"""
 MB = 1 << 20
 
 
-def read_apart(tmp_path: Path, data: bytes, expected: str, size: int = 0) -> tuple[int, str]:
+def read_apart(tmp_path: Path, data: bytes, expected: Format, size: int = 0) -> tuple[int, str]:
     """Read a header in a process of its own: megabytes at its peak, and the codes of the errors."""
     path = tmp_path / "hostile"
     path.write_bytes(data)
-    done = subprocess.run(
-        [sys.executable, "-c", READ, str(path), str(size or len(data)), expected],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    peak, codes = done.stdout.rstrip("\n").split(" ", 1)
+    peak, codes = peak_apart(read_file, str(path), expected, size or len(data))
     return int(peak), codes
+
+
+def read_file(path: str, expected: Format, size: int) -> str:
+    """Read a header; the codes of its errors."""
+    handle = os.open(path, os.O_RDONLY)
+    reader = read_header(size, expected)
+    answer = reader.feed(b"")
+    while isinstance(answer, NeedBytes):
+        count = max(answer.upto - reader.position, 1 << 20)
+        answer = reader.feed(os.pread(handle, count, reader.position))
+    return ",".join(error.code for error in answer.errors if error.severity == "error")
 
 
 def _extra(value: str) -> bytes:
@@ -58,7 +42,7 @@ def _extra(value: str) -> bytes:
     return safetensors('{"a":' + GOOD[:-1] + ',"x":' + value + "}}", 4)
 
 
-SMALL: dict[str, tuple[str, Callable[[], bytes], str]] = {
+SMALL: dict[str, tuple[Format, Callable[[], bytes], str]] = {
     "gguf-n-kv-2^62": ("gguf", lambda: gguf(patch={"n_kv": u64(2**62)}).data, "gguf/truncated"),
     "gguf-string-2^63": (
         "gguf",

@@ -4,8 +4,11 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 # A user namespace of its own, in which nobody may make another PID namespace: a real refusal.
 REFUSING = (
@@ -29,6 +32,17 @@ def may_make_namespaces(*prefix: str) -> bool:
 def refusing() -> tuple[str, ...]:
     """Words before a command that make the kernel refuse it namespaces."""
     return REFUSING if may_make_namespaces() else ()
+
+
+def run_unprivileged(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``prefect-mutagen`` as a user whom the permissions of files stop."""
+    prefix: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        if not may_make_namespaces(*UNPRIVILEGED):
+            pytest.skip("root may do everything, and this machine lets it be nobody else")
+        prefix = UNPRIVILEGED
+    command = [*prefix, sys.executable, "-m", "prefect_mutagen", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def marked(mark: str) -> set[int]:

@@ -83,6 +83,8 @@ class SyntheticS3:
     """For each key, what happens to the next requests for it; ``""`` is the listing."""
     always: Fault = "fine"
     """What happens to all others."""
+    checksums: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For each key, of what type its SHA-256 is, and that in base 64; for who asks for it."""
     replacement: bytes = b""
     """What ``replace`` puts into an object's place."""
     counts: Counts = field(default_factory=Counts)
@@ -273,6 +275,10 @@ class _Connection(asyncio.Protocol):
         about = f'ETag: "{body.etag}"\r\nLast-Modified: {formatdate(MODIFIED, usegmt=True)}\r\n'
         if version:
             about += f"x-amz-version-id: {version}\r\n"
+        if key in self._server.checksums and fields.get("x-amz-checksum-mode") == "ENABLED":
+            kind, digest = self._server.checksums[key]
+            about += f"x-amz-checksum-sha256: {digest}\r\n"
+            about += f"x-amz-checksum-type: {kind}\r\n" if kind else ""
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", fields.get("range", ""))
         if span is None:
             return _Reply(200, about, body, (0, body.size))

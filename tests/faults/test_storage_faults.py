@@ -113,7 +113,7 @@ def test_fewer_requests_are_under_way_when_storage_cannot_take_more(
     # The real pauses: after short ones the same artifact may be refused in four waves in a row.
     monkeypatch.setattr(pacing, "_FIRST_PAUSE", PAUSE)
     server.content = Written({f"m/{number:03}.safetensors": SMALL for number in range(300)})
-    server.latency = 0.005
+    server.latency = 0.05  # so long that 64 would be under way all the time
     server.capacity = 8
     results = _scan(server, concurrency=64)
     assert sum(result.passed for result in results.values()) == 300

@@ -26,7 +26,13 @@ from tests.processes import (
 
 pytestmark = pytest.mark.slow
 AGENT = str(Path(__file__).with_name("stray_agent.py"))
-ENDINGS = {"exit": 0, "fail": 3, "time limit": 124, "SIGTERM": 143, "SIGKILL": -signal.SIGKILL}
+ENDINGS = {
+    "exit": 0,
+    "fail": 3,
+    "time limit": 124,
+    "SIGTERM": -signal.SIGTERM,
+    "SIGKILL": -signal.SIGKILL,
+}
 GUARANTEES = ("kernel", "sweep")
 CASES = [
     (kind.__name__, ending, guarantee)

@@ -11,9 +11,8 @@ import pytest
 from prefect_mutagen.scanner import verify
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
-from tests.servers import PrefectServer
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
 FILE = Path(__file__).parent.parent.parent / "docs/platform_flow.py"
 # It takes what has a name, as any evaluation takes what it likes.
 EVALUATION = (
@@ -32,7 +31,7 @@ def _platform() -> Any:
     return module
 
 
-def test_scan_gate_evaluate_register(tmp_path: Path, prefect: PrefectServer) -> None:
+def test_scan_gate_evaluate_register(tmp_path: Path) -> None:
     forbidden = gguf((("general.license", STRING, "cc-by-nc-4.0"),)).data
     models = {
         "good.gguf": gguf().data,
@@ -48,4 +47,3 @@ def test_scan_gate_evaluate_register(tmp_path: Path, prefect: PrefectServer) -> 
     assert admitted == [good]
     pin = verify(good).pin
     assert json.loads(registry.read_text()) == {good: {"pin": pin, "status": "evaluated"}}
-    assert prefect.process is not None

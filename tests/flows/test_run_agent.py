@@ -10,9 +10,8 @@ from prefect_mutagen.flows.agent import AgentFailed
 from prefect_mutagen.scanner import ArtifactRejected, Policy, verify
 from tests.builders import gguf
 from tests.scanner.storing import put_local
-from tests.servers import PrefectServer
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
 GGUF = gguf().data
 
 
@@ -25,17 +24,14 @@ def _touch(tmp_path: Path) -> list[str]:
     return [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"]
 
 
-def test_a_command_runs_for_what_passes(model: str, tmp_path: Path, prefect: PrefectServer) -> None:
+def test_a_command_runs_for_what_passes(model: str, tmp_path: Path) -> None:
     done = run_agent(_touch(tmp_path), model, verify(model).pin)
     assert (done["status"], done["truncated"]) == (0, False)
     assert done["guarantee"] in {"kernel", "sweep", "group"}
     assert (tmp_path / "ran").exists()
-    assert prefect.process is not None
 
 
-def test_a_changed_object_starts_nothing(
-    model: str, tmp_path: Path, prefect: PrefectServer
-) -> None:
+def test_a_changed_object_starts_nothing(model: str, tmp_path: Path) -> None:
     pin = verify(model).pin
     Path(model).write_bytes(GGUF + b"x")
     with pytest.raises(ArtifactRejected, match="pin differs"):
@@ -43,7 +39,6 @@ def test_a_changed_object_starts_nothing(
     with pytest.raises(ArtifactRejected, match="no licence"):
         run_agent(_touch(tmp_path), model, policy=Policy(require_license=True))
     assert not (tmp_path / "ran").exists()
-    assert prefect.process is not None
 
 
 @pytest.mark.parametrize(
@@ -54,15 +49,14 @@ def test_a_changed_object_starts_nothing(
     ],
 )
 def test_the_end_of_the_command_is_the_state_of_the_run(
-    model: str, prefect: PrefectServer, code: str, limit: int, message: str
+    model: str, code: str, limit: int, message: str
 ) -> None:
     with pytest.raises(AgentFailed, match=message):
         run_agent([sys.executable, "-c", code], model, timeout_seconds=limit)
-    assert prefect.process is not None
 
 
 def test_it_gets_what_was_asked_for(
-    model: str, tmp_path: Path, prefect: PrefectServer, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_TOKEN", "hunter2")
     code = (
@@ -86,7 +80,6 @@ def test_it_gets_what_was_asked_for(
         "hunter2",
         4096,
     ]
-    assert prefect.process is not None
 
 
 @pytest.mark.parametrize(
@@ -98,9 +91,8 @@ def test_it_gets_what_was_asked_for(
     ],
 )
 def test_what_makes_no_sense_starts_nothing(
-    model: str, tmp_path: Path, prefect: PrefectServer, arguments: dict[str, Any], message: str
+    model: str, tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         run_agent(**({"command": _touch(tmp_path), "url": model} | arguments))
     assert not (tmp_path / "ran").exists()
-    assert prefect.process is not None

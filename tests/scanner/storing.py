@@ -1,7 +1,6 @@
 """Put files into each kind of storage, and drive a store from outside its loop."""
 
 import asyncio
-import os
 import uuid
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -59,7 +58,3 @@ def wait(store: Store, work: Coroutine[Any, Any, T]) -> T:
     assert isinstance(work, Coroutine)
     assert store.loop is None or isinstance(store.loop, asyncio.AbstractEventLoop)
     return run(store, work)
-
-
-def is_root() -> bool:
-    return os.geteuid() == 0

@@ -147,6 +147,7 @@ def test_nothing_lies_about_while_a_large_folder_is_grouped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     count = 60_000  # more than the cache holds
     groups = group_artifacts(_item(f"{number:06}.gguf") for number in range(count))
     first = next(groups)

@@ -1,5 +1,5 @@
-import base64
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import pytest
 
 from prefect_mutagen.scanner import ScanResult, StorageError, scan
 from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import PIECE, ObjectHash, read_checksums
+from prefect_mutagen.scanner.hashing import ObjectHash, read_checksums
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, run
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.stores.generic import _describe
 from tests.builders import gguf, safetensors
+from tests.memory import peak_apart
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -113,8 +114,18 @@ def test_local_objects_are_hashed_side_by_side(
     assert pieces == {f"{n}.gguf": [(0, len(GGUF) + n)] for n in range(6)}
 
 
-def test_pieces_are_small_enough() -> None:
-    assert 2 * PIECE <= 16 << 20
+def hash_whole(path: str) -> str:
+    return _only(path, "full").sbom.sha256
+
+
+def test_memory_does_not_grow_with_what_is_hashed(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(GGUF)
+    small, _ = peak_apart(hash_whole, str(path))
+    os.truncate(path, 256 << 20)
+    large, digest = peak_apart(hash_whole, str(path))
+    assert digest == hashlib.sha256(GGUF + bytes((256 << 20) - len(GGUF))).hexdigest()
+    assert large - small < 24
 
 
 @pytest.mark.parametrize(
@@ -132,20 +143,6 @@ def test_the_hub_lists_the_hash_of_what_it_keeps_in_lfs(lfs: object, digest: str
     item = _describe({"name": "x", "size": 3, "lfs": lfs}, "hf://a/b/x")
     assert item.sha256 == digest
     assert bool(item.sha256_source) is bool(digest)
-
-
-def test_s3s_own_checksum_of_a_whole_object_is_looked_up(s3_server: S3Server) -> None:
-    bucket = s3_server.bucket({})
-    s3_server.client().put_object(
-        Bucket=bucket, Key="m.gguf", Body=GGUF, ChecksumAlgorithm="SHA256"
-    )
-    head = s3_server.client().head_object(Bucket=bucket, Key="m.gguf", ChecksumMode="ENABLED")
-    assert base64.b64decode(head["ChecksumSHA256"]).hex() == DIGEST
-    url = f"s3://{bucket}/m.gguf"
-    (result,) = scan(url, storage_options=s3_server.options, hash="lookup")
-    # This server does not say of what kind its checksum is, and so nothing is published.
-    expected = DIGEST if head.get("ChecksumType") == "FULL_OBJECT" else ""
-    assert result.sbom.sha256 == expected
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_paths_are_no_base_models(path: object) -> None:
         (b"", "not JSON"),
         (b"{", "not JSON at character 1"),
         (b"[]", "not a JSON object"),
-        (b"\xff\xfe", "UTF-"),
+        (b"\xff\xfe", "not JSON at character 0"),
         (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' + b"9" * 5000 + b"}", "thousands of digits"),
@@ -188,7 +188,7 @@ def test_a_broken_configuration_is_a_finding_and_costs_nothing_else(
     (finding,) = neighbours.findings
     assert finding.code == "sbom/neighbour-invalid"
     assert finding.url == "/m/adapter_config.json"
-    assert problem in finding.message or "not JSON" in finding.message
+    assert problem in finding.message
     assert _stated(neighbours, "architecture") == ("llama", "config.json:model_type")
 
 

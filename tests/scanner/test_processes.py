@@ -1,5 +1,5 @@
-import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.scanner.storing import put_local
 from tests.servers import S3Server
 
 GGUF = gguf().data
+_PARENT = "TEST_PARENT"
 
 
 def where(result: ScanResult) -> tuple[str, str, int]:
@@ -52,7 +53,7 @@ def test_many_artifacts_are_examined_in_several_processes(tmp_path: Path) -> Non
     found = _all(root, 2)
     assert [(url, status) for url, status, _ in found] == expected
     workers = {pid for _, _, pid in found}
-    assert 1 <= len(workers) <= 2  # one that is quick enough leaves nothing to the other
+    assert len(workers) == 2
     assert os.getpid() not in workers
 
 
@@ -82,12 +83,25 @@ def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def dies_elsewhere(result: ScanResult) -> tuple[str, str, int]:
-    if multiprocessing.parent_process() is not None and result.url.endswith("013.gguf"):
+    if os.environ[_PARENT] != str(os.getpid()) and result.url.endswith("013.gguf"):
         os._exit(9)
     return where(result)
 
 
-def test_a_process_that_is_killed_costs_no_artifact(tmp_path: Path) -> None:
+def fails_elsewhere(result: ScanResult) -> tuple[str, str, int]:
+    if os.environ[_PARENT] != str(os.getpid()) and result.url.endswith("013.gguf"):
+        raise RuntimeError("a bug")
+    return where(result)
+
+
+@pytest.mark.parametrize("make", [dies_elsewhere, fails_elsewhere])
+def test_a_process_that_is_lost_costs_no_artifact(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    make: Callable[[ScanResult], tuple[str, str, int]],
+) -> None:
+    monkeypatch.setenv(_PARENT, str(os.getpid()))
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
     found = examine_in_processes(
@@ -95,11 +109,14 @@ def test_a_process_that_is_killed_costs_no_artifact(tmp_path: Path) -> None:
         (root, {}),
         list_artifacts(store),
         Examiner(),
-        dies_elsewhere,
+        make,
         concurrency=8,
         processes=2,
     )
-    assert [url for url, *_ in found] == [result.url for result in scan(root)]
+    seen = list(found)
+    assert [url for url, *_ in seen] == [result.url for result in scan(root)]
+    assert os.getpid() in {pid for *_, pid in seen}
+    assert capfd.readouterr() == ("", "")
 
 
 def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:

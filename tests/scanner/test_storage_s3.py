@@ -164,6 +164,23 @@ def test_a_version_is_read_when_the_pin_names_one(synthetic: SyntheticS3) -> Non
     assert caught.value.code == "storage/not-found"
 
 
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [("FULL_OBJECT", True), ("COMPOSITE", False), ("", False)],
+    ids=["whole", "parts", "unsaid"],
+)
+def test_s3s_own_checksum_of_a_whole_object_is_looked_up(
+    synthetic: SyntheticS3, kind: str, *, known: bool
+) -> None:
+    synthetic.content = Written({"m.gguf": GGUF})
+    digest = hashlib.sha256(GGUF)
+    synthetic.checksums["m.gguf"] = (kind, base64.b64encode(digest.digest()).decode())
+    for level in ("lookup", "stored"):
+        (result,) = scan("s3://bucket", storage_options=synthetic.options, hash=level)
+        found = (digest.hexdigest(), "stored checksum") if known and level == "lookup" else ("", "")
+        assert (result.sbom.sha256, result.sha256_source) == found
+
+
 KEY = b"0123456789abcdef0123456789abcdef"
 SSE = "x-amz-server-side-encryption-customer-"
 

@@ -17,8 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # The processes that a scan starts import this module too, and need nothing of the commands.
     from prefect_mutagen.scanner.commands.program import run
+    from prefect_mutagen.scanner.own_faults import faults_on_stderr
 
-    return run(arguments)
+    with faults_on_stderr():
+        return run(arguments)
 
 
 if __name__ == "__main__":

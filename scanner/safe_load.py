@@ -117,7 +117,7 @@ class _Collector:
     _open: list[dict[str, Any] | list[Any]] = field(init=False)
     """What contains the next value, the innermost last."""
     _keys: list[str | None] = field(default_factory=lambda: [None])
-    """For each of these the key whose value comes next; None where a key comes next, and in lists."""
+    """For each of these the key of the next value; None where a key comes next, and in lists."""
 
     def __post_init__(self) -> None:
         self._open = [self.whole]
@@ -149,6 +149,14 @@ class _Collector:
     def end(self) -> None:
         del self._open[-1], self._keys[-1]
 
+    def add_scalar(self, event: Any) -> None:
+        self.note_tag(event.tag)
+        text, plain = event.value, not event.style
+        if plain and text == "<<":
+            raise _Refused("it uses a merge key")
+        bare = plain and event.tag is None and text in _WORDS
+        self.add(_WORDS[text] if bare else text, text)
+
     def note_tag(self, tag: str | None) -> None:
         if tag and tag != "!" and (not tag.startswith(_TAGS) or tag.startswith(_FOREIGN)):
             self.foreign = self.foreign or tag
@@ -161,19 +169,14 @@ def _collect(events: Iterable[Any]) -> Loaded:
     try:
         for event in events:
             if isinstance(event, yaml.ScalarEvent):
-                collector.note_tag(event.tag)
-                text, plain = event.value, not event.style
-                if plain and text == "<<":
-                    raise _Refused("it uses a merge key")
-                bare = plain and event.tag is None and text in _WORDS
-                collector.add(_WORDS[text] if bare else text, text)
+                collector.add_scalar(event)
             elif isinstance(event, yaml.CollectionStartEvent):
                 collector.note_tag(event.tag)
                 collector.begin({} if isinstance(event, yaml.MappingStartEvent) else [])
             elif isinstance(event, yaml.CollectionEndEvent):
                 collector.end()
             elif isinstance(event, yaml.AliasEvent):
-                raise _Refused("it uses an alias")
+                return Loaded(problem="it uses an alias")
     except _Refused as refusal:
         return Loaded(problem=str(refusal))
     values = collector.whole[0] if collector.whole else None

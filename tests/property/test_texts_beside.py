@@ -22,9 +22,7 @@ from tests.property.hostile_texts import cards, encoded, json_texts, yaml_values
 CARD = encoded(cards())
 JSON = encoded(json_texts())
 INDEX = encoded(json_texts("model.safetensors.index.json"))
-TEXT = {
-    name: CARD if name == "README.md" else encoded(json_texts(name)) for name in NEIGHBOURS
-}
+TEXT = {name: CARD if name == "README.md" else encoded(json_texts(name)) for name in NEIGHBOURS}
 
 
 @settings(max_examples=400)

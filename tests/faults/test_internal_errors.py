@@ -7,23 +7,24 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import Policy, ScanResult, scan
+from prefect_mutagen.scanner import Policy, ScanResult, grouping, judge, processes, scan
 from prefect_mutagen.scanner import examine as examining
-from prefect_mutagen.scanner import grouping, judge, processes
+from prefect_mutagen.scanner.artifacts import is_relevant
 from prefect_mutagen.scanner.cli import main
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.outputs import FORMATS, sarif
 from prefect_mutagen.scanner.processes import examine_in_processes
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables import recording, rows, spool
+from prefect_mutagen.scanner.tables import recording, spool
 from prefect_mutagen.tasks import showing
 from tests.builders import gguf, safetensors, tensor
 from tests.faults import planting
@@ -169,8 +170,6 @@ def test_grouping_costs_the_folder_alone(
     folder: str, monkeypatch: pytest.MonkeyPatch, stage: str, held: int
 ) -> None:
     expected = {result.url: result for result in scan(folder)}
-    monkeypatch.setattr(grouping.ObjectSpool, "held", held, raising=False)
-    monkeypatch.setattr(grouping, "HELD", held)
     if stage == "set":
         _fail_at_sets(monkeypatch)
     elif stage == "listed":
@@ -180,12 +179,12 @@ def test_grouping_costs_the_folder_alone(
     else:
         _fail_whole(monkeypatch)
     store = open_store(folder)
-    listed = list(grouping.group_artifacts(store.list_objects(lambda _: True), folder, held))
+    listed = list(grouping.group_artifacts(store.list_objects(is_relevant), folder, held))
     urls = [artifact.url for artifact in listed]
     assert len(urls) == len(set(urls))
     spoiled = f"{folder}/{'c' if stage == 'set' else 'b'}/"
     names = {url for url in FILES if f"{folder}/{url}".startswith(spoiled)}
-    found = {result.url: result for result in scan(folder)}
+    found = {result.url: result for result in examine_artifacts(store, listed, Examiner())}
     for url, result in expected.items():
         if not url.startswith(spoiled):
             assert found[url].verdict == result.verdict
@@ -343,7 +342,7 @@ def test_recording_what_no_column_holds(folder: str, tmp_path: Path) -> None:
         for result in results:
             odd: Any = result
             if result.url.endswith(SPOILED):
-                odd = rows.replace(result, license_spdx=7)
+                odd = replace(odd, license_spdx=7)
             summary.add(recorded.add(odd))
         recorded.close(summary)
         table.publish(recorded, summary)
@@ -352,7 +351,7 @@ def test_recording_what_no_column_holds(folder: str, tmp_path: Path) -> None:
     _assert_one_is_unknown(list(table.read_state().values()), results)
 
 
-def test_recording_in_batches(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recording_in_batches(folder: str, tmp_path: Path) -> None:
     results, info, summary = list(scan(folder)), new_scan(folder, Policy()), Summary()
     spoiled = [planting.spoil(one) if one.url.endswith(SPOILED) else one for one in results]
     with recording.Recording(info) as recorded:

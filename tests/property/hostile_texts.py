@@ -66,7 +66,7 @@ def _tagged(text: str, tag: str, prefix: str) -> str:
     return f"{prefix}{tag} {text}" if prefix else text
 
 
-def yaml_values() -> st.SearchStrategy[str]:
+def yaml_values(deepest: int = 5000) -> st.SearchStrategy[str]:
     """A value of a block in YAML, well formed or not."""
     scalars = st.builds(
         _tagged, _yaml_scalars, st.sampled_from(TAGS), st.sampled_from(["", "!!", "!", "!e!"])
@@ -79,7 +79,9 @@ def yaml_values() -> st.SearchStrategy[str]:
                 lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
             ),
             st.builds(_tagged, inner, st.sampled_from(TAGS), st.sampled_from(["!!", "!"])),
-            st.builds(lambda text, depth: "[" * depth + text, inner, st.sampled_from([31, 5000])),
+            st.builds(
+                lambda text, depth: "[" * depth + text, inner, st.sampled_from([31, deepest])
+            ),
         ),
         max_leaves=6,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ INDEX = encoded(json_texts("model.safetensors.index.json"))
 TEXT = {name: CARD if name == "README.md" else encoded(json_texts(name)) for name in NEIGHBOURS}
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(CARD)
 def test_a_card_is_plain_text(raw: bytes) -> None:
     loaded = load_front_matter(raw)
@@ -47,10 +48,19 @@ def _assert_plain(value: Any) -> None:
         assert type(value) in (str, bool, type(None))
 
 
+@settings(max_examples=60)
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+@given(CARD)
+def test_each_of_the_librarys_parsers_will_do(loader: str, raw: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "CSafeLoader", getattr(yaml, loader), raising=False)
+        _assert_plain(load_front_matter(raw).values)
+
+
 @given(yaml_values())
 def test_a_value_does_not_cost_the_values_before_it(value: str) -> None:
     loaded = load_front_matter(f"---\nlicense: mit\nx: {value}\n---\n".encode("utf-8", "replace"))
-    assert loaded.problem or loaded.values["license"] in ("mit", loaded.values.get("license"))
+    assert loaded.problem or loaded.values["license"] == "mit"
 
 
 @given(JSON)
@@ -59,7 +69,7 @@ def test_json_is_an_object_or_a_problem(raw: bytes) -> None:
     assert not (loaded.problem and loaded.values)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.fixed_dictionaries({}, optional=TEXT))
 def test_neighbours_state_what_every_output_can_say(files: dict[str, bytes]) -> None:
     found = read_neighbours({name: (f"/m/{name}", raw) for name, raw in files.items()})

@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
 )
 
 
-def _never(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+def _never(_row: dict[str, Any], problem: Exception) -> dict[str, Any]:
     raise problem
 
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.starting import Gate, start_chosen, whole
-from prefect_mutagen.scanner.examine import crashed
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import visible
@@ -33,6 +32,7 @@ from prefect_mutagen.scanner.tables.recording import (
 from prefect_mutagen.scanner.tables.retention import Retention
 from prefect_mutagen.scanner.tables.spool import Spooled
 from prefect_mutagen.scanner.tables.state import State
+from prefect_mutagen.scanner.unexamined import crashed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table
@@ -48,6 +48,7 @@ give_time_to_start()
 _WORKERS = 16
 _WINDOW = 2 * _WORKERS
 _ADDRESSES = 10_000
+_LOGGED = 20
 
 
 class ScanSummary(BaseModel):
@@ -147,6 +148,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
         _examine(recording, summary, manifest, reading)
         recording.close(summary)
+        if summary.unknown:
+            for url, message in islice(recording.internal_errors(), _LOGGED):
+                logger.error("%s: %s", visible(url, 1000), message)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
@@ -229,7 +233,7 @@ def _collect(
         return
     get_run_logger().error("%s ended as %s", "a scan task", future.state.name)
     for artifact in batch.read():
-        result = crashed(artifact, recording.scan.policy, future.state.name or "failed")
+        result = crashed(artifact, future.state.name or "failed")
         summary.add(recording.add(result))
 
 

@@ -22,8 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ended_by_signals():
             return main(sys.argv[1:])
     from prefect_mutagen.scanner.commands.program import run
+    from prefect_mutagen.scanner.own_faults import faults_on_stderr
 
-    return run(arguments)
+    with faults_on_stderr():
+        return run(arguments)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader
-from prefect_mutagen.scanner.facts import plain_text, whole_number
+from prefect_mutagen.scanner.facts import fits, plain_text, whole_number
 from prefect_mutagen.scanner.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
@@ -58,8 +58,10 @@ _EXPERTS_USED: Final = ("num_experts_per_tok", "num_experts_per_token", "moe_top
 
 def _short(value: Any) -> Any:
     """Keep a value readable: numbers and truth values as they are, texts and lists cut."""
-    if isinstance(value, bool | int | float):
+    if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if fits(value) else None
     if isinstance(value, ArrayValue):
         value = list(value.preview)
     if isinstance(value, list):

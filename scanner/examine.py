@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from prefect_mutagen.parsers import UnknownHeader
-from prefect_mutagen.scanner.artifacts import Artifact, Beside, shard_name
+from prefect_mutagen.scanner.artifacts import Artifact, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.hashing import (
@@ -44,9 +44,9 @@ from prefect_mutagen.scanner.shard_index import ShardIndex
 from prefect_mutagen.scanner.signing.check import SignatureChecker
 from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
 from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.storage import StoredObject
 
-__all__ = ["Examination", "Examiner", "crashed"]
+__all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
 
@@ -356,23 +356,3 @@ def _together(parts: Sequence[_Part]) -> str:
         return ""
     lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def crashed(artifact: Artifact, policy: Policy, reason: str) -> ScanResult:
-    """Give the result of an artifact whose examination itself broke off: seen, but not judged.
-
-    Args:
-        artifact: What was to be examined.
-        policy: What is accepted.
-        reason: How it ended, in a word or two.
-    """
-    fault = StorageError("scan/crashed", artifact.url, f"the scan of it broke off ({reason})")
-    broken = StoredObject(artifact.url, 0, "", fault=fault)
-    alone = Artifact(artifact.url, (broken,), Beside(artifact.beside.neighbours))
-    examination = Examiner(policy, "none").examine(alone)
-    try:
-        next(examination)
-    except StopIteration as stop:
-        result: ScanResult = stop.value
-        return result
-    raise RuntimeError("an artifact that cannot be looked at was read all the same")

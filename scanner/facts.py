@@ -58,12 +58,20 @@ _HUB: Final = "https://huggingface.co/"
 
 
 def whole_number(value: Any) -> int | None:
-    """Read a number that writers sometimes store as a float or a truth value."""
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
+    """Read a number that writers sometimes store as a float or a truth value.
+
+    None for one that 64 bits do not hold: JSON has numbers of any length, and no model has them.
+    """
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    if isinstance(value, int | float) and fits(value):
         return int(value)
     return None
+
+
+def fits(number: float) -> bool:
+    """Whether 64 bits hold a whole number."""
+    return -(1 << 63) <= number < 1 << 64
 
 
 def plain_text(value: Any) -> str | None:

@@ -82,6 +82,11 @@ _OWN: Final = {
         "The scan of this artifact broke off for a reason of the scanner's own.",
         "Read the task run's log; it is a bug, or the machine it ran on was lost.",
     ),
+    "scan/internal-error": Code(
+        "error",
+        "The scanner met a fault of its own in this artifact; nothing is known about it.",
+        "Report the place that the message names; everything else is complete.",
+    ),
     "set/missing-shard": Code(
         "error",
         "A shard of the model is not there; loaders may go on with weights that were never set.",

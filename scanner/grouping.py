@@ -7,6 +7,7 @@ stays in proportion is one artifact: a set has all its shards in hand when it is
 """
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,8 +26,10 @@ from prefect_mutagen.scanner.artifacts import (
     shard_name,
 )
 from prefect_mutagen.scanner.object_spool import HELD, ObjectSpool, Shelf
+from prefect_mutagen.scanner.own_faults import log_fault
 from prefect_mutagen.scanner.signing.signatures import signed_name
 from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.unexamined import ungrouped
 
 __all__ = ["artifact_of", "group_artifacts"]
 
@@ -53,6 +56,8 @@ class _Folder:
     """Those that may speak of any file."""
     shelf: Shelf = field(init=False)
     """What is named after a model, shards under their sets, and pickles."""
+    fault: str = ""
+    """How the scanner itself failed over it, in a clause; then none of its files is judged."""
     _shared: Beside | None = None
     """What lies beside every artifact of the folder; known when it has been listed."""
     _some_are_named: bool = False
@@ -116,6 +121,17 @@ class _Folder:
         if indexed:
             yield from self._unnumbered(candidates)
         self.shelf.clear()
+
+    def spoil(self, item: StoredObject, fault: str) -> None:
+        """Note that the scanner failed over one of its objects."""
+        self.fault = fault
+        if not self.models or self.models[-1] is not item:
+            self.models.append(item)
+
+    def __iter__(self) -> Iterator[StoredObject]:
+        """Give every file that an artifact may be named after: models, shards and indexes."""
+        yield from self._models()
+        yield from (item for _, item in self.shelf.take("index"))
 
     def _models(self) -> Iterator[StoredObject]:
         yield from (item for _, item in self.shelf.take("model"))
@@ -209,20 +225,45 @@ def group_artifacts(
 
     Yields:
         Artifacts, folder by folder as each one is complete. What cannot be looked at (a folder
-        that may not be listed) is an artifact too: it must not be lost.
+        that may not be listed) is an artifact too: it must not be lost. So is each file of a
+        folder over which the scanner itself fails.
     """
     path: list[_Folder] = []
     with closing(ObjectSpool(held)) as spool:
         for item in objects:
             url = item.url
             while path and not url.startswith(path[-1].url):
-                yield from path.pop().artifacts()
+                yield from _given_out(path.pop())
             if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
                 folder = item.folder
                 path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
-            path[-1].add(item)
+            try:
+                path[-1].add(item)
+            except Exception as problem:  # noqa: BLE001 - a bug costs this folder alone
+                path[-1].spoil(item, log_fault(problem, "grouping", url))
         while path:
-            yield from path.pop().artifacts()
+            yield from _given_out(path.pop())
+
+
+def _given_out(folder: _Folder) -> Iterator[Artifact]:
+    """Give out a folder's artifacts; where that fails, each file that is still to come by itself.
+
+    What was given out already is known by its hash: a folder may hold a million.
+    """
+    given = array("q")
+    if not folder.fault:
+        try:
+            for artifact in folder.artifacts():
+                given.append(hash(artifact.url))
+                if artifact.kind == "set":
+                    given.extend(hash(item.url) for item in artifact.objects)
+                yield artifact
+        except Exception as problem:  # noqa: BLE001 - a bug costs this folder alone
+            folder.fault = log_fault(problem, "grouping", folder.url)
+    if folder.fault:
+        known = set(given)
+        yield from (ungrouped(item, folder.fault) for item in folder if hash(item.url) not in known)
+        folder.shelf.clear()
 
 
 def _is_tool_folder(folder: str, root: str) -> bool:

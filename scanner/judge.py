@@ -7,6 +7,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.licenses import NOASSERTION, allows, denies
 from prefect_mutagen.scanner.lineage import base_licenses_of
+from prefect_mutagen.scanner.own_faults import CODE, log_fault
 from prefect_mutagen.scanner.policy_fields import Policy
 from prefect_mutagen.scanner.publishers import lies_below, publisher_of, same_publisher
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
@@ -32,8 +33,16 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
     Returns:
         ``unknown`` when it could not be examined, ``failed`` with all reasons, or ``passed``. What
         no header was read of stays unknown, whatever severities and waivers say: nobody has seen
-        what would be passed.
+        what would be passed. So does what the scanner itself fails to judge.
     """
+    try:
+        return _judge(subject, policy, now)
+    except Exception as problem:  # noqa: BLE001 - a bug costs this verdict alone
+        message = log_fault(problem, "judging", subject.url)
+        return Verdict("unknown", (Reason(CODE, "", "error", message),))
+
+
+def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     reasons = tuple(_from_findings(subject, policy))
     if subject.format == "unknown" and any(
         finding.severity == "error" and finding.code.startswith(_UNSEEN)

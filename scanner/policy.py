@@ -11,6 +11,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Final
 
+from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.judge import judge
 from prefect_mutagen.scanner.policy_fields import (
     BaseLicense,
@@ -121,6 +122,19 @@ def _load(text: str) -> Any:
                     raise ValueError(f"the policy says {name!a} twice, again in line {line}")
                 seen.add(name)
             return super().construct_mapping(node, deep)
+
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+            # The library's own constructors raise whatever they come upon.
+            try:
+                return super().construct_object(node, deep)
+            except (ArithmeticError, LookupError, ValueError):
+                if not isinstance(node, yaml.ScalarNode):
+                    raise
+                kind, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
+                text = shown(node.value)
+                raise ValueError(
+                    f"the policy's line {line}: {text} is not a valid {kind}"
+                ) from None
 
     Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
     try:

@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.pacing import Pace
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import drive
 from prefect_mutagen.scanner.storage import Store
+from prefect_mutagen.scanner.unexamined import guarded
 
 __all__ = ["examine_remote", "run_in_loop"]
 
@@ -109,18 +110,22 @@ class _Crew:
             task.cancel()
 
     async def _examine(self, number: int, artifact: Artifact) -> None:
-        answers = Answers(self._sharing)
         result: ScanResult | Exception
         try:
-            result = await drive(self._examiner.examine(artifact), answers.answer)
-        except Exception as problem:  # noqa: BLE001 - a bug is raised where the results are taken
+            result = await guarded(self._examined(artifact), artifact)
+        except Exception as problem:  # noqa: BLE001 - who waits for a result must not wait for ever
             result = problem
-        finally:
-            await answers.close()
         if not self._finished:
             alone = len(self._tasks) == 1
             asyncio.get_running_loop().call_later(0 if alone else _GATHER, self._hand_over)
         self._finished[number] = result
+
+    async def _examined(self, artifact: Artifact) -> ScanResult:
+        answers = Answers(self._sharing)
+        try:
+            return await drive(self._examiner.examine(artifact), answers.answer)
+        finally:
+            await answers.close()
 
     def _hand_over(self) -> None:
         self.done.put(self._finished)

@@ -238,6 +238,12 @@ class Summary:
         self.requests += tally.requests
         setattr(self, tally.status, getattr(self, tally.status) + 1)
 
+    def correct(self, before: Status, after: Status) -> None:
+        """Count another verdict for an artifact than was counted before."""
+        if before != after:
+            setattr(self, before, getattr(self, before) - 1)
+            setattr(self, after, getattr(self, after) + 1)
+
     @property
     def all_passed(self) -> bool:
         """Whether nothing failed and nothing stayed unknown."""

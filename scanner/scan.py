@@ -25,6 +25,7 @@ from prefect_mutagen.scanner.artifacts import (
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.own_faults import log_fault
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
@@ -38,6 +39,7 @@ from prefect_mutagen.scanner.storage import (
     has_secrets,
     open_store,
 )
+from prefect_mutagen.scanner.unexamined import guarded, ungrouped
 
 __all__ = [
     "answer",
@@ -123,7 +125,13 @@ def list_artifacts(
     if first is None:
         return
     if first.url == store.root:
-        yield _named(store, first, siblings=siblings)
+        try:
+            named = _named(store, first, siblings=siblings)
+        except StorageError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
+            named = ungrouped(first, log_fault(problem, "grouping", first.url))
+        yield named
         return
     artifacts = group_artifacts(chain((first,), listed), store.root)
     if selection is None or selection.takes_all:
@@ -208,7 +216,8 @@ def examine_artifacts(
 
 
 def _examine_here(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
-    return finish(drive(examiner.examine(artifact), partial(answer, store)))
+    work = drive(examiner.examine(artifact), partial(answer, store))
+    return finish(guarded(work, artifact))
 
 
 def _examine_in_threads(

@@ -13,6 +13,7 @@ from typing import Final
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 from prefect_mutagen.tasks.agent_launch import AgentRun
@@ -61,7 +62,9 @@ def show_scan(
         selected: What the scan was about, in one line; empty: everything.
     """
     ordered = sorted(results, key=_rank)
-    rows = [_row(result, scan.source) for result in ordered[:SHOWN_ROWS]]
+    rows = [
+        render(result, lambda one: _row(one, scan.source))[1] for result in ordered[:SHOWN_ROWS]
+    ]
     left_out = max(summary.artifacts, len(ordered)) - len(rows)
     description = f"Verdicts on {scan.source}, the failed ones first."
     if selected:
@@ -134,8 +137,10 @@ def summary_markdown(
         " | ".join(["", *map(str, counts), ""]).strip(),
     ]
     shown = list(results)
-    refused = [_refused(result) for result in shown if not result.passed]
-    waived = [_waived(result) for result in shown if result.passed and result.verdict.waived]
+    refused = [render(result, _refused)[1] for result in shown if not result.passed]
+    waived = [
+        render(result, _waived)[1] for result in shown if result.passed and result.verdict.waived
+    ]
     lines += _section("Not passed", refused, summary.failed + summary.unknown)
     lines += _section("Passed by a waiver", waived)
     lines += _section("Agents", [_agent(run) for run in agents])

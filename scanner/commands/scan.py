@@ -183,9 +183,11 @@ class _Run:
         with Recording(info, state) as recording:
             for result in self._examined(url, state):
                 compared = recording.add(result)
+                self.summary.correct(result.verdict.status, compared.verdict.status)
                 own.add(compared)
                 yield compared
             recording.close(own)
+            recording.correct(self.summary)
             # Documents are looked up where the format shows them.
             brief = (result for _, result in recording.kept())
             for result in brief if options.format == "table" else table.documented(recording):

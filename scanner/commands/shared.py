@@ -109,8 +109,12 @@ def read_policy(path: str | None) -> Policy:
     """
     if path is None:
         return Policy()
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    with open(path, "rb") as file:
+        raw = file.read()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path}: the policy is not UTF-8 at byte {problem.start}") from None
     try:
         policy = load_policy(text, os.path.dirname(path))
         check_signers(policy.allowed_signers)

@@ -12,7 +12,8 @@ Source: the CycloneDX specification 1.6 and 1.7 (https://cyclonedx.org/docs/).
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TextIO
+from functools import partial
+from typing import Any, Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.document import STATED, TOOL_NAME, Sbom
 from prefect_mutagen.scanner.licenses import NOASSERTION
@@ -21,9 +22,10 @@ from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 
-__all__ = ["write_bom", "write_cyclonedx"]
+__all__ = ["Component", "make_component", "write_bom", "write_cyclonedx"]
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "prefect-mutagen.cyclonedx")
 # The architecture has a place of its own.
@@ -33,25 +35,59 @@ _PROPERTIES: Final = ("file_size_bytes", "format", *STATED[1:])
 def write_cyclonedx(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,
 ) -> None:
     """Write the BOM, a component per line; see `prefect_mutagen.scanner.outputs.Writer`."""
-    write_bom(results, scan, out, options.cyclonedx_version)
+    parts = render_each(results, summary, partial(make_component, scan))
+    write_bom(parts, scan, out, options.cyclonedx_version)
     out.write("\n")
 
 
-def write_bom(results: Iterable[ScanResult], scan: ScanInfo, out: TextIO, version: str) -> None:
-    """Write one BOM of all results, as they come.
+class Component(NamedTuple):
+    """What a BOM says about one artifact, as JSON."""
+
+    text: str
+    annotations: tuple[str, ...]
+
+
+def make_component(scan: ScanInfo, result: ScanResult, number: int) -> Component:
+    """Describe an artifact.
 
     Args:
-        results: What is described.
+        scan: The scan it was found in.
+        result: What is known about it.
+        number: Its place in the BOM, from 1.
+    """
+    ref = f"artifact-{number}"
+    annotations = (
+        {
+            "bom-ref": f"{ref}/annotation-{place}",
+            "subjects": [ref],
+            "annotator": {"component": _tool(scan)},
+            "timestamp": scan.started_at,
+            "text": text,
+        }
+        for place, text in enumerate(statements(result), 1)
+    )
+    text = to_exchange_json(_component(result, ref))
+    return Component(text, tuple(map(to_exchange_json, annotations)))
+
+
+def _tool(scan: ScanInfo) -> dict[str, str]:
+    return {"type": "application", "name": TOOL_NAME, "version": scan.tool_version}
+
+
+def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, version: str) -> None:
+    """Write one BOM of all artifacts, as they come.
+
+    Args:
+        components: What is said about each.
         scan: Names the BOM: the same scan has the same serial number.
         out: Where to write; nothing follows the closing bracket.
         version: Version of the specification, ``1.6`` or ``1.7``.
     """
-    tool = {"type": "application", "name": TOOL_NAME, "version": scan.tool_version}
     head = {
         "$schema": f"http://cyclonedx.org/schema/bom-{version}.schema.json",
         "bomFormat": "CycloneDX",
@@ -60,7 +96,7 @@ def write_bom(results: Iterable[ScanResult], scan: ScanInfo, out: TextIO, versio
         "version": 1,
         "metadata": {
             "timestamp": scan.started_at,
-            "tools": {"components": [tool]},
+            "tools": {"components": [_tool(scan)]},
             "properties": [
                 {"name": "mutagen:scan:id", "value": scan.id},
                 {"name": "mutagen:scan:source", "value": scan.source},
@@ -70,19 +106,11 @@ def write_bom(results: Iterable[ScanResult], scan: ScanInfo, out: TextIO, versio
     with Later() as annotations:
         out.write(to_exchange_json(head)[:-1] + ',\n"components":[')
         between = "\n"
-        for number, result in enumerate(results, 1):
-            ref = f"artifact-{number}"
-            out.write(between + to_exchange_json(_component(result, ref)))
+        for component in components:
+            out.write(between + component.text)
             between = ",\n"
-            for place, text in enumerate(statements(result), 1):
-                annotation = {
-                    "bom-ref": f"{ref}/annotation-{place}",
-                    "subjects": [ref],
-                    "annotator": {"component": tool},
-                    "timestamp": scan.started_at,
-                    "text": text,
-                }
-                annotations.add(to_exchange_json(annotation))
+            for annotation in component.annotations:
+                annotations.add(annotation)
         out.write('],\n"annotations":')
         annotations.write_list(out)
         out.write("}")

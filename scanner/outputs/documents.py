@@ -11,14 +11,15 @@ another process than what puts the texts together.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from tempfile import TemporaryFile
-from typing import IO, Final, NamedTuple, TextIO
+from typing import IO, Any, Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.document import Sbom
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary, Tally
 
 __all__ = [
@@ -66,20 +67,21 @@ def documents(results: Iterable[ScanResult]) -> Iterator[Sbom]:
 
 def render_json(result: ScanResult) -> RenderedResult:
     """Write an artifact's documents for people, as `join_json` takes them: as parts of a list."""
-    texts = tuple(
-        # Between the list's brackets stands the document as it stands in a longer list.
-        (sbom.model_path, to_json([sbom.to_dict()], indent=2)[4:-2].encode())
-        for sbom in documents([result])
-    )
-    return RenderedResult(result.tally(), texts)
+    # Between the list's brackets stands the document as it stands in a longer list.
+    return _render(result, lambda fields: to_json([fields], indent=2)[4:-2])
 
 
 def render_jsonl(result: ScanResult) -> RenderedResult:
     """Write an artifact's documents in a line each, as `join_jsonl` takes them."""
-    texts = tuple(
-        (sbom.model_path, to_json(sbom.to_dict()).encode()) for sbom in documents([result])
-    )
-    return RenderedResult(result.tally(), texts)
+    return _render(result, to_json)
+
+
+def _render(result: ScanResult, write: Callable[[dict[str, Any]], str]) -> RenderedResult:
+    def texts(of: ScanResult) -> tuple[tuple[str, bytes], ...]:
+        return tuple((sbom.model_path, write(sbom.to_dict()).encode()) for sbom in documents([of]))
+
+    shown, made = render(result, texts)
+    return RenderedResult(shown.tally(), made)
 
 
 def join_json(rendered: Iterable[RenderedResult], out: TextIO, *, new: bool = False) -> None:
@@ -149,20 +151,31 @@ def join_jsonl(rendered: Iterable[RenderedResult], out: TextIO) -> None:
 def write_json(
     results: Iterable[ScanResult],
     scan: ScanInfo,  # noqa: ARG001 - a contract
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
-    join_json(map(render_json, results), out)
+    join_json(_counted(results, summary, render_json), out)
 
 
 def write_jsonl(
     results: Iterable[ScanResult],
     scan: ScanInfo,  # noqa: ARG001 - a contract
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
     """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
-    join_jsonl(map(render_jsonl, results), out)
+    join_jsonl(_counted(results, summary, render_jsonl), out)
+
+
+def _counted(
+    results: Iterable[ScanResult],
+    summary: Summary,
+    make: Callable[[ScanResult], RenderedResult],
+) -> Iterator[RenderedResult]:
+    for result in results:
+        rendered = make(result)
+        summary.correct(result.verdict.status, rendered.tally.status)
+        yield rendered

@@ -11,13 +11,14 @@ Source: the in-toto attestation framework, Statement v1
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, count
 from typing import Final, TextIO
 
-from prefect_mutagen.scanner.outputs.cyclonedx import write_bom
+from prefect_mutagen.scanner.outputs.cyclonedx import Component, make_component, write_bom
 from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
 __all__ = ["write_intoto"]
@@ -31,7 +32,7 @@ _HEAD: Final = {
 def write_intoto(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,
 ) -> None:
@@ -41,7 +42,7 @@ def write_intoto(
         ValueError: No artifact has a known SHA-256; nothing is written then.
     """
     with Later() as subjects:
-        attested = _attested(results, scan, subjects)
+        attested = _attested(results, scan, summary, subjects)
         first = next(attested, None)
         if first is None:
             raise ValueError(
@@ -55,16 +56,26 @@ def write_intoto(
 
 
 def _attested(
-    results: Iterable[ScanResult], scan: ScanInfo, subjects: Later
-) -> Iterator[ScanResult]:
-    """Give the artifacts whose files all have a known SHA-256, and put off their subjects."""
-    for result in results:
+    results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, subjects: Later
+) -> Iterator[Component]:
+    """Describe the artifacts whose files all have a known SHA-256, and put off their subjects."""
+    attested = count(1)
+
+    def make(result: ScanResult, _: int) -> tuple[list[str], Component | None]:
         digests = _digests(result)
-        if digests and all(sha256 for _, sha256 in digests):
-            for url, sha256 in digests:
-                subject = {"name": _name(url, scan.source), "digest": {"sha256": sha256}}
-                subjects.add(to_exchange_json(subject))
-            yield result
+        if not digests or not all(sha256 for _, sha256 in digests):
+            return [], None
+        named = [
+            to_exchange_json({"name": _name(url, scan.source), "digest": {"sha256": sha256}})
+            for url, sha256 in digests
+        ]
+        return named, make_component(scan, result, next(attested))
+
+    for named, component in render_each(results, summary, make):
+        for subject in named:
+            subjects.add(subject)
+        if component is not None:
+            yield component
 
 
 def _digests(result: ScanResult) -> list[tuple[str, str]]:

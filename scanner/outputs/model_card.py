@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.outputs.model_page import (
     title,
 )
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import license_detail
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
@@ -51,7 +52,7 @@ _FACTS: Final = (
 def write_model_card(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
@@ -61,33 +62,39 @@ def write_model_card(
         ValueError: There is no model, or a second one.
     """
     result = only_result(results, "model-card")
-    out.write(front_matter(_metadata(result)))
-    out.write(f"\n# {text(title(result.sbom))}\n\n")
-    out.write(
+    shown, page = render(result, lambda one: "".join(_page(one, scan)))
+    summary.correct(result.verdict.status, shown.verdict.status)
+    out.write(page)
+
+
+def _page(result: ScanResult, scan: ScanInfo) -> Iterator[str]:
+    yield front_matter(_metadata(result))
+    yield f"\n# {text(title(result.sbom))}\n\n"
+    yield (
         f"Written by `{TOOL_NAME} {scan.tool_version}` from the model's header and the files "
         f"beside it, {text(scan.started_at)}. The weights were not read.\n"
     )
-    _table(out, "Facts", ("fact", "value", "source"), _facts(result))
-    _table(out, "Also stated", ("fact", "value"), _more(result))
+    yield from _table("Facts", ("fact", "value", "source"), _facts(result))
+    yield from _table("Also stated", ("fact", "value"), _more(result))
     if result.kind == "set":
-        _table(out, "Files", ("file", "bytes", "SHA-256"), _files(result))
-    _table(out, "Findings", ("severity", "code", "what"), _findings(result))
+        yield from _table("Files", ("file", "bytes", "SHA-256"), _files(result))
+    yield from _table("Findings", ("severity", "code", "what"), _findings(result))
     verdict = result.verdict
-    out.write(f"\n## Verdict\n\n{text(verdict.status.capitalize())}")
-    out.write(", under the policy of the scan.\n" if not verdict.reasons else ", because:\n\n")
+    yield f"\n## Verdict\n\n{text(verdict.status.capitalize())}"
+    yield ", under the policy of the scan.\n" if not verdict.reasons else ", because:\n\n"
     reasons = ((reason.code, public(reason.message, result)) for reason in verdict.reasons)
-    out.writelines(f"* {text(code)}: {text(message)}\n" for code, message in reasons)
+    yield from (f"* {text(code)}: {text(message)}\n" for code, message in reasons)
     if verdict.waived:
-        out.write("\nAccepted by a waiver of the policy:\n\n")
+        yield "\nAccepted by a waiver of the policy:\n\n"
     for reason in verdict.waived:
         message = public(reason.message, result)
-        out.write(f"* {text(reason.code)}: {text(message)} ({text(reason.value)})\n")
+        yield f"* {text(reason.code)}: {text(message)} ({text(reason.value)})\n"
     counts = result.to_report()["completeness"]
     unknown = [label for label, name in _FACTS if getattr(result.sbom, name) in (None, "unknown")]
     unknown += [] if result.sbom.sha256 else ["SHA-256"]
-    out.write(f"\n## Not known\n\n{counts['stated']} of {counts['of']} elements are stated.\n")
+    yield f"\n## Not known\n\n{counts['stated']} of {counts['of']} elements are stated.\n"
     if unknown:
-        out.write(f"\n{', '.join(unknown)}: no source states it.\n")
+        yield f"\n{', '.join(unknown)}: no source states it.\n"
 
 
 def _metadata(result: ScanResult) -> dict[str, Any]:
@@ -203,13 +210,13 @@ def _findings(result: ScanResult) -> Iterator[tuple[str, ...]]:
 
 
 def _table(
-    out: TextIO, heading: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
-) -> None:
+    heading: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
+) -> Iterator[str]:
     """Write a section with a table; a word instead of an empty one."""
-    out.write(f"\n## {heading}\n\n")
+    yield f"\n## {heading}\n\n"
     lines = [f"| {' | '.join(text(cell) for cell in row)} |\n" for row in rows]
     if not lines:
-        out.write("None.\n")
+        yield "None.\n"
         return
-    out.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
-    out.writelines(lines)
+    yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    yield from lines

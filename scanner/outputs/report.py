@@ -5,6 +5,7 @@ from typing import TextIO
 
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
 __all__ = ["write_report"]
@@ -20,7 +21,7 @@ def write_report(
     """Write the report, an artifact per line; see `prefect_mutagen.scanner.outputs.Writer`."""
     out.write(f'{{"scan": {to_json(scan.to_report())},\n "artifacts": [')
     between = "\n  "
-    for result in results:
-        out.write(between + to_json(result.to_report()))
+    for entry in render_each(results, summary, lambda result, _: to_json(result.to_report())):
+        out.write(between + entry)
         between = ",\n  "
     out.write(f'],\n "summary": {to_json(summary.to_report())}}}\n')

@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import Remark, remarks
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 
 __all__ = ["write_sarif"]
@@ -44,13 +45,24 @@ def write_sarif(
         out.write(f'{{"$schema":"{_SCHEMA}","version":"2.1.0","runs":[{{"results":[')
         between = "\n"
         count = 0
-        for result in results:
-            for item in result.objects:
-                count += 1
-                artifacts.add(to_exchange_json(_artifact(item, result, count)))
-            for remark in remarks(result):
-                index = rules.setdefault(remark.code, len(rules))
-                out.write(between + to_exchange_json(_result(remark, index)))
+
+        def make(result: ScanResult, _: int) -> tuple[list[str], list[str]]:
+            listed = [
+                _artifact(item, result, place)
+                for place, item in enumerate(result.objects, count + 1)
+            ]
+            said = [
+                _result(remark, rules.setdefault(remark.code, len(rules)))
+                for remark in remarks(result)
+            ]
+            return [*map(to_exchange_json, listed)], [*map(to_exchange_json, said)]
+
+        for listed, said in render_each(results, summary, make):
+            count += len(listed)
+            for entry in listed:
+                artifacts.add(entry)
+            for entry in said:
+                out.write(between + entry)
                 between = ",\n"
         out.write('],\n"artifacts":')
         artifacts.write_list(out)

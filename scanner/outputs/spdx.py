@@ -11,10 +11,13 @@ from typing import Final, TextIO
 
 from prefect_mutagen.scanner.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
     DOCUMENT_ID,
+    Described,
     ExtractedLicense,
     Package,
+    Relationship,
     SpdxDocument,
 )
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
@@ -33,7 +36,7 @@ _TAKEN: Final = re.compile(
 def write_spdx(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
@@ -48,22 +51,32 @@ def write_spdx(
         ("Creator", document.creator),
         ("Created", document.created),
     ]
-    _write(out, tags)
-    for described in document.described():
+    out.writelines(_lines(tags))
+
+    def make(result: ScanResult, number: int) -> tuple[Described, str]:
+        described = document.describe(result, number)
+        return described, "".join(_described(described, document))
+
+    for described, text in render_each(document.results, summary, make):
+        document.add(described)
+        out.write("\n" + text)
+    for relationship in document.nothing():
         out.write("\n")
-        _write(
-            out,
-            (
-                ("Relationship", f"{entry.element} {entry.kind} {entry.related}")
-                for entry in described.relationships
-            ),
-        )
-        for package in described.packages:
-            _write(out, _package(package))
-            _write(out, _annotations(package, document))
+        out.writelines(_lines([_relationship(relationship)]))
     for licence in document.licenses():
         out.write("\n")
-        _write(out, _license(licence))
+        out.writelines(_lines(_license(licence)))
+
+
+def _described(described: Described, document: SpdxDocument) -> Iterator[str]:
+    yield from _lines(map(_relationship, described.relationships))
+    for package in described.packages:
+        yield from _lines(_package(package))
+        yield from _lines(_annotations(package, document))
+
+
+def _relationship(entry: Relationship) -> tuple[str, str]:
+    return "Relationship", f"{entry.element} {entry.kind} {entry.related}"
 
 
 def _package(package: Package) -> Iterator[tuple[str, str]]:
@@ -105,8 +118,8 @@ def _license(licence: ExtractedLicense) -> Iterator[tuple[str, str]]:
         yield "LicenseCrossReference", licence.link
 
 
-def _write(out: TextIO, tags: Iterable[tuple[str, str]]) -> None:
-    out.writelines(f"{tag}: {value}\n" for tag, value in tags)
+def _lines(tags: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (f"{tag}: {value}\n" for tag, value in tags)
 
 
 def _text(value: str) -> str:

@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 
 __all__ = ["write_spdx3"]
@@ -47,7 +48,7 @@ _HYPERPARAMETERS: Final = (
 def write_spdx3(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
@@ -66,23 +67,32 @@ def write_spdx3(
     with Later() as elements, Later() as roots:
         out.write(f'{{"@context":"{_CONTEXT}",\n"@graph":[\n{to_exchange_json(creation)}')
 
-        def write(element: dict[str, Any]) -> None:
-            out.write(",\n" + to_exchange_json(element))
-            elements.add(to_exchange_json(element["spdxId"]))
+        def write(texts: list[tuple[str, str]]) -> None:
+            for ref, text in texts:
+                out.write(",\n" + text)
+                elements.add(ref)
 
-        write(_element("SoftwareAgent", f"{space}agent", name=TOOL_NAME))
-        write(_element("Tool", f"{space}tool", name=name))
-        for number, result in enumerate(results, 1):
-            root = f"{space}artifact-{number}"
-            roots.add(to_exchange_json(root))
-            for element in _elements(result, root):
-                write(element)
+        agent = _element("SoftwareAgent", f"{space}agent", name=TOOL_NAME)
+        tool = _element("Tool", f"{space}tool", name=name)
+        write(_texts((agent, tool)))
+
+        def make(result: ScanResult, number: int) -> list[tuple[str, str]]:
+            return _texts(_elements(result, f"{space}artifact-{number}"))
+
+        for texts in render_each(results, summary, make):
+            roots.add(texts[0][0])
+            write(texts)
         bom = _collection("software_Sbom", f"{space}sbom", scan)
         elements.add(to_exchange_json(bom["spdxId"]))
         _write_collection(bom | {"software_sbomType": ["analyzed"]}, "rootElement", roots, out)
         document = _collection("SpdxDocument", f"{space}document", scan)
         _write_collection(document | {"rootElement": [bom["spdxId"]]}, "element", elements, out)
         out.write("]}\n")
+
+
+def _texts(elements: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Write elements as JSON, each with its identifier in front."""
+    return [(to_exchange_json(one["spdxId"]), to_exchange_json(one)) for one in elements]
 
 
 def _collection(kind: str, ref: str, scan: ScanInfo) -> dict[str, Any]:

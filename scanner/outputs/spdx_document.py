@@ -99,6 +99,10 @@ class Described:
 
     packages: tuple[Package, ...]
     relationships: tuple[Relationship, ...]
+    licenses: tuple[ExtractedLicense, ...] = ()
+    """Licences that its packages refer to and no package before did."""
+    base: str = ""
+    """The base model that it describes for the first time."""
 
 
 class SpdxDocument:
@@ -111,7 +115,9 @@ class SpdxDocument:
         """Look at the first two results, which the document's name depends on."""
         remaining = iter(results)
         first = list(islice(remaining, 2))
-        self._results = chain(first, remaining)
+        self.results = chain(first, remaining)
+        """All of them."""
+        self._empty = not first
         names = [result.sbom.model_filename for result in first]
         name = names[0] if len(names) == 1 else scan.source.rstrip("/").rpartition("/")[2]
         self.name = _line(f"{TOOL_NAME}-{name}")
@@ -121,29 +127,45 @@ class SpdxDocument:
         self._licenses: dict[str, ExtractedLicense] = {}
         self._bases: dict[str, str] = {}
 
-    def described(self) -> Iterator[Described]:
-        """Give each artifact's package, and that of its base model where it is the first time."""
-        number = 0
-        for number, result in enumerate(self._results, 1):
-            package = _package(result, number)
-            self._keep_licenses(result, package.license_declared)
-            packages = [package]
-            relations = [Relationship(DOCUMENT_ID, "DESCRIBES", package.id)]
-            base = _line(result.sbom.base_model or "")
-            if base:
-                if base not in self._bases:
-                    self._bases[base] = _id("BaseModel", base, number)
-                    packages.append(Package(self._bases[base], base))
-                relations.append(Relationship(package.id, "DESCENDANT_OF", self._bases[base]))
-            yield Described(tuple(packages), tuple(relations))
-        if not number:
-            yield Described((), (Relationship(DOCUMENT_ID, "DESCRIBES", "NONE"),))
+    def describe(self, result: ScanResult, number: int) -> Described:
+        """Make an artifact's package, and that of its base model where it is the first time.
+
+        Args:
+            result: What is known about the artifact.
+            number: Its place in the document, from 1.
+
+        Returns:
+            What it adds; nothing is added before `add`.
+        """
+        package = _package(result, number)
+        packages = [package]
+        relations = [Relationship(DOCUMENT_ID, "DESCRIBES", package.id)]
+        base = _line(result.sbom.base_model or "")
+        first = bool(base) and base not in self._bases
+        if base:
+            ref = _id("BaseModel", base, number) if first else self._bases[base]
+            packages += [Package(ref, base)] if first else []
+            relations.append(Relationship(package.id, "DESCENDANT_OF", ref))
+        licenses = tuple(self._new_licenses(result, package.license_declared))
+        return Described(tuple(packages), tuple(relations), licenses, base if first else "")
+
+    def add(self, described: Described) -> None:
+        """Take what an artifact adds, once it is certain that it will be written."""
+        for licence in described.licenses:
+            self._licenses.setdefault(licence.id, licence)
+        if described.base:
+            self._bases[described.base] = described.packages[-1].id
+
+    def nothing(self) -> Iterator[Relationship]:
+        """Give what stands in the document of a scan without any artifact."""
+        if self._empty:
+            yield Relationship(DOCUMENT_ID, "DESCRIBES", "NONE")
 
     def licenses(self) -> Iterable[ExtractedLicense]:
         """Give the licences that the packages refer to; complete once the last one is taken."""
         return self._licenses.values()
 
-    def _keep_licenses(self, result: ScanResult, expression: str) -> None:
+    def _new_licenses(self, result: ScanResult, expression: str) -> Iterator[ExtractedLicense]:
         sbom = result.sbom
         name, link = license_detail(result, "name"), license_detail(result, "link")
         parts = (("", sbom.license), ("name: ", name), ("link: ", link))
@@ -151,9 +173,7 @@ class SpdxDocument:
         for reference in _LICENSE_REF.findall(expression):
             if reference not in self._licenses:
                 text = visible(stated, _TEXT)
-                self._licenses[reference] = ExtractedLicense(
-                    reference, text, _line(name), _address(link)
-                )
+                yield ExtractedLicense(reference, text, _line(name), _address(link))
 
 
 def _package(result: ScanResult, number: int) -> Package:

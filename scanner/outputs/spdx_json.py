@@ -10,8 +10,10 @@ from typing import Any, TextIO
 from prefect_mutagen.scanner.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
     DOCUMENT_ID,
+    Described,
     ExtractedLicense,
     Package,
     Relationship,
@@ -25,7 +27,7 @@ __all__ = ["write_spdx_json"]
 def write_spdx_json(
     results: Iterable[ScanResult],
     scan: ScanInfo,
-    summary: Summary,  # noqa: ARG001 - a contract
+    summary: Summary,
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
@@ -41,24 +43,30 @@ def write_spdx_json(
     }
     relationships: list[Relationship] = []
 
-    def packages() -> Iterator[dict[str, Any]]:
-        for described in document.described():
+    def make(result: ScanResult, number: int) -> tuple[Described, list[str]]:
+        described = document.describe(result, number)
+        return described, [to_json(_package(one, document)) for one in described.packages]
+
+    def packages() -> Iterator[str]:
+        for described, texts in render_each(document.results, summary, make):
+            document.add(described)
             relationships.extend(described.relationships)
-            for package in described.packages:
-                yield _package(package, document)
+            yield from texts
+        relationships.extend(document.nothing())
 
     out.write(to_json(head)[:-1])
     _write_list(out, "packages", packages())
-    _write_list(out, "relationships", map(_relationship, relationships))
-    _write_list(out, "hasExtractedLicensingInfos", map(_license, document.licenses()))
+    _write_list(out, "relationships", map(to_json, map(_relationship, relationships)))
+    licenses = map(to_json, map(_license, document.licenses()))
+    _write_list(out, "hasExtractedLicensingInfos", licenses)
     out.write("}\n")
 
 
-def _write_list(out: TextIO, name: str, entries: Iterable[dict[str, Any]]) -> None:
+def _write_list(out: TextIO, name: str, entries: Iterable[str]) -> None:
     out.write(f',\n "{name}": [')
     between = "\n  "
     for entry in entries:
-        out.write(between + to_json(entry))
+        out.write(between + entry)
         between = ",\n  "
     out.write("]")
 

@@ -5,6 +5,7 @@ from typing import Final, TextIO
 
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
@@ -13,6 +14,9 @@ __all__ = ["write_table"]
 _STYLES: Final = {"passed": "green", "failed": "bold red", "unknown": "yellow"}
 _ORDER: Final = ("error", "warning", "info")
 _NAME_WIDTH: Final = 48
+
+_Lines = list[tuple[str, str]]
+"""What is said about an artifact, each line with its style."""
 
 
 def write_table(
@@ -32,24 +36,13 @@ def write_table(
         table.add_column(heading, justify="right" if heading == "parameters" else "left")
     for heading in ("licence", "size", "worst finding"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
-    refused, waived = list[ScanResult](), list[ScanResult]()
+    refused, waived = list[_Lines](), list[_Lines]()
     root = scan.source.rstrip("/") + "/"
-    for result in results:
-        sbom, status = result.sbom, result.verdict.status
-        cells = [
-            _name(result.url.removeprefix(root)),
-            sbom.architecture or "",
-            short_count(sbom.parameter_count),
-            sbom.quantization or sbom.dtype or "",
-            result.license_spdx or "",
-            short_size(result.size),
-            _worst(result),
-        ]
-        row = (Text(visible(cell)) for cell in cells)
-        style = "yellow" if result.verdict.waived else _STYLES[status]
-        table.add_row(Text(status, style=style), *row)
-        if not result.passed or result.verdict.waived:
-            (waived if result.passed else refused).append(result)
+    parts = render_each(results, summary, lambda result, _: _part(result, root))
+    for status, style, cells, lines in parts:
+        table.add_row(Text(status, style=style), *map(Text, cells))
+        if lines:
+            (waived if status == "passed" else refused).append(lines)
     # A pipe has no width; a person who pipes wants whole lines.
     width = None if out.isatty() else 400
     console = Console(file=out, width=width, highlight=False, soft_wrap=not out.isatty())
@@ -57,9 +50,9 @@ def write_table(
         console.print("No model files found.")
         return
     console.print(table)
-    for result in (*refused, *waived):
+    for lines in (*refused, *waived):
         console.print()
-        for line, style in _explanation(result):
+        for line, style in lines:
             console.print(Text(line, style=style))
     console.print()
     by_waiver = f" ({len(waived)} by a waiver)" if waived else ""
@@ -67,6 +60,23 @@ def write_table(
         f"{summary.artifacts} artifacts: {summary.passed} passed{by_waiver}, "
         f"{summary.failed} failed, {summary.unknown} unknown"
     )
+
+
+def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:
+    """Make an artifact's verdict with its style, its other cells, and what is said below."""
+    sbom, status = result.sbom, result.verdict.status
+    cells = [
+        _name(result.url.removeprefix(root)),
+        sbom.architecture or "",
+        short_count(sbom.parameter_count),
+        sbom.quantization or sbom.dtype or "",
+        result.license_spdx or "",
+        short_size(result.size),
+        _worst(result),
+    ]
+    told = not result.passed or result.verdict.waived
+    style = "yellow" if result.verdict.waived else _STYLES[status]
+    return status, style, [*map(visible, cells)], [*_explanation(result)] if told else []
 
 
 def _explanation(result: ScanResult) -> Iterator[tuple[str, str]]:

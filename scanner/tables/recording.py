@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.drift import compare, drift_of
+from prefect_mutagen.scanner.own_faults import CODE
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.tables.rows import drift_columns, from_row, sbom_rows, to_row
+from prefect_mutagen.scanner.tables.rows import (
+    bare_document,
+    drift_columns,
+    from_row,
+    sbom_rows,
+    stand_in_row,
+    to_row,
+)
 from prefect_mutagen.scanner.tables.runs import KEY, Runs, merge, texts, write_parquet
 from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.tables.spool import Spooled
 from prefect_mutagen.scanner.tables.state import State
+from prefect_mutagen.scanner.unexamined import internal_error
+from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
     "Recording",
@@ -32,6 +43,10 @@ __all__ = [
     "passed_as_is",
     "passed_by_waiver",
 ]
+
+
+_Rows = tuple[dict[str, Any], list[dict[str, Any]]]
+"""An artifact's row, and those of its documents."""
 
 
 def passed(rows: pa.Table) -> Any:
@@ -93,8 +108,10 @@ class Recording:
         self.differs = False
         self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
         self.folder = self._temporary.name
-        self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS)
-        self._documents = Runs(self.folder, "sboms", SBOMS)
+        self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS, self._stand_in)
+        self._documents = Runs(self.folder, "sboms", SBOMS, bare_document)
+        self._replaced = Counter[Status]()
+        """Verdicts of rows that the table could not hold."""
 
     def __enter__(self) -> Self:
         """Nothing more to do."""
@@ -115,12 +132,7 @@ class Recording:
         Returns:
             The result with what became of the artifact since the scan before.
         """
-        known = self.state.replace(result.url)
-        result = self._compared(known, result)
-        self._artifacts.add(to_row(result, self.scan))
-        if known is None or _document_differs(known, result):
-            for row in sbom_rows(result, self.scan):
-                self._documents.add_document(row)
+        result, _ = self._take(result, self._rows)
         return result
 
     def adopt(self, spooled: Spooled, summary: Summary) -> None:
@@ -133,11 +145,9 @@ class Recording:
         known_documents: list[str] = []
         for table in spooled.rows():
             for row in table.to_pylist():
-                known = self.state.replace(row[KEY])
-                result = self._compared(known, from_row(row))
+                result, differs = self._take(from_row(row), partial(_as_spooled, row))
                 summary.add(result)
-                self._artifacts.add(row | drift_columns(result))
-                if known is not None and not _document_differs(known, result):
+                if not differs:
                     known_documents.append(row["sbom_id"])
         for documents in spooled.documents():
             old = pc.is_in(documents["sbom_id"], pa.array(known_documents, pa.string()))
@@ -146,16 +156,48 @@ class Recording:
         summary.requests += spooled.requests
         spooled.delete()
 
-    def _compared(self, known: ScanResult | None, result: ScanResult) -> ScanResult:
-        """Say what became of an artifact, and note whether that makes another state."""
-        drift = drift_of(result, known)
-        self.drift[drift] += 1
-        if known is None:
+    def _take(
+        self, result: ScanResult, rows: Callable[[ScanResult, bool], _Rows]
+    ) -> tuple[ScanResult, bool]:
+        """Take a result with what became of the artifact since the scan before.
+
+        Args:
+            result: As it was examined.
+            rows: Makes its rows, once they are known to differ from those before or not.
+
+        Returns:
+            The result that was taken, and whether its document is another one than before.
+        """
+        known: ScanResult | None = None
+        try:
+            known = self.state.replace(result.url)
+            result = _compared(known, result)
+            differs = known is None or _document_differs(known, result)
+            row, documents = rows(result, differs)
+        except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
+            broken = internal_error(result, problem, "recording")
+            result, differs = replace(broken, drift=drift_of(broken, known)), True
+            row, documents = self._rows(result, differs)
+        self.drift[result.drift or ""] += 1
+        if differs or (known is not None and known.verdict != result.verdict):
             self.differs = True
-            return replace(result, drift=drift, drift_details=())
-        if _document_differs(known, result) or known.verdict != result.verdict:
-            self.differs = True
-        return replace(result, drift=drift, drift_details=compare(known, result))
+        self._artifacts.add(row)
+        for document in documents:
+            self._documents.add_document(document)
+        return result, differs
+
+    def _rows(self, result: ScanResult, differs: bool) -> _Rows:  # noqa: FBT001 - handed on
+        return to_row(result, self.scan), list(sbom_rows(result, self.scan)) if differs else []
+
+    def _stand_in(self, row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+        self._replaced[row["status"]] += 1
+        return stand_in_row(row, self.scan, problem)
+
+    def correct(self, summary: Summary) -> None:
+        """Count as unknown what was replaced because the table could not hold it; after `close`."""
+        for status, count in self._replaced.items():
+            for _ in range(count):
+                summary.correct(status, "unknown")
 
     def close(self, summary: Summary) -> None:
         """Take over what was kept, judged under the policy of now; nothing is added from here on.
@@ -163,6 +205,8 @@ class Recording:
         Args:
             summary: Counts of the added results; those of the others are added to it.
         """
+        self._artifacts.gather()
+        self.correct(summary)
         judged = self.state.judge_again(self.scan.policy, self.folder)
         self.differs = self.differs or judged > 0 or self.state.gone > 0
         self.drift["unchanged"] += self.state.kept
@@ -202,6 +246,13 @@ class Recording:
             for row in chosen.to_pylist():
                 yield from_row(row)
 
+    def internal_errors(self) -> Iterator[tuple[str, str]]:
+        """Give what the scanner itself failed over: addresses, and how and where it failed."""
+        for result in self.results(_unknown):
+            for reason in result.verdict.reasons:
+                if reason.code == CODE:
+                    yield result.url, reason.message
+
     def kept(self) -> Iterator[tuple[str, ScanResult]]:
         """Give what was taken over, each with the id of its document."""
         for rows in self.state.tables(self.scan, rest=False):
@@ -237,9 +288,23 @@ class Recording:
         return path
 
 
+def _unknown(rows: pa.Table) -> Any:
+    return pc.equal(rows["status"], "unknown")
+
+
 def _met(rows: pa.Table) -> pa.Table:
     """Choose what the scan was about, and is there."""
     return rows.filter(pc.invert(pc.is_in(rows["drift"], pa.array(["removed", "left-out"]))))
+
+
+def _compared(known: ScanResult | None, result: ScanResult) -> ScanResult:
+    changes = () if known is None else compare(known, result)
+    return replace(result, drift=drift_of(result, known), drift_details=changes)
+
+
+def _as_spooled(row: dict[str, Any], result: ScanResult, _differs: bool) -> _Rows:  # noqa: FBT001 - handed on
+    """Give a spooled row what became of the artifact; its documents are spooled too."""
+    return row | drift_columns(result), []
 
 
 def _document_differs(known: ScanResult, result: ScanResult) -> bool:

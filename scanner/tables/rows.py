@@ -15,6 +15,7 @@ import pyarrow as pa
 from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.own_faults import log_fault
 from prefect_mutagen.scanner.policy import Policy, Reason, Verdict
 from prefect_mutagen.scanner.results import (
     Change,
@@ -25,14 +26,17 @@ from prefect_mutagen.scanner.results import (
 )
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, storable
 from prefect_mutagen.scanner.tables.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
+from prefect_mutagen.scanner.unexamined import internal_error
 
 __all__ = [
+    "bare_document",
     "drift_columns",
     "from_row",
     "moment",
     "plain_policy",
     "sbom_rows",
     "scan_row",
+    "stand_in_row",
     "to_row",
     "verdict_columns",
     "with_documents",
@@ -137,6 +141,24 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
         drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
     )
+
+
+def stand_in_row(row: dict[str, Any], scan: ScanInfo, problem: Exception) -> dict[str, Any]:
+    """Return the row that takes the place of one that the table cannot hold.
+
+    Args:
+        row: As `to_row` made it.
+        scan: The scan it belongs to.
+        problem: What was raised over it.
+    """
+    broken = internal_error(from_row({"drift": None, **row}), problem, "recording")
+    return to_row(broken, scan) | {"drift": row.get("drift"), "drift_details": []}
+
+
+def bare_document(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+    """Return a row of ``sboms/`` without what the table cannot hold; see `stand_in_row`."""
+    message = log_fault(problem, "recording the document", row["url"])
+    return {**row, "metadata": [], "warnings": [message]}
 
 
 def sbom_rows(result: ScanResult, scan: ScanInfo) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ Whole batches are sorted and copied by Arrow; Python only looks at their ends.
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -31,14 +31,22 @@ _GROUP_BYTES: Final = 16 << 20
 class Runs:
     """Rows of one schema, in temporary files until they are asked for."""
 
-    def __init__(self, folder: str, name: str, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        folder: str,
+        name: str,
+        schema: pa.Schema,
+        stand_in: Callable[[dict[str, Any], Exception], dict[str, Any]],
+    ) -> None:
         """Begin without rows.
 
         Args:
             folder: Where the files may lie.
             name: What their names begin with.
             schema: The rows' columns; `KEY` is one of them.
+            stand_in: Makes the row that takes the place of one that the schema cannot hold.
         """
+        self._stand_in = stand_in
         self._prefix = os.path.join(folder, name)
         self._schema = schema
         self._pending: list[dict[str, Any]] = []
@@ -53,7 +61,7 @@ class Runs:
         self.rows += 1
         self._pending.append(row)
         if len(self._pending) >= _BATCH_ROWS or self._weight >= _RUN_BYTES:
-            self._gather()
+            self.gather()
 
     def add_document(self, row: dict[str, Any]) -> None:
         """Take a row of ``sboms/``, which may have megabytes of metadata."""
@@ -64,7 +72,7 @@ class Runs:
         """Take several rows."""
         self.rows += rows.num_rows
         self._tables.append(rows)
-        self._gather()
+        self.gather()
 
     def clear(self) -> None:
         """Delete the temporary files."""
@@ -73,12 +81,23 @@ class Runs:
                 os.unlink(run)
         self._levels, self._tables = [[]], []
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
+        """Turn the rows at hand into columns; a row that has none is replaced."""
         if self._pending:
-            self._tables.append(pa.Table.from_pylist(self._pending, schema=self._schema))
+            self._tables.append(self._columns(self._pending))
             self._pending, self._weight = [], 0
         if sum(table.nbytes for table in self._tables) >= _RUN_BYTES:
             self._spill()
+
+    def _columns(self, rows: list[dict[str, Any]]) -> pa.Table:
+        try:
+            return pa.Table.from_pylist(rows, schema=self._schema)
+        except Exception as problem:  # noqa: BLE001 - a bug costs the row that it is about
+            if len(rows) == 1:
+                replaced = [self._stand_in(rows[0], problem)]
+                return pa.Table.from_pylist(replaced, schema=self._schema)
+        middle = len(rows) // 2
+        return pa.concat_tables([self._columns(rows[:middle]), self._columns(rows[middle:])])
 
     def _spill(self) -> None:
         """Write what was gathered as a run; merge runs when they become many."""
@@ -102,7 +121,7 @@ class Runs:
 
     def tables(self) -> Iterator[pa.Table]:
         """Give all rows, sorted; as often as wanted, but none may be added meanwhile."""
-        self._gather()
+        self.gather()
         sources = [read_run(run) for level in self._levels for run in level]
         if self._tables:
             sources.append(iter([_sorted(pa.concat_tables(self._tables))]))

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.tables.rows import sbom_rows, to_row
+from prefect_mutagen.scanner.tables.rows import bare_document, sbom_rows, stand_in_row, to_row
 from prefect_mutagen.scanner.tables.runs import Runs, read_run, write_run
 from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.unexamined import internal_error
 
 __all__ = ["Spooled", "spool_results"]
 
@@ -47,12 +49,18 @@ def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> S
         path: What the files' names begin with, below a folder that exists.
     """
     folder, name = os.path.split(path)
-    rows = Runs(folder, f"{name}.rows", ARTIFACTS)
-    documents = Runs(folder, f"{name}.documents", SBOMS)
+    rows = Runs(
+        folder,
+        f"{name}.rows",
+        ARTIFACTS,
+        lambda row, problem: stand_in_row(row, scan, problem),
+    )
+    documents = Runs(folder, f"{name}.documents", SBOMS, bare_document)
     bytes_read = requests = 0
     for result in results:
-        rows.add(to_row(result, scan))
-        for document in sbom_rows(result, scan):
+        row, described = _rows(result, scan)
+        rows.add(row)
+        for document in described:
             documents.add_document(document)
         bytes_read += result.bytes_read
         requests += result.requests
@@ -61,3 +69,11 @@ def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> S
     rows.clear()
     documents.clear()
     return Spooled(path, rows.rows, bytes_read, requests)
+
+
+def _rows(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        return to_row(result, scan), list(sbom_rows(result, scan))
+    except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
+        broken = internal_error(result, problem, "recording")
+    return to_row(broken, scan), list(sbom_rows(broken, scan))

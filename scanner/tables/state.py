@@ -212,16 +212,18 @@ class State:
             url: Its address.
         """
         place = self._places.find(storable(url))
-        known = self._result(place, url)
-        if known is not None and place is not None:
-            self._marks[place] = _DROPPED
-        return known
+        row = self._row(place, url)
+        if row is None or place is None:
+            return None
+        self._marks[place] = _DROPPED
+        return from_row(row)
 
     def find(self, url: str) -> ScanResult | None:
         """Give what was known about an artifact: the SBOM without its metadata and warnings."""
-        return self._result(self._places.find(storable(url)), url)
+        row = self._row(self._places.find(storable(url)), url)
+        return None if row is None else from_row(row)
 
-    def _result(self, place: int | None, url: str) -> ScanResult | None:
+    def _row(self, place: int | None, url: str) -> dict[str, Any] | None:
         """Give the row at a place, if it is this address's."""
         if place is None:
             return None
@@ -235,7 +237,7 @@ class State:
         if self._near[:2] != (number, near):
             self._near = number, near, self._groups[number].slice(near, _NEAR).to_pylist()
         row = self._near[2][within - near]
-        return from_row(row) if row[KEY] == storable(url) else None
+        return row if row[KEY] == storable(url) else None
 
     def results(self) -> Iterator[ScanResult]:
         """Give everything that was known, in the order of addresses."""

@@ -4,11 +4,12 @@ from dataclasses import fields, replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.findings import CODES, Finding
 from prefect_mutagen.scanner.policy import Policy, SeverityChange, Subject, judge, load_policy
+from tests.property.hostile_texts import yaml_values
 
 NAMES = st.sampled_from([field.name for field in fields(Policy)]) | st.text(max_size=10)
 VALUES = st.recursive(
@@ -26,10 +27,17 @@ CODES_OF_FINDINGS = sorted(code for code in CODES if not code.startswith("policy
 def _load(text: str) -> None:
     try:
         policy = load_policy(text)
-    except ValueError:
+    except ValueError as problem:
+        _assert_sentence(problem)
         return
     assert load_policy(yaml.safe_dump(policy.to_dict())) == policy
     assert judge(SUBJECT, policy).status in {"passed", "failed"}
+
+
+def _assert_sentence(refusal: ValueError) -> None:
+    assert type(refusal) is ValueError
+    assert str(refusal).startswith(("the policy", "policy", "field"))
+    assert "\n" not in str(refusal)
 
 
 @given(st.text(max_size=100))
@@ -40,6 +48,12 @@ def test_any_text(text: str) -> None:
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_fields(values: dict[str, object]) -> None:
     _load(yaml.safe_dump(values, allow_unicode=True))
+
+
+@settings(max_examples=50)
+@given(NAMES, yaml_values(deepest=40))
+def test_any_value_as_a_person_may_write_it(name: str, value: str) -> None:
+    _load(f"{name}: {value}")
 
 
 @pytest.mark.parametrize("format_", ["gguf", "unknown"])

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.artifacts import Artifact, Beside
-from prefect_mutagen.scanner.examine import Examiner, crashed
+from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Read, Request
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.unexamined import crashed
 from tests.builders import ARRAY, STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 
@@ -268,7 +269,7 @@ def test_long_texts_are_shown_as_head_length_and_digest() -> None:
 
 
 def test_the_result_of_a_scan_that_broke_off() -> None:
-    result = crashed(_artifact(SMALL), Policy(), "Crashed")
+    result = crashed(_artifact(SMALL), "Crashed")
     assert result.verdict.status == "unknown"
     assert [finding.code for finding in result.findings] == ["scan/crashed"]
     assert result.url == "s3://b/m.safetensors"

@@ -199,14 +199,74 @@ def test_a_broken_configuration_is_a_finding_and_costs_nothing_else(
         ("a: &x 1\nb: *x", "an alias"),
         ("a: " + "[" * 40 + "]" * 40, "nested too deeply"),
         ("- a\n- b", "not a list of keys"),
-        ("a: !!python/object/apply:os.system [x]", "not YAML"),
-        ("a: 2026-99-99", "a date"),
+        ("a: !!python/object/apply:os.system [x]", "python/object/apply:os.system"),
+        ("a: !x y", "the tag '!x'"),
+        ("? [a]\n: b", "a key that is no text"),
+        ("<<: {license: mit}", "a merge key"),
+        ("a: b\n--- {c: d}", "more than one document"),
+        ("a: \x00", "not YAML"),
     ],
 )
 def test_a_broken_card_is_a_warning(block: str, problem: str) -> None:
     (finding,) = _read(README_md=f"---\n{block}\n---\n").findings
     assert (finding.code, finding.severity) == ("sbom/front-matter-invalid", "warning")
     assert problem in finding.message
+
+
+@pytest.mark.parametrize(
+    ("value", "licence"),
+    [
+        ("2.0", "2.0"),
+        ("no", "no"),
+        ("0x" + "f" * 300, "0x" + "f" * 300),
+        ("1:1:1.0", "1:1:1.0"),
+        ("2026-99-99", "2026-99-99"),
+        ("!!timestamp x", "x"),
+        ("!!bool x", "x"),
+        ('!!int ""', None),
+        ('!!float ""', None),
+        ("!!str true", "true"),
+        ('"true"', "true"),
+        ("true", None),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("!!set {mit}", None),
+        ("{mit: 1}", None),
+        ("[2.0, no]", "2.0 AND no"),
+    ],
+)
+def test_a_card_is_read_as_texts(value: str, licence: str | None) -> None:
+    neighbours = _read(README_md=CARD.format(value))
+    assert neighbours.findings == ()
+    expected = None if licence is None else (licence, "README.md:license")
+    assert _stated(neighbours, "license") == expected
+
+
+def test_a_licence_behind_a_foreign_tag_is_stated_all_the_same() -> None:
+    assert _stated(_read(README_md=CARD.format("!x gemma")), "license") == (
+        "gemma",
+        "README.md:license",
+    )
+
+
+def test_a_key_that_stands_twice_in_a_card_is_said() -> None:
+    neighbours = _read(README_md=CARD.format("mit\nlicense: gemma"))
+    (finding,) = neighbours.findings
+    assert finding.code == "sbom/duplicate-key"
+    assert _stated(neighbours, "license") == ("gemma", "README.md:license")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 4000, "1e999", "1e308", str(2**64)])
+def test_a_number_that_nothing_holds_is_not_stated(number: str) -> None:
+    raw = f'{{"vocab_size": {number}, "temperature": {number}, "r": {number}}}'
+    names = ("config_json", "generation_config_json", "adapter_config_json")
+    neighbours = _read(**dict.fromkeys(names, raw))
+    assert neighbours.findings == ()
+    assert _stated(neighbours, "vocab_size") is None
+    assert neighbours.details.get("adapter") is None
+    shown = neighbours.details.get("generation", {}).get("temperature")
+    assert shown is None or shown == float(number)
 
 
 @pytest.mark.parametrize(

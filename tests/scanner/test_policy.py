@@ -138,6 +138,17 @@ def test_a_policy_is_read_from_yaml_and_json() -> None:
         ("- a", "not a list of fields"),
         ("[" * 5000, "nested too deeply"),
         ("a: [", "not YAML in line 1"),
+        ("fail_on: error\nmax_size_bytes: !!int ''", "the policy's line 2: ''"),
+        ("max_size_bytes: !!int x", "the policy's line 1: 'x'"),
+        ("max_parameters: !!float ''", "the policy's line 1: ''"),
+        (f"max_parameters: {'1:' * 200}1.0", "the policy's line 1: '1:1:1"),
+        (f"max_parameters: {'9' * 5000}", "the policy's line 1: '9999"),
+        ("require_sha256: !!bool x", "the policy's line 1: 'x'"),
+        ("waivers: [!!binary 'ß']", "not YAML in line 1"),
+        ("? [a, b]\n: c", "not YAML in line 1"),
+        ("require_sha256: !!python/name:os.system x", "not YAML in line 1"),
+        ("require_sha256: !own x", "not YAML in line 1"),
+        ("fail_on: \x00", "not YAML"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_the_field_at_fault(text: str, message: str) -> None:

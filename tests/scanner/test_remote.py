@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fsspec.asyn import get_loop
 
+from prefect_mutagen.scanner.answering import Answers
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.remote import examine_remote
@@ -83,12 +84,23 @@ def test_a_scan_that_is_left_lets_go_of_what_is_under_way() -> None:
         time.sleep(0.01)
 
 
-def test_a_bug_is_raised_where_the_results_are_taken() -> None:
+def test_a_bug_is_the_result_of_its_artifact() -> None:
     shelf = Shelf(lambda name: KeyError("a bug") if name == "5.gguf" else 0.001)
-    results = examine_remote(shelf, _artifacts(20), Examiner(), 4)
-    assert [_number(next(results).url) for _ in range(5)] == list(range(5))
-    with pytest.raises(KeyError, match="a bug"):
-        next(results)
+    results = list(examine_remote(shelf, _artifacts(20), Examiner(), 4))
+    assert [_number(result.url) for result in results] == list(range(20))
+    assert [result.url for result in results if not result.passed] == ["shelf://5.gguf"]
+    assert [finding.code for finding in results[5].findings] == ["scan/internal-error"]
+
+
+def test_nobody_waits_for_ever_for_what_cannot_even_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: Answers) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Answers, "close", fail)
+    results = list(examine_remote(Shelf(lambda _: 0.001), _artifacts(3), Examiner(), 2))
+    assert [result.verdict.status for result in results] == ["unknown"] * 3
 
 
 def test_a_storage_error_is_a_result() -> None:

@@ -63,7 +63,7 @@ def test_front_matter_as_the_card_beside_the_model_states_it(tmp_path: Path) -> 
         "base_model_relation": "finetune",
         "library_name": "mlx-lm",
         "pipeline_tag": "text-generation",
-        "tags": ["chat", "safetensors"],
+        "tags": ["chat", "no", "safetensors"],
         "language": ["en", "zh-Hans", "no"],
     }
 

@@ -23,6 +23,10 @@ SCHEMA = pa.schema(
 )
 
 
+def _never(_row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+    raise problem
+
+
 def _table(keys: list[str]) -> pa.Table:
     rows = [{"url": key, "texts": [("k", key)], "list": [{"number": 1}]} for key in keys]
     return pa.Table.from_pylist(rows, SCHEMA)
@@ -38,7 +42,7 @@ def test_rows_leave_sorted_however_they_came(
     keys = [
         f"{chance.randrange(count)}-ü\udcff".encode(errors="replace").decode() for _ in range(count)
     ]
-    runs = Runs(str(tmp_path), "run", SCHEMA)
+    runs = Runs(str(tmp_path), "run", SCHEMA, _never)
     for key in keys:
         runs.add({"url": key, "texts": [("k", key)], "list": []})
     assert len(os.listdir(tmp_path)) <= 3 * 4, "runs are merged when they become many"
@@ -50,12 +54,27 @@ def test_rows_leave_sorted_however_they_came(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_row_that_no_column_holds_is_replaced_and_costs_no_other(tmp_path: Path) -> None:
+    def stand_in(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+        assert isinstance(problem, Exception)
+        return {**row, "list": []}
+
+    runs = Runs(str(tmp_path), "run", SCHEMA, stand_in)
+    for number in range(100):
+        odd = number in (0, 41, 99)
+        listed = [{"number": "no number"}] if odd else [{"number": number}]
+        runs.add({"url": f"{number:03}", "texts": [], "list": listed})
+    rows = [row for table in runs.tables() for row in table.to_pylist()]
+    assert [row["url"] for row in rows] == [f"{number:03}" for number in range(100)]
+    assert [number for number, row in enumerate(rows) if not row["list"]] == [0, 41, 99]
+
+
 def test_large_documents_are_written_before_a_thousand_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sorted_runs, "_RUN_BYTES", 1 << 20)
     schema = pa.schema([("url", pa.string()), ("metadata", pa.map_(pa.string(), pa.string()))])
-    runs = Runs(str(tmp_path), "run", schema)
+    runs = Runs(str(tmp_path), "run", schema, _never)
     for number in range(30):
         runs.add_document({"url": str(number), "metadata": [("k", "x" * 200_000)]})
     assert len(os.listdir(tmp_path)) >= 4

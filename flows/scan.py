@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
+from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen, whole
 from prefect_mutagen.scanner.examine import crashed
 from prefect_mutagen.scanner.hashing import HashLevel
@@ -130,7 +131,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
     """
-    logger = get_run_logger()
+    logger = flow_logger()
     for address in (source, table, select.inventory):
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
@@ -244,7 +245,7 @@ def _collect(
         else:
             summary.add(recording.add(got))
         return
-    get_run_logger().error("%s ended as %s", "a scan task", future.state.name)
+    flow_logger().error("%s ended as %s", "a scan task", future.state.name)
     for artifact in batch.read():
         result = crashed(artifact, recording.scan.policy, future.state.name or "failed")
         summary.add(recording.add(result))

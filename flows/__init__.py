@@ -3,6 +3,7 @@
 * ``scan``: `scan_models`, the whole way from a root to agents.
 * ``starting``: which agents start after a scan, and which have to wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
+* ``run_log``: the log of a flow's own run, also when a task started it.
 * ``ephemeral``: what Prefect's temporary server needs so that nothing is lost.
 * ``demo``: a small bucket of good and broken models, and everything run on it.
 

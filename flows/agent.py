@@ -5,10 +5,11 @@ import logging
 from collections import deque
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy import Policy
@@ -32,7 +33,7 @@ def _run_name() -> str:
 def _log(level: int, text: str) -> None:
     """Log a line; a worker that was killed and reads the console no more does not end the run."""
     try:
-        get_run_logger().log(level, "%s", text)
+        flow_logger().log(level, "%s", text)
     except SystemExit:
         return  # rich raises it when its console is a broken pipe; after that it is silent
 

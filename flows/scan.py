@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
+from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen, whole
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch, Manifest
@@ -22,7 +23,7 @@ from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage import StorageError, has_secrets
+from prefect_mutagen.scanner.storage import StorageError, has_secrets, is_local
 from prefect_mutagen.scanner.tables.recording import (
     Recording,
     not_passed,
@@ -70,7 +71,10 @@ class ScanSummary(BaseModel):
     """How many were added, changed, removed and unchanged, and how many known ones the selection
     left out; without a table, all are added."""
     bytes_read: int
+    """Bytes of models, and of what lies beside them, that came."""
     requests: int
+    """Requests for them that were sent, those in vain included; not those of the listing and of the
+    table."""
     agents: list[AgentRun]
 
 
@@ -113,9 +117,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         rescan: Examine only what changed since the scan before, or all.
         gate: Start agents for each artifact that passed, or only when the whole scan passed.
         agents: What to start for an artifact that passed for the first time.
-        max_task_runs: Most task runs for scanning; beyond that many artifacts, each task run takes
-            a batch.
-        concurrency: Remote artifacts that are examined at a time.
+        max_task_runs: Most task runs for scanning. Local artifacts have one each up to that many,
+            remote ones up to 16; beyond, each task run takes a batch.
+        concurrency: Requests to remote storage at a time, of all task runs of a process together.
         keep_states: Newest states that the table keeps; 0 keeps all, unless days are given.
         keep_days: Days for which the table keeps every state; 0 keeps all, unless a number of
             states is given.
@@ -128,7 +132,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
     """
-    logger = get_run_logger()
+    logger = flow_logger()
     for address in (source, table, select.inventory):
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
@@ -146,7 +150,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         if state.left_out:
             logger.info("%d more are known and not selected; they stay as they are", state.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        _examine(recording, summary, manifest, reading)
+        examined = _examine(recording, summary, manifest, reading)
         recording.close(summary)
         if summary.unknown:
             for url, message in islice(recording.internal_errors(), _LOGGED):
@@ -165,7 +169,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
         show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
         steps = 3 if table else 1  # listing; reading and writing the table
-        wait_for_records(steps + min(len(manifest), max_task_runs) + len(started))
+        wait_for_records(steps + examined + len(started))
         if trouble is not None:
             # The verdicts are shown, but what is not on record must not start anything.
             raise trouble
@@ -195,28 +199,42 @@ class _Reading:
     hash: HashLevel
     versions: Versions
 
+    def width(self, artifacts: int, *, local: bool) -> int:
+        """Choose the number of task runs.
 
-def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> None:
-    """Examine artifacts in task runs, a bounded window of them at a time."""
+        Prefect starts about a hundred task runs a second, each of which waits for its storage. So
+        there are as few of them as work side by side, or as many as each has all that may be under
+        way at a time; then they reach what `concurrency` allows, however soon storage answers.
+        """
+        if local or artifacts <= _WORKERS:
+            return min(artifacts, self.task_runs)
+        return min(max(_WORKERS, artifacts // self.concurrency), self.task_runs)
+
+
+def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
+    """Examine artifacts in task runs, a bounded window of them at a time; return their number."""
     scan = whole(recording.scan)
-    alone = len(manifest) <= reading.task_runs
-    each = max(1, reading.concurrency // _WORKERS)
+    local = is_local(recording.scan.source)
+    width = reading.width(len(manifest), local=local)
+    # Local files are examined one by one, or by one thread a core where all bytes are hashed.
+    most = max(1, reading.concurrency // _WORKERS) if local else reading.concurrency
     storage, level, versions = reading.storage, reading.hash, reading.versions
     waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
-    for batch in manifest.batches(reading.task_runs):
+    for batch in manifest.batches(width):
         future: PrefectFuture[Any]
-        if alone:
+        if width == len(manifest):
             (artifact,) = batch.read()
             what = whole(artifact), recording.scan.source, whole(recording.scan.policy)
-            future = scan_artifact.submit(*what, storage, level, versions)
+            future = scan_artifact.submit(*what, storage, level, versions, most)
         else:
             rows = whole(batch), scan, recording.folder
-            future = scan_rows.submit(*rows, storage, level, each, versions)
+            future = scan_rows.submit(*rows, storage, level, most, versions)
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:
             _collect(recording, summary, *waiting.popleft())
     while waiting:
         _collect(recording, summary, *waiting.popleft())
+    return width
 
 
 def _collect(
@@ -231,7 +249,7 @@ def _collect(
         else:
             summary.add(recording.add(got))
         return
-    get_run_logger().error("%s ended as %s", "a scan task", future.state.name)
+    flow_logger().error("%s ended as %s", "a scan task", future.state.name)
     for artifact in batch.read():
         result = crashed(artifact, future.state.name or "failed")
         summary.add(recording.add(result))

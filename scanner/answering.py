@@ -8,13 +8,14 @@ fails for a moment's reason is repeated a few times, after a pause, with fewer r
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prefect_mutagen.scanner.pacing import Pace, Patience, too_late
+from prefect_mutagen.scanner.pacing import Pace, Patience, Room, too_late
 from prefect_mutagen.scanner.reading import STREAM, piece_size
 from prefect_mutagen.scanner.request import (
+    Cost,
     Digest,
     Find,
     Parts,
@@ -34,41 +35,93 @@ from prefect_mutagen.scanner.storage import (
 __all__ = ["Answers", "Sharing"]
 
 _PARTS: Final = 16
+_KEPT_BYTES: Final = 8 << 20
+_OVERHEAD: Final = 2 << 10
+"""Bytes that a kept reply takes beyond its data."""
 _SOON: Final = 256 << 10
 """Bytes that are hashed sooner than another thread is asked to, and no loop misses the time."""
 
 
 @dataclass(slots=True)
 class Sharing:
-    """What the artifacts of one scan have in common."""
+    """What the artifacts of one scan have in common: how many requests, and which.
+
+    Several examinations may share it, as long as they run in the same loop.
+    """
 
     store: Store
     pace: Pace
+    room: Room
+    """How many artifacts may be under way."""
+    kept_bytes: int = _KEPT_BYTES
+    """Bytes of replies that are kept for artifacts to come."""
     streams: StreamingStore | None = field(init=False)
     """The store, where it streams."""
-    tasks: dict[Request, asyncio.Task[Any]] = field(default_factory=dict)
-    """Requests that several artifacts want, for as long as one of them is under way: behind that,
-    the examiner knows what the folder has."""
-    holders: Counter[Request] = field(default_factory=Counter)
+    _tasks: dict[Read, asyncio.Task[RangeReply]] = field(default_factory=dict)
+    """Requests that several artifacts want: under way, wanted by one that is, or kept."""
+    _holders: Counter[Read] = field(default_factory=Counter)
     """How many artifacts under way have asked for each."""
+    _kept: dict[Read, int] = field(default_factory=dict)
+    """Bytes of those that nobody holds, the oldest first."""
+    _kept_now: int = 0
 
     def __post_init__(self) -> None:
         """Look once at what the store can do."""
         self.streams = self.store if isinstance(self.store, StreamingStore) else None
 
+    def hold(
+        self, request: Read, ask: Callable[[Read], Coroutine[Any, Any, RangeReply]]
+    ) -> asyncio.Task[RangeReply]:
+        """Join a request that others may want, too, and be one of its holders until `release`.
+
+        Args:
+            request: What is wanted.
+            ask: How to have it, when nobody has asked yet.
+        """
+        task = self._tasks.get(request)
+        if task is None:
+            task = self._tasks[request] = asyncio.ensure_future(ask(request))
+        self._kept_now -= self._kept.pop(request, 0)
+        self._holders[request] += 1
+        return task
+
+    def release(self, request: Read) -> None:
+        """Let go of a request: without holders, its reply is kept as far as there is room."""
+        self._holders[request] -= 1
+        if self._holders[request]:
+            return
+        del self._holders[request]
+        task = self._tasks[request]
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            del self._tasks[request]
+            task.cancel()
+            return
+        self._kept[request] = len(task.result().data) + _OVERHEAD
+        self._kept_now += self._kept[request]
+        while self._kept_now > self.kept_bytes:
+            oldest = next(iter(self._kept))
+            self._kept_now -= self._kept.pop(oldest)
+            del self._tasks[oldest]
+
 
 class Answers:
     """Answers the requests of one artifact."""
 
-    __slots__ = ("_asked", "_held", "_patience", "_place", "_sharing", "_stream")
+    __slots__ = ("_cost", "_entered", "_held", "_patience", "_place", "_sharing", "_stream")
 
-    def __init__(self, sharing: Sharing) -> None:
-        """Begin with full patience and no stream."""
+    def __init__(self, sharing: Sharing, cost: Cost) -> None:
+        """Begin with full patience and no stream.
+
+        Args:
+            sharing: What it has in common with others.
+            cost: Grows with each request that is sent.
+        """
         self._sharing = sharing
+        self._cost = cost
         self._patience = Patience()
-        self._asked = 0
-        """Requests sent since the last reply."""
-        self._held: set[Request] = set()
+        self._entered = False
+        """Whether it holds a place among the requests under way; an open stream keeps it."""
+        self._held: dict[Read, asyncio.Task[RangeReply]] = {}
         self._stream: RangeStream | None = None
         self._place = ("", 0)
         """Object of the stream and offset of its next byte."""
@@ -92,10 +145,11 @@ class Answers:
 
     async def _answer_parts(self, request: Parts) -> list[Any]:
         """Examine the shards of a set side by side, each with a patience of its own."""
+        await self._leave_stream()
         gate = asyncio.Semaphore(_PARTS)
 
         async def one(part: Generator[Request, Any, Any]) -> Any:
-            answers = Answers(self._sharing)
+            answers = Answers(self._sharing, self._cost)
             async with gate:
                 try:
                     return await drive(part, answers.answer)
@@ -107,39 +161,44 @@ class Answers:
     async def close(self) -> None:
         """Let go of all: the artifact has its result."""
         await self._leave_stream()
-        sharing = self._sharing
         for request in self._held:
-            sharing.holders[request] -= 1
-            if not sharing.holders[request]:
-                del sharing.holders[request]
-                sharing.tasks.pop(request).cancel()
+            self._sharing.release(request)
         self._held.clear()
 
     async def _leave_stream(self) -> None:
+        """End what is under way, and give its place back."""
+        try:
+            await self._close_stream()
+        finally:
+            self._leave()
+
+    async def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
 
-    async def _answer_once(self, request: Read) -> Any:
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self._sharing.pace.leave()
+
+    async def _answer_once(self, request: Read) -> RangeReply:
         await self._leave_stream()
-        sharing = self._sharing
-        task = sharing.tasks.get(request)
+        task = self._held.get(request)
         if task is None:
             # Others may wait for it when this artifact does not any more, so it has a patience
-            # of its own.
-            task = asyncio.ensure_future(Answers(sharing).answer_alone(request))
-            sharing.tasks[request] = task
-        if request not in self._held:
-            self._held.add(request)
-            sharing.holders[request] += 1
+            # of its own. Who asks first pays.
+            first = Answers(self._sharing, self._cost)
+            task = self._held[request] = self._sharing.hold(request, first.answer_alone)
         return await asyncio.shield(task)
 
     async def answer_alone(self, request: StorageRequest) -> Any:
         """Do what an examination asks for, for this artifact alone; see `answer`."""
         pace, patience = self._sharing.pace, self._patience
-        self._asked = 0
         while True:
-            await pace.enter()
+            if not self._entered:
+                await pace.enter()
+                self._entered = True
             begun = time.monotonic()
             received = 0
             try:
@@ -147,14 +206,12 @@ class Answers:
                     reply = await self._answer(request)
                 if isinstance(reply, RangeReply):
                     received = len(reply.data)
-                    if reply.requests != self._asked:
-                        reply = replace(reply, requests=self._asked)
             except TimeoutError:
-                await self._leave_stream()
+                await self._close_stream()
                 url = request.url if isinstance(request, Find) else request.item.url
                 raise too_late(url) from None
             except StorageError as problem:
-                await self._leave_stream()
+                await self._close_stream()
                 if not problem.transient:
                     raise
                 pace.slow_down(begun)
@@ -165,7 +222,8 @@ class Answers:
                 pace.speed_up()
                 return reply
             finally:
-                pace.leave()
+                if self._stream is None:
+                    self._leave()
                 patience.spend(time.monotonic() - begun, received)
             patience.spend(pause)
             await asyncio.sleep(pause)
@@ -173,22 +231,22 @@ class Answers:
     async def _answer(self, request: StorageRequest) -> Any:
         store = self._sharing.streams
         if store is None or not isinstance(request, Read) or not request.upto:
-            await self._leave_stream()
-            self._asked += 1
-            return await answer(self._sharing.store, request)
+            await self._close_stream()
+            return await answer(self._sharing.store, self._cost, request)
         item, start = request.item, request.start
         if self._stream is not None and self._place != (item.url, start):
-            await self._leave_stream()
+            await self._close_stream()
         if self._stream is None:
             end = start + STREAM
             if item.size >= 0:
                 end = min(end, item.size)
-            self._asked += 1
+            self._cost.requests += 1
             self._stream = await store.stream(item, start, max(end, request.end))
         stream = self._stream
         least = max(request.upto - start, piece_size(start))
         data = await stream.read(least)
+        self._cost.bytes_read += len(data)
         self._place = (item.url, start + len(data))
         if len(data) < least:
-            await self._leave_stream()  # its range has ended, so the next read begins another
-        return RangeReply(data, stream.size, stream.pin, self._asked)
+            await self._close_stream()  # its range has ended, so the next read begins another
+        return RangeReply(data, stream.size, stream.pin)

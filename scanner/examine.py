@@ -7,16 +7,16 @@ objects (`prefect_mutagen.scanner.scan`), and everything can be tested without a
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.artifacts import Artifact, shard_name
 from prefect_mutagen.scanner.document import Description, Sbom, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
+from prefect_mutagen.scanner.folders import Folder, Folders
 from prefect_mutagen.scanner.hashing import (
     CHECKSUM_LIMIT,
     HashLevel,
@@ -50,8 +50,6 @@ __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
 
-_FOLDERS_KEPT: Final = 256
-
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -70,16 +68,15 @@ class _Part:
 
 @dataclass(slots=True)
 class Examiner:
-    """Examines artifacts of one scan, and remembers what folders have in common."""
+    """Examines artifacts of one scan."""
 
     policy: Policy = field(default_factory=Policy)
     hash_level: HashLevel = "stored"
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     told: PieceHook = tell_nobody
     """Told of each piece of an object that was hashed: a large one takes long."""
-    _folders: OrderedDict[
-        tuple[tuple[str, str], ...], tuple[Neighbours, tuple[StoredObject, ...]]
-    ] = field(default_factory=OrderedDict)
+    folders: Folders = field(default_factory=Folders)
+    """What folders have in common; several examiners may share it."""
     _checker: SignatureChecker | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,8 +88,12 @@ class Examiner:
         signers = self.policy.allowed_signers
         self._checker = SignatureChecker(signers) if signers else None
 
-    def examine(self, artifact: Artifact) -> Examination:
+    def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
         """Examine one artifact; drive the generator to its return value.
+
+        Args:
+            artifact: What to examine.
+            cost: Grows with each request that is answered; the result states it.
 
         Yields:
             Requests; send it the replies, throw `StorageError` into it.
@@ -100,19 +101,18 @@ class Examiner:
         Returns:
             The result. Nothing that is wrong with the artifact or its storage is raised.
         """
-        cost = Cost()
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
-            index, pinned, findings = yield from load_index(artifact.shard_index, cost)
+            index, pinned, findings = yield from load_index(artifact.shard_index)
             artifact = artifact._replace(shard_index=pinned)
         if artifact.kind == "set":
-            artifact = artifact._replace(objects=(yield from self._objects(artifact, index, cost)))
+            artifact = artifact._replace(objects=(yield from self._objects(artifact, index)))
         stated: dict[str, tuple[str, str]] = {}
         beside = artifact.beside
         if beside.checksums and self.hash_level != "none":
-            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT, cost)
+            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
-        readers = tuple(self._read_part(item, stated, cost) for item in artifact.objects)
+        readers = tuple(self._read_part(item, stated) for item in artifact.objects)
         parts: list[_Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
@@ -120,12 +120,12 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(_is_model(part.seen) for part in parts):
-            neighbours, objects = yield from self._read_neighbours(beside.neighbours, cost)
-            beside = beside._replace(neighbours=objects)
+            folder = yield from self._read_folder(beside.neighbours)
+            neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed: dict[str, tuple[str, bytes]] = {}
         if beside.signatures:
             empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT, cost)
+            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT)
             beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
@@ -138,15 +138,16 @@ class Examiner:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
         verdict = judge(result.subject(), self.policy)
+        cost = cost or Cost()
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
     def _objects(
-        self, artifact: Artifact, index: ShardIndex | None, cost: Cost
+        self, artifact: Artifact, index: ShardIndex | None
     ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
         """Settle which files belong to a set."""
         objects = artifact.objects
         if not artifact.listed:
-            objects = yield from find_shards(artifact, index, cost)
+            objects = yield from find_shards(artifact, index)
         if index is None:
             return objects
         named = set(index.shards())
@@ -154,12 +155,12 @@ class Examiner:
         return tuple(item for item in objects if item.name in named or _numbered(item))
 
     def _read_part(
-        self, item: StoredObject, stated: Mapping[str, tuple[str, str]], cost: Cost
+        self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, _Part]:
-        seen = yield from see(item, cost, digest=self.hash_level != "none")
+        seen = yield from see(item, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, cost, self.told)
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.told)
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
@@ -286,21 +287,17 @@ class Examiner:
         facts = {**result.facts, "signature": stated} if stated else result.facts
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
-    def _read_neighbours(
-        self, items: tuple[StoredObject, ...], cost: Cost
-    ) -> Generator[Request, Any, tuple[Neighbours, tuple[StoredObject, ...]]]:
-        key = tuple((item.url, item.pin) for item in items)
-        known = self._folders.get(key)
-        if known is not None:
-            return known
-        files = yield from load_beside(items, LIMITS.__getitem__, cost)
-        known = self._folders.get(key)
-        if known is not None:
-            return known  # another artifact of the folder waited for the same, and was first
-        while len(self._folders) >= _FOLDERS_KEPT:
-            self._folders.popitem(last=False)  # in one step: threads share an examiner
-        known = self._folders[key] = (files.understand(), files.objects)
-        return known
+    def _read_folder(self, items: tuple[StoredObject, ...]) -> Generator[Request, Any, Folder]:
+        folder = self.folders.find(items)
+        if folder is None:
+            files = yield from load_beside(items, LIMITS.__getitem__)
+            # Another artifact of the folder may have waited for the same, and been first.
+            folder = self.folders.find(items)
+            if folder is None:
+                length = sum(len(raw) for _, raw in files.contents.values())
+                folder = Folder(files.understand(), files.objects, length)
+                folder = self.folders.add(items, folder)
+        return folder
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:

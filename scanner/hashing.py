@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.request import Cost, Digest, LookUp, Read, Request, read
+from prefect_mutagen.scanner.request import Digest, LookUp, Read, Request, read
 from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
 __all__ = [
@@ -94,7 +94,6 @@ def hash_object(
     item: StoredObject,
     level: HashLevel,
     stated: Mapping[str, tuple[str, str]],
-    cost: Cost,
     told: PieceHook,
 ) -> Generator[Request, Any, ObjectHash]:
     """Find the SHA-256 of a whole object, as far as the caller wants to pay for it.
@@ -103,7 +102,6 @@ def hash_object(
         item: The object.
         level: What to pay.
         stated: For each file name, the digest that a checksum file states, and that file's name.
-        cost: Grows with what is read for this artifact.
         told: Told of each piece that was hashed.
 
     Yields:
@@ -119,12 +117,11 @@ def hash_object(
         known[source] = digest
     try:
         if level == "lookup" and not known:
-            cost.requests += 1
             kept: str = yield LookUp(item)
             if kept:
                 known["stored checksum"] = kept
         if level == "full":
-            known["computed"] = yield from _compute(item, cost, told)
+            known["computed"] = yield from _compute(item, told)
     except StorageError as problem:
         return ObjectHash(findings=(make_finding(problem.code, str(problem), url=item.url),))
     doubts: tuple[Finding, ...] = ()
@@ -136,10 +133,10 @@ def hash_object(
     return ObjectHash(known.get(source, ""), source, doubts)
 
 
-def _compute(item: StoredObject, cost: Cost, told: PieceHook) -> Generator[Request, Any, str]:
+def _compute(item: StoredObject, told: PieceHook) -> Generator[Request, Any, str]:
     digest = hashlib.sha256()
     for start in range(0, item.size, PIECE):
-        reply = yield from read(Read(item, start, min(start + PIECE, item.size)), cost)
+        reply = yield from read(Read(item, start, min(start + PIECE, item.size)))
         yield Digest(digest, reply.data)
         told(item, start, start + len(reply.data))
     return digest.hexdigest()

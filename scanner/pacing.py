@@ -1,4 +1,4 @@
-"""How many requests may be under way, and how much patience one artifact gets.
+"""How many requests and artifacts may be under way, and how much patience one artifact gets.
 
 Storage that is asked too much says so (503, SlowDown) or breaks connections. Then the number of
 requests under way is halved, once for each wave of such replies, and grows again by one for each
@@ -8,6 +8,7 @@ libraries below never repeat a request by themselves, so what is repeated is cou
 
 import asyncio
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from typing import Final, TypeVar
 
 from prefect_mutagen.scanner.storage import StorageError
 
-__all__ = ["DEADLINE", "Pace", "Patience", "repeat", "too_late"]
+__all__ = ["DEADLINE", "Pace", "Patience", "Room", "repeat", "too_late"]
 
 _T = TypeVar("_T")
 
@@ -81,6 +82,37 @@ class Pace:
         """Note that a request went well."""
         if self.allowed < self.limit:
             self.allowed = min(float(self.limit), self.allowed + 1 / self.allowed)
+
+
+@dataclass(slots=True)
+class Room:
+    """Places for artifacts under way, shared by all threads that begin some."""
+
+    free: int
+    _given_back: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, most: int, *, wait: bool) -> int:
+        """Take places.
+
+        Args:
+            most: How many at most.
+            wait: Whether to wait for one; it is safe for who holds none.
+
+        Returns:
+            How many there were.
+        """
+        with self._given_back:
+            while wait and not self.free:
+                self._given_back.wait()
+            taken = min(most, self.free)
+            self.free -= taken
+            return taken
+
+    def give_back(self, count: int) -> None:
+        """Give places back."""
+        with self._given_back:
+            self.free += count
+            self._given_back.notify(count)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ replies (`prefect_mutagen.scanner.request`).
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
@@ -15,7 +16,7 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.hashing import read_checksums
 from prefect_mutagen.scanner.neighbours import Neighbours, read_neighbours
 from prefect_mutagen.scanner.reading import read_ahead
-from prefect_mutagen.scanner.request import Cost, Digest, Find, Read, Request, read
+from prefect_mutagen.scanner.request import Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 
@@ -44,12 +45,11 @@ class Seen:
     fault: StorageError | None = None
 
 
-def see(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Request, Any, Seen]:
+def see(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
     """Read a header; once more from the start when the object is replaced meanwhile.
 
     Args:
         item: The object.
-        cost: Grows with what is read.
         digest: Whether to compute the header's SHA-256.
 
     Returns:
@@ -59,23 +59,22 @@ def see(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Request, A
         if item.fault is not None:
             raise item.fault
         try:
-            return (yield from _see_once(item, cost, digest=digest))
+            return (yield from _see_once(item, digest=digest))
         except StorageError as problem:
             if problem.code != "storage/changed-during-scan":
                 raise
         fresh: StoredObject = yield Find(item.url)
-        cost.requests += 1
-        return (yield from _see_once(fresh, cost, digest=digest))
+        return (yield from _see_once(fresh, digest=digest))
     except StorageError as problem:
         return Seen(item, None, "unknown", fault=problem)
 
 
-def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Request, Any, Seen]:
+def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
     expected = format_of(item.name)
     data = b""
     if item.size == UNKNOWN_SIZE:
         end, upto = read_ahead(expected, 0, 1)
-        reply = yield from read(Read(item, 0, end, upto=upto), cost)
+        reply = yield from read(Read(item, 0, end, upto=upto))
         item = item._replace(size=reply.size, pin=reply.pin)
         data = reply.data
     reader = read_header(item.size, expected)
@@ -84,7 +83,7 @@ def _see_once(item: StoredObject, cost: Cost, *, digest: bool) -> Generator[Requ
     while isinstance(answer, NeedBytes):
         start = reader.position
         end, upto = read_ahead(reader.format or expected, start, answer.upto)
-        reply = yield from read(Read(item, start, min(item.size, end), upto=upto), cost)
+        reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
         if digest:
             pieces.append(reply.data)
         answer = reader.feed(reply.data)
@@ -103,7 +102,7 @@ def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
 
 
 def load_index(
-    item: StoredObject, cost: Cost
+    item: StoredObject,
 ) -> Generator[Request, Any, tuple[ShardIndex | None, StoredObject, list[Finding]]]:
     """Read the index of a set.
 
@@ -118,7 +117,7 @@ def load_index(
             return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
         data = b""
         if wanted:
-            reply = yield from read(Read(item, 0, wanted), cost)
+            reply = yield from read(Read(item, 0, wanted))
             data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
         if item.size > INDEX_LIMIT:
             return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
@@ -134,7 +133,7 @@ def _bad_index(item: StoredObject, wrong: str) -> Finding:
 
 
 def find_shards(
-    artifact: Artifact, index: ShardIndex | None, cost: Cost
+    artifact: Artifact, index: ShardIndex | None
 ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
     """Look for the shards of a set that no listing showed.
 
@@ -143,12 +142,8 @@ def find_shards(
     """
     known = {item.name: item for item in artifact.objects}
     folder = (artifact.shard_index or artifact.objects[0]).folder
-    for name in _expected(artifact, index):
-        if name in known:
-            continue
-        if cost.requests >= _SHARDS_LOOKED_FOR:
-            break
-        cost.requests += 1
+    missing = (name for name in _expected(artifact, index) if name not in known)
+    for name in islice(missing, _SHARDS_LOOKED_FOR):
         url = folder + name
         try:
             known[name] = yield Find(url)
@@ -199,14 +194,13 @@ class FilesBeside:
 
 
 def load_beside(
-    items: tuple[StoredObject, ...], limit_of: Callable[[str], int], cost: Cost
+    items: tuple[StoredObject, ...], limit_of: Callable[[str], int]
 ) -> Generator[Request, Any, FilesBeside]:
     """Read small files beside an artifact; one that cannot be read states nothing.
 
     Args:
         items: The files.
         limit_of: Says for a file's name how many bytes of it are read at most.
-        cost: Grows with what is read.
     """
     contents: dict[str, tuple[str, bytes]] = {}
     objects: list[StoredObject] = []
@@ -219,7 +213,7 @@ def load_beside(
                 raise item.fault
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
-                reply = yield from read(Read(item, 0, wanted, shared=True), cost)
+                reply = yield from read(Read(item, 0, wanted, shared=True))
             contents[item.name] = (item.url, reply.data)
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))

@@ -15,13 +15,14 @@ from typing import Any, Final, TypeVar
 from prefect_mutagen.scanner.answering import Answers, Sharing
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.pacing import Pace
+from prefect_mutagen.scanner.pacing import Pace, Room
+from prefect_mutagen.scanner.request import Cost
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import drive
 from prefect_mutagen.scanner.storage import Store
 from prefect_mutagen.scanner.unexamined import guarded
 
-__all__ = ["examine_remote", "run_in_loop"]
+__all__ = ["examine_remote", "run_in_loop", "share"]
 
 _AHEAD: Final = 2
 """Artifacts under way for each request that may be: enough to hide how long a batch takes."""
@@ -39,21 +40,36 @@ def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) 
     return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
+def share(store: Store, concurrency: int) -> Sharing:
+    """Let examinations of a store share its requests: each once, and so many at a time.
+
+    Args:
+        store: One with a loop.
+        concurrency: Requests under way at a time.
+    """
+    most = max(1, concurrency)
+    return Sharing(store, Pace(most), Room(_AHEAD * most))
+
+
 def examine_remote(
-    store: Store, artifacts: Iterable[Artifact], examiner: Examiner, concurrency: int
+    artifacts: Iterable[Artifact], examiner: Examiner, sharing: Sharing
 ) -> Iterator[ScanResult]:
     """Examine artifacts of a store with a loop; see `prefect_mutagen.scanner.scan`."""
-    if store.loop is None:
+    loop, room = sharing.store.loop, sharing.room
+    if loop is None:
         raise ValueError("this store has no loop")
-    crew = _Crew(store, examiner, max(1, concurrency))
+    crew = _Crew(examiner, sharing)
     source = _Source(artifacts)
     results: _Done = {}
     begun = given = 0
     try:
         while True:
-            most = given + _AHEAD * max(1, concurrency)
-            while begun < most and (batch := source.take(min(most - begun, _BATCH))):
-                store.loop.call_soon_threadsafe(crew.begin, begun, batch)
+            while places := room.take(_BATCH, wait=begun == given):
+                batch = source.take(places)
+                room.give_back(places - len(batch))
+                if not batch:
+                    break
+                loop.call_soon_threadsafe(crew.begin, begun, batch)
                 begun += len(batch)
             if given == begun:
                 break
@@ -62,13 +78,15 @@ def examine_remote(
             while given in results:
                 result = results.pop(given)
                 given += 1
+                room.give_back(1)
                 if isinstance(result, Exception):
                     raise result
                 yield result
         if source.fault is not None:
             raise source.fault
     finally:
-        store.loop.call_soon_threadsafe(crew.dismiss)
+        room.give_back(begun - given)
+        loop.call_soon_threadsafe(crew.dismiss)
 
 
 class _Source:
@@ -92,10 +110,10 @@ class _Source:
 class _Crew:
     """The half of a scan that lives in the store's loop."""
 
-    def __init__(self, store: Store, examiner: Examiner, concurrency: int) -> None:
+    def __init__(self, examiner: Examiner, sharing: Sharing) -> None:
         self.done: SimpleQueue[_Done] = SimpleQueue()
         self._examiner = examiner
-        self._sharing = Sharing(store, Pace(concurrency))
+        self._sharing = sharing
         self._tasks: set[asyncio.Task[None]] = set()
         self._finished: _Done = {}
 
@@ -121,9 +139,10 @@ class _Crew:
         self._finished[number] = result
 
     async def _examined(self, artifact: Artifact) -> ScanResult:
-        answers = Answers(self._sharing)
+        cost = Cost()
+        answers = Answers(self._sharing, cost)
         try:
-            return await drive(self._examiner.examine(artifact), answers.answer)
+            return await drive(self._examiner.examine(artifact, cost), answers.answer)
         finally:
             await answers.close()
 

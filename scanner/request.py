@@ -76,21 +76,25 @@ Request = StorageRequest | Digest | Parts
 
 @dataclass(slots=True)
 class Cost:
-    """What an examination has cost so far."""
+    """What an examination has cost so far; whoever answers its requests counts.
+
+    A reply cannot say: one that several artifacts share was sent once, and one that never came may
+    have been asked for four times.
+    """
 
     bytes_read: int = 0
+    """Bytes of objects that came."""
     requests: int = 0
+    """Requests that were sent, those in vain included."""
 
 
-def read(request: Read, cost: Cost) -> Generator[Request, Any, RangeReply]:
+def read(request: Read) -> Generator[Request, Any, RangeReply]:
     """Read a range, and see that the object is still as long as it was listed.
 
     Raises:
         StorageError: ``storage/changed-during-scan`` when it is not.
     """
     reply: RangeReply = yield request
-    cost.requests += reply.requests
-    cost.bytes_read += len(reply.data)
     if request.item.size not in (UNKNOWN_SIZE, reply.size):
         raise StorageError(
             "storage/changed-during-scan",

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.artifacts import (
@@ -27,7 +27,7 @@ from prefect_mutagen.scanner.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.own_faults import log_fault
 from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Request
+from prefect_mutagen.scanner.request import Cost, Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.selection import Selection
 from prefect_mutagen.scanner.signing.signatures import OMS_NAME, SUFFIXES
@@ -40,6 +40,9 @@ from prefect_mutagen.scanner.storage import (
     open_store,
 )
 from prefect_mutagen.scanner.unexamined import guarded, ungrouped
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.answering import Sharing
 
 __all__ = [
     "answer",
@@ -190,7 +193,11 @@ def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
 
 
 def examine_artifacts(
-    store: Store, artifacts: Iterable[Artifact], examiner: Examiner, concurrency: int = 64
+    store: Store,
+    artifacts: Iterable[Artifact],
+    examiner: Examiner,
+    concurrency: int = 64,
+    sharing: "Sharing | None" = None,
 ) -> Iterator[ScanResult]:
     """Examine artifacts of one store.
 
@@ -199,14 +206,16 @@ def examine_artifacts(
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy, hash level and what folders have in common.
         concurrency: Remote artifacts that are examined at a time.
+        sharing: What examinations of one remote scan that run side by side have in common, their
+            concurrency included; see `prefect_mutagen.scanner.remote.share`.
 
     Yields:
         One result per artifact, in their order.
     """
     if store.loop is not None:
-        from prefect_mutagen.scanner.remote import examine_remote
+        from prefect_mutagen.scanner.remote import examine_remote, share
 
-        yield from examine_remote(store, artifacts, examiner, concurrency)
+        yield from examine_remote(artifacts, examiner, sharing or share(store, concurrency))
         return
     if examiner.hash_level == "full":
         yield from _examine_in_threads(store, artifacts, examiner, concurrency)
@@ -216,7 +225,8 @@ def examine_artifacts(
 
 
 def _examine_here(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
-    work = drive(examiner.examine(artifact), partial(answer, store))
+    cost = Cost()
+    work = drive(examiner.examine(artifact, cost), partial(answer, store, cost))
     return finish(guarded(work, artifact))
 
 
@@ -277,18 +287,21 @@ async def drive(
         return result
 
 
-async def answer(store: Store, request: Request) -> Any:
-    """Do what an examination asks for, one thing after the other."""
+async def answer(store: Store, cost: Cost, request: Request) -> Any:
+    """Do what an examination asks for, one thing after the other, and count what it costs."""
+    if isinstance(request, Digest):
+        return request.digest.update(request.data)
+    if isinstance(request, Parts):
+        return [await drive(part, partial(answer, store, cost)) for part in request.parts]
+    cost.requests += 1
     if isinstance(request, Find):
         return await store.find(request.url)
     if isinstance(request, LookUp):
         return await store.stored_sha256(request.item)
-    if isinstance(request, Digest):
-        return request.digest.update(request.data)
-    if isinstance(request, Parts):
-        return [await drive(part, partial(answer, store)) for part in request.parts]
     end = request.end
     if request.upto and store.loop is None:
         # Small pieces stay in the processor's cache: a third of the time of large ones.
         end = min(end, max(request.upto, request.start + _LOCAL_PIECE))
-    return await store.read(request.item, request.start, end)
+    reply = await store.read(request.item, request.start, end)
+    cost.bytes_read += len(reply.data)
+    return reply

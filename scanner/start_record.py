@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from prefect_mutagen.scanner.storage import StorageError, clean_url, split_url
+from prefect_mutagen.scanner.storage import StorageError, clean_url, is_local
 
 __all__ = ["Claim", "StartRecord", "Waiting"]
 
@@ -78,7 +78,7 @@ class StartRecord:
         except (ImportError, TypeError, ValueError):
             raise StorageError("storage/unsupported", self.url, "no record can be kept") from None
         self._path = f"{path}/{_FOLDER}"
-        self._local = split_url(url).scheme in ("file", "local")
+        self._local = is_local(url)
 
     def claim(self, key: str, about: Mapping[str, str], *, again: bool = False) -> Claim | None:
         """Claim a start.

@@ -30,6 +30,7 @@ __all__ = [
     "StoredObject",
     "StreamingStore",
     "clean_url",
+    "is_local",
     "load_options",
     "open_store",
     "storable",
@@ -40,6 +41,7 @@ VERSION_MARK: Final = "?versionId="
 """Stands in the address of one version of an object, before its id."""
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
 ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
+_LOCAL: Final = ("file", "local")
 _FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 _TRANSIENT: Final = ("storage/throttled", "storage/timeout", "storage/unreachable")
 
@@ -139,8 +141,6 @@ class RangeReply:
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what was read."""
-    requests: int = 1
-    """How many requests it took: none when it came from one that is under way already."""
 
 
 class RangeStream(Protocol):
@@ -280,6 +280,11 @@ def clean_url(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+def is_local(url: str) -> bool:
+    """Whether an address is one of a file or folder of this machine."""
+    return split_url(url).scheme in _LOCAL
+
+
 def has_secrets(url: str) -> bool:
     """Say whether an address carries a user, a password or a query."""
     parts = split_url(url)
@@ -335,7 +340,7 @@ def open_store(
         reason = "versions can only be listed on S3"
         raise StorageError("storage/unsupported", clean_url(url), reason)
     # Each store brings its own libraries; none is imported for a root that does not need it.
-    if parts.scheme in ("file", "local"):
+    if parts.scheme in _LOCAL:
         from prefect_mutagen.scanner.stores.local import LocalStore
 
         return LocalStore(clean_url(url))

@@ -20,8 +20,8 @@ from prefect_mutagen.scanner.storage import (
     StoredObject,
     clean_url,
     has_secrets,
+    is_local,
     open_store,
-    split_url,
 )
 from prefect_mutagen.scanner.verify import verify_store
 
@@ -162,7 +162,7 @@ def open_verified(
         StorageError: It cannot be opened or read, its storage names no version that could be held
             on to, or it was changed while it was open (``storage/changed-during-scan``).
     """
-    if split_url(url).scheme in ("file", "local"):
+    if is_local(url):
         from prefect_mutagen.scanner.stores.descriptor import DescriptorStore
 
         held = DescriptorStore(clean_url(url))

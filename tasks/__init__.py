@@ -1,7 +1,8 @@
 """The scanner's steps as Prefect tasks: names, retries, no caching. Thin.
 
 * ``listing``: `list_artifacts`, and `list_changes`, which writes what is to be examined to a file.
-* ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file.
+* ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file;
+  ``scan_sessions``: what task runs of one flow run share, so that they ask storage as one.
 * ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`.
 * ``agent_launch``: `AgentLaunch`, and what becomes of one; ``agent_result``: how a command ended.
 * ``scan_selection``: what a scan is about, as a form; ``hash_log``: how far hashing is.

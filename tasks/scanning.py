@@ -16,12 +16,11 @@ from prefect_mutagen.scanner.manifest import Batch
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage import open_store
 from prefect_mutagen.scanner.tables.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
-from prefect_mutagen.tasks.storage_blocks import storage_options
+from prefect_mutagen.tasks.scan_sessions import Storage, join_session
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
@@ -46,6 +45,7 @@ def scan_artifact(
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     versions: Versions = "newest",
+    concurrency: int = 64,
 ) -> ScanResult:
     """Examine one artifact.
 
@@ -56,11 +56,13 @@ def scan_artifact(
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
         versions: Which versions were listed.
+        concurrency: Requests to remote storage at a time, of this process's task runs together.
 
     Returns:
         The result. What is wrong with the artifact or its storage is in it, not raised.
     """
-    (result,) = _scan([artifact], source, policy, storage, hash, 1, versions)
+    where = Storage(source, storage, versions == "all", concurrency)
+    (result,) = _scan([artifact], where, policy, hash)
     return result
 
 
@@ -76,19 +78,22 @@ def scan_batch(
 ) -> list[ScanResult]:
     """Examine several artifacts in one task run, concurrently where they are remote.
 
+    Task runs of one flow run in one process share what the artifacts of a folder have in common.
+
     Args:
         artifacts: As `list_artifacts` gave them.
         source: The root they lie below.
         policy: What is accepted.
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
-        concurrency: Artifacts examined at a time.
+        concurrency: Requests to remote storage at a time, of this process's task runs together.
         versions: Which versions were listed.
 
     Returns:
         The results, in order.
     """
-    return list(_scan(artifacts, source, policy, storage, hash, concurrency, versions))
+    where = Storage(source, storage, versions == "all", concurrency)
+    return list(_scan(artifacts, where, policy, hash))
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
@@ -109,35 +114,30 @@ def scan_rows(
         folder: Where the results may lie; it is on the machine that reads them.
         storage: Name of a block with the credentials; empty: the environment's.
         hash: How much to pay for SHA-256 values.
-        concurrency: Artifacts examined at a time.
+        concurrency: Requests to remote storage at a time, of this process's task runs together.
         versions: Which versions were listed.
 
     Returns:
         Where the results are.
     """
-    results = _scan(
-        artifacts.read(), scan.source, scan.policy, storage, hash, concurrency, versions
-    )
+    where = Storage(scan.source, storage, versions == "all", concurrency)
+    results = _scan(artifacts.read(), where, scan.policy, hash)
     return spool_results(results, scan, os.path.join(folder, f"batch-{artifacts.offset}"))
 
 
 def _scan(
-    artifacts: Iterable[Artifact],
-    source: str,
-    policy: Policy,
-    storage: str,
-    level: HashLevel,
-    concurrency: int,
-    versions: Versions,
+    artifacts: Iterable[Artifact], where: Storage, policy: Policy, level: HashLevel
 ) -> Iterator[ScanResult]:
-    store = open_store(source, storage_options(storage), versions=versions == "all")
-    if level != "full":
-        yield from examine_artifacts(store, artifacts, Examiner(policy, level), concurrency)
-        return
-    log = HashLog(_logger().info)
-    examiner = Examiner(policy, level, told=log.add_piece)
-    yield from examine_artifacts(store, log.watch(artifacts), examiner, concurrency)
-    log.close()
+    with join_session(where) as session:
+        examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
+        rest = where.concurrency, session.sharing
+        if level != "full":
+            yield from examine_artifacts(session.store, artifacts, examiner, *rest)
+            return
+        log = HashLog(_logger().info)
+        examiner.told = log.add_piece
+        yield from examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
+        log.close()
 
 
 def _logger() -> Any:

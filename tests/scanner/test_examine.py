@@ -10,7 +10,7 @@ from prefect_mutagen.scanner.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.request import Digest, Find, LookUp, Parts, Read, Request
+from prefect_mutagen.scanner.request import Cost, Digest, Find, LookUp, Parts, Read, Request
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
 from prefect_mutagen.scanner.unexamined import crashed
@@ -75,8 +75,18 @@ def _reply(request: Request, data: bytes) -> Any:
 def test_a_small_file_takes_one_read() -> None:
     result, asked = _drive(_artifact(SMALL), SMALL)
     assert result.passed
-    assert len(asked) == result.requests == 1
-    assert result.bytes_read == len(SMALL)
+    assert [(read.start, read.end) for read in asked if isinstance(read, Read)] == [(0, len(SMALL))]
+
+
+def test_a_result_states_what_it_cost() -> None:
+    cost = Cost()
+    examination = Examiner().examine(_artifact(SMALL), cost)
+    request = next(examination)
+    cost.requests, cost.bytes_read = 3, 1000  # one reply after two requests in vain
+    request = examination.send(_reply(request, SMALL))
+    with pytest.raises(StopIteration) as stop:
+        examination.send(_reply(request, SMALL))
+    assert (stop.value.value.requests, stop.value.value.bytes_read) == (3, 1000)
 
 
 def test_of_a_large_file_only_the_header_is_read_and_nothing_twice() -> None:

@@ -1,11 +1,12 @@
 import asyncio
+import threading
 import time
 from dataclasses import dataclass
 
 import pytest
 
 from prefect_mutagen.scanner import StorageError, pacing
-from prefect_mutagen.scanner.pacing import Pace, Patience, repeat
+from prefect_mutagen.scanner.pacing import Pace, Patience, Room, repeat
 from prefect_mutagen.scanner.reading import piece_size, read_ahead
 
 
@@ -60,6 +61,19 @@ def test_who_gives_up_waiting_takes_no_place_with_him() -> None:
         return sum(not task.cancelled() for task in waiting)
 
     assert asyncio.run(asyncio.wait_for(run(), 5)) == 1
+
+
+def test_room_is_shared_and_who_holds_none_waits_for_a_place() -> None:
+    room = Room(5)
+    assert [room.take(3, wait=True), room.take(3, wait=True), room.take(3, wait=False)] == [3, 2, 0]
+    got: list[int] = []
+    other = threading.Thread(target=lambda: got.append(room.take(3, wait=True)))
+    other.start()
+    other.join(0.05)
+    assert got == []
+    room.give_back(2)
+    other.join(30)
+    assert (got, room.free) == ([2], 0)
 
 
 def test_patience_ends() -> None:

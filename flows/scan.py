@@ -40,6 +40,7 @@ from prefect_mutagen.tasks.recording import read_state, write_table
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
+from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["ScanSummary", "scan_models"]
 
@@ -138,6 +139,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     check_signers(policy.allowed_signers)
+    storage_options(storage)  # a block that cannot be loaded is known before anything is scanned
     scan = new_scan(source, policy)
     state = read_state(table, source, storage) if table else State()
     selection = select.selection(datetime.fromisoformat(scan.started_at))

@@ -6,17 +6,49 @@ parameters in clear text. Any block of these forms will do:
 * one with ``settings``, such as Prefect's own ``RemoteFileSystem``: they are fsspec options;
 * the credentials blocks of prefect-aws (``aws-credentials``, ``minio-credentials``);
 * a bucket block with ``credentials`` inside, such as prefect-aws's ``s3-bucket``.
+
+Prefect's server knows types of blocks whose packages a worker may lack: a block that was made in the
+UI is no proof that it can be loaded.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from prefect.blocks.core import Block
+import httpx
+from prefect.blocks.core import Block, UnknownBlockType
+from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import SecretStr
 
 from prefect_mutagen.scanner.storage import load_options
 
 __all__ = ["options_of", "storage_options", "table_options"]
+
+_SUCH: Final = "aws-credentials/models"
+_HERE: Final = "where the flow runs (on the worker)"
+_INSTEAD: Final = (
+    "put the options of {0} into the settings of a remote-file-system block, and install {0} "
+    f"{_HERE}"
+)
+_UNREADABLE: Final = (
+    "holds nothing that a file system takes: put fsspec options into the settings of a "
+    "remote-file-system block"
+)
+_MISSING: Final = "needs the package of its type, which is not installed: install it " + _HERE
+_MISSING_OF: Final = {
+    **dict.fromkeys(
+        ("aws-credentials", "minio-credentials", "s3-bucket"),
+        f"needs prefect-aws, which is not installed: pip install 'prefect-mutagen[aws]' {_HERE}",
+    ),
+    **dict.fromkeys(
+        ("gcp-credentials", "gcs-bucket"),
+        f"is of prefect-gcp, whose blocks are not read: {_INSTEAD.format('gcsfs')}",
+    ),
+    **dict.fromkeys(
+        ("azure-blob-storage-credentials", "azure-blob-storage-container"),
+        f"is of prefect-azure, whose blocks are not read: {_INSTEAD.format('adlfs')}",
+    ),
+}
+"""What to say of a block whose type is known to Prefect's server and not here."""
 
 
 def storage_options(block: str) -> dict[str, Any]:
@@ -27,19 +59,40 @@ def storage_options(block: str) -> dict[str, Any]:
             PREFECT_MUTAGEN_STORAGE_OPTIONS, which is empty itself most of the time.
 
     Raises:
-        ValueError: There is no such block, or it holds nothing that a file system takes.
+        ValueError: The block cannot be loaded, or holds nothing that a file system takes; the
+            message says what to do.
     """
     if not block:
         return load_options()
-    try:
-        loaded = Block.load(block)
-    except ValueError as problem:
-        hint = "create it in the UI, or check the spelling (type/name)"
-        raise ValueError(f"there is no storage block {block!r}: {hint}") from problem
-    options = options_of(loaded)
+    options = options_of(_load(block))
     if options is None:
-        raise ValueError(f"the block {block!r} holds nothing that a file system takes")
+        raise ValueError(f"the storage block {block!r} {_UNREADABLE}")
     return options
+
+
+def _load(block: str) -> Block:
+    """Load a block.
+
+    Raises:
+        ValueError: It cannot be loaded; one sentence says why. Prefect's own exceptions are not
+            chained to it: they quote what the block holds, and go on for hundreds of lines.
+    """
+    slug, _, name = block.partition("/")
+    if not slug or not name:
+        raise ValueError(f"{block!r} names no storage block: it takes type/name, such as {_SUCH}")
+    try:
+        return Block.load(block)
+    except UnknownBlockType:
+        reason = _MISSING_OF.get(slug, _MISSING)
+    except PrefectHTTPStatusError as problem:
+        reason = f"cannot be loaded: Prefect's server answered {problem.response.status_code}"
+    except httpx.HTTPError as problem:
+        reason = f"cannot be loaded: Prefect's server does not answer ({type(problem).__name__})"
+    except ValueError:
+        reason = "does not exist: create it in Prefect's UI, or check the spelling (type/name)"
+    except RuntimeError:
+        reason = "does not fit the installed package that defines its type: save it anew"
+    raise ValueError(f"the storage block {block!r} {reason}")
 
 
 def table_options(table: str, source: str, block: str) -> dict[str, Any]:

@@ -137,11 +137,11 @@ class S3Server(Server):
 
 
 class PrefectServer(Server):
-    """`prefect server start`, on SQLite."""
+    """`prefect server start`, on SQLite, with more settings as variables."""
 
     health = "/api/health"
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, **settings: str) -> None:
         super().__init__()
         self.api = f"{self.url}/api"
         self.home = home
@@ -150,6 +150,8 @@ class PrefectServer(Server):
             *("--host", HOST, "--port", str(self.port), "--no-ui"),
         ]
         self.environment = {"PREFECT_HOME": home, "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
+        self.environment |= settings
+        self.client_environment = {"PREFECT_HOME": home, "PREFECT_API_URL": self.api}
 
 
 class WebServer:

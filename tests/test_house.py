@@ -142,10 +142,15 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     expected = {f"prefect_mutagen/{name}" for name in NAMES}
-    assert expected <= inside
+    shipped = [path for path in sorted((ROOT / "deployments").rglob("*")) if path.is_file()]
+    data = {f"prefect_mutagen/{path.relative_to(ROOT)}" for path in shipped}
+    assert "prefect_mutagen/deployments/prefect.yaml" in data
+    assert expected | data <= inside
     assert "prefect_mutagen/py.typed" in inside
-    assert not any(name.startswith(("tests/", "flows/", "parsers/")) for name in inside)
-    # Every module of the wheel is imported, with this environment's libraries and none of its code.
+    tops = ("tests/", "flows/", "parsers/", "deployments/")
+    assert not any(name.startswith(tops) for name in inside)
+    # Every module of the wheel is imported, with this environment's libraries and none of its code;
+    # and who has the wheel alone has something to deploy.
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv/bin/python"
     modules = [name.removesuffix(".py").replace("/", ".") for name in sorted(expected)]
@@ -153,12 +158,16 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
     code = (
         f"import sys, importlib; sys.path = [{str(wheel)!r}, *sys.path, *{libraries!r}]\n"
         f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
-        "import prefect_mutagen; assert '.whl' in prefect_mutagen.__file__"
+        "import prefect_mutagen; assert '.whl' in prefect_mutagen.__file__\n"
+        "from prefect_mutagen.scanner.cli import main; sys.exit(main(['deployments', 'written']))"
     )
     done = subprocess.run(
         [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+    for path in shipped:
+        written = tmp_path / "written" / path.relative_to(ROOT / "deployments")
+        assert written.read_bytes() == path.read_bytes()
 
 
 def test_the_walks_are_compiled_where_tests_run() -> None:
@@ -172,5 +181,5 @@ def test_dependencies_are_few_and_named() -> None:
     names = {line.partition(">")[0].strip() for line in project["dependencies"]}
     assert names == {
         *("prefect", "pydantic", "pyarrow", "fsspec", "s3fs"),
-        *("packaging", "pyyaml", "rich"),
+        *("httpx", "packaging", "pyyaml", "rich"),
     }

@@ -1,4 +1,4 @@
-"""The command ``prefect-mutagen``: scan, verify, exec, query, version; and what other parts add.
+"""The command ``prefect-mutagen``: the scanner's commands, and what other parts add.
 
 Exit status: 0, all passed, also when there was nothing; 1, something failed or could not be
 examined; 2, wrong usage, or a root cannot be reached (the others are scanned all the same).
@@ -14,7 +14,7 @@ from typing import Final
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
 from prefect_mutagen.scanner.commands import exec as execute
-from prefect_mutagen.scanner.commands import query, scan, verify
+from prefect_mutagen.scanner.commands import deployments, query, scan, verify
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
@@ -26,7 +26,7 @@ from prefect_mutagen.scanner.storage import StorageError
 
 __all__ = ["run"]
 
-_OWN: Final = frozenset({"scan", "verify", "exec", "query", "version"})
+_OWN: Final = frozenset({"scan", "verify", "exec", "query", "deployments", "version"})
 _COMMANDS: Final = "prefect_mutagen.commands"
 _HELP: Final = {"demo": "make a small bucket of good and broken models and run everything on it"}
 
@@ -64,7 +64,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         description="Examine model files (GGUF, safetensors) by their headers, and judge them.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (scan, verify, execute, query):
+    for command in (scan, verify, execute, query, deployments):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)

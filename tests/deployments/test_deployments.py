@@ -1,10 +1,6 @@
 """deployments/prefect.yaml for real: deploy, a process worker, a run started as the UI does."""
 
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
+from prefect_mutagen.scanner.cli import main
 from tests.builders import gguf
+from tests.deployments.deployed import Client, Worker, run_prefect
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
 GGUF = gguf().data
+SCANS = ("scan-models/scheduled-scan", "scan-models/on-demand-scan")
 AGENT_MODULE = """
 from pathlib import Path
 from prefect import flow
@@ -29,49 +28,6 @@ def evaluate(url: str, pin: str, folder: str = ""):
 """
 
 
-class Client:
-    """The REST API of a server with a deployed project and a worker."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
-
-    def deployment(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.get(f"/deployments/name/{name}").json()
-        return found
-
-    def start(self, name: str, parameters: dict[str, Any]) -> httpx.Response:
-        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        identity = self.deployment(name)["id"]
-        return self._client.post(f"/deployments/{identity}/create_flow_run", json=body)
-
-    def finish(self, identity: str, patience: float = 150) -> dict[str, Any]:
-        deadline = time.monotonic() + patience
-        while True:
-            run: dict[str, Any] = self._client.get(f"/flow_runs/{identity}").json()
-            final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-            if run["state_type"] in final or time.monotonic() > deadline:
-                return run
-            time.sleep(0.5)
-
-    def runs_of(self, flow: str) -> list[dict[str, Any]]:
-        body = {"flows": {"name": {"any_": [flow]}}}
-        found: list[dict[str, Any]] = self._client.post("/flow_runs/filter", json=body).json()
-        return found
-
-
-def _prefect(server: PrefectServer, *words: str, cwd: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", *words],
-        cwd=cwd,
-        env=os.environ | {"PREFECT_API_URL": server.api},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def client(
     prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
@@ -80,25 +36,15 @@ def client(
     shutil.copy(ROOT / "deployments/prefect.yaml", folder)
     agents = tmp_path_factory.mktemp("agents")  # somebody else's project
     (agents / "eval_agent.py").write_text(AGENT_MODULE)
-    _prefect(prefect_server, "work-pool", "create", "models", "--type", "process", cwd=folder)
-    _prefect(prefect_server, "--no-prompt", "deploy", "--all", cwd=folder)
+    run_prefect(prefect_server, "work-pool", "create", "models", "--type", "process", cwd=folder)
+    run_prefect(prefect_server, "--no-prompt", "deploy", "--all", cwd=folder)
     agent = ["--no-prompt", "deploy", "eval_agent.py:evaluate", "-n", "eval", "-p", "models"]
-    _prefect(prefect_server, *agent, cwd=agents)
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "models"],
-        env=os.environ | {"PREFECT_API_URL": prefect_server.api},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with httpx.Client(base_url=prefect_server.api, timeout=30) as http:
+    run_prefect(prefect_server, *agent, cwd=agents)
+    with (
+        Worker(prefect_server, folder),
+        httpx.Client(base_url=prefect_server.api, timeout=30) as http,
+    ):
         yield Client(http)
-    worker.terminate()
-    try:
-        worker.wait(30)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
 
 
 def test_a_run_started_as_the_ui_does(client: Client, tmp_path: Path) -> None:
@@ -108,7 +54,6 @@ def test_a_run_started_as_the_ui_does(client: Client, tmp_path: Path) -> None:
         "scan-models/on-demand-scan",
         {
             "source": root,
-            "storage": "",
             "table": str(tmp_path / "table"),
             "policy": {"max_size_bytes": 10_000},
             "agents": [
@@ -145,9 +90,42 @@ def test_the_server_refuses_a_wrong_form(
     assert sentence in refused.text
 
 
-def test_the_schedule_and_the_form(client: Client) -> None:
+def test_a_form_that_is_filled_in_no_further_than_it_must_be(
+    client: Client, tmp_path: Path
+) -> None:
+    """The form leaves an emptied text out, and the server puts the deployment's value back."""
+    root = put_local(tmp_path / "root", {"a.gguf": GGUF})
+    runs = [client.start(name, {"source": root}) for name in SCANS]
+    for run in [client.finish(started.json()["id"]) for started in runs]:
+        assert run["parameters"] == {"source": root}
+        assert run["state_type"] == "COMPLETED", run["state"]
+
+
+@pytest.mark.parametrize("name", [*SCANS, "run-agent/agent"])
+def test_nothing_is_set_that_a_form_cannot_empty(client: Client, name: str) -> None:
+    found = client.deployment(name)
+    form = found["parameter_openapi_schema"]["properties"]
+    for parameter in found["parameters"]:
+        field = form[parameter]
+        kept = field.get("type") in ("boolean", "integer") or "enum" in field
+        assert kept, f"{parameter} can be emptied in the form, and comes back"
+
+
+def test_the_schedule_is_paused_until_a_deployment_with_a_source(
+    client: Client, prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    name = "scan-models/scheduled-scan"
+    assert [entry["active"] for entry in client.deployment(name)["schedules"]] == [False]
+    assert main(["deployments", str(tmp_path), "--source", str(tmp_path / "root")]) == 0
+    run_prefect(prefect_server, "--no-prompt", "deploy", "--all", cwd=tmp_path)
+    (schedule,) = client.deployment(name)["schedules"]
+    assert schedule["active"]
+    assert schedule["schedule"]["cron"] == "0 * * * *"
+    client.pause_schedules(name)
+
+
+def test_the_form(client: Client) -> None:
     scheduled = client.deployment("scan-models/scheduled-scan")
-    assert [entry["schedule"]["cron"] for entry in scheduled["schedules"]] == ["0 * * * *"]
     assert scheduled["entrypoint"] == "prefect_mutagen.flows.scan.scan_models"
     form = scheduled["parameter_openapi_schema"]
     for name, field in form["properties"].items():

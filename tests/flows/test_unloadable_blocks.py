@@ -1,0 +1,142 @@
+"""A storage block that cannot be loaded: one sentence that says what to do, in the run's state."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from prefect_mutagen.flows import run_agent, scan_models
+from prefect_mutagen.tasks.storage_blocks import storage_options
+from tests.servers import HOST, PrefectServer, free_port
+
+pytestmark = pytest.mark.server
+SECRET = "hunter2"  # noqa: S105 - it must turn up nowhere
+
+
+@pytest.fixture
+def http(prefect: PrefectServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=prefect.api, timeout=30) as client:
+        yield client
+
+
+def _make_block(http: httpx.Client, slug: str, name: str, data: dict[str, object]) -> str:
+    """Make a block as the UI does: the server knows types that nobody has installed."""
+    block_type = http.get(f"/block_types/slug/{slug}").raise_for_status().json()["id"]
+    body = {"block_schemas": {"block_type_id": {"any_": [block_type]}}}
+    schemas = http.post("/block_schemas/filter", json=body).raise_for_status().json()
+    document = {
+        "name": name,
+        "data": data,
+        "block_type_id": block_type,
+        "block_schema_id": schemas[0]["id"],
+    }
+    http.post("/block_documents/", json=document).raise_for_status()
+    return f"{slug}/{name}"
+
+
+def _last_run(http: httpx.Client, flow: str) -> dict[str, dict[str, str]]:
+    body = {"sort": "START_TIME_DESC", "limit": 1, "flows": {"name": {"any_": [flow]}}}
+    run: dict[str, dict[str, str]] = http.post("/flow_runs/filter", json=body).json()[0]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("slug", "sentence"),
+    [
+        (
+            "gcp-credentials",
+            "is of prefect-gcp, whose blocks are not read: put the options of gcsfs into the "
+            "settings of a remote-file-system block, and install gcsfs where the flow runs (on the "
+            "worker)",
+        ),
+        (
+            "azure-blob-storage-credentials",
+            "is of prefect-azure, whose blocks are not read: put the options of adlfs into the "
+            "settings of a remote-file-system block, and install adlfs where the flow runs (on the "
+            "worker)",
+        ),
+        (
+            "slack-credentials",
+            "needs the package of its type, which is not installed: install it where the flow runs "
+            "(on the worker)",
+        ),
+    ],
+)
+def test_a_type_whose_package_is_not_installed(
+    slug: str, sentence: str, http: httpx.Client
+) -> None:
+    block = _make_block(http, slug, "models", {"token": SECRET})
+    with pytest.raises(ValueError, match="storage block") as caught:
+        scan_models("s3://models", storage=block)
+    assert str(caught.value) == f"the storage block {block!r} {sentence}"
+    assert _last_run(http, "scan-models")["state"]["message"].endswith(str(caught.value))
+
+
+def test_a_worker_without_prefect_aws(prefect: PrefectServer, http: httpx.Client) -> None:
+    data = {"aws_access_key_id": "key", "aws_secret_access_key": SECRET}
+    block = _make_block(http, "aws-credentials", "models", data)
+    code = (
+        "import sys; sys.modules['prefect_aws'] = None\n"
+        "from prefect_mutagen.flows import scan_models\n"
+        f"scan_models('s3://models', storage={block!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PREFECT_API_URL": prefect.api},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sentence = (
+        f"the storage block {block!r} needs prefect-aws, which is not installed: "
+        "pip install 'prefect-mutagen[aws]' where the flow runs (on the worker)"
+    )
+    assert _last_run(http, "scan-models")["state"]["message"].endswith(sentence)
+    assert sentence in done.stderr
+    print(done.stderr)
+    assert SECRET not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("aws-credentials/nothing", "does not exist"),
+        ("no-such-type/models", "does not exist"),
+        ("aws-credentials", "names no storage block: it takes type/name"),
+        ("aws-credentials/", "names no storage block: it takes type/name"),
+        ("/models", "names no storage block: it takes type/name"),
+    ],
+)
+def test_a_block_that_is_not_there(block: str, reason: str, http: httpx.Client) -> None:
+    for flow, arguments in ((scan_models, ("s3://models",)), (run_agent, (["true"], "s3://m/a"))):
+        with pytest.raises(ValueError, match="storage block") as caught:
+            flow(*arguments, storage=block)  # type: ignore[operator]
+        assert reason in str(caught.value)
+        message = _last_run(http, flow.name)["state"]["message"]  # type: ignore[attr-defined]
+        assert message.endswith(str(caught.value))
+
+
+def test_a_block_that_does_not_fit_its_class(http: httpx.Client) -> None:
+    block = _make_block(http, "remote-file-system", "unfit", {"settings": {"secret": SECRET}})
+    with pytest.raises(ValueError, match="does not fit the installed package") as caught:
+        storage_options(block)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_a_block_without_options_for_a_file_system(http: httpx.Client) -> None:
+    block = _make_block(http, "secret", "models", {"value": SECRET})
+    with pytest.raises(ValueError, match="holds nothing that a file system takes"):
+        storage_options(block)
+
+
+def test_a_server_that_is_away() -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://{HOST}:{free_port()}/api"}),
+        pytest.raises(ValueError, match=r"Prefect's server does not answer \(ConnectError\)$"),
+    ):
+        storage_options("aws-credentials/models")

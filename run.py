@@ -23,6 +23,7 @@ PYTHON = os.path.join(PROGRAMS, "python")
 SOURCES = ("pyproject.toml", "constraints.txt", "run.py")
 OLDEST = (3, 11)
 MOST_WORKERS = 8  # each imports Prefect and starts servers of its own
+REMIND_SECONDS = 10
 
 
 def say(text):
@@ -31,16 +32,16 @@ def say(text):
 
 
 def wait_for(command, what):
-    """Run a command that says nothing, and say every ten seconds that it still runs."""
+    """Run a command that says nothing, and say every few seconds that it still runs."""
     say(what)
-    began, said = time.time(), 0
+    began = said = time.time()
     process = subprocess.Popen(command)
     while process.poll() is None:
         time.sleep(0.2)
-        seconds = int(time.time() - began)
-        if seconds >= said + 10:
-            said = seconds
-            say("%s: %d s so far" % (what, seconds))
+        now = time.time()
+        if now >= said + REMIND_SECONDS:
+            said = now
+            say("%s: %d s so far" % (what, now - began))
     return process.returncode
 
 

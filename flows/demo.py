@@ -93,7 +93,7 @@ def _run(
     if server:
         progress.begin("looking for the Prefect server that PREFECT_API_URL names")
     else:
-        progress.begin("starting a temporary Prefect server (PREFECT_API_URL would name yours)")
+        progress.begin("starting a temporary Prefect server (set PREFECT_API_URL to use yours)")
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:

@@ -30,7 +30,7 @@ class Progress:
         self._rewrites = rewrites
         self._lock = threading.Lock()
         self._phase = ""
-        self._began = 0.0
+        self._began = self._told = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._count, name="demo progress", daemon=True)
 
@@ -79,12 +79,15 @@ class Progress:
         return f"\r{text}\x1b[K" if self._rewrites else text
 
     def _count(self) -> None:
-        while not self._over.wait(_COUNT_SECONDS if self._rewrites else _REMIND_SECONDS):
+        while not self._over.wait(_COUNT_SECONDS):
             with self._lock:
-                if self._phase:
-                    self._write(self._line() if self._rewrites else f"{self._line()} so far\n")
+                if self._phase and self._rewrites:
+                    self._write(self._line())
+                elif self._phase and time.monotonic() - self._told >= _REMIND_SECONDS:
+                    self._write(f"{self._line()} so far\n")
 
     def _write(self, text: str) -> None:
+        self._told = time.monotonic()
         self._stream.write(text)
         self._stream.flush()
 

@@ -1,22 +1,48 @@
 """Do everything a newcomer needs, with nothing but Python: ``demo``, ``test``, ``check``.
 
-    python3 run.py demo     make a small bucket of good and broken models and run everything on it
-    python3 run.py test     pass the tests (more arguments go to pytest)
-    python3 run.py check    lint and types
+    python3 run.py demo          make a small bucket of good and broken models and run everything on it
+    python3 run.py test          pass the tests in a few minutes, some of them at a time
+    python3 run.py test --all    pass the slow ones too: servers under faults, fuzzing, many children
+    python3 run.py check         lint and types
 
-Each makes a virtual environment in .venv, or brings it up to date, before it starts.
+More arguments of ``demo`` go to the demo, those of ``test`` to pytest; tests that are named run
+whether they are slow or not. Each makes a virtual environment in .venv, or brings it up to date,
+before it starts; afterwards the command lies in .venv/bin/prefect-mutagen.
 """
 
 import hashlib
 import os
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, ".venv")
-PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python")
+PROGRAMS = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
+PYTHON = os.path.join(PROGRAMS, "python")
 SOURCES = ("pyproject.toml", "constraints.txt", "run.py")
 OLDEST = (3, 11)
+MOST_WORKERS = 8  # each imports Prefect and starts servers of its own
+REMIND_SECONDS = 10
+
+
+def say(text):
+    """Write a line that is seen at once."""
+    print("run.py: %s" % text, flush=True)
+
+
+def wait_for(command, what):
+    """Run a command that says nothing, and say every few seconds that it still runs."""
+    say(what)
+    began = said = time.time()
+    process = subprocess.Popen(command)
+    while process.poll() is None:
+        time.sleep(0.2)
+        now = time.time()
+        if now >= said + REMIND_SECONDS:
+            said = now
+            say("%s: %d s so far" % (what, now - began))
+    return process.returncode
 
 
 def prepare(extra):
@@ -25,21 +51,52 @@ def prepare(extra):
     for name in SOURCES:
         with open(os.path.join(HERE, name), "rb") as file:
             digest.update(file.read())
-    stamp = os.path.join(VENV, "ready-%s-%s" % (extra or "run", digest.hexdigest()[:16]))
+    stamp = os.path.join(VENV, "ready-%s-%s" % (extra, digest.hexdigest()[:16]))
     if os.path.exists(stamp):
         return
     if not os.path.exists(PYTHON):
-        print("run.py: making a virtual environment in .venv", flush=True)
-        if subprocess.call([sys.executable, "-m", "venv", VENV]):
+        if wait_for([sys.executable, "-m", "venv", VENV], "making a virtual environment in .venv"):
             sys.exit("run.py: Python cannot make virtual environments (Debian: python3-venv)")
-    print("run.py: installing (a minute or two the first time)", flush=True)
-    package = "%s[%s]" % (HERE, extra) if extra else HERE
+    package = "%s[%s]" % (HERE, extra)
     install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     install += ["--constraint", os.path.join(HERE, "constraints.txt"), "--editable", package]
-    if subprocess.call(install):
+    if wait_for(install, "installing into .venv, a minute or two the first time"):
         sys.exit("run.py: the installation failed; pip says why above")
     with open(stamp, "w"):
         pass
+    say("installed; the command is %s" % program())
+
+
+def program():
+    """Return what to type for the command from where the person stands."""
+    path = os.path.join(PROGRAMS, "prefect-mutagen")
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def test(arguments):
+    """Run pytest: by default what is not slow, on as many workers as there are cores and one more."""
+    chosen = [word for word in arguments if word != "--all"]
+    named = any(os.path.exists(word.partition("::")[0]) for word in chosen)
+    command = [PYTHON, "-m", "pytest"]
+    if not named:
+        workers = min(MOST_WORKERS, (os.cpu_count() or 1) + 1)
+        command += ["--numprocesses", str(workers), "--no-loadscope-reorder"]
+        if "--all" not in arguments:
+            command += ["-m", "not slow"]
+    # Dots are seen as they come, also where nobody sits in front of a terminal.
+    return subprocess.call(command + chosen, env=dict(os.environ, PYTHONUNBUFFERED="1"))
+
+
+def check():
+    """Run the linter and the type checker, all of it whatever they find."""
+    steps = (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy", "-p", "prefect_mutagen"],
+        ["mypy", "tests"],
+    )
+    return max(subprocess.call([PYTHON, "-m"] + step) for step in steps)
 
 
 def main():
@@ -49,19 +106,11 @@ def main():
         sys.exit(__doc__)
     if sys.version_info < OLDEST:
         sys.exit("run.py: Python 3.11 or newer is needed; this is %s" % sys.version.split()[0])
-    prepare("" if command == "demo" else "dev")
-    os.chdir(HERE)
+    prepare("query" if command == "demo" else "dev")
     if command == "demo":
-        return subprocess.call([PYTHON, "-m", "prefect_mutagen.flows.demo"] + rest)
-    if command == "test":
-        return subprocess.call([PYTHON, "-m", "pytest"] + rest)
-    steps = (
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy", "-p", "prefect_mutagen"],
-        ["mypy", "tests"],
-    )
-    return max(subprocess.call([PYTHON, "-m"] + step) for step in steps)
+        return subprocess.call([os.path.join(PROGRAMS, "prefect-mutagen"), "demo"] + rest)
+    os.chdir(HERE)
+    return test(rest) if command == "test" else check()
 
 
 if __name__ == "__main__":

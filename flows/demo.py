@@ -1,20 +1,27 @@
 """``prefect-mutagen demo``: a small bucket, and the whole way from it to agents.
 
 Everything lies under one folder: the bucket, the table, the agent, and what Prefect keeps. If
-PREFECT_API_URL names a server, that one is used, and the run can be looked at in its UI.
+PREFECT_API_URL names a server, that one is used, and the run can be looked at in its UI. Progress
+goes to stderr; the results, and what to try next, to stdout.
 """
 
 import argparse
+import logging
 import os
+import shlex
+import shutil
 import sys
-import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from prefect_mutagen.flows.demo_models import write_bucket
+from prefect_mutagen.flows.demo_progress import PhaseHandler, Progress
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.scan import ScanSummary
 
-__all__ = ["main"]
+__all__ = ["main", "program_as_typed"]
 
 _AGENT = '''\
 """The demo's agent: it says what it was handed, and would load the model now."""
@@ -38,47 +45,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process by default.
 
     Returns:
-        0 when it ran to its end; broken models are what it is about.
+        0 when it ran to its end, whatever the models came to; 2 when Prefect's server is not there.
     """
     parser = argparse.ArgumentParser(
         prog="prefect-mutagen demo",
         description="Make a small bucket of good and broken models and run everything on it.",
     )
     parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="default: demo")
-    folder = os.path.abspath(parser.parse_args(arguments).folder)
+    parser.add_argument("--verbose", action="store_true", help="show Prefect's log lines as well")
+    options = parser.parse_args(arguments)
+    folder = os.path.abspath(options.folder)
     bucket, table = os.path.join(folder, "bucket"), os.path.join(folder, "table")
     agent = os.path.join(folder, "agent.py")
-    os.makedirs(folder, exist_ok=True)
-    with open(agent, "w", encoding="utf-8") as file:
-        file.write(_AGENT)
-    from prefect_mutagen.flows.demo_models import write_bucket
-
-    write_bucket(bucket)
-    _say(f"bucket of good and broken models: {bucket}")
-    summary = _run(folder, bucket, table, agent)
+    with Progress(sys.stderr, rewrites=sys.stderr.isatty() and not options.verbose) as progress:
+        progress.begin(f"writing good and broken models to {_typed(bucket)}")
+        os.makedirs(folder, exist_ok=True)
+        with open(agent, "w", encoding="utf-8") as file:
+            file.write(_AGENT)
+        write_bucket(bucket)
+        summary = _run(folder, bucket, table, agent, progress, verbose=options.verbose)
+    if summary is None:
+        return 2
     _show(bucket, table, summary)
+    _show_next(bucket, table, agent)
     return 0
 
 
-def _run(folder: str, bucket: str, table: str, agent: str) -> "ScanSummary":
-    """Run the flow; Prefect is told where to live before it is imported."""
-    if "PREFECT_API_URL" not in os.environ:
+def _run(
+    folder: str, bucket: str, table: str, agent: str, progress: Progress, *, verbose: bool
+) -> "ScanSummary | None":
+    """Run the flow; Prefect is told where to live, and to be quiet, before it is imported."""
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+    server = os.environ.get("PREFECT_API_URL", "")
+    if not server:
         os.environ.setdefault("PREFECT_HOME", os.path.join(folder, "prefect"))
         os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
         os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        _say("starting a temporary Prefect server (name yours in PREFECT_API_URL to use it)")
-    started = time.monotonic()
+    progress.begin("loading Prefect")
+    from prefect import get_client
+
     from prefect_mutagen.flows import AgentLaunch, scan_models
     from prefect_mutagen.scanner import Policy
+    from prefect_mutagen.tasks.listing import list_changes
+    from prefect_mutagen.tasks.recording import write_table
 
-    summary = scan_models(
+    if server:
+        progress.begin("looking for the Prefect server that PREFECT_API_URL names")
+    else:
+        progress.begin("starting a temporary Prefect server (set PREFECT_API_URL to use yours)")
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem is not None:
+        progress.end()
+        sys.stderr.write(
+            f"demo: no Prefect server answers at {client.api_url}: {problem}; "
+            "unset PREFECT_API_URL, and the demo starts one of its own\n"
+        )
+        return None
+    phases = {
+        list_changes.name: "running the flow scan_models: examining headers, writing the table",
+        write_table.name: "running the flow scan_models: an agent for each model that passed",
+    }
+    logging.getLogger("prefect.task_runs").addHandler(PhaseHandler(progress, phases))
+    progress.begin("running the flow scan_models: listing the bucket")
+    return scan_models(
         bucket,
         policy=Policy(denied_licenses=("cc-by-nc-4.0",), fail_on="warning"),
         table=table,
         agents=[AgentLaunch(command=[sys.executable, agent])],
     )
-    _say(f"flow run done after {time.monotonic() - started:.0f} s")
-    return summary
 
 
 def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
@@ -102,13 +138,42 @@ def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
         sys.stdout.write("  none: nothing new has passed\n")
     for run in summary.agents:
         sys.stdout.write(f"  {run.agent} for {os.path.relpath(run.url, bucket)}: {run.state}\n")
-    sys.stdout.write(f"\nThe Parquet table: {table}\n")
-    sys.stdout.write("Run it again: nothing has changed, so nothing is read and no agent starts.\n")
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"demo: {text}\n")
-    sys.stdout.flush()
+def _show_next(bucket: str, table: str, agent: str) -> None:
+    """Show three commands that work as they stand, from where the person stands."""
+    program, cut = program_as_typed(), _typed(os.path.join(bucket, "broken", "cut-download.gguf"))
+    good = _typed(os.path.join(bucket, "llama", "demo-llama-Q8_0.gguf"))
+    python = "python3" if shutil.which("python3") else shlex.quote(sys.executable)
+    if find_spec("duckdb"):
+        query = "SELECT status, count(*) AS models FROM artifacts GROUP BY status"
+        third = f"query {shlex.quote(query)} --table {_typed(table)}"
+    else:
+        third = f"scan {_typed(bucket)} --table {_typed(table)} --format table"
+    sys.stdout.write(
+        f"\nThe Parquet table is in {_typed(table)}. Run the demo again: nothing has changed, so "
+        "nothing is read and no agent\nstarts. Three commands to try next:\n\n"
+        f"  {program} verify {cut}\n"
+        f"  {program} exec {good} -- {python} {shlex.quote(agent)}\n"
+        f"  {program} {third}\n"
+    )
+
+
+def program_as_typed() -> str:
+    """Return what to type for this program, as it was called."""
+    called = sys.argv[0]
+    if os.path.basename(called) != "prefect-mutagen":
+        return f"{_typed(sys.executable)} -m prefect_mutagen.scanner.cli"
+    found = shutil.which("prefect-mutagen")
+    if found and os.path.samefile(found, called):
+        return "prefect-mutagen"
+    return _typed(os.path.abspath(called))
+
+
+def _typed(path: str) -> str:
+    """Return a path as it is typed in a shell: relative where it lies below the current folder."""
+    relative = os.path.relpath(path)
+    return shlex.quote(path if relative.startswith("..") else relative)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ def write_bucket(folder: str) -> None:
         "general.base_model.0.organization": "demo",
         "general.base_model.0.repo_url": "https://huggingface.co/demo/base",
         "llama.context_length": 4096,
+        "tokenizer.chat_template": "{{ messages[0]['content'] }}",
         "tokenizer.ggml.tokens": [f"token{number}" for number in range(64)],
     }
     tensors = [("token_embd.weight", (64, 64), _Q8_0), ("output_norm.weight", (64,), _F32)]

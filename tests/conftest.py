@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,22 @@ for _name in [name for name in os.environ if name.startswith("AWS_")]:
     os.environ.pop(_name)
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
+from tests.scheduling import FileScheduling, is_long  # noqa: E402 - the environment comes first
 from tests.servers import PrefectServer, S3Server  # noqa: E402 - the environment comes first
 from tests.swift_server import SwiftServer, can_run_swift  # noqa: E402 - the same
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes long: workers that run side by side then end together."""
+    items.sort(key=lambda item: not is_long(item))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Hand out tests to workers as `tests.scheduling` says."""
+    return FileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

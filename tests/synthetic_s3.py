@@ -76,6 +76,8 @@ class SyntheticS3:
     """Seconds to the first byte of each reply."""
     bandwidth: float = 0.0
     """Bytes a second of each connection; 0 for no limit."""
+    stall_after: int = 0
+    """Bytes of an object after which a reply never goes on; 0 for no such place."""
     page: int = 1000
     capacity: int = 0
     """Requests that it takes at once; more are told to slow down. 0 for no limit."""
@@ -306,6 +308,8 @@ class _Connection(asyncio.Protocol):
             return
         self.transport.write(head.encode())
         stop = start + length // 2 if fault in _HALVES else end
+        if 0 < self._server.stall_after < stop - start:
+            stop, fault = start + self._server.stall_after, "stall"
         self._rest = (reply.body, start, stop, fault)
         self._send_slice()
 

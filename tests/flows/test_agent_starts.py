@@ -111,6 +111,7 @@ def test_a_failed_agent_runs_again_only_when_asked_to(tmp_path: Path) -> None:
     assert place.started() == ["0.gguf"] * 2
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     tmp_path: Path, prefect: PrefectServer
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     assert record.waiting(place.root) == ([], [])
 
 
+@pytest.mark.slow
 def test_of_two_scans_at_once_one_starts_each_agent(tmp_path: Path, prefect: PrefectServer) -> None:
     place = Place(tmp_path, 6)
     scans = [place.begin(prefect, place.command()) for _ in range(2)]

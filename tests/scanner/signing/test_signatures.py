@@ -109,7 +109,21 @@ def test_a_signature_is_known_by_its_name(name: str, known: bool, target: str) -
         ),
         ("a.gguf.sigstore.json", message(A), "sigstore", {"a.gguf": {A}}, True),
     ],
-    ids=str,
+    ids=[
+        "oms",
+        "oms-one-file",
+        "oms-other-algorithm",
+        "oms-shards",
+        "oms-version-0.1",
+        "in-toto-bundle",
+        "in-toto-lines",
+        "in-toto-indented",
+        "in-toto-no-name",
+        "in-toto-other-digest",
+        "in-toto-no-signature",
+        "in-toto-empty-signature",
+        "sigstore-message",
+    ],
 )
 def test_what_each_format_names(
     name: str,

@@ -17,7 +17,7 @@
 * ``start_record``: which agents were started.
 * ``handoff``, ``supervise``: what an agent is handed, and how it runs; ``fork_server`` and
   ``supervisor``: the processes that end it.
-* ``worker``: one of the processes that ``processes`` starts; ``shutdown``: how signals end a command.
+* ``worker``: what ``processes`` starts; ``shutdown``: how signals end a command.
 * ``cli`` and ``commands/``: the command ``prefect-mutagen``.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.

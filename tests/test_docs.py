@@ -178,6 +178,13 @@ def policies() -> Iterator[str]:
     return (block.text for block in blocks_of(POLICY) if block.language == "yaml")
 
 
+def test_the_readmes_policy_is_one() -> None:
+    (block,) = (one for one in blocks_of((ROOT / "README.md").read_text()) if one.language == "yaml")
+    stated, policy = yaml.safe_load(block.text), load_policy(block.text)
+    same = {name for name in stated if getattr(policy, name) == getattr(Policy(), name)}
+    assert same == {"fail_on"}, "what stands there by default is shown for what else it may be"
+
+
 def test_every_field_of_the_policy_is_on_its_page(policies: Iterator[str], tmp_path: Path) -> None:
     _write_keys(tmp_path)
     rows = {

@@ -339,7 +339,7 @@ def main() -> None:
             "rates": lambda: rates(*((300, [64], 1) if quick else (4000, [64, 256], 3))),
             "listing": lambda: listing(3000 if quick else 100_000),
             "flat": lambda: flat([1000, 20_000] if quick else [1000, 100_000, 1_000_000]),
-            "memory": lambda: None if quick else memory([1000, 100_000]),
+            "memory": lambda: memory([300, 3000] if quick else [1000, 100_000]),
         }
         for name, part in parts.items():
             if given.only in ("", name):

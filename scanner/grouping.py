@@ -128,10 +128,23 @@ class _Folder:
         if not self.models or self.models[-1] is not item:
             self.models.append(item)
 
-    def __iter__(self) -> Iterator[StoredObject]:
-        """Give every file that an artifact may be named after: models, shards and indexes."""
-        yield from self._models()
-        yield from (item for _, item in self.shelf.take("index"))
+    def rest(self, singles: int, in_sets: set[int]) -> Iterator[StoredObject]:
+        """Give the models and indexes that `artifacts` had not come to.
+
+        Args:
+            singles: How many single files it had given out, in the order of the models.
+            in_sets: Hashes of the addresses that were in sets.
+        """
+        put_aside = {hash(item.url) for _, item in self.shelf.take("shard")}
+        for item in self._models():
+            code = hash(item.url)
+            if singles and code not in put_aside:
+                singles -= 1
+            elif code not in in_sets:
+                yield item
+        for _, item in self.shelf.take("index"):
+            if hash(item.url) not in in_sets:
+                yield item
 
     def _models(self) -> Iterator[StoredObject]:
         yield from (item for _, item in self.shelf.take("model"))
@@ -248,22 +261,28 @@ def group_artifacts(
 def _given_out(folder: _Folder) -> Iterator[Artifact]:
     """Give out a folder's artifacts; where that fails, each file that is still to come by itself.
 
-    What was given out already is known by its hash: a folder may hold a million.
+    A folder may hold a million: single files that were given out are only counted, those of sets
+    are known by their hashes.
     """
-    given = array("q")
+    singles, in_sets = 0, array("q")
     if not folder.fault:
         try:
             for artifact in folder.artifacts():
-                given.append(hash(artifact.url))
-                if artifact.kind == "set":
-                    given.extend(hash(item.url) for item in artifact.objects)
+                if artifact.kind == "file":
+                    singles += 1
+                else:
+                    in_sets.extend(hash(url) for url in (artifact.url, *_urls(artifact)))
                 yield artifact
         except Exception as problem:  # noqa: BLE001 - a bug costs this folder alone
             folder.fault = log_fault(problem, "grouping", folder.url)
     if folder.fault:
-        known = set(given)
-        yield from (ungrouped(item, folder.fault) for item in folder if hash(item.url) not in known)
+        for item in folder.rest(singles, set(in_sets)):
+            yield ungrouped(item, folder.fault)
         folder.shelf.clear()
+
+
+def _urls(artifact: Artifact) -> Iterator[str]:
+    return (item.url for item in artifact.objects)
 
 
 def _is_tool_folder(folder: str, root: str) -> bool:

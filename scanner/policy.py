@@ -115,7 +115,8 @@ def _load(text: str) -> Any:
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen: set[str] = set()
-            for key, _ in node.value:
+            # A tag may call anything a mapping; the library refuses it below.
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 name = str(key.value)
                 if name in seen:
                     line = key.start_mark.line + 1

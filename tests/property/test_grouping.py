@@ -1,10 +1,13 @@
 """Where objects wait until their folder is complete makes no difference to what they become."""
 
-from itertools import pairwise
+from itertools import count, pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_mutagen.scanner import grouping
 from prefect_mutagen.scanner.grouping import group_artifacts
 from prefect_mutagen.scanner.storage import StoredObject
 
@@ -68,3 +71,30 @@ def test_every_model_is_given_out(listed: list[StoredObject]) -> None:
     assert {item.url for one in artifacts for item in one.objects} == models
     for one in artifacts:
         assert all(a.name <= b.name for a, b in pairwise(one.objects))
+
+
+@given(listings(), st.integers(1, 10), st.integers(0, 40), st.sampled_from(["single", "_set"]))
+def test_every_model_is_given_out_once_wherever_the_scanner_fails(
+    listed: list[StoredObject], held: int, at: int, name: str
+) -> None:
+    calls = count()
+    original = getattr(grouping._Folder, name)
+
+    def planted(*given_: Any) -> Any:
+        if next(calls) == at:
+            raise RuntimeError
+        return original(*given_)
+
+    whole = list(group_artifacts(listed, "/r", held))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping._Folder, name, planted)
+        found = list(group_artifacts(listed, "/r", held))
+    urls = [one.url for one in found]
+    assert len(set(urls)) == len(urls)
+    models = {item.url for one in whole for item in one.objects}
+    assert {item.url for one in found for item in one.objects} >= models
+    broken = {one.url for one in found if one.objects and one.objects[0].fault is not None}
+    assert bool(broken) == (next(calls) > at) or not found
+    assert {one.url for one in whole} <= set(urls) | {
+        one.url for one in whole for item in one.objects if item.url in broken
+    }

@@ -91,7 +91,7 @@ def test_what_the_files_beside_a_model_state(tmp_path: Path) -> None:
         "rope_scaling": {"type": "llama3", "factor": 8.0},
         "generation": {"do_sample": True, "temperature": 0.6},
         "adapter": {"type": "LORA", "rank": 8, "lora_alpha": 16},
-        "tags": ["x"],
+        "tags": ["x", "7"],
         "languages": ["en"],
         "datasets": ["a/b"],
         "library": "peft",

@@ -149,6 +149,8 @@ def test_a_policy_is_read_from_yaml_and_json() -> None:
         ("require_sha256: !!python/name:os.system x", "not YAML in line 1"),
         ("require_sha256: !own x", "not YAML in line 1"),
         ("fail_on: \x00", "not YAML"),
+        ("allowed_licenses: !!map no", "not YAML in line 1"),
+        ("allowed_licenses: !!map [no]", "not YAML in line 1"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_the_field_at_fault(text: str, message: str) -> None:

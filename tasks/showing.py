@@ -138,7 +138,9 @@ def summary_markdown(
     waived = [_waived(result) for result in shown if result.passed and result.verdict.waived]
     lines += _section("Not passed", refused, summary.failed + summary.unknown)
     lines += _section("Passed by a waiver", waived)
-    lines += _section("Agents", [_agent(run) for run in agents])
+    kept_back = [_agent(run) for run in agents if run.state == "refused"]
+    lines += _section("Agents that could not start", kept_back)
+    lines += _section("Agents", [_agent(run) for run in agents if run.state != "refused"])
     return "\n".join(lines) + "\n"
 
 

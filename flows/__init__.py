@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
-    from prefect_mutagen.flows.scan import ScanSummary, scan_models
+    from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
-__all__ = ["AgentLaunch", "ScanSummary", "run_agent", "scan_models"]
+__all__ = ["AgentLaunch", "AgentsNotStarted", "ScanSummary", "run_agent", "scan_models"]
 
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
+    "AgentsNotStarted": "prefect_mutagen.flows.scan",
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",

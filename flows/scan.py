@@ -2,12 +2,14 @@
 
 import os
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from prefect import flow
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -34,6 +36,7 @@ from prefect_mutagen.scanner.tables.retention import Retention
 from prefect_mutagen.scanner.tables.spool import Spooled
 from prefect_mutagen.scanner.tables.state import State
 from prefect_mutagen.scanner.unexamined import crashed
+from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import read_state, write_table
@@ -42,7 +45,7 @@ from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
-__all__ = ["ScanSummary", "scan_models"]
+__all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
 
 # The temporary server starts before a flow's first line, so importing the flow is the last chance.
 give_time_to_start()
@@ -77,6 +80,20 @@ class ScanSummary(BaseModel):
     """Requests for them that were sent, those in vain included; not those of the listing and of the
     table."""
     agents: list[AgentRun]
+
+
+class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
+    """Agents that were to start could not. All else is done: verdicts, table, the other agents."""
+
+    def __init__(self, message: str, summary: ScanSummary | None = None) -> None:
+        """Say which ones.
+
+        Args:
+            message: How many, the first of them, and why.
+            summary: What the scan came to, for flows that call it.
+        """
+        super().__init__(message)
+        self.summary = summary
 
 
 def _run_name() -> str:
@@ -132,13 +149,14 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
+
+    Raises:
+        ValueError: A parameter makes no sense, or an agent could never start; nothing was examined.
+        StorageError: The root or the table cannot be reached.
+        AgentsNotStarted: Agents could not start after all; everything else is done.
     """
     logger = flow_logger()
-    for address in (source, table, select.inventory):
-        if has_secrets(address):
-            message = "an address with a user, a password or a signature would be stored in clear"
-            raise ValueError(f"{message}; put the credentials into a storage block")
-    check_signers(policy.allowed_signers)
+    _check((source, table, select.inventory), policy, agents)
     storage_options(storage)  # a block that cannot be loaded is known before anything is scanned
     scan = new_scan(source, policy)
     state = read_state(table, source, storage) if table else State()
@@ -168,16 +186,19 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         started: list[AgentRun] = []
         if trouble is None:
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
-            started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
+            try:
+                started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
+            except StorageError as problem:
+                trouble = problem
         show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
         steps = 3 if table else 1  # listing; reading and writing the table
         wait_for_records(steps + examined + len(started))
         if trouble is not None:
-            # The verdicts are shown, but what is not on record must not start anything.
+            # The verdicts are shown, but what cannot be on record must not start anything.
             raise trouble
         verdicts = recording.addresses(_ADDRESSES)
     logger.info("%d passed, %d failed, %d unknown", summary.passed, summary.failed, summary.unknown)
-    return ScanSummary(
+    result = ScanSummary(
         scan_id=scan.id,
         source=scan.source,
         artifacts=summary.artifacts,
@@ -189,6 +210,35 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         agents=started,
         **verdicts,
     )
+    refused = [run for run in started if run.state == "refused"]
+    if refused:
+        raise AgentsNotStarted(_not_started(refused, len(started), table), result)
+    return result
+
+
+def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
+    """Find what cannot end well, before anything is examined."""
+    for address in addresses:
+        if has_secrets(address):
+            message = "an address with a user, a password or a signature would be stored in clear"
+            raise ValueError(f"{message}; put the credentials into a storage block")
+    check_signers(policy.allowed_signers)
+    for remark in check_agents(agents, commands_run_here=_runs_here()):
+        flow_logger().warning("%s", remark)
+
+
+def _runs_here() -> bool:
+    """Whether task runs, and with them the commands of agents, are on this machine."""
+    context = FlowRunContext.get()
+    return context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner)
+
+
+def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
+    """Say in one sentence how many agents could not start, and why the first one could not."""
+    first = refused[0]
+    where = f"{visible(first.agent, 100)} for {visible(first.url, 300)}"
+    what = f"{len(refused)} of {agents} agents could not start, the first, {where}: {first.message}"
+    return f"{what}; the next scan starts them" if table else what
 
 
 @dataclass(frozen=True, slots=True)

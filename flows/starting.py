@@ -68,6 +68,9 @@ def start_chosen(
         gate: Whether each artifact stands for itself, or all have to pass.
         most: Starts that are made at most; the rest waits for the next scan.
 
+    What could not be started waits like what is over the limit: it is started by the next scan that
+    can.
+
     Returns:
         What became of each, what waits included.
 
@@ -93,17 +96,25 @@ def start_chosen(
             starts.setdefault(key, _Start(result, agent, key))
     ordered = list(starts.values())
     now, later = ordered[:most], ordered[most:]
+    once = _for_all(handoff, agents, waiting, chosen=bool(chosen))
+    count, pins = _all_that_passed(recording) if once else (0, "")
+    for_all = [
+        Waiting(handoff.source, pins, agent.key_of_scan(handoff.source, pins)) for agent in once
+    ]
     if record is not None:
-        listed = chain(map(_waiting, ordered), held)
+        listed = chain(map(_waiting, ordered), for_all, held)
         lists = record.take_over(handoff.source, handoff.scan_id, listed, lists)
     runs = _start(now, handoff)
+    again = [
+        _waiting(start) for start, run in zip(now, runs, strict=True) if run.state == "refused"
+    ]
+    if once:
+        made = start_scan_agents(whole(once), whole(handoff), count, pins)
+        again += [entry for entry, run in zip(for_all, made, strict=True) if run.state == "refused"]
+        runs += made
     if record is not None:
-        listed = chain(map(_waiting, later), held)
+        listed = chain(again, map(_waiting, later), held)
         record.take_over(handoff.source, handoff.scan_id, listed, lists)
-    once = [agent for agent in agents if agent.scope == "scan"]
-    if once and chosen:
-        count, pins = _all_that_passed(recording)
-        runs += start_scan_agents(whole(once), whole(handoff), count, pins)
     message = f"over the limit of {most} starts a scan"
     for start in later[:_WAITING_SHOWN]:
         url, title = start.result.url, start.agent.title
@@ -132,6 +143,22 @@ def _still_waiting(
             key = agent.key(result)
             if result.passed and key in keys:
                 yield _Start(result, agent, key)
+
+
+def _for_all(
+    handoff: Handoff, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting], *, chosen: bool
+) -> list[AgentLaunch]:
+    """Choose the agents that start once for all that passed: when something became so, or waits."""
+    keys = {entry.key: entry.pin for entry in waiting if entry.url == handoff.source}
+    return [
+        agent
+        for agent in agents
+        if agent.scope == "scan"
+        and (
+            chosen
+            or any(agent.key_of_scan(handoff.source, pin) == key for key, pin in keys.items())
+        )
+    ]
 
 
 def _waiting(start: _Start) -> Waiting:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import tempfile
@@ -28,6 +29,7 @@ __all__ = [
     "Limits",
     "Outcome",
     "end_all",
+    "find_program",
     "named_variables",
     "run_supervised",
 ]
@@ -72,6 +74,18 @@ class Outcome:
     timed_out: bool = False
     truncated: bool = False
     """Whether it wrote more than was passed on."""
+
+
+def find_program(name: str) -> str | None:
+    """Find the program of a command where `run_supervised` looks for it.
+
+    Args:
+        name: Its first word: with a slash, a path from this process's folder; else one in PATH.
+
+    Returns:
+        Its path; None when there is none that may be executed.
+    """
+    return shutil.which(os.path.abspath(name) if "/" in name else name)
 
 
 def named_variables(names: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@
 * ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file;
   ``scan_sessions``: what task runs of one flow run share, so that they ask storage as one.
 * ``recording``: `read_state`, `write_table`; ``agents``: `start_agents`.
+* ``agent_checks``: which agents could never start, found before anything is examined.
 * ``agent_launch``: `AgentLaunch`, and what becomes of one; ``agent_result``: how a command ended.
 * ``scan_selection``: what a scan is about, as a form; ``hash_log``: how far hashing is.
 * ``storage_blocks``: a Prefect block to options for the file system.

@@ -51,12 +51,27 @@ class AgentLaunch(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "AgentLaunch":
-        if bool(self.deployment) == bool(self.command):
-            raise ValueError("an agent is either a deployment or a command")
+        if not self.deployment and not self.command:
+            raise ValueError("an agent is nothing yet: name a deployment, or give a command")
+        if self.deployment and self.command:
+            raise ValueError("an agent is a deployment or a command, not both: leave one empty")
+        flow, _, name = self.deployment.partition("/")
+        if self.deployment and (not flow.strip() or not name.strip() or "/" in name):
+            shown = visible(self.deployment, 200)
+            raise ValueError(f"{shown!r} names no deployment: write it as flow/name")
+        if self.command and not self.command[0].strip():
+            raise ValueError("the first word of a command is its program; it is empty")
+        if any("\0" in word for word in self.command):
+            raise ValueError("a word of a command holds a zero byte; no program can be given that")
         if self.scope == "scan" and not self.deployment:
             raise ValueError("a command is started for each artifact; only a deployment for all")
-        if not isinstance(json.loads(self.parameters or "{}"), dict):
-            raise ValueError("parameters are not a JSON object")  # noqa: TRY004
+        try:
+            parameters = json.loads(self.parameters or "{}")
+        except json.JSONDecodeError as problem:
+            place = f"line {problem.lineno}, column {problem.colno}"
+            raise ValueError(f"parameters are not JSON: {problem.msg} at {place}") from None
+        if not isinstance(parameters, dict):
+            raise ValueError('parameters are not a JSON object, such as {"task": "mmlu"}')  # noqa: TRY004
         return self
 
     @property
@@ -64,6 +79,18 @@ class AgentLaunch(BaseModel):
         """Name the agent for people."""
         words = (word.rpartition("/")[2] for word in self.command)
         return self.deployment or visible(" ".join(words), 60)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Name what a deployment is given, if its flow has parameters of these names."""
+        if self.scope == "scan":
+            return "table", "scan_id", "source", "passed"
+        return "url", "pin", "sbom_id", "scan_id", "table"
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Name the parameters of which a deployment's flow must have one."""
+        return ("scan_id", "table") if self.scope == "scan" else ("url",)
 
     def key(self, result: ScanResult) -> str:
         """Name this start: the same for the same agent, artifact and bytes."""

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import httpx
 from prefect import get_client, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.start_record import StartRecord
 from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
@@ -88,7 +91,7 @@ def start_scan_agents(
         about = {"agent": agent.title, "url": handoff.source, "pin": pins}
 
         def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
-            return _run_deployment(agent, handoff.source, offered, ("scan_id", "table"), key)
+            return _run_deployment(agent, handoff.source, offered, key)
 
         key = agent.key_of_scan(handoff.source, pins)
         runs.append(_start_once(agent, about, handoff, record, key, start))
@@ -148,22 +151,19 @@ def _start_deployment(
         "scan_id": handoff.scan_id,
         "table": handoff.table,
     }
-    return _run_deployment(agent, result.url, offered, ("url",), key)
+    return _run_deployment(agent, result.url, offered, key)
 
 
-def _run_deployment(
-    agent: AgentLaunch, url: str, offered: dict[str, Any], needed: tuple[str, ...], key: str
-) -> AgentRun:
+def _run_deployment(agent: AgentLaunch, url: str, offered: dict[str, Any], key: str) -> AgentRun:
     """Start a deployment with those of the offered parameters that its flow has."""
     made = AgentRun(url=url, agent=agent.title, state="refused")
     try:
         with get_client(sync_client=True) as client:
             known = client.read_deployment_by_name(agent.deployment)
-        declared = (known.parameter_openapi_schema or {}).get("properties", {})
-        if not any(name in declared for name in needed):
-            wanted = " or ".join(needed)
-            made.message = f"the deployment's flow has no parameter {wanted} to hand it over to"
+        made.message = lacks_parameters(agent, known.parameter_openapi_schema)
+        if made.message:
             return made
+        declared = (known.parameter_openapi_schema or {}).get("properties", {})
         parameters = {name: value for name, value in offered.items() if name in declared}
         run: Any = run_deployment(
             agent.deployment,
@@ -171,11 +171,14 @@ def _run_deployment(
             timeout=agent.timeout_seconds if agent.wait else 0,
             idempotency_key=key,
         )
-    except (ObjectNotFound, ValueError) as problem:
-        made.message = visible(str(problem).strip() or "no such deployment", 500)
+    except ObjectNotFound:
+        made.message = f"there is no deployment {agent.deployment!r}; deploy it"
         return made
-    except PrefectHTTPStatusError as problem:
-        made.message = f"Prefect answered {problem.response.status_code}"
+    except httpx.HTTPError as problem:
+        made.message = cannot_reach(problem)
+        return made
+    except ValueError as problem:
+        made.message = visible(str(problem).strip() or type(problem).__name__, 500)
         return made
     made.flow_run_id = str(run.id)
     made.state = "started"
@@ -194,7 +197,27 @@ def _start_command(
     if run_command is None:
         message = "there is nothing here to run commands with"
         return AgentRun(url=result.url, agent=agent.title, state="refused", message=message)
-    state = run_command(
+    try:
+        state = _run_command(result, agent, handoff, run_command)
+    except httpx.HTTPError as problem:
+        # It may have begun: that it starts once more is for a person to say.
+        message = f"{cannot_reach(problem)}; whether the command began is not known"
+        return AgentRun(url=result.url, agent=agent.title, state="failed", message=message)
+    done: Literal["completed", "failed"] = "completed" if state.is_completed() else "failed"
+    identity = state.state_details.flow_run_id
+    return AgentRun(
+        url=result.url,
+        agent=agent.title,
+        state=done,
+        message=visible(state.message or "", 500),
+        flow_run_id=str(identity or ""),
+    )
+
+
+def _run_command(
+    result: ScanResult, agent: AgentLaunch, handoff: Handoff, run_command: CommandRunner
+) -> State[Any]:
+    return run_command(
         command=agent.command,
         url=result.url,
         pin=result.pin,
@@ -207,13 +230,4 @@ def _start_command(
         environment=agent.environment,
         stdin=agent.stdin,
         return_state=True,
-    )
-    done: Literal["completed", "failed"] = "completed" if state.is_completed() else "failed"
-    identity = state.state_details.flow_run_id
-    return AgentRun(
-        url=result.url,
-        agent=agent.title,
-        state=done,
-        message=visible(state.message or "", 500),
-        flow_run_id=str(identity or ""),
     )

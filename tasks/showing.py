@@ -143,7 +143,9 @@ def summary_markdown(
     ]
     lines += _section("Not passed", refused, summary.failed + summary.unknown)
     lines += _section("Passed by a waiver", waived)
-    lines += _section("Agents", [_agent(run) for run in agents])
+    kept_back = [_agent(run) for run in agents if run.state == "refused"]
+    lines += _section("Agents that could not start", kept_back)
+    lines += _section("Agents", [_agent(run) for run in agents if run.state != "refused"])
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect.states import Completed, Failed
 from pydantic import TypeAdapter, ValidationError
@@ -22,19 +23,27 @@ def passed(tmp_path: Path) -> ScanResult:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "said"),
     [
-        {},
-        {"deployment": "f/d", "command": ["x"]},
-        {"command": ["x"], "parameters": "[]"},
-        {"command": ["x"], "parameters": "{"},
-        {"command": ["x"], "timeout_seconds": 0},
-        {"command": ["x"], "shell": True},
-        {"command": ["x"], "scope": "scan"},
+        ({}, "name a deployment, or give a command"),
+        ({"deployment": "f/d", "command": ["x"]}, "not both: leave one empty"),
+        ({"deployment": "nightly"}, "'nightly' names no deployment: write it as flow/name"),
+        ({"deployment": "/nightly"}, "write it as flow/name"),
+        ({"deployment": "f/ "}, "write it as flow/name"),
+        ({"deployment": "f/d/e"}, "write it as flow/name"),
+        ({"deployment": " "}, "write it as flow/name"),
+        ({"command": [" "]}, "it is empty"),
+        ({"command": ["x", "a\0b"]}, "zero byte"),
+        ({"command": ["x"], "parameters": "[]"}, "parameters are not a JSON object"),
+        ({"command": ["x"], "parameters": '{"a": 1,\n b}'}, "not JSON: .* at line 2, column 2"),
+        ({"command": ["x"], "timeout_seconds": 0}, "greater than or equal to 1"),
+        ({"command": ["x"], "shell": True}, "Extra inputs are not permitted"),
+        ({"command": ["x"], "scope": "scan"}, "only a deployment for all"),
     ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_a_launch_is_one_thing_and_well_formed(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+def test_a_launch_is_one_thing_and_well_formed(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
         AgentLaunch(**fields)
 
 
@@ -159,6 +168,26 @@ def test_what_was_refused_may_be_started_by_the_next_scan(
     (run,) = start_agents.fn(passed, agents, _recorded(tmp_path))
     assert run.state == "refused"
     (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), Runner())
+    assert run.state == "completed"
+
+
+def test_a_command_that_the_server_does_not_begin_has_a_state(
+    passed: ScanResult, tmp_path: Path
+) -> None:
+    def unreachable(**_: Any) -> Any:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    agents = [AgentLaunch(command=["x"]), AgentLaunch(command=["y"])]
+    runs = start_agents.fn(passed, agents, _recorded(tmp_path), unreachable)
+    assert [run.state for run in runs] == ["failed", "failed"]
+    assert "cannot be reached (ConnectError); whether the command began is not known" in (
+        runs[0].message
+    )
+    # Whether it began is for a person to say, so it begins again only when asked to.
+    (run,) = start_agents.fn(passed, agents[:1], _recorded(tmp_path), Runner())
+    assert run.state == "known"
+    again = _recorded(tmp_path, rerun_failed=True)
+    (run,) = start_agents.fn(passed, agents[:1], again, Runner())
     assert run.state == "completed"
 
 

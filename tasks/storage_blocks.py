@@ -7,12 +7,12 @@ parameters in clear text. Any block of these forms will do:
 * the credentials blocks of prefect-aws (``aws-credentials``, ``minio-credentials``);
 * a bucket block with ``credentials`` inside, such as prefect-aws's ``s3-bucket``.
 
-Prefect's server knows types of blocks whose packages a worker may lack: a block that was made in the
-UI is no proof that it can be loaded.
+Prefect's server knows block types whose packages a worker may lack: a block that was made in the UI
+is no proof that it can be loaded.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx
 from prefect.blocks.core import Block, UnknownBlockType
@@ -81,7 +81,9 @@ def _load(block: str) -> Block:
     if not slug or not name:
         raise ValueError(f"{block!r} names no storage block: it takes type/name, such as {_SUCH}")
     try:
-        return Block.load(block)
+        # Also where an event loop runs, as in a flow that an asynchronous one calls.
+        loaded = Block.load(block, _sync=True)  # type: ignore[call-arg] # of its decorator
+        return cast("Block", loaded)
     except UnknownBlockType:
         reason = _MISSING_OF.get(slug, _MISSING)
     except PrefectHTTPStatusError as problem:

@@ -92,8 +92,8 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
             continue
         if has_secrets(value):
             raise ValueError(
-                f"--{name} carries a user, a password or a signature, and Prefect stores parameters "
-                "in clear text: put the credentials into a block and name it with --storage"
+                f"--{name} carries a user, a password or a signature, which Prefect would store in "
+                "clear text: put the credentials into a block and name it with --storage"
             )
         if "://" not in value:
             parameters[name] = os.path.abspath(os.path.expanduser(value))
@@ -123,7 +123,9 @@ def _fill_in(text: str, parameters: Mapping[str, str]) -> str:
 
 def _replace(pattern: str, line: str, text: str) -> str:
     """Replace the one line, apart from its indentation, that is as the pattern says."""
-    text, count = re.subn(rf"^( +){pattern}$", lambda found: found[1] + line, text, flags=re.M)
+    text, count = re.subn(
+        rf"^( +){pattern}$", lambda found: found[1] + line, text, flags=re.MULTILINE
+    )
     if count != 1:
         raise AssertionError(f"the shipped {_MAIN} has {count} lines {pattern!r}")
     return text

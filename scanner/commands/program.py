@@ -13,8 +13,8 @@ from typing import Final
 
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
-from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands import deployments, query, scan, verify
+from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,

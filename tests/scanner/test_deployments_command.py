@@ -19,6 +19,7 @@ def _written(folder: Path) -> dict[str, Any]:
         for deployment in yaml.safe_load((folder / "prefect.yaml").read_text())["deployments"]
         if deployment["name"] == "scheduled-scan"
     ]
+    del found["parameters"]["rescan"]  # it is always set
     return dict(found)
 
 

@@ -85,7 +85,9 @@ def install(kind: str, wheel: Path, folder: Path) -> Path:
     limits.write_text(constraints(kind))
     what = f"prefect-mutagen[{','.join(EXTRAS)}] @ {wheel.as_uri()}"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", str(limits), what, *NEEDED_BY_THE_TEST], check=True)
+    # The project alone comes first: what the test needs has to do with what is there by then.
+    for packages in ([what], NEEDED_BY_THE_TEST):
+        subprocess.run([*pip, "-c", str(limits), *packages], check=True)
     return python
 
 
@@ -110,14 +112,11 @@ def main() -> int:
     if wrong := [kind for kind in kinds if kind not in KINDS]:
         parser.error(f"{wrong[0]!r} is none of {', '.join(KINDS)}")
     kept = options.keep and nullcontext(os.path.abspath(options.keep))
-    failed = []
     with kept or tempfile.TemporaryDirectory(prefix="mutagen-versions-") as name:
         folder = Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         wheel = build_wheel(folder)
-        for kind in kinds:
-            if not try_versions(kind, wheel, folder / kind):
-                failed.append(kind)
+        failed = [kind for kind in kinds if not try_versions(kind, wheel, folder / kind)]
     print(f"failed: {', '.join(failed)}" if failed else f"passed: {', '.join(kinds)}")
     return 1 if failed else 0
 

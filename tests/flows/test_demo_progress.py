@@ -9,9 +9,9 @@ from prefect_mutagen.flows import demo_progress
 from prefect_mutagen.flows.demo_progress import PhaseHandler, Progress
 
 
-def _wait_for(stream: io.StringIO, text: str) -> None:
+def _wait_for(stream: io.StringIO, pattern: str) -> None:
     """Wait until something was written; the test's own time limit ends it otherwise."""
-    while text not in stream.getvalue():
+    while not re.search(pattern, stream.getvalue()):
         time.sleep(0.01)
 
 
@@ -20,7 +20,7 @@ def test_on_a_terminal_one_line_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     with Progress(stream, rewrites=True) as progress:
         progress.begin("waiting")
-        _wait_for(stream, "\rdemo: waiting: 0 s\x1b[K\rdemo: waiting: 1 s\x1b[K")
+        _wait_for(stream, r"\rdemo: waiting: [1-9]")
         progress.begin("more")
     shown = [line.rpartition("\r")[2] for line in stream.getvalue().split("\n")[:-1]]
     assert [re.sub(r"\d+", "N", line) for line in shown] == [

@@ -4,12 +4,13 @@ Everything lies under one folder: the bucket, the table, the agent, and what Pre
 PREFECT_API_URL names a server, that one is used, and the run can be looked at in its UI.
 """
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from prefect_mutagen.scanner.commands.arguments import Parser, filled
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.scan import ScanSummary
@@ -40,11 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when it ran to its end; broken models are what it is about.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="prefect-mutagen demo",
         description="Make a small bucket of good and broken models and run everything on it.",
     )
-    parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="default: demo")
+    parser.add_argument(
+        "folder", nargs="?", type=filled, default="demo", metavar="DIR", help="default: demo"
+    )
     folder = os.path.abspath(parser.parse_args(arguments).folder)
     bucket, table = os.path.join(folder, "bucket"), os.path.join(folder, "table")
     agent = os.path.join(folder, "agent.py")

@@ -18,12 +18,12 @@ from prefect_mutagen.flows.starting import Gate, start_chosen, whole
 from prefect_mutagen.scanner.examine import crashed
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch, Manifest
-from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage import StorageError, has_secrets
+from prefect_mutagen.scanner.storage import StorageError, check_address, has_secrets
 from prefect_mutagen.scanner.tables.recording import (
     Recording,
     not_passed,
@@ -126,8 +126,16 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 
     Returns:
         The summary. What is wrong with an artifact is a verdict, not a failed flow.
+
+    Raises:
+        StorageError: An address names nothing, the root or the table cannot be reached, or nothing
+            of what lies there is included.
+        ValueError: An address carries secrets, or the policy cannot be applied here.
     """
     logger = get_run_logger()
+    check_address(source)
+    for address in filter(None, (table, select.inventory)):
+        check_address(address)
     for address in (source, table, select.inventory):
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
@@ -141,7 +149,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
         what = whole(state), whole(manifest), storage, hash, whole(policy), rescan, whole(selection)
         count = list_changes(source, *what)
-        logger.info("%d artifacts, %d to examine", count, len(manifest))
+        logger.info("%s, %d to examine", counted(count, "artifact"), len(manifest))
+        if not count:
+            logger.warning("%s: there is no model file that the scan is about", scan.source)
         if state.left_out:
             logger.info("%d more are known and not selected; they stay as they are", state.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)

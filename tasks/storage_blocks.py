@@ -14,7 +14,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from pydantic import SecretStr
 
-from prefect_mutagen.scanner.storage import load_options
+from prefect_mutagen.scanner.storage_options import load_options
 
 __all__ = ["options_of", "storage_options", "table_options"]
 

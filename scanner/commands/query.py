@@ -9,10 +9,12 @@ import sys
 from glob import escape
 from typing import Any, Final
 
+from prefect_mutagen.scanner.commands.arguments import filled, one_of
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage import StorageError, clean_url, load_options
+from prefect_mutagen.scanner.storage import StorageError, check_address, clean_url
+from prefect_mutagen.scanner.storage_options import load_options
 
 __all__ = ["VIEWS", "add_parser"]
 
@@ -29,11 +31,15 @@ CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
 def add_parser(commands: Any) -> None:
     """Add the command to what `argparse.ArgumentParser.add_subparsers` gave."""
     parser = commands.add_parser("query", help="ask a table in SQL; needs DuckDB")
-    parser.add_argument("sql", metavar="SQL", help="views: artifacts, history, sboms, scans")
-    parser.add_argument("--table", metavar="URL", required=True, help="the Parquet table")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "sql", metavar="SQL", type=filled, help="views: artifacts, history, sboms, scans"
+    )
+    parser.add_argument(
+        "--table", metavar="URL", type=filled, required=True, help="the Parquet table"
+    )
+    parser.add_argument("--format", **one_of(_WRITERS), default="table", help="default: table")
     add_storage(parser)
-    parser.set_defaults(run=_query)
+    parser.set_defaults(run=_query, refuse_rest=parser.refuse_rest)
 
 
 def _query(options: argparse.Namespace) -> int:
@@ -44,7 +50,7 @@ def _query(options: argparse.Namespace) -> int:
         return UNREACHABLE
     try:
         with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
-            _add_views(connection, options.table, load_options(options.storage_options))
+            _add_views(connection, options.table, load_options(options.storage_options or ""))
             found = connection.execute(options.sql)
             names = [name for name, *_ in found.description or ()]
             _WRITERS[options.format](names, found.fetchall())
@@ -61,6 +67,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS
 
     try:
+        check_address(url)
         system, path = fsspec.core.url_to_fs(url, **options)
         if "file" not in system.protocol:
             connection.register_filesystem(system)

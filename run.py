@@ -52,7 +52,7 @@ def main():
     prepare("" if command == "demo" else "dev")
     os.chdir(HERE)
     if command == "demo":
-        return subprocess.call([PYTHON, "-m", "prefect_mutagen.flows.demo"] + rest)
+        return subprocess.call([PYTHON, "-m", "prefect_mutagen", "demo"] + rest)
     if command == "test":
         return subprocess.call([PYTHON, "-m", "pytest"] + rest)
     steps = (

@@ -143,7 +143,7 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
         inside = set(archive.namelist())
     expected = {f"prefect_mutagen/{name}" for name in NAMES}
     assert expected <= inside
-    assert "prefect_mutagen/py.typed" in inside
+    assert {"prefect_mutagen/py.typed", "prefect_mutagen/__main__.py"} <= inside
     assert not any(name.startswith(("tests/", "flows/", "parsers/")) for name in inside)
     # Every module of the wheel is imported, with this environment's libraries and none of its code.
     venv.create(tmp_path / "venv", with_pip=False)
@@ -159,6 +159,14 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
         [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+    code = (
+        f"import sys, runpy; sys.path = [{str(wheel)!r}, *sys.path, *{libraries!r}]\n"
+        "sys.argv[1:] = ['--version']; runpy.run_module('prefect_mutagen', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout == f"prefect-mutagen {prefect_mutagen.__version__}\n", done.stderr
 
 
 def test_the_walks_are_compiled_where_tests_run() -> None:

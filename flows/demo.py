@@ -5,7 +5,6 @@ PREFECT_API_URL names a server, that one is used, and the run can be looked at i
 goes to stderr; the results, and what to try next, to stdout.
 """
 
-import argparse
 import logging
 import os
 import shlex
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from prefect_mutagen.flows.demo_models import write_bucket
 from prefect_mutagen.flows.demo_progress import PhaseHandler, Progress
+from prefect_mutagen.scanner.commands.arguments import Parser, filled
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.scan import ScanSummary
@@ -47,11 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when it ran to its end, whatever the models came to; 2 when Prefect's server is not there.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="prefect-mutagen demo",
         description="Make a small bucket of good and broken models and run everything on it.",
     )
-    parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="default: demo")
+    parser.add_argument(
+        "folder", nargs="?", type=filled, default="demo", metavar="DIR", help="default: demo"
+    )
     parser.add_argument("--verbose", action="store_true", help="show Prefect's log lines as well")
     options = parser.parse_args(arguments)
     folder = os.path.abspath(options.folder)

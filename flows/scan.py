@@ -20,12 +20,12 @@ from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen, whole
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch, Manifest
-from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage import StorageError, has_secrets, is_local
+from prefect_mutagen.scanner.storage import StorageError, check_address, has_secrets, is_local
 from prefect_mutagen.scanner.tables.recording import (
     Recording,
     not_passed,
@@ -152,11 +152,11 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 
     Raises:
         ValueError: A parameter makes no sense, or an agent could never start; nothing was examined.
-        StorageError: The root or the table cannot be reached.
+        StorageError: An address names nothing, the root or the table cannot be reached, or nothing
+            of what lies there is included.
         AgentsNotStarted: Agents could not start after all; everything else is done.
     """
-    logger = flow_logger()
-    _check((source, table, select.inventory), policy, agents)
+    _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # a block that cannot be loaded is known before anything is scanned
     scan = new_scan(source, policy)
     state = read_state(table, source, storage) if table else State()
@@ -166,15 +166,12 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
         what = whole(state), whole(manifest), storage, hash, whole(policy), rescan, whole(selection)
         count = list_changes(source, *what)
-        logger.info("%d artifacts, %d to examine", count, len(manifest))
-        if state.left_out:
-            logger.info("%d more are known and not selected; they stay as they are", state.left_out)
+        _log_listing(scan.source, count, len(manifest), state.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
         examined = _examine(recording, summary, manifest, reading)
         recording.close(summary)
         if summary.unknown:
-            for url, message in islice(recording.internal_errors(), _LOGGED):
-                logger.error("%s: %s", visible(url, 1000), message)
+            _log_internal_errors(recording)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
@@ -197,7 +194,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             # The verdicts are shown, but what cannot be on record must not start anything.
             raise trouble
         verdicts = recording.addresses(_ADDRESSES)
-    logger.info("%d passed, %d failed, %d unknown", summary.passed, summary.failed, summary.unknown)
+    counts = summary.passed, summary.failed, summary.unknown
+    flow_logger().info("%d passed, %d failed, %d unknown", *counts)
     result = ScanSummary(
         scan_id=scan.id,
         source=scan.source,
@@ -219,12 +217,27 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
     """Find what cannot end well, before anything is examined."""
     for address in addresses:
+        check_address(address)
         if has_secrets(address):
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     check_signers(policy.allowed_signers)
     for remark in check_agents(agents, commands_run_here=_runs_here()):
         flow_logger().warning("%s", remark)
+
+
+def _log_listing(source: str, selected: int, changed: int, left_out: int) -> None:
+    logger = flow_logger()
+    logger.info("%s, %d to examine", counted(selected, "artifact"), changed)
+    if not selected:
+        logger.warning("%s: there is no model file that the scan is about", source)
+    if left_out:
+        logger.info("%d more are known and not selected; they stay as they are", left_out)
+
+
+def _log_internal_errors(recording: Recording) -> None:
+    for url, message in islice(recording.internal_errors(), _LOGGED):
+        flow_logger().error("%s: %s", visible(url, 1000), message)
 
 
 def _runs_here() -> bool:

@@ -1,6 +1,7 @@
 """A URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
 
-* ``storage`` and ``stores/``: list, look up, read a range of one version of an object.
+* ``storage`` and ``stores/``: list, look up, read a range of one version of an object;
+  ``storage_options``.
 * ``artifacts``: objects to artifacts; ``selection``: which of them; ``listing``: both together;
   ``inventory``: a listing by S3.
 * ``neighbours``, ``shard_index``: the files beside a model; ``sets``, ``set_totals``: shards.

@@ -47,6 +47,11 @@ _OWN: Final = {
         "The object was replaced while it was read, twice in a row.",
         "Scan again when nobody is writing to it.",
     ),
+    "storage/other-pin": Code(
+        "error",
+        "Other bytes lie at the address than those that were pinned.",
+        "Scan them and decide anew, or bring back what was pinned.",
+    ),
     "storage/timeout": Code(
         "error",
         "Storage did not answer in time.",

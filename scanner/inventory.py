@@ -90,7 +90,7 @@ def list_inventory(
         Objects sorted by key, as a listing gives them.
 
     Raises:
-        StorageError: A file of the inventory cannot be read.
+        StorageError: A file of the inventory cannot be read, or it lists nothing below the root.
         ValueError: The inventory is of another bucket, or a file of it is not what it says.
     """
     store, manifest = inventory.store, inventory.manifest
@@ -109,14 +109,22 @@ def list_inventory(
             "CREATE TABLE o (key TEXT PRIMARY KEY, size, etag, modified, class) WITHOUT ROWID"
         )
         path = os.path.join(folder, "part")
+        seen = False
+
+        def chosen() -> Iterator[_Row]:
+            nonlocal seen
+            for row in _rows(path, manifest):
+                if row[0].startswith(prefix):
+                    seen = True
+                    if wanted(row[0].rpartition("/")[2]):
+                        yield row
+
         for entry in manifest["files"]:
             _fetch(store, manifest, str(entry["key"]), path)
-            chosen = (
-                row
-                for row in _rows(path, manifest)
-                if row[0].startswith(prefix) and wanted(row[0].rpartition("/")[2])
-            )
-            table.executemany("INSERT OR REPLACE INTO o VALUES (?, ?, ?, ?, ?)", chosen)
+            table.executemany("INSERT OR REPLACE INTO o VALUES (?, ?, ?, ?, ?)", chosen())
+        if prefix and not seen:
+            reason = "the inventory lists nothing under this prefix"
+            raise StorageError("storage/not-found", root, reason)
         for row in table.execute("SELECT * FROM o ORDER BY key"):
             yield _object(bucket, row)
 

@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.own_faults import log_fault
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.request import Cost, Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.selection import Selection
+from prefect_mutagen.scanner.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.signing.signatures import OMS_NAME, SUFFIXES
 from prefect_mutagen.scanner.storage import (
     StorageError,
@@ -121,6 +121,7 @@ def list_artifacts(
         left_out: Told of each artifact that is there and not selected.
 
     Raises:
+        NothingIncluded: The selection's patterns fit nothing of what lies there.
         StorageError: The root does not exist or cannot be listed.
     """
     listed = iter(store.list_objects(is_relevant) if objects is None else objects)
@@ -140,11 +141,18 @@ def list_artifacts(
     if selection is None or selection.takes_all:
         yield from artifacts
         return
+    included = False
     for artifact in artifacts:
         if selection.takes(artifact, store.root):
+            included = True
             yield artifact
-        elif left_out is not None:
+            continue
+        included = included or selection.includes(artifact, store.root)
+        if left_out is not None:
             left_out(artifact)
+    if selection.include and not included:
+        reason = f"no model fits the patterns to include ({', '.join(selection.include)})"
+        raise NothingIncluded("storage/not-found", store.root, reason)
 
 
 def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:

@@ -13,12 +13,16 @@ from functools import lru_cache
 from typing import Final
 
 from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.storage import StorageError, StoredObject
 
-__all__ = ["Selection", "read_moment"]
+__all__ = ["NothingIncluded", "Selection", "read_moment"]
 
 _AGE: Final = re.compile(r"(\d{1,6})(min|h|d|w)")
 _UNITS: Final = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class NothingIncluded(StorageError):  # noqa: N818 - it names what happened
+    """Nothing of what lies below a root is included: the patterns may be misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,12 @@ class Selection:
     """Address of the ``manifest.json`` of an S3 Inventory, in place of a listing; empty: none."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be had together."""
+        """Refuse what selects nothing, and what cannot be had together."""
+        for name, texts in (("include", self.include), ("exclude", self.exclude)):
+            if not all(text.strip() for text in texts):
+                raise ValueError(f"a pattern of {name} is empty")
+        if self.inventory and not self.inventory.strip():
+            raise ValueError("the address of the inventory is empty")
         if self.all_versions and self.inventory:
             raise ValueError("an inventory gives the newest versions; leave one of the two out")
 
@@ -64,16 +73,24 @@ class Selection:
             artifact: What the listing shows.
             root: Address that patterns are relative to.
         """
-        base = root.rstrip("/") + "/"
-        paths = [item.url.removeprefix(base) for item in _files(artifact)]
+        paths = _paths(artifact, root)
         if self.include and not _fits_any(self.include, paths):
             return False
-        if _fits_any(self.exclude, paths):
+        if self.exclude and _fits_any(self.exclude, paths):
             return False
         if not self.modified_since:
             return True
         times = [item.modified for item in (*_files(artifact), *artifact.beside.neighbours)]
         return any(time is None or time >= self.modified_since for time in times)
+
+    def includes(self, artifact: Artifact, root: str) -> bool:
+        """Whether a pattern of ``include`` fits an artifact, whatever else leaves it out."""
+        return not self.include or _fits_any(self.include, _paths(artifact, root))
+
+
+def _paths(artifact: Artifact, root: str) -> list[str]:
+    base = root.rstrip("/") + "/"
+    return [item.url.removeprefix(base) for item in _files(artifact)]
 
 
 def _date(moment: float) -> str:

@@ -10,7 +10,6 @@ errors are the same.
 """
 
 import importlib.util
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
+    "ACCOUNT_VARIABLE",
+    "ENGINE_VARIABLE",
+    "OPTIONS_VARIABLE",
     "UNKNOWN_SIZE",
     "VERSION_MARK",
     "RangeReply",
@@ -29,9 +31,9 @@ __all__ = [
     "Store",
     "StoredObject",
     "StreamingStore",
+    "check_address",
     "clean_url",
     "is_local",
-    "load_options",
     "open_store",
     "storable",
 ]
@@ -40,9 +42,14 @@ UNKNOWN_SIZE: Final = -1
 VERSION_MARK: Final = "?versionId="
 """Stands in the address of one version of an object, before its id."""
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
+"""Names the variable with the storage options of whoever gives none."""
 ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
+ACCOUNT_VARIABLE: Final = "AZURE_STORAGE_ACCOUNT_NAME"
+"""Names the variable with the account that ``az://`` addresses are in."""
 _LOCAL: Final = ("file", "local")
-_FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az")
+_HOSTS: Final = dict.fromkeys(_FAST_SCHEMES, "bucket") | dict.fromkeys(("http", "https"), "server")
+"""What an address of each kind has to name first."""
 _TRANSIENT: Final = ("storage/throttled", "storage/timeout", "storage/unreachable")
 
 
@@ -70,7 +77,7 @@ class StorageError(Exception):
 
     def __str__(self) -> str:
         """Draw one sentence."""
-        return f"{self.url}: {self.reason}"
+        return f"{self.url}: {self.reason}" if self.url else self.reason
 
 
 class StoredObject(NamedTuple):
@@ -270,11 +277,20 @@ def split_url(url: str) -> SplitResult:
 
 
 def clean_url(url: str) -> str:
-    """Take secrets out of an address: user, password, query (signatures live there)."""
+    """Take secrets out of an address: user, password, query (signatures live there).
+
+    A local path is made absolute, and ``~`` becomes the home folder.
+
+    Raises:
+        StorageError: It is blank: it names nothing, and never the current folder.
+    """
     parts = split_url(url)
     host = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "file":
-        return os.path.abspath(parts.path or url)
+    if parts.scheme in _LOCAL:
+        path = parts.path if parts.netloc == "localhost" else parts.netloc + parts.path
+        if not path.strip():
+            raise StorageError("storage/not-found", "", "the address is empty and names nothing")
+        return os.path.abspath(os.path.expanduser(path))
     if parts.scheme in ("http", "https"):
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
     return f"{parts.scheme}://{host}{parts.path}"
@@ -283,6 +299,18 @@ def clean_url(url: str) -> str:
 def is_local(url: str) -> bool:
     """Whether an address is one of a file or folder of this machine."""
     return split_url(url).scheme in _LOCAL
+
+
+def check_address(url: str) -> None:
+    """Make sure that an address names something, before anything is asked of a storage.
+
+    Raises:
+        StorageError: It is blank, or lacks the bucket or the server.
+    """
+    cleaned, parts = clean_url(url), split_url(url)
+    missing = "" if parts.netloc.rpartition("@")[2].strip() else _HOSTS.get(parts.scheme, "")
+    if missing:
+        raise StorageError("storage/not-found", cleaned, f"the address names no {missing}")
 
 
 def has_secrets(url: str) -> bool:
@@ -296,31 +324,6 @@ def storable(url: str) -> str:
     return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()
 
 
-def load_options(text: str = "") -> dict[str, Any]:
-    """Read storage options: JSON, or ``@FILE`` with JSON in it, or the environment's.
-
-    Args:
-        text: What was given; when empty, PREFECT_MUTAGEN_STORAGE_OPTIONS is read the same way.
-
-    Raises:
-        ValueError: It is no JSON object. The text itself, which may hold secrets, is not quoted.
-        OSError: The file cannot be read.
-    """
-    given = text or os.environ.get(OPTIONS_VARIABLE, "")
-    if not given:
-        return {}
-    if given.startswith("@"):
-        with open(given[1:], encoding="utf-8") as file:
-            given = file.read()
-    try:
-        options = json.loads(given)
-    except ValueError:
-        raise ValueError("storage options are not JSON") from None
-    if not isinstance(options, dict):
-        raise ValueError("storage options are not a JSON object")  # noqa: TRY004
-    return options
-
-
 def open_store(
     url: str, options: Mapping[str, Any] | None = None, *, versions: bool = False
 ) -> Store:
@@ -332,8 +335,10 @@ def open_store(
         versions: Whether its listing shows older versions of objects too.
 
     Raises:
-        StorageError: There is no such kind of storage, or the options do not fit it.
+        StorageError: The address names nothing, there is no such kind of storage, or the options
+            do not fit it.
     """
+    check_address(url)
     parts = split_url(url)
     given = dict(options or {})
     if versions and parts.scheme not in ("s3", "s3a"):

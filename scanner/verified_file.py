@@ -158,9 +158,11 @@ def open_verified(
         The file, at its start; closed with the block.
 
     Raises:
-        ArtifactRejected: It does not pass, or has other bytes than pinned.
-        StorageError: It cannot be opened or read, its storage names no version that could be held
-            on to, or it was changed while it was open (``storage/changed-during-scan``).
+        ArtifactRejected: It does not pass, or has other bytes than pinned (``storage/other-pin``).
+        ValueError: The pin is blank.
+        StorageError: The address names nothing, it cannot be opened or read, its storage names no
+            version that could be held on to, or it was changed while it was open
+            (``storage/changed-during-scan``).
     """
     if is_local(url):
         from prefect_mutagen.scanner.stores.descriptor import DescriptorStore
@@ -172,7 +174,7 @@ def open_verified(
             held.close()
         return
     store = open_store(url, storage_options)
-    result = verify_store(store, pin, policy, siblings=not has_secrets(url))
+    result = verify_store(store, pin, policy, siblings=not has_secrets(url)).result
     with VerifiedFile(_Ranges(store, _verified(store, result)), result, _PIECE) as file:
         yield file
 
@@ -180,7 +182,7 @@ def open_verified(
 def _open_local(
     held: "DescriptorStore", pin: str | None, policy: Policy | None
 ) -> Iterator[VerifiedFile]:
-    result = verify_store(held, pin, policy)
+    result = verify_store(held, pin, policy).result
     held.check()
     raw = _Ranges(held, _verified(held, result), held.handle)
     with VerifiedFile(raw, result, io.DEFAULT_BUFFER_SIZE) as file:

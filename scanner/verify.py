@@ -1,8 +1,8 @@
 """The check for the line before a model is loaded: in-process, without Prefect, at once."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect_mutagen.scanner.examine import Examiner
@@ -13,7 +13,7 @@ from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts
 from prefect_mutagen.scanner.storage import Store, has_secrets, open_store
 
-__all__ = ["ArtifactRejected", "verify", "verify_store"]
+__all__ = ["ArtifactRejected", "Verified", "verify", "verify_root", "verify_store"]
 
 
 class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as callers will read it
@@ -22,21 +22,44 @@ class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as ca
     Attributes:
         url: The artifact.
         reasons: Why, as the policy gives it.
+        places: For each reason, the file or the artifact it is about.
         findings: Everything found.
         result: The examination, where there was one.
     """
 
-    def __init__(self, url: str, reasons: tuple[Reason, ...], result: ScanResult | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        reasons: tuple[Reason, ...],
+        result: ScanResult | None,
+        places: tuple[str, ...] = (),
+    ) -> None:
         """Keep the facts; the text is drawn from them."""
-        super().__init__(url, reasons, result)
+        super().__init__(url, reasons, result, places)
         self.url = url
         self.reasons = reasons
+        self.places = places or (url,) * len(reasons)
         self.result = result
         self.findings: tuple[Finding, ...] = result.findings if result is not None else ()
 
     def __str__(self) -> str:
-        """Draw one sentence that says what was rejected and why."""
-        return f"{self.url} is rejected: " + "; ".join(reason.message for reason in self.reasons)
+        """Draw one sentence that says what was rejected, which of its files, and why."""
+        base = self.url.rstrip("/") + "/"
+        said = []
+        for place, reason in zip(self.places, self.reasons, strict=True):
+            message = reason.message.removeprefix(f"{place}: ")
+            said.append(message if place == self.url else f"{place.removeprefix(base)}: {message}")
+        return f"{self.url} is rejected: " + "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was verified and passed."""
+
+    result: ScanResult
+    """The examination; for a folder of several artifacts that of the folder as a set."""
+    waived: tuple[tuple[str, Reason], ...]
+    """What only a waiver accepted, each with the file or the artifact it is about."""
 
 
 def verify(
@@ -59,17 +82,29 @@ def verify(
         the findings of all.
 
     Raises:
-        ArtifactRejected: It does not pass, cannot be examined, is not there, or has other bytes.
-        StorageError: The root itself cannot be reached.
-        ValueError: The policy names signers whose signatures cannot be verified here.
+        ArtifactRejected: It does not pass, cannot be examined, has other bytes than pinned
+            (``storage/other-pin``), or there is no model (``storage/not-found``).
+        StorageError: The address names nothing, or the root itself cannot be reached.
+        ValueError: The pin is blank, or the policy names signers whose signatures cannot be
+            verified here.
     """
+    return verify_root(url, pin, policy, storage_options).result
+
+
+def verify_root(
+    url: str,
+    pin: str | None = None,
+    policy: Policy | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Verified:
+    """Check everything below a root, and say of each waiver where it counted; see `verify`."""
     store = open_store(url, storage_options)
     return verify_store(store, pin, policy, siblings=not has_secrets(url))
 
 
 def verify_store(
     store: Store, pin: str | None = None, policy: Policy | None = None, *, siblings: bool = True
-) -> ScanResult:
+) -> Verified:
     """Check everything in a store that is open already; see `verify`.
 
     Args:
@@ -78,6 +113,8 @@ def verify_store(
         policy: What is accepted.
         siblings: Whether to look for neighbours beside a root that is one file.
     """
+    if pin is not None and not pin.strip():
+        raise ValueError("the pin is empty; leave it out (None) to accept any bytes that pass")
     accepted = policy or Policy()
     url = store.root
     asked = accepted.require_sha256 or accepted.allowed_signers
@@ -91,13 +128,28 @@ def verify_store(
         reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
         raise ArtifactRejected(url, (reason,), None)
     result = results[0] if len(results) == 1 else _together(url, results)
-    if not result.passed:
-        raise ArtifactRejected(result.url, result.verdict.reasons, result)
-    if pin and result.pin != pin:
-        message = "these are not the bytes that were judged before: the pin differs"
-        reason = Reason("storage/changed-during-scan", "", result.pin, message)
-        raise ArtifactRejected(result.url, (reason,), result)
-    return result
+    against = [(place, reason) for one in results for place, reason in _placed(one, waived=False)]
+    # What was not seen has no pin that could be compared.
+    if pin is not None and result.pin != pin and result.verdict.status != "unknown":
+        message = f"other bytes than pinned lie here; their pin is {result.pin}"
+        against.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
+    if against or not result.passed:
+        reasons = tuple(reason for _, reason in against)
+        raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in against))
+    return Verified(result, tuple(found for one in results for found in _placed(one, waived=True)))
+
+
+def _placed(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Reason]]:
+    """Name for each reason the file that it is about: that of its finding, else the artifact."""
+    left = list(result.findings)
+    for reason in result.verdict.waived if waived else result.verdict.reasons:
+        place = result.url
+        for number, finding in enumerate(left):
+            # What is waived says by which waiver before it says what.
+            if finding.code == reason.code and reason.message.endswith(finding.message):
+                place = left.pop(number).url or place
+                break
+        yield place, reason
 
 
 def _examine(store: Store, policy: Policy, level: HashLevel, siblings: bool) -> list[ScanResult]:  # noqa: FBT001 - handed on

@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.examine import Examiner
 from prefect_mutagen.scanner.hashing import HashLevel
 from prefect_mutagen.scanner.manifest import Batch
+from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.policy import Policy
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
 from prefect_mutagen.scanner.scan import examine_artifacts
@@ -34,7 +35,7 @@ def _artifact_name(parameters: dict[str, Any]) -> str:
 
 @names_runs
 def _batch_name(parameters: dict[str, Any]) -> str:
-    return f"scan {len(parameters['artifacts'])} artifacts"
+    return f"scan {counted(len(parameters['artifacts']), 'artifact')}"
 
 
 @task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)

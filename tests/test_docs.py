@@ -179,7 +179,8 @@ def policies() -> Iterator[str]:
 
 
 def test_the_readmes_policy_is_one() -> None:
-    (block,) = (one for one in blocks_of((ROOT / "README.md").read_text()) if one.language == "yaml")
+    blocks = blocks_of((ROOT / "README.md").read_text())
+    (block,) = (block for block in blocks if block.language == "yaml")
     stated, policy = yaml.safe_load(block.text), load_policy(block.text)
     same = {name for name in stated if getattr(policy, name) == getattr(Policy(), name)}
     assert same == {"fail_on"}, "what stands there by default is shown for what else it may be"

@@ -146,7 +146,7 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
     data = {f"prefect_mutagen/{path.relative_to(ROOT)}" for path in shipped}
     assert "prefect_mutagen/deployments/prefect.yaml" in data
     assert expected | data <= inside
-    assert "prefect_mutagen/py.typed" in inside
+    assert {"prefect_mutagen/py.typed", "prefect_mutagen/__main__.py"} <= inside
     tops = ("tests/", "flows/", "parsers/", "deployments/")
     assert not any(name.startswith(tops) for name in inside)
     # Every module of the wheel is imported, with this environment's libraries and none of its code;
@@ -168,6 +168,14 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
     for path in shipped:
         written = tmp_path / "written" / path.relative_to(ROOT / "deployments")
         assert written.read_bytes() == path.read_bytes()
+    code = (
+        f"import sys, runpy; sys.path = [{str(wheel)!r}, *sys.path, *{libraries!r}]\n"
+        "sys.argv[1:] = ['--version']; runpy.run_module('prefect_mutagen', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout == f"prefect-mutagen {prefect_mutagen.__version__}\n", done.stderr
 
 
 def test_the_walks_are_compiled_where_tests_run() -> None:

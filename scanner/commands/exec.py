@@ -1,21 +1,24 @@
 """``prefect-mutagen exec``: verify an artifact, then run a command that leaves nothing behind.
 
 The exit status is the command's; 128 and the signal's number when a signal ended it, 124 when its
-time was up, 1 when the artifact did not pass and nothing was started.
+time was up, 126 or 127 when there is no such command. Nothing was started with 1, the artifact did
+not pass; 2, wrong usage or nothing there; 3, it could not be examined; 4, other bytes than pinned.
 """
 
 import argparse
+import errno
 import math
+import os
 import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from prefect_mutagen.scanner.commands.arguments import WrongUsage, positive
 from prefect_mutagen.scanner.commands.shared import (
-    REJECTED,
+    add_artifact,
     add_judging,
     complain,
-    positive,
     verified,
 )
 from prefect_mutagen.scanner.handoff import encode, handoff_of, variables_of
@@ -24,6 +27,9 @@ from prefect_mutagen.scanner.outputs.visible import visible
 __all__ = ["add_parser", "split_command"]
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_CANNOT_RUN: Final = 126
+_NO_SUCH_COMMAND: Final = 127
+_FORM: Final = "prefect-mutagen exec URL -- COMMAND"
 
 
 def add_parser(commands: Any) -> None:
@@ -37,8 +43,7 @@ def add_parser(commands: Any) -> None:
         help="verify an artifact, then run a command for it that leaves nothing behind",
         usage="%(prog)s [options] URL -- COMMAND [ARG...]",
     )
-    parser.add_argument("url", metavar="URL", help="a model file, or a folder")
-    parser.add_argument("--pin", help="accept only the bytes that an earlier scan pinned")
+    add_artifact(parser)
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -73,7 +78,13 @@ def add_parser(commands: Any) -> None:
         help="give the command an empty standard input; MUTAGEN_HANDOFF still names the file",
     )
     add_judging(parser)
-    parser.set_defaults(run=_run, complain_usage=parser.error)
+
+    def refuse_rest(rest: Sequence[str]) -> None:
+        if rest and not rest[0].startswith("-"):
+            raise WrongUsage(f"exec needs -- in front of the command: {_FORM}")
+        parser.refuse_rest(rest)
+
+    parser.set_defaults(run=_run, refuse_rest=refuse_rest)
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -92,39 +103,62 @@ def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise argparse.ArgumentTypeError(f"takes a number of seconds above 0, not {text!r}")
     return seconds
 
 
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,14})([KMGT]?)(?:I?B)?", text.upper())
     if found is None:
-        raise argparse.ArgumentTypeError("must be a number of bytes, such as 512M or 8G")
+        message = f"takes a number of bytes such as 512M or 8G, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
     return int(found[1]) * _UNITS[found[2]]
 
 
 def _run(options: argparse.Namespace) -> int:
-    if not options.command:
-        options.complain_usage("no command to run: put it after --")
+    if not options.command or not options.command[0].strip():
+        raise WrongUsage(f"exec needs a command after --: {_FORM}")
     # What only this command needs takes a tenth of the time in which another one has started.
     from prefect_mutagen.scanner.supervise import Limits, named_variables, run_supervised
 
-    environment = named_variables(options.env)
+    try:
+        environment = named_variables(options.env)
+    except ValueError as problem:
+        raise WrongUsage(f"--env: {problem}") from None
     result = verified(options)
-    if result is None:
-        return REJECTED
     sys.stdout.flush()
-    outcome = run_supervised(
-        options.command,
-        encode(handoff_of(result, {})),
-        Limits(options.timeout, options.memory, options.cpu),
-        environment=environment | variables_of(result),
-        stdin=not options.no_stdin,
-    )
+    try:
+        outcome = run_supervised(
+            options.command,
+            encode(handoff_of(result, {})),
+            Limits(options.timeout, options.memory, options.cpu),
+            environment=environment | variables_of(result),
+            stdin=not options.no_stdin,
+        )
+    except OSError as problem:
+        if problem.filename != options.command[0]:
+            raise
+        return _complain_of_command(problem)
     if outcome.timed_out:
         complain(f"{visible(options.command[0])} did not end within {options.timeout:g} seconds")
     if outcome.guarantee != "kernel":
         complain(f"no namespaces here; the command's processes were ended by {outcome.guarantee}")
     return outcome.status
+
+
+def _complain_of_command(problem: OSError) -> int:
+    """Say why a command could not be started, and return the status that shells give."""
+    name = problem.filename
+    if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+        complain(f"{name}: it cannot be run: {(problem.strerror or '').lower()}")
+        return _CANNOT_RUN
+    if "/" in name and os.path.exists(name):
+        complain(f"{name}: it cannot be run: the interpreter that its first line names is missing")
+        return _CANNOT_RUN
+    complain(f"{name}: there is no such command")
+    return _NO_SUCH_COMMAND

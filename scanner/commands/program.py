@@ -1,8 +1,9 @@
 """The command ``prefect-mutagen``: the scanner's commands, and what other parts add.
 
 Exit status: 0, all passed, also when there was nothing; 1, something failed or could not be
-examined; 2, wrong usage, or a root cannot be reached (the others are scanned all the same).
-Results go to stdout alone; progress and complaints to stderr.
+examined; 2, wrong usage, an address that names nothing, or a root cannot be reached (the others are
+scanned all the same). ``verify`` and ``exec`` tell 3, it could not be examined, and 4, other bytes
+than pinned, from 1. Results go to stdout alone; progress and complaints to stderr.
 """
 
 import argparse
@@ -15,18 +16,24 @@ from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
 from prefect_mutagen.scanner.commands import deployments, query, scan, verify
 from prefect_mutagen.scanner.commands import exec as execute
+from prefect_mutagen.scanner.commands.arguments import Parser, WrongUsage, listed
+from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
     UNREACHABLE,
     complain,
-    complain_storage,
+    complain_of_rejection,
 )
+from prefect_mutagen.scanner.policy_fields import nearest
 from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.scanner.stores.local import storage_error
+from prefect_mutagen.scanner.verify import ArtifactRejected
 
 __all__ = ["run"]
 
-_OWN: Final = frozenset({"scan", "verify", "exec", "query", "deployments", "version"})
+_OWN: Final = ("scan", "verify", "exec", "query", "deployments", "version")
+_ALONE: Final = ("-h", "--help", "--version")
 _COMMANDS: Final = "prefect_mutagen.commands"
 _HELP: Final = {"demo": "make a small bucket of good and broken models and run everything on it"}
 
@@ -40,43 +47,90 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    words, command = execute.split_command(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words).parse_args(words, argparse.Namespace(command=command))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = argparse.Namespace()
     try:
-        status: int = options.run(options)
+        status = _run(words, options)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has seen enough; do not complain again while closing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return REJECTED
+    except ArtifactRejected as rejection:
+        return complain_of_rejection(rejection)
     except StorageError as problem:
-        complain_storage(problem)
+        complain(complaint(problem, getattr(options, "url", "")))
         return UNREACHABLE
-    except (OSError, ValueError) as problem:
+    except OSError as problem:
+        complain(_explain(problem))
+        return UNREACHABLE
+    except (WrongUsage, ValueError) as problem:
         complain(str(problem))
         return UNREACHABLE
     return status
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _run(words: list[str], options: argparse.Namespace) -> int:
+    """Read the words into the options, and do what they ask for."""
+    words, options.command = execute.split_command(words)
+    parser = Parser(
         prog="prefect-mutagen",
         description="Examine model files (GGUF, safetensors) by their headers, and judge them.",
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"prefect-mutagen {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in (scan, verify, execute, query, deployments):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
-    if words and words[0] in _OWN:
-        return parser  # to look for the commands of others takes as long as everything else
-    from importlib.metadata import entry_points
+    version.set_defaults(run=_version, refuse_rest=version.refuse_rest)
+    if not words or words[0] not in _OWN:
+        # To look for the commands of others takes as long as everything else.
+        from importlib.metadata import entry_points
 
-    for entry in entry_points(group=_COMMANDS):
-        more = commands.add_parser(entry.name, add_help=False, help=_HELP.get(entry.name))
-        more.add_argument("rest", nargs=argparse.REMAINDER)
-        more.set_defaults(run=lambda options, entry=entry: entry.load()(options.rest))
-    return parser
+        others = {entry.name: entry for entry in entry_points(group=_COMMANDS)}
+        if words and words[0] in others:
+            status: int = others[words[0]].load()(words[1:])
+            return status
+        if words and words[0] not in _ALONE:
+            if words[0].startswith("-"):
+                parser.refuse_rest(words[:1])
+            raise WrongUsage(_no_command(words[0], (*_OWN, *sorted(others))))
+        for name in sorted(others):
+            commands.add_parser(name, help=_HELP.get(name))
+    _, rest = parser.parse_known_args(words, options)
+    refuse_rest = getattr(options, "refuse_rest", parser.refuse_rest)
+    refuse_rest(rest)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return PASSED
+    done: int = options.run(options)
+    return done
+
+
+def _no_command(word: str, known: Sequence[str]) -> str:
+    """Say that a word is no command, and which one was meant."""
+    if "://" in word or os.path.exists(word):
+        return f"{word!r} is no command; to examine it: prefect-mutagen scan {word}"
+    near = nearest(word, known) or f"; the commands are {listed(known, 'and')}"
+    return f"there is no command {word!r}{near}"
+
+
+def _explain(problem: OSError) -> str:
+    """Say what the operating system refused, and of which file."""
+    name = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
+    reason = storage_error(problem, name).reason
+    reason = reason[:1].lower() + reason[1:]
+    if name:
+        return f"{name}: {reason}"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()  # it would be tried again while closing
+    return f"the output cannot be written: {reason}"
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(options: argparse.Namespace) -> int:  # noqa: ARG001 - a contract

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from prefect_mutagen.scanner.outputs.visible import short_size
+from prefect_mutagen.scanner.outputs.visible import counted, short_size
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage import StoredObject
 
@@ -40,7 +40,8 @@ class Progress:
     def _show_on(self) -> None:
         while not self._over.wait(_EVERY):
             counts = self._summary
-            text = f"{counts.artifacts} artifacts, {counts.failed + counts.unknown} not passed"
+            artifacts = counted(counts.artifacts, "artifact")
+            text = f"{artifacts}, {counts.failed + counts.unknown} not passed"
             if self._hashed:
                 text += f", {short_size(self._hashed)} hashed"
             sys.stderr.write(f"\r{text}\x1b[K")

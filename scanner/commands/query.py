@@ -10,10 +10,12 @@ from glob import escape
 from tempfile import gettempdir
 from typing import Any, Final
 
+from prefect_mutagen.scanner.commands.arguments import filled, one_of
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
 from prefect_mutagen.scanner.outputs.json_text import to_json
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage import StorageError, clean_url, load_options
+from prefect_mutagen.scanner.storage import StorageError, check_address, clean_url
+from prefect_mutagen.scanner.storage_options import load_options
 
 __all__ = ["VIEWS", "add_parser"]
 
@@ -30,11 +32,15 @@ CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
 def add_parser(commands: Any) -> None:
     """Add the command to what `argparse.ArgumentParser.add_subparsers` gave."""
     parser = commands.add_parser("query", help="ask a table in SQL; needs DuckDB")
-    parser.add_argument("sql", metavar="SQL", help="views: artifacts, history, sboms, scans")
-    parser.add_argument("--table", metavar="URL", required=True, help="the Parquet table")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "sql", metavar="SQL", type=filled, help="views: artifacts, history, sboms, scans"
+    )
+    parser.add_argument(
+        "--table", metavar="URL", type=filled, required=True, help="the Parquet table"
+    )
+    parser.add_argument("--format", **one_of(_WRITERS), default="table", help="default: table")
     add_storage(parser)
-    parser.set_defaults(run=_query)
+    parser.set_defaults(run=_query, refuse_rest=parser.refuse_rest)
 
 
 def _query(options: argparse.Namespace) -> int:
@@ -48,7 +54,7 @@ def _query(options: argparse.Namespace) -> int:
         with duckdb.connect(
             config={"autoinstall_known_extensions": "false", "temp_directory": gettempdir()}
         ) as connection:
-            _add_views(connection, options.table, load_options(options.storage_options))
+            _add_views(connection, options.table, load_options(options.storage_options or ""))
             found = connection.execute(options.sql)
             names = [name for name, *_ in found.description or ()]
             _WRITERS[options.format](names, found.fetchall())
@@ -65,6 +71,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS
 
     try:
+        check_address(url)
         system, path = fsspec.core.url_to_fs(url, **options)
         if "file" not in system.protocol:
             connection.register_filesystem(system)

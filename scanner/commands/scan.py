@@ -3,20 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.artifacts import Artifact
 from prefect_mutagen.scanner.commands.progress import Progress
-from prefect_mutagen.scanner.commands.scan_options import add_options, output_options
+from prefect_mutagen.scanner.commands.remedies import complaint
+from prefect_mutagen.scanner.commands.scan_options import add_options, output_options, refuse_idle
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
     UNREACHABLE,
-    complain_storage,
+    complain,
     read_policy,
 )
 from prefect_mutagen.scanner.examine import Examiner
@@ -33,15 +35,16 @@ from prefect_mutagen.scanner.outputs.documents import (
 from prefect_mutagen.scanner.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
-from prefect_mutagen.scanner.selection import Selection
+from prefect_mutagen.scanner.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage import (
     StorageError,
     Store,
+    clean_url,
     has_secrets,
-    load_options,
     open_store,
 )
+from prefect_mutagen.scanner.storage_options import load_options
 from prefect_mutagen.scanner.table import Table
 
 if TYPE_CHECKING:
@@ -60,11 +63,14 @@ def add_parser(commands: Any) -> None:
     """
     parser = commands.add_parser("scan", help="examine every model file below one or more roots")
     add_options(parser)
-    parser.set_defaults(run=_scan)
+    parser.set_defaults(run=_scan, refuse_rest=parser.refuse_rest)
 
 
 def _scan(options: argparse.Namespace) -> int:
+    refuse_idle(options)
     run = _Run(options)
+    if options.output is not None:
+        options.output = _prepare_output(options.output)
     with _output(options.output) as out:
         # Of these formats, each artifact's part can be written in the process that examined it.
         if options.format == "json" and not options.table:
@@ -84,19 +90,23 @@ class _Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._storage_options = load_options(options.storage_options)
+        self._storage_options = load_options(options.storage_options or "")
         self._level = cast("HashLevel", options.hash)
         self.policy = read_policy(options.policy)
-        self.scan = new_scan(options.urls[0], self.policy)
-        if len(options.urls) > 1:
-            sources = [new_scan(url, self.policy).source for url in options.urls]
+        self._roots = _distinct(options.urls)
+        self.scan = new_scan(self._roots[0], self.policy)
+        sources = [clean_url(url) for url in self._roots]
+        if len(sources) > 1:
             self.scan = replace(self.scan, source=" ".join(sources))
+        # Of a root inside another one, what the other has shown is not shown again. Each has a
+        # state of its own in a table, and all of it belongs there.
+        self._shown: set[str] | None = set() if _any_inside(sources) and not options.table else None
         self._selection = Selection(
             tuple(options.include),
             tuple(options.exclude),
             options.modified_since,
             options.all_versions,
-            options.inventory,
+            options.inventory or "",
         )
         self.summary = Summary()
         self.trouble = False
@@ -131,15 +141,25 @@ class _Run:
     def _each_root(self, examine: Callable[[str], Iterator[_T]]) -> Iterator[_T]:
         """Go from root to root; one that cannot be reached costs only itself."""
         self._progress.start()
-        for url in self._options.urls:
+        unfit: list[NothingIncluded] = []
+        for url in self._roots:
             try:
                 yield from examine(url)
+            except NothingIncluded as problem:
+                unfit.append(problem)
             except StorageError as problem:
-                self._progress.clear()
-                complain_storage(problem)
+                self._complain(complaint(problem, url))
                 self.trouble = True
+        # Of several roots, not each has to have what is asked for.
+        self.trouble |= len(unfit) == len(self._roots)
+        for nothing in unfit:
+            self._complain(complaint(nothing))
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
+
+    def _complain(self, text: str) -> None:
+        self._progress.clear()
+        complain(text)
 
     def _open(self, url: str) -> Store:
         return open_store(url, self._storage_options, versions=self._selection.all_versions)
@@ -150,19 +170,30 @@ class _Run:
     def _artifacts(
         self, store: Store, url: str, state: "State | None" = None
     ) -> Iterator[Artifact]:
-        return list_selected(
+        """List what is selected of a root, and say so where that is nothing."""
+        found = False
+        for artifact in list_selected(
             store,
             self._selection,
             self._storage_options,
             siblings=not has_secrets(url),
             state=state,
-        )
+        ):
+            found = True
+            if self._shown is not None:
+                if artifact.url in self._shown:
+                    continue
+                self._shown.add(artifact.url)
+            yield artifact
+        if not found:
+            wanted = "model file" if self._selection.takes_all else "model file that is selected"
+            self._complain(f"{store.root}: there is no {wanted}")
 
     def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
         """Examine what is selected of a root; all of it, or what differs from its state."""
         store = self._open(url)
         artifacts = self._artifacts(store, url, state)
-        if state is not None and self._options.rescan == "changed":
+        if state is not None and self._options.rescan != "all":
             keep, policy, level = state.keep, self.policy, self._level
             artifacts = (item for item in artifacts if not keep(item, level, policy))
         concurrency = self._options.concurrency
@@ -203,6 +234,43 @@ class _Run:
         return self._storage_options if same else {}
 
 
+def _distinct(urls: Sequence[str]) -> list[str]:
+    """Leave out what was named before; what a signature opens is known by the whole address."""
+    named: dict[str, str] = {}
+    for url in urls:
+        named.setdefault(url if has_secrets(url) else clean_url(url), url)
+    return list(named.values())
+
+
+def _any_inside(sources: Sequence[str]) -> bool:
+    """Whether one root lies inside another."""
+    folders = sorted(f"{source.rstrip('/')}/" for source in sources)
+    return any(below.startswith(above) for above, below in pairwise(folders))
+
+
+def _prepare_output(path: str) -> str:
+    """Make the folder of what is to be written, before hours of work that it is for.
+
+    Returns:
+        The path, with ``~`` expanded.
+
+    Raises:
+        ValueError: Nothing can be written there.
+    """
+    place = os.path.expanduser(path)
+    try:
+        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
+    except OSError as problem:
+        reason = (problem.strerror or type(problem).__name__).lower()
+        raise ValueError(f"--output {path}: its folder cannot be made: {reason}") from None
+    if os.path.isdir(place):
+        raise ValueError(f"--output {path}: it is a folder; name a file in it")
+    if os.path.exists(place) and not os.path.isfile(place):
+        # The file that takes its place when it is complete would take that of a device.
+        raise ValueError(f"--output {path}: it is not a regular file; redirect the output instead")
+    return place
+
+
 @contextmanager
 def _output(path: str | None) -> Iterator[TextIO]:
     """Open what to write to; a file appears when it is complete."""
@@ -210,7 +278,6 @@ def _output(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     partial = f"{path}.partial"
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with on_shutdown(lambda: os.unlink(partial)):
         try:
             with open(partial, "w+", 1 << 20, encoding="utf-8") as out:

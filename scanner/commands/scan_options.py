@@ -3,24 +3,33 @@
 import argparse
 import os
 
-from prefect_mutagen.scanner.commands.shared import add_judging, positive
+from prefect_mutagen.scanner.commands.arguments import (
+    WrongUsage,
+    filled,
+    one_of,
+    positive,
+    whole_number,
+)
+from prefect_mutagen.scanner.commands.shared import add_judging
 from prefect_mutagen.scanner.outputs import FORMATS
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.selection import read_moment
 
-__all__ = ["add_options", "output_options"]
+__all__ = ["add_options", "output_options", "refuse_idle"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add everything that can be asked of a scan."""
-    parser.add_argument("urls", nargs="+", metavar="URL", help="a path or an address")
+    parser.add_argument("urls", nargs="+", metavar="URL", type=filled, help="a path or an address")
     parser.add_argument(
-        "--format", type=str.lower, choices=sorted(FORMATS), default="json", help="default: json"
+        "--format", **one_of(FORMATS, fold=True), default="json", help="default: json"
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
+    parser.add_argument(
+        "--output", metavar="FILE", type=filled, help="write there instead of to stdout"
+    )
     parser.add_argument(
         "--hash",
-        choices=("none", "stored", "lookup", "full"),
+        **one_of(("none", "stored", "lookup", "full")),
         default="stored",
         help="what to pay for SHA-256 values: nothing known, what is stated anyway, one request "
         "more, or reading everything (default: %(default)s)",
@@ -49,6 +58,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include",
         action="append",
+        type=filled,
         default=[],
         metavar="PATTERN",
         help="examine only files of such names or paths, as *.gguf or llama/**; may be repeated",
@@ -56,6 +66,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
         action="append",
+        type=filled,
         default=[],
         metavar="PATTERN",
         help="leave out files of such names or paths; may be repeated",
@@ -74,21 +85,22 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--inventory",
+        type=filled,
         metavar="URL",
-        default="",
         help="manifest.json of an S3 Inventory of the bucket, instead of listing it",
     )
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
     """Add what keeps a table."""
-    parser.add_argument("--table", metavar="URL", help="publish the results in this Parquet table")
+    parser.add_argument(
+        "--table", metavar="URL", type=filled, help="publish the results in this Parquet table"
+    )
     parser.add_argument(
         "--rescan",
-        choices=("changed", "all"),
-        default="changed",
+        **one_of(("changed", "all")),
         help="with a table: read only what is new or changed since the scan before, or all "
-        "(default: %(default)s)",
+        "(default: changed)",
     )
     parser.add_argument(
         "--keep-states",
@@ -109,30 +121,46 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
 def _moment(text: str) -> float:
     try:
         return read_moment(text)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
+    except ValueError:
+        message = f"takes a date, or an age such as 7d or 36h, not {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add what only some formats look at; those of hf-readme have the names l-bom gave them."""
     parser.add_argument(
-        "--cyclonedx-version", choices=("1.6", "1.7"), default="1.6", help="default: %(default)s"
+        "--cyclonedx-version", **one_of(("1.6", "1.7")), default="1.6", help="default: %(default)s"
     )
     parser.add_argument("--hf-title", metavar="TEXT", default="", help="hf-readme: title")
     parser.add_argument(
         "--hf-sdk",
-        type=str.lower,
-        choices=("gradio", "docker", "static"),
-        default="",
+        **one_of(("gradio", "docker", "static"), fold=True),
         help="hf-readme: sdk",
     )
     parser.add_argument("--hf-app-file", metavar="FILE", default="", help="hf-readme: app_file")
     parser.add_argument(
-        "--hf-app-port", type=int, metavar="PORT", help="hf-readme: app_port, of a docker Space"
+        "--hf-app-port",
+        type=whole_number,
+        metavar="PORT",
+        help="hf-readme: app_port, of a docker Space",
     )
     parser.add_argument(
         "--hf-short-description", metavar="TEXT", default="", help="hf-readme: short_description"
     )
+
+
+def refuse_idle(options: argparse.Namespace) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        WrongUsage: One is given without the table that it is about.
+    """
+    if options.table:
+        return
+    for name in ("rescan", "keep_states", "keep_days"):
+        if getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
+            raise WrongUsage(f"{option} does nothing without --table; name the table with it")
 
 
 def output_options(options: argparse.Namespace) -> OutputOptions:
@@ -140,7 +168,7 @@ def output_options(options: argparse.Namespace) -> OutputOptions:
     return OutputOptions(
         options.cyclonedx_version,
         options.hf_title,
-        options.hf_sdk,
+        options.hf_sdk or "",
         options.hf_app_file,
         options.hf_app_port,
         options.hf_short_description,

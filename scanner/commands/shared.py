@@ -5,23 +5,26 @@ import os
 import sys
 from typing import Final
 
-from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.commands.arguments import filled
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy import Policy, load_policy
+from prefect_mutagen.scanner.policy import Policy, Reason, load_policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage import StorageError, load_options
-from prefect_mutagen.scanner.verify import ArtifactRejected, verify
+from prefect_mutagen.scanner.storage_options import load_options
+from prefect_mutagen.scanner.stores.local import storage_error
+from prefect_mutagen.scanner.verify import ArtifactRejected, verify_root
 
 __all__ = [
+    "OTHER_PIN",
     "PASSED",
     "REJECTED",
+    "UNEXAMINED",
     "UNREACHABLE",
+    "add_artifact",
     "add_judging",
     "add_storage",
     "complain",
-    "complain_storage",
-    "positive",
+    "complain_of_rejection",
     "read_policy",
     "verified",
 ]
@@ -29,12 +32,25 @@ __all__ = [
 PASSED: Final = 0
 REJECTED: Final = 1
 UNREACHABLE: Final = 2
+"""Also of wrong usage, and of an address that names nothing."""
+UNEXAMINED: Final = 3
+OTHER_PIN: Final = 4
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes that reads storage and judges."""
-    parser.add_argument("--policy", metavar="FILE", help="what is accepted, in YAML or JSON")
+    parser.add_argument(
+        "--policy", type=filled, metavar="FILE", help="what is accepted, in YAML or JSON"
+    )
     add_storage(parser)
+
+
+def add_artifact(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that is about one artifact."""
+    parser.add_argument("url", metavar="URL", type=filled, help="a model file, or a folder")
+    parser.add_argument(
+        "--pin", type=filled, help="accept only the bytes that an earlier scan pinned"
+    )
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
@@ -42,18 +58,10 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage-options",
         metavar="JSON",
-        default="",
+        type=filled,
         help="options for the file system, as JSON or @FILE; without it the environment's "
         "PREFECT_MUTAGEN_STORAGE_OPTIONS, which keeps secrets off the command line",
     )
-
-
-def positive(text: str) -> int:
-    """Read an option's value that counts something."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def complain(text: str) -> None:
@@ -61,63 +69,70 @@ def complain(text: str) -> None:
     sys.stderr.write(f"prefect-mutagen: {visible(text, 2000)}\n")
 
 
-def complain_storage(problem: StorageError) -> None:
-    """Say what storage refused, and what to do."""
-    remedy = CODES[problem.code].remedy
-    if problem.code == "storage/not-found":
-        remedy = "Check the address."  # it was named, not listed
-    complain(f"{problem}. {remedy}")
+def complain_of_rejection(rejection: ArtifactRejected) -> int:
+    """Say what stands against an artifact, a line for each reason, and return the exit status."""
+    if rejection.result is None:
+        complain(f"{rejection.url}: {rejection.reasons[0].message}")
+        return UNREACHABLE
+    for place, reason in zip(rejection.places, rejection.reasons, strict=True):
+        _complain_of(place, reason)
+    if rejection.reasons and rejection.reasons[0].code == "storage/other-pin":
+        return OTHER_PIN
+    return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
 
 
-def verified(options: argparse.Namespace) -> ScanResult | None:
-    """Verify what the options name, and say what stands against it.
+def verified(options: argparse.Namespace) -> ScanResult:
+    """Verify what the options name, and say what only a waiver lets pass.
 
     Args:
-        options: With ``url`` and ``pin``, and what `add_judging` added.
+        options: What `add_artifact` and `add_judging` added.
 
     Returns:
-        The examination; None when the artifact is rejected.
+        The examination.
 
     Raises:
+        ArtifactRejected: It does not pass, or has other bytes than pinned.
         StorageError: It cannot be reached.
-        OSError: The policy cannot be read.
         ValueError: Policy or storage options are none.
     """
-    try:
-        result = verify(
-            options.url,
-            options.pin,
-            read_policy(options.policy),
-            load_options(options.storage_options),
-        )
-    except ArtifactRejected as rejection:
-        for reason in rejection.reasons:
-            complain(f"{rejection.url}: {reason.code}: {reason.message}")
-        return None
-    for reason in result.verdict.waived:
-        complain(f"{result.url}: {reason.code}: {reason.message}")
-    return result
+    found = verify_root(
+        options.url,
+        options.pin,
+        read_policy(options.policy),
+        load_options(options.storage_options or ""),
+    )
+    for place, reason in found.waived:
+        _complain_of(place, reason)
+    return found.result
+
+
+def _complain_of(place: str, reason: Reason) -> None:
+    said = reason.message.removeprefix(f"{place}: ")  # where storage refused, it says where itself
+    complain(f"{place}: {reason.code}: {said}")
 
 
 def read_policy(path: str | None) -> Policy:
     """Read the policy of ``--policy``.
 
     Raises:
-        OSError: The file cannot be read.
-        ValueError: It holds no policy, or what it asks for is not installed; the message names the
-            file and the field.
+        ValueError: The file cannot be read or holds no policy, or what it asks for is not
+            installed; the message names the file and the field.
     """
     if path is None:
         return Policy()
-    with open(path, "rb") as file:
-        raw = file.read()
+    place = os.path.expanduser(path)
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise ValueError(f"{path}: the policy is not UTF-8 at byte {problem.start}") from None
-    try:
-        policy = load_policy(text, os.path.dirname(path))
+        with open(place, "rb") as file:
+            text = file.read().decode("utf-8-sig")
+        policy = load_policy(text, os.path.dirname(place))
         check_signers(policy.allowed_signers)
+    except OSError as problem:
+        raise ValueError(f"--policy {path}: {storage_error(problem, path).reason}") from None
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"--policy {path}: it is not UTF-8 at byte {problem.start}") from None
     except ValueError as problem:
-        raise ValueError(f"{path}: {problem}") from None
+        raise ValueError(f"--policy {path}: {problem}") from None
+    if not text.strip():
+        # Whatever cut the file short must not decide what is accepted.
+        raise ValueError(f"--policy {path}: it is empty; write {{}} to ask for nothing")
     return policy

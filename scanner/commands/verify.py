@@ -4,12 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from prefect_mutagen.scanner.commands.shared import (
-    PASSED,
-    REJECTED,
-    add_judging,
-    verified,
-)
+from prefect_mutagen.scanner.commands.shared import PASSED, add_artifact, add_judging, verified
 from prefect_mutagen.scanner.outputs.visible import visible
 
 __all__ = ["add_parser"]
@@ -22,15 +17,12 @@ def add_parser(commands: Any) -> None:
         commands: What `argparse.ArgumentParser.add_subparsers` gave.
     """
     parser = commands.add_parser("verify", help="exit 0 only if this artifact passes")
-    parser.add_argument("url", metavar="URL", help="a model file, or a folder")
-    parser.add_argument("--pin", help="accept only the bytes that an earlier scan pinned")
+    add_artifact(parser)
     add_judging(parser)
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, refuse_rest=parser.refuse_rest)
 
 
 def _run(options: argparse.Namespace) -> int:
     result = verified(options)
-    if result is None:
-        return REJECTED
     sys.stdout.write(f"passed {visible(result.url, 4000)} {result.pin}\n")
     return PASSED

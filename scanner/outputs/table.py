@@ -6,7 +6,7 @@ from typing import Final, TextIO
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
+from prefect_mutagen.scanner.outputs.visible import counted, short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
 
 __all__ = ["write_table"]
@@ -57,7 +57,7 @@ def write_table(
     console.print()
     by_waiver = f" ({len(waived)} by a waiver)" if waived else ""
     console.print(
-        f"{summary.artifacts} artifacts: {summary.passed} passed{by_waiver}, "
+        f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waiver}, "
         f"{summary.failed} failed, {summary.unknown} unknown"
     )
 

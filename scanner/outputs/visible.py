@@ -1,12 +1,17 @@
 """Values as a person reads them: nothing that a terminal obeys, numbers in the usual units."""
 
-__all__ = ["short_count", "short_size", "visible"]
+__all__ = ["counted", "short_count", "short_size", "visible"]
 
 
 def visible(text: str, width: int = 200) -> str:
     """Make a value from a file fit for a terminal: no control characters, not too long."""
     short = text if len(text) <= width else f"{text[: width - 3]}..."
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: 1 artifact, 2 artifacts."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def short_count(number: int | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.storage import ACCOUNT_VARIABLE
 
 __all__ = ["make_obstore"]
 
@@ -250,7 +251,7 @@ def _make_az(bucket: str, options: Mapping[str, Any]) -> Any:
         "account_host": "endpoint",
     }
     given = _take_all(options, **dict.fromkeys(names, str), anon=bool)
-    if "account_name" not in given and "AZURE_STORAGE_ACCOUNT_NAME" not in os.environ:
+    if not given.get("account_name") and not os.environ.get(ACCOUNT_VARIABLE):
         raise _NoTranslation
     config: dict[str, Any] = {names[name]: given[name] for name in names if name in given}
     if "endpoint" in config and "://" not in config["endpoint"]:

@@ -4,6 +4,8 @@ These cannot be pinned to a version, so the object is looked up again behind eac
 """
 
 import asyncio
+import importlib.util
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -12,13 +14,30 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
-from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject, clean_url
+from prefect_mutagen.scanner.storage import (
+    ACCOUNT_VARIABLE,
+    RangeReply,
+    StorageError,
+    StoredObject,
+    clean_url,
+)
 from prefect_mutagen.scanner.stores.local import storage_error
 
 __all__ = ["GenericStore"]
 
 _VERSIONS: Final = ("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PACKAGES: Final = {
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    "hf": "huggingface_hub",
+}
+_STATUS: Final = {
+    401: ("storage/credentials", "the credentials are not accepted"),
+    403: ("storage/denied", "access denied"),
+    404: ("storage/not-found", "there is no such object"),
+    429: ("storage/throttled", "the storage asks to slow down"),
+}
 _TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 
@@ -39,7 +58,8 @@ class GenericStore:
         try:
             self._fs, self._path = fsspec.core.url_to_fs(url, **options)
         except ImportError as problem:
-            raise StorageError("storage/unsupported", self.root, str(problem)) from None
+            reason = _missing_package(self.root.partition("://")[0], options) or str(problem)
+            raise StorageError("storage/unsupported", self.root, reason) from None
         except (TypeError, ValueError) as problem:
             known = "Protocol not known" in str(problem)
             reason = "no such kind of storage is known" if known else "the options do not fit it"
@@ -135,6 +155,21 @@ def _hub_sha256(info: Mapping[str, Any]) -> str:
     return oid if _SHA256.fullmatch(oid) else ""
 
 
+def _missing_package(scheme: str, options: Mapping[str, Any]) -> str:
+    """Name the package that opens such addresses here, in a clause; empty when none is known."""
+    package = _PACKAGES.get(scheme)
+    if package is None:
+        return ""
+    if scheme not in ("gs", "gcs", "az"):
+        return f"{scheme}:// needs the package {package} (pip install {package})"
+    if importlib.util.find_spec("obstore") is None:
+        return f"{scheme}:// needs a package (pip install 'prefect-mutagen[fast]', or {package})"
+    if scheme == "az" and not (options.get("account_name") or os.environ.get(ACCOUNT_VARIABLE)):
+        named = f"set {ACCOUNT_VARIABLE}, or account_name in the storage options"
+        return f"the storage account is not named; {named}"
+    return f"these storage options need the package {package} (pip install {package})"
+
+
 def _storage_error(problem: Exception, url: str) -> StorageError:
     if isinstance(problem, FileNotFoundError):
         return StorageError("storage/not-found", url, "there is no such object")
@@ -144,4 +179,9 @@ def _storage_error(problem: Exception, url: str) -> StorageError:
         return StorageError("storage/timeout", url, "the storage did not answer in time")
     if isinstance(problem, OSError) and problem.errno:
         return storage_error(problem, url)
+    status = getattr(getattr(problem, "response", None), "status_code", None)
+    if status in _STATUS:
+        return StorageError(_STATUS[status][0], url, _STATUS[status][1])
+    if "Connect" in type(problem).__name__:  # each file system brings another HTTP library
+        return StorageError("storage/unreachable", url, "the storage cannot be reached")
     return StorageError("storage/failed", url, f"the storage failed ({type(problem).__name__})")

@@ -37,7 +37,7 @@ class S3VersionStore(S3Store):
                     yield self._describe(entry)
             elif format_of(name) is not None:
                 yield self._describe_version(entry)
-        if not seen and not after:
+        if self._key and not seen and not after:
             raise StorageError(
                 "storage/not-found", self.root, "there are no versions under this prefix"
             )

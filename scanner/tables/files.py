@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage import StorageError, clean_url, split_url
+from prefect_mutagen.scanner.storage import StorageError, check_address, clean_url, split_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,10 +39,11 @@ class Files:
             options: Options for fsspec's file system.
 
         Raises:
-            StorageError: There is no such kind of storage.
+            StorageError: The address names nothing, or there is no such kind of storage.
         """
         import fsspec
 
+        check_address(url)
         self.url = clean_url(url)
         self._folder = folder
         try:

@@ -106,7 +106,7 @@ def test_agents_start_only_for_what_the_scan_is_about(tmp_path: Path) -> None:
     assert sorted(first.values()) == ["completed", "waiting", "waiting"]
     # What waits and is not selected goes on waiting; a scan about the rest starts it.
     assert started(select=ScanSelection(include=["a/**"])) == {"a/y.gguf": "completed"}
-    assert started(select=ScanSelection(include=["nothing"])) == {}
+    assert started(select=ScanSelection(exclude=["*"])) == {}
     assert started() == {"b/x.gguf": "completed"}
     # A gate over a scan is about what is selected.
     put_local(tmp_path / "root", {"a/x.gguf": GGUF[:90], "b/x.gguf": OTHER})

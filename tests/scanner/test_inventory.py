@@ -123,6 +123,14 @@ def test_a_scan_starts_from_an_inventory(
     assert verdicts == {"größe.gguf": "passed", "z.gguf": "passed", "cold.gguf": "unknown"}
 
 
+@pytest.mark.parametrize("name", ["nowhere", "notes.txt", "z.gguf"])
+def test_a_root_that_the_inventory_does_not_know_is_refused(s3_server: S3Server, name: str) -> None:
+    root, manifest = _publish(s3_server, "CSV")
+    with pytest.raises(StorageError, match="lists nothing under this prefix") as caught:
+        _listed(s3_server, f"{root}/{name}", manifest)
+    assert caught.value.code == "storage/not-found"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

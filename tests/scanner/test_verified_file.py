@@ -102,7 +102,7 @@ def test_a_file_swapped_after_it_was_pinned_is_refused(path: Path, other: bytes)
     os.replace(put_local(path.parent, {"other": other}) + "/other", path)
     with pytest.raises(ArtifactRejected) as caught, open_verified(str(path), pin):
         pass
-    assert caught.value.reasons[0].code == "storage/changed-during-scan"
+    assert caught.value.reasons[0].code == "storage/other-pin"
 
 
 @pytest.mark.parametrize(

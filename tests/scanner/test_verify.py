@@ -37,7 +37,7 @@ def test_other_bytes_than_pinned_are_rejected(tmp_path: Path, change: str) -> No
         (tmp_path / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
     with pytest.raises(ArtifactRejected) as caught:
         verify(str(path), pin)
-    assert caught.value.reasons[0].code == "storage/changed-during-scan"
+    assert caught.value.reasons[0].code == "storage/other-pin"
     assert str(path) in str(caught.value)
 
 

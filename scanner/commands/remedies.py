@@ -1,0 +1,66 @@
+"""What to do about a storage that refuses, in the terms of the storage it is."""
+
+import os
+import re
+from types import MappingProxyType
+from typing import Final
+
+from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.selection import NothingIncluded
+from prefect_mutagen.scanner.storage import StorageError, split_url
+
+__all__ = ["complaint"]
+
+_KINDS: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("file", "local"), "local"),
+        **dict.fromkeys(("s3", "s3a"), "s3"),
+        **dict.fromkeys(("gs", "gcs"), "gs"),
+        **dict.fromkeys(("az", "abfs", "abfss", "adl"), "az"),
+        **dict.fromkeys(("http", "https"), "http"),
+    }
+)
+_REMEDIES: Final = MappingProxyType(
+    {
+        ("storage/denied", "local"): "Give the user of this process permission to read it.",
+        ("storage/denied", "s3"): "Allow the identity s3:ListBucket and s3:GetObject.",
+        ("storage/denied", "gs"): "Give the identity the role Storage Object Viewer.",
+        ("storage/denied", "az"): "Give the identity the role Storage Blob Data Reader.",
+        ("storage/denied", ""): "Check the credentials, and what they may read.",
+        ("storage/credentials", "s3"): "Check AWS_PROFILE, the AWS_ variables with the keys, or "
+        "key and secret in the storage options.",
+        ("storage/credentials", "gs"): "Check GOOGLE_APPLICATION_CREDENTIALS, or token in the "
+        "storage options.",
+        ("storage/credentials", "az"): "Check AZURE_STORAGE_ACCOUNT_KEY, or account_key or "
+        "sas_token in the storage options.",
+        ("storage/credentials", ""): "Check the credentials in the address or in the storage "
+        "options.",
+        ("storage/unreachable", "s3"): "Check the address, the network and endpoint_url in the "
+        "storage options.",
+        ("storage/unreachable", ""): "Check the address and the network.",
+        # What lies below a root is listed; the root itself was named.
+        ("storage/not-found", ""): "Check the address.",
+        ("storage/unsupported", ""): "",  # the reason says what to do
+    }
+)
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+def complaint(problem: StorageError, given: str = "") -> str:
+    """Say what a storage refused, and what to do.
+
+    Args:
+        problem: The refusal.
+        given: The address as it was given; a name such as owner/name may be one of the hub's.
+    """
+    if isinstance(problem, NothingIncluded):
+        return str(problem)
+    # Where the first part is a folder here, the second one is misspelt.
+    named = _HUB_NAME.fullmatch(given) and not os.path.isdir(os.path.dirname(given))
+    if named and problem.code == "storage/not-found" and problem.url == os.path.abspath(given):
+        return f"{problem}; for the model on the Hugging Face hub write hf://{given}"
+    kind = _KINDS.get(split_url(problem.url).scheme, "")
+    remedy = _REMEDIES.get((problem.code, kind))
+    if remedy is None:
+        remedy = _REMEDIES.get((problem.code, ""), CODES[problem.code].remedy)
+    return f"{problem}. {remedy}" if remedy else str(problem)

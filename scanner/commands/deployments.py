@@ -14,6 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
+from prefect_mutagen.scanner.commands.arguments import WrongUsage, filled
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, complain
 from prefect_mutagen.scanner.storage import has_secrets
 
@@ -35,23 +36,28 @@ Next, in {folder}:
 def add_parser(commands: Any) -> None:
     """Add the command to what `argparse.ArgumentParser.add_subparsers` returned."""
     parser = commands.add_parser("deployments", help="write the shipped Prefect deployments")
-    parser.add_argument("folder", metavar="DIR", help="where to write; nothing is overwritten")
+    parser.add_argument(
+        "folder", type=filled, metavar="DIR", help="where to write; nothing is overwritten"
+    )
     parser.add_argument(
         "--source",
+        type=filled,
         metavar="URL",
         help="root of the scheduled scan; its schedule is paused without one",
     )
     parser.add_argument(
         "--table",
+        type=filled,
         metavar="URL",
         help="Parquet table of the scheduled scan; without one each scan reads everything",
     )
     parser.add_argument(
         "--storage",
+        type=filled,
         metavar="BLOCK",
         help="Prefect block with the credentials of the scheduled scan, as type/name",
     )
-    parser.set_defaults(run=_deployments)
+    parser.set_defaults(run=_deployments, refuse_rest=parser.refuse_rest)
 
 
 def _deployments(options: argparse.Namespace) -> int:
@@ -61,9 +67,6 @@ def _deployments(options: argparse.Namespace) -> int:
     try:
         texts[_MAIN] = _fill_in(texts[_MAIN], _checked(given))
         _write(folder, texts)
-    except ValueError as problem:
-        complain(str(problem))
-        return UNREACHABLE
     except FileExistsError as problem:
         complain(f"{problem.filename} exists and is not overwritten: name another folder")
         return UNREACHABLE
@@ -82,16 +85,14 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
     """Check the parameters that are given; local paths become absolute, as a worker needs them.
 
     Raises:
-        ValueError: One is empty, or would store a secret in clear text.
+        WrongUsage: One would store a secret in clear text.
     """
     parameters = {name: value for name, value in given.items() if value is not None}
     for name, value in parameters.items():
-        if not value.strip():
-            raise ValueError(f"--{name} is empty: name something, or leave the option out")
         if name == "storage":
             continue
         if has_secrets(value):
-            raise ValueError(
+            raise WrongUsage(
                 f"--{name} carries a user, a password or a signature, which Prefect would store in "
                 "clear text: put the credentials into a block and name it with --storage"
             )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.document import STATED
 from prefect_mutagen.scanner.results import Change, Drift, ScanResult
+from prefect_mutagen.scanner.storage import storable
 
 __all__ = ["became_passed", "compare", "drift_of"]
 
@@ -53,7 +54,9 @@ def _changes(known: ScanResult, result: ScanResult) -> Iterator[Change]:
     old_files = {_name(item.url): item.pin for item in known.objects}
     yield from _files("object", old_files, {_name(item.url): item.pin for item in result.objects})
     if known.neighbours is not None and result.neighbours is not None:
-        yield from _files("neighbour", known.neighbours, result.neighbours)
+        # A row of the table has names as text, whatever their bytes are.
+        found = {storable(name): pin for name, pin in result.neighbours.items()}
+        yield from _files("neighbour", known.neighbours, found)
 
 
 def _facts(result: ScanResult) -> dict[str, Any]:
@@ -90,4 +93,4 @@ def _short(value: Any) -> str:
 
 
 def _name(url: str) -> str:
-    return url.rstrip("/").rpartition("/")[2]
+    return storable(url.rstrip("/").rpartition("/")[2])

@@ -58,11 +58,11 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "size_bytes": _int64(result.size),
         "modified_at": _since_1970(result.modified),
         "sha256": result.sbom.sha256 or None,
-        "sha256_source": result.sha256_source or None,
+        "sha256_source": _text(result.sha256_source) or None,
         "header_sha256": result.header_sha256 or None,
         **_facts(result.sbom),
-        "license_spdx": result.license_spdx,
-        "sources": list(result.sources.items()),
+        "license_spdx": _text(result.license_spdx),
+        "sources": _pairs(result.sources),
         "findings": [_struct(finding, FINDING) for finding in result.findings],
         "objects": [_struct(item, OBJECT) for item in result.objects],
         "examined_at": result.sbom.generated_at,
@@ -262,7 +262,9 @@ def _text(value: str | None) -> str | None:
 
 
 def _pairs(values: Mapping[str, str] | None) -> list[tuple[str, str | None]] | None:
-    return None if values is None else [(name, _text(pin)) for name, pin in values.items()]
+    return (
+        None if values is None else [(storable(name), _text(pin)) for name, pin in values.items()]
+    )
 
 
 def _struct(record: Any, kind: pa.StructType) -> dict[str, Any]:

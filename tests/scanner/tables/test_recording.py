@@ -1,5 +1,6 @@
 """A scan on its way into the table, and the command that sends it there."""
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -240,3 +241,19 @@ def test_a_listing_that_breaks_off_removes_nothing(root: str) -> None:
         table.write(new_scan(root, Policy()), broken(), Summary())
     assert len(table.files.names("scans")) == 1
     assert len(table.read_state()) == 10
+
+
+def test_files_beside_a_model_may_have_names_in_no_encoding(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    name = b"caf\xe9.gguf".decode("utf-8", "surrogateescape")
+    (root / name).write_bytes(GGUF)
+    (root / f"{name}.sha256").write_text(hashlib.sha256(GGUF).hexdigest())
+    (root / f"{name}.intoto.jsonl").write_text("x")
+    table = _table(str(root))
+    (kept,) = table.read_state().values()
+    assert kept.verdict.status == "passed"
+    assert kept.sha256_source == "caf\\udce9.gguf.sha256"
+    with Recording(new_scan(str(root), Policy()), table.open_state()) as recording:
+        (result,) = scan(str(root))
+        assert recording.add(result).drift_details == ()

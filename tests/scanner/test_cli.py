@@ -153,7 +153,7 @@ def test_results_go_to_stdout_or_a_file_that_appears_when_it_is_complete(
 
     monkeypatch.setattr("prefect_mutagen.scanner.commands.scan.join_json", break_off)
     assert main(["scan", bad, "--output", str(path)]) == 2
-    assert "No space left" in capsys.readouterr().err
+    assert "no space left on device" in capsys.readouterr().err
     assert path.read_text() == before
     assert {each.name for each in tmp_path.iterdir()} == {"bad", "out.json"}
 

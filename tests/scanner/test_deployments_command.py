@@ -82,9 +82,9 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--source", ""], "--source is empty: name something, or leave the option out"),
-        (["--table", " "], "--table is empty: name something, or leave the option out"),
-        (["--storage", ""], "--storage is empty: name something, or leave the option out"),
+        (["--source", ""], "--source is empty; a variable that it comes from may not be set"),
+        (["--table", " "], "--table is empty; a variable that it comes from may not be set"),
+        (["--storage", ""], "--storage is empty; a variable that it comes from may not be set"),
         (["--source", "https://ana:hunter2@m/x"], "--source carries a user, a password or"),
         (["--table", "https://m/x?sig=hunter2"], "--table carries a user, a password or"),
     ],

@@ -156,6 +156,5 @@ def test_a_scan_that_is_left_gives_its_room_back() -> None:
     results.close()  # type: ignore[attr-defined]
     assert sharing.room.free == 8
     broken = share(Shelf(lambda _: KeyError("a bug")), 4)
-    with pytest.raises(KeyError):
-        next(examine_remote(_artifacts(100), Examiner(), broken))
+    assert not any(result.passed for result in examine_remote(_artifacts(20), Examiner(), broken))
     assert broken.room.free == 8

@@ -34,7 +34,7 @@ FILES = {
     "folder as policy": (["scan", "good", "--policy", "good"], "--policy good: it is a folder"),
     "policy that is no text": (
         ["scan", "good", "--policy", "latin-1"],
-        "--policy latin-1: it is not UTF-8 text",
+        "--policy latin-1: it is not UTF-8 at byte 19",
     ),
     "policy that was cut off": (
         ["scan", "good", "--policy", "blank"],

@@ -21,8 +21,8 @@ USAGE = {
     "unknown command": (
         ["frobnicate"],
         (
-            "there is no command 'frobnicate'; the commands are scan, verify, exec, query, version "
-            "and demo"
+            "there is no command 'frobnicate'; the commands are scan, verify, exec, query, "
+            "deployments, version and demo"
         ),
     ),
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),

@@ -123,10 +123,10 @@ def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
     """Show the verdicts as the table has them, and what was started."""
     from prefect_mutagen.scanner.outputs import writer_of
     from prefect_mutagen.scanner.outputs.options import OutputOptions
-    from prefect_mutagen.scanner.policy import Policy
+    from prefect_mutagen.scanner.policy.policy import Policy
     from prefect_mutagen.scanner.results import Summary
     from prefect_mutagen.scanner.scan import new_scan
-    from prefect_mutagen.scanner.table import Table
+    from prefect_mutagen.scanner.table.table import Table
 
     state = Table(table, bucket).read_state()
     counts = Summary()
@@ -165,7 +165,7 @@ def program_as_typed() -> str:
     """Return what to type for this program, as it was called."""
     called = sys.argv[0]
     if os.path.basename(called) != "prefect-mutagen":
-        return f"{_typed(sys.executable)} -m prefect_mutagen.scanner.cli"
+        return f"{_typed(sys.executable)} -m prefect_mutagen.scanner.commands.cli"
     found = shutil.which("prefect-mutagen")
     if found and os.path.samefile(found, called):
         return "prefect-mutagen"

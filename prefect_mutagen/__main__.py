@@ -15,7 +15,7 @@ def main() -> int:
     # A signal that comes while the rest is imported waits until it can be answered. On its own,
     # SIGINT would be a traceback from somewhere in the imports.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    from prefect_mutagen.scanner.cli import main as run
+    from prefect_mutagen.scanner.commands.cli import main as run
 
     return run()
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from prefect_mutagen.scanner.artifacts import Kind
-from prefect_mutagen.scanner.document import STATED, Sbom
+from prefect_mutagen.scanner.listing.artifacts import Kind
+from prefect_mutagen.scanner.sbom.document import STATED, Sbom
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.policy import Policy, Subject, Verdict
-from prefect_mutagen.scanner.verdicts import Status
+from prefect_mutagen.scanner.policy.policy import Policy, Subject, Verdict
+from prefect_mutagen.scanner.policy.verdicts import Status
 
 __all__ = [
     "Change",
@@ -91,7 +91,7 @@ class ScanResult:
     sources: Mapping[str, str]
     """For each stated field of the SBOM, where its value comes from."""
     facts: Mapping[str, Any]
-    """What is stated beyond the SBOM's fields; see `prefect_mutagen.scanner.details`."""
+    """What is stated beyond the SBOM's fields; see `prefect_mutagen.scanner.content.details`."""
     header_sha256: str
     """SHA-256 of the header's bytes: it names metadata and layout. Empty when not computed."""
     sha256_source: str

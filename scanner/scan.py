@@ -1,7 +1,7 @@
 """Scan a root: list, group, examine, one result after the other.
 
 Local files are examined in a plain loop: no event loop, no pool, no library is set up for them.
-Remote ones are examined by `prefect_mutagen.scanner.remote`, many at a time. What is asked for and
+Remote ones are examined by `prefect_mutagen.scanner.examine.remote_engine`, many at a time. What is asked for and
 what is made of it is the same.
 """
 
@@ -16,22 +16,22 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.artifacts import (
+from prefect_mutagen.scanner.listing.artifacts import (
     NEIGHBOURS,
     Artifact,
     is_relevant,
     shard_name,
 )
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.grouping import artifact_of, group_artifacts
-from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.own_faults import log_fault
-from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.request import Cost, Digest, Find, LookUp, Parts, Request
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.internal_errors import log_fault
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.storage.requests import Cost, Digest, Find, LookUp, Parts, Request
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.signing.signatures import OMS_NAME, SUFFIXES
-from prefect_mutagen.scanner.storage import (
+from prefect_mutagen.scanner.storage.store import (
     StorageError,
     Store,
     StoredObject,
@@ -39,10 +39,10 @@ from prefect_mutagen.scanner.storage import (
     has_secrets,
     open_store,
 )
-from prefect_mutagen.scanner.unexamined import guarded, ungrouped
+from prefect_mutagen.scanner.examine.unexamined import guarded, ungrouped
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.answering import Sharing
+    from prefect_mutagen.scanner.examine.retries import Sharing
 
 __all__ = [
     "answer",
@@ -180,7 +180,7 @@ def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
         try:
             if store.loop is None:
                 return finish(store.find(url))
-            from prefect_mutagen.scanner.pacing import repeat
+            from prefect_mutagen.scanner.storage.pacing import repeat
 
             return run(store, repeat(lambda: store.find(url), url))
         except StorageError as problem:
@@ -215,13 +215,13 @@ def examine_artifacts(
         examiner: Policy, hash level and what folders have in common.
         concurrency: Remote artifacts that are examined at a time.
         sharing: What examinations of one remote scan that run side by side have in common, their
-            concurrency included; see `prefect_mutagen.scanner.remote.share`.
+            concurrency included; see `prefect_mutagen.scanner.examine.remote_engine.share`.
 
     Yields:
         One result per artifact, in their order.
     """
     if store.loop is not None:
-        from prefect_mutagen.scanner.remote import examine_remote, share
+        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
 
         yield from examine_remote(artifacts, examiner, sharing or share(store, concurrency))
         return
@@ -262,7 +262,7 @@ def run(store: Store, work: Coroutine[Any, Any, _T]) -> _T:
     """Run a store's coroutine to its end, from outside its loop."""
     if store.loop is None:
         return finish(work)
-    from prefect_mutagen.scanner.remote import run_in_loop
+    from prefect_mutagen.scanner.examine.remote_engine import run_in_loop
 
     return run_in_loop(store.loop, work)
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 
 __all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff"]

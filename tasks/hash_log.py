@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.outputs.visible import short_size, visible
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["HashLog"]
 
@@ -48,7 +48,7 @@ class HashLog:
             yield artifact
 
     def add_piece(self, item: StoredObject, start: int, end: int) -> None:
-        """Take note of a piece; see `prefect_mutagen.scanner.hashing.PieceHook`."""
+        """Take note of a piece; see `prefect_mutagen.scanner.storage.hashing.PieceHook`."""
         with self._lock:
             self._hashed += end - start
             self._objects += end >= item.size

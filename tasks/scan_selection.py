@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from prefect_mutagen.scanner.selection import Selection, read_moment
+from prefect_mutagen.scanner.listing.selection import Selection, read_moment
 
 __all__ = ["ScanSelection", "Versions"]
 

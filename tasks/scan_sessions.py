@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prefect.context import TaskRunContext
 
-from prefect_mutagen.scanner.folders import Folders
-from prefect_mutagen.scanner.storage import Store, open_store
+from prefect_mutagen.scanner.content.folders import Folders
+from prefect_mutagen.scanner.storage.store import Store, open_store
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.answering import Sharing
+    from prefect_mutagen.scanner.examine.retries import Sharing
 
 __all__ = ["ScanSession", "Storage", "join_session"]
 
@@ -101,6 +101,6 @@ def _open(storage: Storage) -> ScanSession:
     store = open_store(storage.source, options, versions=storage.all_versions)
     if store.loop is None:
         return ScanSession(store, None)
-    from prefect_mutagen.scanner.remote import share
+    from prefect_mutagen.scanner.examine.remote_engine import share
 
     return ScanSession(store, share(store, storage.concurrency))

@@ -19,7 +19,7 @@ from prefect.blocks.core import Block, UnknownBlockType
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import SecretStr
 
-from prefect_mutagen.scanner.storage_options import load_options
+from prefect_mutagen.scanner.storage.options import load_options
 
 __all__ = ["options_of", "storage_options", "table_options"]
 

@@ -24,7 +24,7 @@ from typing import Final, Self
 import duckdb
 from markdown_it import MarkdownIt
 
-from prefect_mutagen.scanner.policy import load_policy
+from prefect_mutagen.scanner.policy.policy import load_policy
 from prefect_mutagen.scanner.signing.check import check_signers
 
 __all__ = ["LANGUAGES", "Block", "PageRun", "blocks_of", "matches", "programs"]
@@ -160,7 +160,7 @@ class PageRun:
             self._views = True
             self._database.execute(text)
             return ""
-        program = [sys.executable, "-m", "prefect_mutagen.scanner.cli"]
+        program = [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli"]
         printed = self._start([*program, "query", text, "--table", _TABLE], check=True)
         assert len(printed.splitlines()) > 1, "a query of the documentation finds something"
         if self._views:
@@ -200,7 +200,7 @@ def programs(folder: Path, scripts: Mapping[str, str]) -> str:
     """
     folder.mkdir()
     own = {
-        "prefect-mutagen": f'exec {sys.executable} -m prefect_mutagen.scanner.cli "$@"',
+        "prefect-mutagen": f'exec {sys.executable} -m prefect_mutagen.scanner.commands.cli "$@"',
         "prefect": f'exec {sys.executable} -m prefect "$@"',
         "python": f'exec {sys.executable} "$@"',
         "python3": f'exec {sys.executable} "$@"',

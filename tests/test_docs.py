@@ -13,9 +13,9 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.policy import Policy, Signer, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, Signer, load_policy
 from tests.builders import gguf
 from tests.certificates import Authority, public_pem
 from tests.documentation import LANGUAGES, PageRun, blocks_of, matches, programs
@@ -65,7 +65,7 @@ def reader(
     stand = folder / "stand"
     stand.mkdir()
     _write_keys(stand)
-    demo = [sys.executable, "-m", "prefect_mutagen.scanner.cli", "demo"]
+    demo = [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "demo"]
     subprocess.run(demo, cwd=stand, env=environment, check=True, timeout=240, capture_output=True)
     return stand, environment
 

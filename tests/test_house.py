@@ -159,7 +159,7 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
         f"import sys, importlib; sys.path = [{str(wheel)!r}, *sys.path, *{libraries!r}]\n"
         f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
         "import prefect_mutagen; assert '.whl' in prefect_mutagen.__file__\n"
-        "from prefect_mutagen.scanner.cli import main; sys.exit(main(['deployments', 'written']))"
+        "from prefect_mutagen.scanner.commands.cli import main; sys.exit(main(['deployments', 'written']))"
     )
     done = subprocess.run(
         [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path

@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     verified,
 )
-from prefect_mutagen.scanner.handoff import encode, handoff_of, variables_of
+from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.outputs.visible import visible
 
 __all__ = ["add_parser", "split_command"]
@@ -124,7 +124,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.command or not options.command[0].strip():
         raise WrongUsage(f"exec needs a command after --: {_FORM}")
     # What only this command needs takes a tenth of the time in which another one has started.
-    from prefect_mutagen.scanner.supervise import Limits, named_variables, run_supervised
+    from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 
     try:
         environment = named_variables(options.env)

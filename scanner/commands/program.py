@@ -25,9 +25,9 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     complain_of_rejection,
 )
-from prefect_mutagen.scanner.policy_fields import nearest
-from prefect_mutagen.scanner.storage import StorageError
-from prefect_mutagen.scanner.stores.local import storage_error
+from prefect_mutagen.scanner.policy.fields import nearest
+from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.local import storage_error
 from prefect_mutagen.scanner.verify import ArtifactRejected
 
 __all__ = ["run"]

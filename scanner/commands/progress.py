@@ -5,7 +5,7 @@ import threading
 
 from prefect_mutagen.scanner.outputs.visible import counted, short_size
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["Progress"]
 
@@ -29,7 +29,7 @@ class Progress:
         self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
 
     def add_piece(self, _item: StoredObject, start: int, end: int) -> None:
-        """Count what was hashed; see `prefect_mutagen.scanner.hashing.PieceHook`."""
+        """Count what was hashed; see `prefect_mutagen.scanner.storage.hashing.PieceHook`."""
         self._hashed += end - start
 
     def start(self) -> None:

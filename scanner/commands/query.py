@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.arguments import filled, one_of
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage import StorageError, check_address, clean_url
-from prefect_mutagen.scanner.storage_options import load_options
+from prefect_mutagen.scanner.storage.store import StorageError, check_address, clean_url
+from prefect_mutagen.scanner.storage.options import load_options
 
 __all__ = ["VIEWS", "add_parser"]
 
@@ -68,7 +68,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     """Make the parts known under their names, whatever versions their files have."""
     import fsspec
 
-    from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS
+    from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 
     try:
         check_address(url)

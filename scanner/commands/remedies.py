@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.selection import NothingIncluded
-from prefect_mutagen.scanner.storage import StorageError, split_url
+from prefect_mutagen.scanner.listing.selection import NothingIncluded
+from prefect_mutagen.scanner.storage.store import StorageError, split_url
 
 __all__ = ["complaint"]
 

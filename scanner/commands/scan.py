@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
-from prefect_mutagen.scanner.artifacts import Artifact
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.scan_options import add_options, output_options, refuse_idle
@@ -21,9 +21,9 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     read_policy,
 )
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.listing import list_selected
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import (
     RenderedResult,
@@ -32,23 +32,23 @@ from prefect_mutagen.scanner.outputs.documents import (
     render_json,
     render_jsonl,
 )
-from prefect_mutagen.scanner.processes import examine_in_processes
+from prefect_mutagen.scanner.examine.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
-from prefect_mutagen.scanner.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage import (
+from prefect_mutagen.scanner.storage.store import (
     StorageError,
     Store,
     clean_url,
     has_secrets,
     open_store,
 )
-from prefect_mutagen.scanner.storage_options import load_options
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.table.table import Table
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.tables.state import State
+    from prefect_mutagen.scanner.table.state import State
 
 __all__ = ["add_parser"]
 
@@ -203,8 +203,8 @@ class _Run:
 
     def _recorded(self, url: str) -> Iterator[ScanResult]:
         """Examine what is not as it was, and publish it together with the rest."""
-        from prefect_mutagen.scanner.tables.recording import Recording
-        from prefect_mutagen.scanner.tables.retention import Retention
+        from prefect_mutagen.scanner.table.recording import Recording
+        from prefect_mutagen.scanner.table.retention import Retention
 
         options = self._options
         info = new_scan(url, self.policy)

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.document import STATED, TOOL_NAME, Sbom
-from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.sbom.document import STATED, TOOL_NAME, Sbom
+from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
-from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements

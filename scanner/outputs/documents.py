@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import IO, Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.document import Sbom
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.document import Sbom
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary, Tally

@@ -6,7 +6,7 @@ Its front matter is that of a Hugging Face Space, as in l-bom; a model's own is 
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from prefect_mutagen.scanner.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME, Sbom
 from prefect_mutagen.scanner.outputs.markdown import code, text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,

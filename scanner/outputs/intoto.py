@@ -15,7 +15,7 @@ from itertools import chain, count
 from typing import Final, TextIO
 
 from prefect_mutagen.scanner.outputs.cyclonedx import Component, make_component, write_bom
-from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.document import TOOL_NAME
-from prefect_mutagen.scanner.licenses import NOASSERTION
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.outputs.hub_licenses import HUB_LICENSES
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.markdown import text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.sbom.document import Sbom
 from prefect_mutagen.scanner.outputs.markdown import LONGEST
 from prefect_mutagen.scanner.outputs.stated import metadata_text
 from prefect_mutagen.scanner.outputs.visible import visible

@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.unexamined import internal_error
+from prefect_mutagen.scanner.examine.unexamined import internal_error
 
 __all__ = ["render", "render_each"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TextIO
 
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary

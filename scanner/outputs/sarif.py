@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.addresses import as_uri
-from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import Remark, remarks

@@ -7,8 +7,8 @@ a list of its own, are held until the end.
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from prefect_mutagen.scanner.licenses import NOASSERTION
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from prefect_mutagen.scanner.safe_load import load_json
+from prefect_mutagen.scanner.content.safe_load import load_json
 from prefect_mutagen.scanner.signing.signatures import Signature, decode, read_signature
 
 __all__ = ["Outcome", "SignedDocument", "Verifier", "read_document"]

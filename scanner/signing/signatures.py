@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from prefect_mutagen.parsers.errors import named, shown
-from prefect_mutagen.scanner.safe_load import load_json
+from prefect_mutagen.scanner.content.safe_load import load_json
 
 __all__ = [
     "SIGNATURE_LIMIT",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.parsers import NeedBytes, read_header
-from prefect_mutagen.scanner.supervise import Limits, run_supervised
+from prefect_mutagen.scanner.agents.supervise import Limits, run_supervised
 from tests.benchmarks.clock import Table
 from tests.builders import ARRAY, STRING, gguf
 from tests.processes import supervisors_of

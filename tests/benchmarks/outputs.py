@@ -20,11 +20,11 @@ from cyclonedx.model.component_evidence import ComponentEvidence, Occurrence
 from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output.json import JsonV1Dot6
 
-from prefect_mutagen.scanner.document import Sbom
+from prefect_mutagen.scanner.sbom.document import Sbom
 from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.policy import Policy, Verdict
+from prefect_mutagen.scanner.policy.policy import Policy, Verdict
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 from tests.benchmarks.clock import Table, median
 from tests.memory import Peak, peak_apart

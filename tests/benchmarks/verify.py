@@ -12,7 +12,7 @@ from typing import Final
 import safetensors
 
 from prefect_mutagen.scanner import Policy, open_verified, scan, verify
-from prefect_mutagen.scanner.policy import Waiver, judge
+from prefect_mutagen.scanner.policy.policy import Waiver, judge
 from tests.benchmarks.clock import Table, median
 from tests.faults.test_hostile_headers import large_header
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
 from tests.deployments.deployed import Client, Worker, run_prefect
 from tests.scanner.storing import put_local

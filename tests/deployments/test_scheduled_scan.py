@@ -75,7 +75,7 @@ def _deploy(server: PrefectServer, folder: Path, bucket: str, agent: list[str]) 
     """Deploy as the README says, with a schedule of seconds and an agent."""
     options = {"source": bucket, "table": f"{bucket}-table", "storage": "aws-credentials/models"}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    command = ["-m", "prefect_mutagen.scanner.cli", "deployments", "."]
+    command = ["-m", "prefect_mutagen.scanner.commands.cli", "deployments", "."]
     _python(server, *command, *words, cwd=folder)
     written = yaml.safe_load((folder / "prefect.yaml").read_text())
     scheduled = written["deployments"][0]

@@ -13,8 +13,8 @@ from pathlib import Path
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.storage_options import load_options
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 
 COUNT = 200

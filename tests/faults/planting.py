@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from prefect_mutagen.scanner.examine import Examination, Examiner
+from prefect_mutagen.scanner.examine.examiner import Examination, Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, render_jsonl
 from prefect_mutagen.scanner.results import ScanResult

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf, safetensors
 from tests.processes import marked, supervisors_of
 from tests.servers import HOST, free_port

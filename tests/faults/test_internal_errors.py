@@ -11,11 +11,11 @@ import pytest
 
 from prefect_mutagen.scanner import ScanResult, grouping, judge, processes, scan
 from prefect_mutagen.scanner import examine as examining
-from prefect_mutagen.scanner.artifacts import is_relevant
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.processes import examine_in_processes
+from prefect_mutagen.scanner.listing.artifacts import is_relevant
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.processes import examine_in_processes
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts
-from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.storage.store import open_store
 from tests.faults import planting
 from tests.faults.planting import (
     ARTIFACTS,

@@ -32,7 +32,7 @@ def test_the_processes_of_a_killed_scan_end_with_it(tmp_path: Path) -> None:
     root.mkdir()
     for number in range(COUNT):
         (root / f"{number:05}.gguf").write_bytes(content)
-    command = [sys.executable, "-m", "prefect_mutagen.scanner.cli", "scan", str(root)]
+    command = [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "scan", str(root)]
     command += ["--format", "jsonl", "--processes", "2"]
     # Somebody who reads nothing: the scan cannot get to its end meanwhile.
     with subprocess.Popen(command, stdout=subprocess.PIPE) as scan:

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.storage import OPTIONS_VARIABLE
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.retention import Retention
+from prefect_mutagen.scanner.storage.store import OPTIONS_VARIABLE
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.retention import Retention
 from tests.faults.endless_writer import COUNT, results
 from tests.scanner.storing import S3_SERVERS, s3_table
 from tests.servers import S3Server
@@ -131,7 +131,7 @@ def test_an_upload_in_parts_is_nowhere_until_it_is_complete(
     table = Table(f"s3://{bucket}/table", SOURCE, started.options)
     (tmp_path / "large").write_bytes(random.randbytes(96 << 20))
     code = (
-        "import json, sys; from prefect_mutagen.scanner.table import Table\n"
+        "import json, sys; from prefect_mutagen.scanner.table.table import Table\n"
         "table = Table(sys.argv[1], sys.argv[2], json.loads(sys.stdin.read()))\n"
         "table.files.publish(sys.argv[3], 'artifacts', 'x')"
     )

@@ -173,7 +173,7 @@ def test_a_listing_that_breaks_in_the_middle_loses_no_result(
     server: SyntheticS3, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if engine == "obstore":
-        monkeypatch.setattr("prefect_mutagen.scanner.stores.fast._PAGE", 10)
+        monkeypatch.setattr("prefect_mutagen.scanner.storage.fast._PAGE", 10)
     server.content = Written({f"m/{number:02}/x.safetensors": SMALL for number in range(30)})
     server.page = 10
     server.faults[""].extend(["fine", "fine", "denied", "denied"])

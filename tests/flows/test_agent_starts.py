@@ -13,7 +13,7 @@ from prefect import flow
 
 from prefect_mutagen.flows import AgentLaunch, scan_models
 from prefect_mutagen.scanner import Policy
-from prefect_mutagen.scanner.start_record import StartRecord
+from prefect_mutagen.scanner.agents.start_record import StartRecord
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer

@@ -11,8 +11,8 @@ from prefect import flow
 
 from prefect_mutagen.flows import AgentLaunch, AgentsNotStarted, scan_models
 from prefect_mutagen.scanner import StorageError
-from prefect_mutagen.scanner.start_record import StartRecord
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.agents.start_record import StartRecord
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer

@@ -49,7 +49,7 @@ def _run(
     *words: str, folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "prefect_mutagen.scanner.cli", *words],
+        [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", *words],
         capture_output=True,
         text=True,
         cwd=folder,

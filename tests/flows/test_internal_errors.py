@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from prefect_mutagen.flows import scan_models
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.faults import planting
 from tests.faults.planting import SECRET, SPOILED

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_mutagen.flows import AgentLaunch, ScanSummary, scan_models
 from prefect_mutagen.scanner import Policy, StorageError
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local

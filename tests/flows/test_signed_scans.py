@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from prefect_mutagen.flows import AgentLaunch, run_agent, scan_models
 from prefect_mutagen.scanner import ArtifactRejected, Policy
-from prefect_mutagen.scanner.policy import Signer
+from prefect_mutagen.scanner.policy.policy import Signer
 from tests.builders import gguf
 from tests.certificates import public_pem, signed_bundle
 from tests.scanner.storing import put_local

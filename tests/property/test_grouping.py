@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner import grouping
-from prefect_mutagen.scanner.grouping import group_artifacts
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.listing.grouping import group_artifacts
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 STEMS = st.sampled_from(["m", "model", "größe", "\udcff", "a-00001-of-00002", "x/y", "n\n", "M"])
 ENDINGS = st.sampled_from(

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner.policy import Signer
+from prefect_mutagen.scanner.policy.policy import Signer
 from prefect_mutagen.scanner.signing.check import SignatureChecker
 from prefect_mutagen.scanner.signing.signatures import SUFFIXES
 from tests.certificates import Authority, chain_material, public_pem, signed_bundle, signed_file

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.artifacts import CHECKSUMS, NEIGHBOURS
-from prefect_mutagen.scanner.hashing import read_checksums
-from prefect_mutagen.scanner.neighbours import read_neighbours
-from prefect_mutagen.scanner.outputs.json_text import to_json
-from prefect_mutagen.scanner.safe_load import load_front_matter, load_json
-from prefect_mutagen.scanner.shard_index import read_index
+from prefect_mutagen.scanner.listing.artifacts import CHECKSUMS, NEIGHBOURS
+from prefect_mutagen.scanner.storage.hashing import read_checksums
+from prefect_mutagen.scanner.content.neighbours import read_neighbours
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.content.safe_load import load_front_matter, load_json
+from prefect_mutagen.scanner.content.shard_index import read_index
 from prefect_mutagen.scanner.signing.signatures import SUFFIXES
 from tests.builders import STRING, gguf, safetensors, tensor
 from tests.property.hostile_texts import cards, encoded, json_texts, yaml_values

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from prefect_mutagen.scanner.scan import run
-from prefect_mutagen.scanner.storage import Store
+from prefect_mutagen.scanner.storage.store import Store
 from tests.servers import S3Server
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 import pytest
 
-from prefect_mutagen.scanner.artifacts import (
+from prefect_mutagen.scanner.listing.artifacts import (
     Artifact,
     Beside,
     format_of,
@@ -8,8 +8,8 @@ from prefect_mutagen.scanner.artifacts import (
     role_of,
     shard_name,
 )
-from prefect_mutagen.scanner.grouping import group_artifacts
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.listing.grouping import group_artifacts
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 
 def _item(url: str, pin: str = "etag:1") -> StoredObject:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -20,7 +20,7 @@ GGUF = gguf().data
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "prefect_mutagen.scanner.cli", *arguments],
+        [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", *arguments],
         capture_output=True,
         text=True,
         env=os.environ | environment,
@@ -213,7 +213,7 @@ def test_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
 
 def test_the_command_starts_without_heavy_libraries(good: str) -> None:
     code = (
-        "import sys; from prefect_mutagen.scanner.cli import main; main(sys.argv[1:]);"
+        "import sys; from prefect_mutagen.scanner.commands.cli import main; main(sys.argv[1:]);"
         "heavy = {'prefect', 'pydantic', 'pyarrow', 's3fs', 'fsspec', 'yaml', 'rich', 'aiohttp',"
         "'cryptography', 'sigstore'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"

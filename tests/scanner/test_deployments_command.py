@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = ROOT / "deployments"

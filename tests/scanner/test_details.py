@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from tests.builders import ARRAY, F32, STRING, U32, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local

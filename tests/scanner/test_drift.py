@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.drift import became_passed, compare, drift_of
-from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.table.drift import became_passed, compare, drift_of
+from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import make_finding
-from prefect_mutagen.scanner.policy import Verdict, judge
+from prefect_mutagen.scanner.policy.policy import Verdict, judge
 from prefect_mutagen.scanner.results import Change, ObjectResult, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
-from prefect_mutagen.scanner.storage import open_store
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -147,7 +147,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed_by_their_etag(
     bucket = s3_server.bucket({"a.gguf": GGUF, "b.gguf": GGUF})
     root = f"s3://{bucket}"
     monkeypatch.setenv("PREFECT_MUTAGEN_ENGINE", "fsspec")
-    monkeypatch.setattr("prefect_mutagen.scanner.stores.s3.S3Store._describe", _frozen_in_time())
+    monkeypatch.setattr("prefect_mutagen.scanner.storage.s3.S3Store._describe", _frozen_in_time())
     table = Table(str(tmp_path / "table"), root)
     table.write(new_scan(root, Policy()), scan(root, storage_options=s3_server.options), Summary())
     s3_server.client().put_object(Bucket=bucket, Key="a.gguf", Body=other)
@@ -169,7 +169,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed_by_their_etag(
 
 def _frozen_in_time() -> Any:
     """Describe objects as if all had been written at the same moment."""
-    from prefect_mutagen.scanner.stores.s3 import S3Store
+    from prefect_mutagen.scanner.storage.s3 import S3Store
 
     real = S3Store._describe
 

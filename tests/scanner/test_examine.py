@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact, Beside
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import HashLevel
-from prefect_mutagen.scanner.policy import Policy
-from prefect_mutagen.scanner.request import Cost, Digest, Find, LookUp, Parts, Read, Request
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.storage.requests import Cost, Digest, Find, LookUp, Parts, Read, Request
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
-from prefect_mutagen.scanner.unexamined import crashed
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.examine.unexamined import crashed
 from tests.builders import ARRAY, STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import verify
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> str:
 
 
 def _command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "prefect_mutagen.scanner.cli", "exec", *words]
+    return [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "exec", *words]
 
 
 def _execute(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
-from prefect_mutagen.scanner.facts import gguf_facts, safetensors_facts
-from prefect_mutagen.scanner.packing import logical_parameters, packed_quantization
+from prefect_mutagen.scanner.content.facts import gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
 from tests.builders import ARRAY, F32, STRING, U32, U64, gguf, safetensors, tensor
 from tests.parsers.reading import read
 

@@ -1,6 +1,6 @@
-from prefect_mutagen.scanner.folders import Folder, Folders
-from prefect_mutagen.scanner.neighbours import Neighbours
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.content.folders import Folder, Folders
+from prefect_mutagen.scanner.content.neighbours import Neighbours
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 
 def _items(name: str, pin: str = "etag:1") -> tuple[StoredObject, ...]:

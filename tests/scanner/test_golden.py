@@ -12,7 +12,7 @@ import pytest
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.outputs.documents import documents
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 OUTPUTS = Path(__file__).parent.parent / "golden" / "outputs"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import grouping, scan
-from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.grouping import artifact_of, group_artifacts
-from prefect_mutagen.scanner.object_spool import ObjectSpool
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts
+from prefect_mutagen.scanner.listing.object_spool import ObjectSpool
+from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
 from tests.builders import safetensors
 from tests.parsers.safetensors_cases import GOOD
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from prefect_mutagen.scanner import Policy, scan, verify
-from prefect_mutagen.scanner.handoff import VERSION, encode, handoff_of, variables_of
-from prefect_mutagen.scanner.policy import Waiver
+from prefect_mutagen.scanner.agents.handoff import VERSION, encode, handoff_of, variables_of
+from prefect_mutagen.scanner.policy.policy import Waiver
 from tests.builders import F32, STRING, gguf
 from tests.scanner.storing import put_local
 

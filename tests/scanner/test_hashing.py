@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import ScanResult, StorageError, scan
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.hashing import ObjectHash, read_checksums
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.storage.hashing import ObjectHash, read_checksums
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, run
-from prefect_mutagen.scanner.storage import open_store
-from prefect_mutagen.scanner.stores.generic import _describe
+from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.storage.generic import _describe
 from tests.builders import gguf, safetensors
 from tests.memory import peak_apart
 from tests.parsers.safetensors_cases import GOOD

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prefect_mutagen.scanner.artifacts import is_relevant
-from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.inventory import list_inventory, read_inventory
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.listing.artifacts import is_relevant
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.listing.inventory import list_inventory, read_inventory
+from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
 from tests.builders import gguf
 from tests.servers import S3Server
 

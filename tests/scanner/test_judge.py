@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.licenses import allows, denies
-from prefect_mutagen.scanner.policy import BaseLicense, Policy, Reason, Subject, judge
-from prefect_mutagen.scanner.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.content.licenses import allows, denies
+from prefect_mutagen.scanner.policy.policy import BaseLicense, Policy, Reason, Subject, judge
+from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
 from tests.builders import STRING, U32, gguf
 from tests.scanner.storing import put_local
 

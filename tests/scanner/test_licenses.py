@@ -1,6 +1,6 @@
 import pytest
 
-from prefect_mutagen.scanner.licenses import NOASSERTION, allows, denies, spdx_expression
+from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies, spdx_expression
 
 
 @pytest.mark.parametrize(

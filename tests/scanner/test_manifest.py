@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact, Beside, Pickles
-from prefect_mutagen.scanner.manifest import Manifest
-from prefect_mutagen.scanner.storage import StorageError, StoredObject
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.manifest import Manifest
+from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
 
 
 def _artifacts(count: int) -> list[Artifact]:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from prefect_mutagen.scanner.neighbours import LIMITS, Neighbours, read_neighbours
+from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours, read_neighbours
 
 
 def _read(**files: str | bytes | dict[str, object]) -> Neighbours:

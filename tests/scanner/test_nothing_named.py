@@ -16,13 +16,13 @@ from prefect_mutagen.scanner import (
     scan,
     verify,
 )
-from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.listing import list_selected
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.scan import list_artifacts
-from prefect_mutagen.scanner.selection import Selection
-from prefect_mutagen.scanner.start_record import StartRecord
-from prefect_mutagen.scanner.storage import clean_url, open_store
-from prefect_mutagen.scanner.table import Table
+from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.agents.start_record import StartRecord
+from prefect_mutagen.scanner.storage.store import clean_url, open_store
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from tests.builders import gguf
 from tests.scanner.storing import choose_engine, put_local, put_memory

@@ -8,7 +8,7 @@ import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.outputs import writer_of
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import Summary

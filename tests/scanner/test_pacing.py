@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from prefect_mutagen.scanner import StorageError, pacing
-from prefect_mutagen.scanner.pacing import Pace, Patience, Room, repeat
-from prefect_mutagen.scanner.reading import piece_size, read_ahead
+from prefect_mutagen.scanner.storage.pacing import Pace, Patience, Room, repeat
+from prefect_mutagen.scanner.examine.read_plan import piece_size, read_ahead
 
 
 def test_no_more_than_allowed_are_let_in_and_all_get_their_turn() -> None:

@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.policy import Policy, Subject, judge, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, Subject, judge, load_policy
 
 SUBJECT = Subject(
     findings=(),

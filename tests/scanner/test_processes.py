@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import processes
-from prefect_mutagen.scanner.examine import Examiner
+from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, render_jsonl
-from prefect_mutagen.scanner.processes import examine_in_processes
+from prefect_mutagen.scanner.examine.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import list_artifacts, scan
-from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.storage.store import open_store
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fsspec.asyn import get_loop
 
-from prefect_mutagen.scanner.answering import Answers
-from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.remote import examine_remote, share
-from prefect_mutagen.scanner.storage import RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.examine.retries import Answers
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
+from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject
 from tests.builders import gguf
 
 GGUF = gguf().data

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from prefect_mutagen.scanner import ScanResult, pacing, scan
-from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import ENGINES, choose_engine

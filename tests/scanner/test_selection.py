@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact, Beside
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.scan import list_artifacts
-from prefect_mutagen.scanner.selection import Selection, read_moment
-from prefect_mutagen.scanner.storage import StoredObject, open_store
+from prefect_mutagen.scanner.listing.selection import Selection, read_moment
+from prefect_mutagen.scanner.storage.store import StoredObject, open_store
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.start_record import Claim, StartRecord, Waiting
-from prefect_mutagen.scanner.storage import StorageError
+from prefect_mutagen.scanner.agents.start_record import Claim, StartRecord, Waiting
+from prefect_mutagen.scanner.storage.store import StorageError
 from tests.servers import S3Server
 
 ABOUT = {"agent": "evaluate/nightly", "url": "s3://b/m.gguf", "pin": "sha256:1"}

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.storage import (
+from prefect_mutagen.scanner.storage.store import (
     UNKNOWN_SIZE,
     StorageError,
     Store,
@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.storage import (
     has_secrets,
     open_store,
 )
-from prefect_mutagen.scanner.storage_options import load_options
+from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.stores import local
 from tests.builders import ARRAY, STRING, gguf
 from tests.scanner.storing import choose_engine, put_local, put_memory, wait

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import StorageError, scan
-from prefect_mutagen.scanner.storage import StoredObject, open_store
+from prefect_mutagen.scanner.storage.store import StoredObject, open_store
 from tests.builders import gguf
 from tests.scanner.storing import ENGINES, choose_engine, wait
 from tests.servers import S3Server

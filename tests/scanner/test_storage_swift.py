@@ -3,7 +3,7 @@
 import pytest
 
 from prefect_mutagen.scanner import StorageError, scan
-from prefect_mutagen.scanner.storage import open_store
+from prefect_mutagen.scanner.storage.store import open_store
 from tests.builders import ARRAY, STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import ENGINES, choose_engine, wait

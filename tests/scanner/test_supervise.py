@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import fork_server
-from prefect_mutagen.scanner.supervise import (
+from prefect_mutagen.scanner.agents.supervise import (
     Limits,
     Outcome,
     end_all,

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, StorageError, scan
-from prefect_mutagen.scanner.drift import became_passed, compare
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.policy import Waiver, judge
+from prefect_mutagen.scanner.table.drift import became_passed, compare
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.policy.policy import Waiver, judge
 from prefect_mutagen.scanner.results import ScanInfo, Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
-from prefect_mutagen.scanner.storage import open_store
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.rows import from_row, sbom_rows, to_row, with_documents
-from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS
-from prefect_mutagen.scanner.tables.state import State
+from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.rows import from_row, sbom_rows, to_row, with_documents
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.state import State
 from tests.builders import STRING, U64, gguf, u64
 from tests.processes import run_unprivileged
 from tests.scanner.storing import S3_SERVERS, put_local, s3_table

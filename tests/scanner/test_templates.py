@@ -3,8 +3,8 @@ import json
 import pytest
 
 from prefect_mutagen.parsers import GgufHeader
-from prefect_mutagen.scanner.neighbours import read_neighbours
-from prefect_mutagen.scanner.templates import gguf_templates, look_at_templates, make_template
+from prefect_mutagen.scanner.content.neighbours import read_neighbours
+from prefect_mutagen.scanner.content.templates import gguf_templates, look_at_templates, make_template
 from tests.builders import STRING, gguf
 from tests.parsers.reading import read
 

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner import (
     verified_file,
     verify,
 )
-from prefect_mutagen.scanner.verified_file import VerifiedFile
+from prefect_mutagen.scanner.agents.verified_file import VerifiedFile
 from tests.builders import gguf, tensor
 from tests.builders import safetensors as write_safetensors
 from tests.scanner.storing import put_local, put_memory

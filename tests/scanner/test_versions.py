@@ -5,8 +5,8 @@ import json
 import pytest
 
 from prefect_mutagen.scanner import ArtifactRejected, StorageError, verify
-from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.storage import VERSION_MARK, StoredObject, open_store
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.storage.store import VERSION_MARK, StoredObject, open_store
 from tests.builders import STRING, gguf
 from tests.servers import S3Server
 

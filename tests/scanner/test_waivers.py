@@ -6,9 +6,9 @@ import pytest
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.findings import CODES, Finding
-from prefect_mutagen.scanner.policy import (
+from prefect_mutagen.scanner.policy.policy import (
     Policy,
     SeverityChange,
     Subject,
@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.policy import (
     load_policy,
 )
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.tables.rows import from_row, to_row
+from prefect_mutagen.scanner.table.rows import from_row, to_row
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 

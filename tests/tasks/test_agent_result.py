@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from prefect_mutagen.scanner import ScanResult, verify
-from prefect_mutagen.scanner.supervise import Outcome
+from prefect_mutagen.scanner.agents.supervise import Outcome
 from prefect_mutagen.tasks.agent_result import agent_markdown
 from tests.builders import gguf
 from tests.scanner.storing import put_local

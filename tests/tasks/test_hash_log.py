@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.artifacts import Artifact
-from prefect_mutagen.scanner.hashing import PIECE
-from prefect_mutagen.scanner.storage import StoredObject
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.storage.hashing import PIECE
+from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.tasks import list_artifacts, scan_artifact, scan_batch
 from prefect_mutagen.tasks.hash_log import HashLog
 from tests.builders import gguf

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, scan
-from prefect_mutagen.scanner.policy import Waiver
+from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.tasks.agent_launch import AgentRun

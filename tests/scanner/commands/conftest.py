@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.commands.remedies import complaint
-from prefect_mutagen.scanner.storage import StorageError
-from prefect_mutagen.scanner.storage_options import load_options
+from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.options import load_options
 from tests.builders import gguf
 
 GGUF = gguf().data

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 
 
 @pytest.mark.parametrize(

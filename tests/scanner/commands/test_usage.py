@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 
 Say = Callable[[list[str]], tuple[int, str]]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from packaging.licenses import canonicalize_license_expression
 
-from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.licenses import spdx_expression
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import ScanResult, Summary

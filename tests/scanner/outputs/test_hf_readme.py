@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.outputs.markdown import LONGEST
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.findings import make_finding
-from prefect_mutagen.scanner.licenses import spdx_expression
-from prefect_mutagen.scanner.policy import Reason, Verdict
+from prefect_mutagen.scanner.content.licenses import spdx_expression
+from prefect_mutagen.scanner.policy.policy import Reason, Verdict
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from tests.builders import ARRAY, F32, STRING, gguf
 from tests.scanner.outputs.validating import (

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 from spdx_tools.spdx.model.document import Document
 
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import ARRAY, F32, STRING, gguf
 from tests.scanner.outputs.pages import front
 from tests.scanner.outputs.writing import NASTY

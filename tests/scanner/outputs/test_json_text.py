@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner.outputs.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 from tests.builders import STRING, gguf
 from tests.scanner.outputs.validating import examine, write
 from tests.scanner.storing import put_local

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from prefect_mutagen.scanner.outputs.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 
 

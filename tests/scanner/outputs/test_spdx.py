@@ -14,7 +14,7 @@ from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
 from prefect_mutagen.scanner import ScanResult, scan
 from prefect_mutagen.scanner.outputs import writer_of
-from prefect_mutagen.scanner.outputs.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ObjectResult, Summary

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import remarks, statements
-from prefect_mutagen.scanner.policy import Waiver
+from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
 from tests.builders import gguf

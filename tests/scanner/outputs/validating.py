@@ -17,10 +17,10 @@ from in_toto_attestation.v1.statement import Statement
 from jsonschema import Draft4Validator
 from spdx_python_model import load_data
 
-from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.policy import Policy
+from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
 from prefect_mutagen.scanner.scan import scan
 

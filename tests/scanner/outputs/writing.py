@@ -10,10 +10,10 @@ from typing import Any
 
 from prefect_mutagen.scanner import ScanResult, scan
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.licenses import spdx_expression
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.policy import Reason, Verdict
+from prefect_mutagen.scanner.policy.policy import Reason, Verdict
 from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, Summary
 
 __all__ = ["HUGE", "NASTY", "SCAN", "Difference", "Golden", "differences", "made_of", "write"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from prefect_mutagen.scanner.policy import Signer
+from prefect_mutagen.scanner.policy.policy import Signer
 from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker, check_signers
 from tests.certificates import (
     base64_of,

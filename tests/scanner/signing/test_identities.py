@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.policy import Signer
+from prefect_mutagen.scanner.policy.policy import Signer
 from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker, check_signers
 from tests.certificates import NOW, base64_of
 from tests.signing import oms, sha256

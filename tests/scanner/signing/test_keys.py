@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from prefect_mutagen.scanner.policy import Signer
+from prefect_mutagen.scanner.policy.policy import Signer
 from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker
 from tests.certificates import DAY, NOW, Authority, chain_material, signed_bundle
 from tests.signing import oms, sha256

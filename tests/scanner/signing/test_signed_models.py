@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.hashing import HashLevel
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from tests import signing
 from tests.builders import gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD

@@ -13,9 +13,9 @@ import pytest
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.runs import texts
-from prefect_mutagen.scanner.tables.schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.runs import texts
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
 
 SOURCE = "memory://models"
 PARTS = {"artifacts": ARTIFACTS, "sboms": SBOMS, "scans": SCANS}

@@ -1,6 +1,6 @@
 import pytest
 
-from prefect_mutagen.scanner.tables.places import Places
+from prefect_mutagen.scanner.table.places import Places
 
 URLS = [f"s3://models/{number:03}.gguf" for number in range(100)]
 

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, scan
-from prefect_mutagen.scanner.cli import main
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.scan import list_artifacts, new_scan
-from prefect_mutagen.scanner.storage import open_store
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.recording import (
+from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.recording import (
     Recording,
     may_have_passed,
     not_passed,
     passed,
 )
-from prefect_mutagen.scanner.tables.spool import spool_results
-from prefect_mutagen.scanner.tables.state import State
+from prefect_mutagen.scanner.table.spool import spool_results
+from prefect_mutagen.scanner.table.state import State
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 
@@ -218,7 +218,7 @@ def test_the_command_judges_anew_without_reading(
 def test_the_command_forgets_what_it_is_told_to(
     root: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_mutagen.scanner.tables.retention.Retention.__init__", _no_grace)
+    monkeypatch.setattr("prefect_mutagen.scanner.table.retention.Retention.__init__", _no_grace)
     for number in range(3):
         put_local(Path(root), {"00.gguf": gguf((("n", STRING, str(number)),)).data})
         _command(capsys, root, "--table", f"{root}-table", "--keep-states", "2")

@@ -12,8 +12,8 @@ import pytest
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.retention import Retention
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.retention import Retention
 from tests.builders import gguf
 from tests.scanner.storing import S3_SERVERS, put_local, s3_table
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.tables import runs as sorted_runs
-from prefect_mutagen.scanner.tables.runs import Runs, merge, write_parquet
+from prefect_mutagen.scanner.table.runs import Runs, merge, write_parquet
 
 SCHEMA = pa.schema(
     [

@@ -12,16 +12,16 @@ import duckdb
 import pytest
 
 from prefect_mutagen.scanner import Policy
-from prefect_mutagen.scanner.cli import main
-from prefect_mutagen.scanner.examine import Examiner
-from prefect_mutagen.scanner.listing import list_selected
-from prefect_mutagen.scanner.policy import Waiver
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.listing.listing import list_selected
+from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
-from prefect_mutagen.scanner.selection import Selection
-from prefect_mutagen.scanner.storage import VERSION_MARK, open_store
-from prefect_mutagen.scanner.table import Table
-from prefect_mutagen.scanner.tables.recording import Recording
+from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.storage.store import VERSION_MARK, open_store
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.recording import Recording
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server

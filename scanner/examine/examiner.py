@@ -1,0 +1,355 @@
+"""Examine one artifact: which bytes to ask for, and what to make of them.
+
+This is a machine without I/O, like the header readers below it. It is a generator that yields what
+it wants (`prefect_mutagen.scanner.storage.requests`) and is sent the reply; storage errors are thrown into
+it. So one piece of code serves the plain loop over local files and the concurrent one over remote
+objects (`prefect_mutagen.scanner.scan`), and everything can be tested without a server.
+"""
+
+import hashlib
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect_mutagen.parsers import UnknownHeader
+from prefect_mutagen.scanner.listing.artifacts import Artifact, shard_name
+from prefect_mutagen.scanner.sbom.document import Description, Sbom, build_sbom, describe, warnings_of
+from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
+from prefect_mutagen.scanner.content.folders import Folder, Folders
+from prefect_mutagen.scanner.storage.hashing import (
+    CHECKSUM_LIMIT,
+    HashLevel,
+    ObjectHash,
+    PieceHook,
+    hash_object,
+    tell_nobody,
+)
+from prefect_mutagen.scanner.content.licenses import spdx_expression
+from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours
+from prefect_mutagen.scanner.policy.policy import Policy, Verdict, judge
+from prefect_mutagen.scanner.examine.fetch import (
+    Seen,
+    find_shards,
+    load_beside,
+    load_index,
+    see,
+    stated_digests,
+)
+from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
+from prefect_mutagen.scanner.results import ObjectResult, ScanResult
+from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
+from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
+from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.signing.check import SignatureChecker
+from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
+from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
+from prefect_mutagen.scanner.storage.store import StoredObject
+
+__all__ = ["Examination", "Examiner"]
+
+Examination = Generator[Request, Any, ScanResult]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of an artifact, described."""
+
+    seen: Seen
+    hashed: ObjectHash
+    description: Description = field(default_factory=Description)
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with this file: its header, what it states, its hashes."""
+
+    @property
+    def item(self) -> StoredObject:
+        return self.seen.item
+
+
+@dataclass(slots=True)
+class Examiner:
+    """Examines artifacts of one scan."""
+
+    policy: Policy = field(default_factory=Policy)
+    hash_level: HashLevel = "stored"
+    generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    told: PieceHook = tell_nobody
+    """Told of each piece of an object that was hashed: a large one takes long."""
+    folders: Folders = field(default_factory=Folders)
+    """What folders have in common; several examiners may share it."""
+    _checker: SignatureChecker | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Load the policy's signers.
+
+        Raises:
+            ValueError: Their signatures cannot be verified; the message says why.
+        """
+        signers = self.policy.allowed_signers
+        self._checker = SignatureChecker(signers) if signers else None
+
+    def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
+        """Examine one artifact; drive the generator to its return value.
+
+        Args:
+            artifact: What to examine.
+            cost: Grows with each request that is answered; the result states it.
+
+        Yields:
+            Requests; send it the replies, throw `StorageError` into it.
+
+        Returns:
+            The result. Nothing that is wrong with the artifact or its storage is raised.
+        """
+        index, findings = None, list[Finding]()
+        if artifact.shard_index is not None:
+            index, pinned, findings = yield from load_index(artifact.shard_index)
+            artifact = artifact._replace(shard_index=pinned)
+        if artifact.kind == "set":
+            artifact = artifact._replace(objects=(yield from self._objects(artifact, index)))
+        stated: dict[str, tuple[str, str]] = {}
+        beside = artifact.beside
+        if beside.checksums and self.hash_level != "none":
+            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT)
+            beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
+        readers = tuple(self._read_part(item, stated) for item in artifact.objects)
+        parts: list[_Part]
+        if len(readers) == 1:
+            parts = [(yield from readers[0])]
+        else:
+            parts = yield Parts(readers)
+        neighbours = Neighbours()
+        if any(_is_model(part.seen) for part in parts):
+            folder = yield from self._read_folder(beside.neighbours)
+            neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
+        signed: dict[str, tuple[str, bytes]] = {}
+        if beside.signatures:
+            empty = {item.name for item in beside.signatures if not item.size}
+            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT)
+            beside = beside._replace(signatures=files.objects)
+            signed = {name: one for name, one in files.contents.items() if name not in empty}
+        artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
+        parts = [_describe(part, neighbours) for part in parts]
+        if artifact.kind == "set":
+            result = self._conclude_set(artifact, parts, index, findings)
+        else:
+            result = self._conclude_file(artifact, parts[0])
+        if signed:
+            described = _digests_beside(artifact, neighbours, index)
+            result = self._add_signatures(result, parts, signed, described)
+        verdict = judge(result.subject(), self.policy)
+        cost = cost or Cost()
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
+
+    def _objects(
+        self, artifact: Artifact, index: ShardIndex | None
+    ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
+        """Settle which files belong to a set."""
+        objects = artifact.objects
+        if not artifact.listed:
+            objects = yield from find_shards(artifact, index)
+        if index is None:
+            return objects
+        named = set(index.shards())
+        # Files that do not number themselves are here because the index might name them.
+        return tuple(item for item in objects if item.name in named or _numbered(item))
+
+    def _read_part(
+        self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
+    ) -> Generator[Request, Any, _Part]:
+        seen = yield from see(item, digest=self.hash_level != "none")
+        hashed = ObjectHash()
+        if seen.fault is None:
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.told)
+        return _Part(seen, hashed)
+
+    def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
+        findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        if part.seen.header is not None:
+            findings += check_split_name(part.seen.header, part.item.name, part.item.url)
+        item, unique = part.item, tuple(dict.fromkeys(findings))
+        return self._result(
+            artifact,
+            ObjectResult(item.url, item.size, item.pin),
+            sbom=self._sbom(part, unique),
+            description=part.description,
+            findings=unique,
+            header_sha256=part.seen.header_sha256,
+            sha256_source=part.hashed.source,
+        )
+
+    def _conclude_set(
+        self,
+        artifact: Artifact,
+        parts: Sequence[_Part],
+        index: ShardIndex | None,
+        findings: Iterable[Finding],
+    ) -> ScanResult:
+        shards = [Shard(part.item.name, part.item.url, part.seen.header) for part in parts]
+        checks = list(check_set(shards, index, artifact.url))
+        complete = not any(check.code == "set/missing-shard" for check in checks)
+        names = {shard.name for shard in shards} if index is None else set(index.shards())
+        used = [number for number, shard in enumerate(shards) if shard.name in names]
+        description = total(
+            [shards[number] for number in used],
+            [parts[number].description for number in used],
+            artifact.url,
+            complete=complete,
+        )
+        found = [*findings, *checks]
+        for part in parts:
+            found += [finding for finding in part.findings if finding.code not in OF_A_PART]
+        formats = {part.seen.format for part in parts} - {"unknown"}
+        whole = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
+        # A set of which a shard was not seen is not known to be a model.
+        seen = all(part.seen.header is not None for part in parts)
+        form = formats.pop() if len(formats) == 1 and seen else "unknown"
+        if artifact.shard_index is None and artifact.listed and form == "safetensors":
+            found.append(_no_index(artifact.url))
+        found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        unique = tuple(dict.fromkeys(found))
+        warnings = warnings_of(unique, unhashed=self.hash_level == "none")
+        sources = {part.hashed.source for part in parts}
+        return self._result(
+            artifact,
+            *(self._object(part) for part in parts),
+            sbom=build_sbom(description, whole, form, "", self.generated_at, warnings),
+            description=description,
+            findings=unique,
+            header_sha256=_together(parts),
+            sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
+        )
+
+    def _object(self, part: _Part) -> ObjectResult:
+        """Give a shard its own document, as if it were alone."""
+        item = part.item
+        return ObjectResult(item.url, item.size, item.pin, self._sbom(part, part.findings))
+
+    def _sbom(self, part: _Part, findings: Iterable[Finding]) -> Sbom:
+        """Write the document of one file."""
+        return build_sbom(
+            part.description,
+            part.item,
+            part.seen.format,
+            part.hashed.sha256,
+            self.generated_at,
+            warnings_of(findings, unhashed=self.hash_level == "none"),
+        )
+
+    def _result(
+        self,
+        artifact: Artifact,
+        *objects: ObjectResult,
+        sbom: Sbom,
+        description: Description,
+        findings: tuple[Finding, ...],
+        header_sha256: str,
+        sha256_source: str,
+    ) -> ScanResult:
+        """Put a result together; its verdict comes last."""
+        facts = description.facts
+        licence = None
+        if "license" in facts:
+            name = facts["license_name"].value if "license_name" in facts else ""
+            licence = spdx_expression(facts["license"].value, name)
+        times = [item.modified for item in artifact.objects if item.modified is not None]
+        return ScanResult(
+            url=artifact.url,
+            kind=artifact.kind,
+            pin=artifact.pin,
+            objects=objects,
+            sbom=sbom,
+            license_spdx=licence,
+            sources=description.sources(),
+            facts=description.details,
+            header_sha256=header_sha256,
+            sha256_source=sha256_source,
+            findings=findings,
+            verdict=Verdict("unknown"),
+            modified=max(times, default=None),
+            neighbours=_beside(artifact),
+        )
+
+    def _add_signatures(
+        self,
+        result: ScanResult,
+        parts: Sequence[_Part],
+        signed: Mapping[str, tuple[str, bytes]],
+        beside: Mapping[str, str],
+    ) -> ScanResult:
+        """Compare what signatures name with the hashes that are known; verify them if asked to."""
+        known = KnownFiles(
+            {part.item.name: part.hashed.sha256 for part in parts},
+            {part.item.name: part.hashed.proven for part in parts},
+            beside,
+        )
+        stated, findings = look_at_signatures(signed, known, self._checker)
+        facts = {**result.facts, "signature": stated} if stated else result.facts
+        return replace(result, facts=facts, findings=(*result.findings, *findings))
+
+    def _read_folder(self, items: tuple[StoredObject, ...]) -> Generator[Request, Any, Folder]:
+        folder = self.folders.find(items)
+        if folder is None:
+            files = yield from load_beside(items, LIMITS.__getitem__)
+            # Another artifact of the folder may have waited for the same, and been first.
+            folder = self.folders.find(items)
+            if folder is None:
+                length = sum(len(raw) for _, raw in files.contents.values())
+                folder = Folder(files.understand(), files.objects, length)
+                folder = self.folders.add(items, folder)
+        return folder
+
+
+def _describe(part: _Part, neighbours: Neighbours) -> _Part:
+    """Add what a file and its neighbours state, and what is wrong with it."""
+    seen = part.seen
+    if seen.header is None:
+        findings: list[Finding] = []
+        if seen.fault is not None:
+            findings = [make_finding(seen.fault.code, str(seen.fault), url=seen.item.url)]
+        return _Part(seen, part.hashed, findings=(*findings, *part.hashed.findings))
+    description = describe(seen.header, neighbours, seen.item.url)
+    findings = [from_header(error, seen.item.url) for error in seen.header.errors]
+    found = (*findings, *description.findings, *part.hashed.findings)
+    return _Part(seen, part.hashed, description, found)
+
+
+def _digests_beside(
+    artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
+) -> dict[str, str]:
+    """Give the SHA-256 of each file that describes an artifact; empty for what was not all read."""
+    digests = {
+        item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
+    }
+    if artifact.shard_index is not None:
+        digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
+    return digests
+
+
+def _is_model(seen: Seen) -> bool:
+    return seen.header is not None and not isinstance(seen.header, UnknownHeader)
+
+
+def _numbered(item: StoredObject) -> bool:
+    return shard_name(item.name) is not None
+
+
+def _no_index(url: str) -> Finding:
+    message = "there is no index that says which of these shards holds which tensor"
+    return make_finding("set/index-missing", message, url=url, field="folder")
+
+
+def _beside(artifact: Artifact) -> dict[str, str]:
+    """Name what describes an artifact, each file with its pin: what of it changed is drift."""
+    pins = {item.name: item.pin for item in artifact.describing}
+    if artifact.beside.pickles.total:
+        pins["pickles"] = artifact.beside.pickles.pin
+    return pins
+
+
+def _together(parts: Sequence[_Part]) -> str:
+    """Name the headers of a set by one digest; empty unless all are known."""
+    if not parts or not all(part.seen.header_sha256 for part in parts):
+        return ""
+    lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

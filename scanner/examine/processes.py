@@ -1,0 +1,215 @@
+"""Examine many artifacts in several processes: where one core is the limit.
+
+Headers are parsed and documents built on every core; storage is opened once in each process. The
+processes are started anew, never forked: storage clients do not survive a fork. There is no lock or
+queue between them and this process, only a socket to each: they end when it is closed.
+"""
+
+import os
+import pickle
+import selectors
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TypeVar
+
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.scan import examine_artifacts
+from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.examine.worker import BUFFER, Order, Settings
+
+__all__ = ["examine_in_processes"]
+
+_WORTH_IT: Final = 1000
+"""Fewer artifacts are examined sooner than processes start."""
+_BATCH: Final = 64
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from prefect_mutagen.scanner.examine.worker import serve; serve()"
+)
+
+_T = TypeVar("_T")
+
+
+def examine_in_processes(
+    store: Store,
+    root: tuple[str, Mapping[str, Any]],
+    artifacts: Iterable[Artifact],
+    examiner: Examiner,
+    make: Callable[[ScanResult], _T],
+    *,
+    concurrency: int,
+    processes: int,
+) -> Iterator[_T]:
+    """Examine artifacts, in processes of their own if there are many.
+
+    Args:
+        store: The root, opened here.
+        root: Address and storage options, to open it elsewhere.
+        artifacts: What to examine; taken as examinations get free, never all at once.
+        examiner: Policy and hash level; its cost does not grow with what other processes read.
+        make: What to make of each result, where it was examined; a function of a module. To carry
+            a small thing from process to process costs less than a whole result.
+        concurrency: Remote artifacts that are examined at a time, in all processes together.
+        processes: How many to use.
+
+    Yields:
+        One thing per artifact, in their order.
+    """
+    waiting = iter(artifacts)
+    first = list(islice(waiting, _WORTH_IT))
+    if processes < 2 or len(first) < _WORTH_IT or examiner.hash_level == "full":
+        yield from map(make, examine_artifacts(store, chain(first, waiting), examiner, concurrency))
+        return
+    each = max(1, concurrency // processes)
+    settings = Settings(
+        *root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make
+    )
+    begun: deque[tuple[int, list[Artifact]]] = deque()
+    most = _BATCH if store.loop is None else max(_BATCH, 4 * each)
+    batches = iter(partial(_take, chain(first, waiting), most), [])
+    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
+        try:
+            crew.prepare(settings)
+            for number, batch in enumerate(batches):
+                begun.append((number, batch))
+                crew.submit(number, batch)
+                if len(begun) > 2 * processes:
+                    yield from _take_over(crew, begun)
+            while begun:
+                yield from _take_over(crew, begun)
+        except _WorkerLost:
+            # Killed, or by a fault of ours: nobody knows over what. The rest is examined here.
+            rest = chain.from_iterable(chain((batch for _, batch in begun), batches))
+            yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
+
+
+class _WorkerLost(Exception):  # noqa: N818 - no error that anybody sees
+    """A process has ended before its work was done."""
+
+
+class _Worker:
+    """A process that examines batches (`prefect_mutagen.scanner.examine.worker`), seen from its parent."""
+
+    def __init__(self, folder: str) -> None:
+        self.control, theirs = socket.socketpair()
+        self.begun: deque[int] = deque()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+                [sys.executable, "-c", _PROGRAM, *sys.path],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=os.environ | {"TMPDIR": folder},
+                # What a terminal sends to the command is answered by the command.
+                process_group=0,
+            )
+
+    def send(self, what: Settings | Order) -> None:
+        """Hand over settings or an order.
+
+        Raises:
+            _WorkerLost: It has ended.
+        """
+        try:
+            self.control.sendall(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+        except OSError:
+            raise _WorkerLost from None
+
+    def finish(self) -> list[int]:
+        """Return the numbers of batches that it has finished since the last time.
+
+        Raises:
+            _WorkerLost: It has ended.
+        """
+        try:
+            said = self.control.recv(64)
+        except OSError:
+            said = b""
+        if not said:
+            raise _WorkerLost
+        return [self.begun.popleft() for _ in said]
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self.control.close()
+
+
+class _Crew:
+    """Some workers, and which batches are finished."""
+
+    def __init__(self, folder: str) -> None:
+        self.workers: list[_Worker] = []
+        self._folder = folder
+        self._finished: set[int] = set()
+        self._replies = selectors.DefaultSelector()
+
+    def start(self) -> None:
+        worker = _Worker(self._folder)
+        self.workers.append(worker)
+        self._replies.register(worker.control, selectors.EVENT_READ, worker)
+
+    def prepare(self, settings: Settings) -> None:
+        for worker in self.workers:
+            worker.send(settings)
+
+    def submit(self, number: int, batch: list[Artifact]) -> None:
+        """Have a batch examined by whoever has the least to do."""
+        self._hear(0)
+        worker = min(self.workers, key=lambda each: len(each.begun))
+        worker.begun.append(number)
+        worker.send(Order(batch, self._path(number)))
+
+    def wait_for(self, number: int) -> str:
+        """Wait for a batch; the file with what was made of it."""
+        while number not in self._finished:
+            self._hear(None)
+        self._finished.remove(number)
+        return self._path(number)
+
+    def _path(self, number: int) -> str:
+        return os.path.join(self._folder, str(number))
+
+    def _hear(self, seconds: float | None) -> None:
+        for key, _ in self._replies.select(seconds):
+            self._finished.update(key.data.finish())
+
+    def close(self) -> None:
+        self._replies.close()
+        for worker in self.workers:
+            worker.close()
+
+
+@contextmanager
+def _crew(processes: int, folder: str) -> Iterator[_Crew]:
+    crew = _Crew(folder)
+    try:
+        for _ in range(processes):
+            crew.start()
+        yield crew
+    finally:
+        crew.close()
+
+
+def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:
+    return list(islice(artifacts, most))
+
+
+def _take_over(crew: _Crew, begun: deque[tuple[int, list[Artifact]]]) -> Iterator[Any]:
+    """Wait for the first of these batches, give what was made of it, and free the room."""
+    number, batch = begun[0]
+    path = crew.wait_for(number)
+    begun.popleft()
+    with open(path, "rb", BUFFER) as file:
+        for _ in range(len(batch)):
+            yield pickle.load(file)  # noqa: S301 - written by ourselves, in a folder of our own
+    os.unlink(path)

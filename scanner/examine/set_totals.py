@@ -1,0 +1,119 @@
+"""What a set states as a whole: the sums over its shards, and what one of them says for all."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
+from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
+from prefect_mutagen.scanner.sbom.document import Description
+from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.examine.sets import Shard
+
+__all__ = ["OF_A_PART", "total"]
+
+# What must be the same in all shards that state it.
+_AGREED = ("architecture", "license", "base_model")
+OF_A_PART = ("sbom/quantization-disagrees", "sbom/quantization-unknown")
+"""Findings that mean nothing for a single shard: its tensors say little about the whole."""
+# Metadata of one file that would be a lie about the set.
+_OF_A_FILE = ("layer_names", "tensor_dtypes", "stored_parameter_count", "metadata_keys")
+
+
+def total(
+    shards: Sequence[Shard], descriptions: Sequence[Description], url: str, *, complete: bool
+) -> Description:
+    """Put the descriptions of shards together.
+
+    Args:
+        shards: The files, in order.
+        descriptions: What is stated about each of them.
+        url: Address of the set, for findings.
+        complete: Whether no shard is missing; if one is, its parameters are not known, and so the
+            sum is not stated.
+
+    Returns:
+        Facts and metadata of the set, and findings about it as a whole.
+    """
+    facts: Facts = {}
+    for description in reversed(descriptions):
+        facts.update(description.facts)
+    findings = list(_disagreements(shards, descriptions))
+    ggufs = [shard.header for shard in shards if isinstance(shard.header, GgufHeader)]
+    if ggufs:
+        quantization, odd = gguf_quantization(ggufs, url)
+        findings += odd
+        facts.pop("quantization", None)
+        facts.pop("dtype", None)
+        if quantization is not None:
+            facts["quantization"] = quantization
+            if quantization.value in FLOAT_TENSORS:
+                facts["dtype"] = quantization
+    else:
+        _join_dtypes(facts, descriptions)
+    known = complete and all(shard.sound for shard in shards)
+    if "parameter_count" in facts and known:
+        counts = (one.facts.get("parameter_count", Stated(0, "")).value for one in descriptions)
+        facts["parameter_count"] = facts["parameter_count"]._replace(value=sum(counts))
+    else:
+        facts.pop("parameter_count", None)
+    details: dict[str, Any] = {}
+    for description in reversed(descriptions):
+        details.update(description.details)
+    if "stored_parameter_count" in details:
+        stored = (
+            one.details.get(
+                "stored_parameter_count", one.facts.get("parameter_count", Stated(0, "")).value
+            )
+            for one in descriptions
+        )
+        details["stored_parameter_count"] = sum(stored)
+    return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
+
+
+def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:
+    stated = [one.facts["dtype"] for one in descriptions if "dtype" in one.facts]
+    if len({dtype.value for dtype in stated}) > 1:
+        facts["dtype"] = stated[0]._replace(value="mixed")
+
+
+def _disagreements(
+    shards: Sequence[Shard], descriptions: Sequence[Description]
+) -> Iterator[Finding]:
+    for field in _AGREED:
+        stated = [
+            (shard, description.facts[field])
+            for shard, description in zip(shards, descriptions, strict=True)
+            if field in description.facts
+        ]
+        if len({fact.value for _, fact in stated}) > 1:
+            shard, fact = next(one for one in stated if one[1].value != stated[0][1].value)
+            message = (
+                f"{field} is {shown(str(fact.value))} here, "
+                f"and {shown(str(stated[0][1].value))} in {shown(stated[0][0].name)}"
+            )
+            yield make_finding("set/shards-disagree", message, url=shard.url, field=field)
+
+
+def _metadata(shards: Sequence[Shard], descriptions: Sequence[Description]) -> dict[str, Any]:
+    metadata: dict[str, Any] = dict(descriptions[0].metadata) if descriptions else {}
+    for key in _OF_A_FILE:
+        metadata.pop(key, None)
+    counts: Counter[str] = Counter()
+    parameters: Counter[str] = Counter()
+    for shard in shards:
+        header = shard.header
+        if isinstance(header, SafetensorsHeader):
+            counts.update(header.tensors.dtypes())
+        elif isinstance(header, GgufHeader):
+            for tensor in header.tensors:
+                counts[tensor.dtype] += 1
+                parameters[tensor.dtype] += tensor.parameters
+    metadata["shard_count"] = len(shards)
+    metadata["tensor_count"] = counts.total()
+    metadata["tensor_type_counts"] = dict(counts)
+    if parameters:
+        metadata["tensor_type_parameter_counts"] = dict(parameters)
+    return metadata

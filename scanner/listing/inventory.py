@@ -1,0 +1,241 @@
+"""Start from an S3 Inventory instead of a listing: for buckets of many millions of objects.
+
+A manifest names data files with a row per object, in CSV (gzip, keys quoted as in URLs) or Parquet.
+Rows come in no promised order, and a folder has to come in one piece, so what is wanted is sorted
+on disk first. The inventory is as old as its date: an object that was replaced since is noticed
+when it is read, one that was deleted is a finding.
+
+Source: the user guide of Amazon S3, "Amazon S3 Inventory".
+"""
+
+import csv
+import gzip
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from prefect_mutagen.scanner.scan import run
+from prefect_mutagen.scanner.storage.store import StorageError, Store, StoredObject, open_store
+from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED
+
+__all__ = ["Inventory", "list_inventory", "read_inventory"]
+
+_PIECE: Final = 8 << 20
+_MANIFEST_LIMIT: Final = 16 << 20
+_BATCH: Final = 10_000
+_DIGITS: Final = 17
+"""No time in milliseconds is that long."""
+_COLUMNS: Final = {
+    "key": "key",
+    "size": "size",
+    "lastmodifieddate": "modified",
+    "etag": "etag",
+    "storageclass": "storage_class",
+    "islatest": "is_latest",
+    "isdeletemarker": "is_delete_marker",
+}
+
+_Row = tuple[str, int, str, float | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An inventory whose manifest was read."""
+
+    store: Store
+    """Where the manifest lies."""
+    manifest: Mapping[str, Any]
+    begun_at: float
+    """When S3 began to make it, in seconds since 1970; what was changed later may be missing. 0
+    where the manifest does not say."""
+
+
+def read_inventory(manifest_url: str, options: Mapping[str, Any]) -> Inventory:
+    """Read the manifest of an inventory.
+
+    Args:
+        manifest_url: Address of its ``manifest.json``.
+        options: Storage options.
+
+    Raises:
+        StorageError: It cannot be read.
+        ValueError: It is none.
+    """
+    store = open_store(manifest_url, options)
+    manifest = _read_manifest(store, store.root)
+    begun = str(manifest.get("creationTimestamp") or "")
+    milliseconds = int(begun) if begun.isdecimal() and len(begun) < _DIGITS else 0
+    return Inventory(store, manifest, milliseconds / 1000)
+
+
+def list_inventory(
+    inventory: Inventory, root: str, wanted: Callable[[str], bool]
+) -> Iterator[StoredObject]:
+    """List the objects of an inventory below a root.
+
+    Args:
+        inventory: Its data files are looked for where the manifest says, or else beside it, so
+            that a copy works as well.
+        root: Address of the bucket or of a prefix in it.
+        wanted: Says for a file's name whether the caller has a use for it.
+
+    Yields:
+        Objects sorted by key, as a listing gives them.
+
+    Raises:
+        StorageError: A file of the inventory cannot be read, or it lists nothing below the root.
+        ValueError: The inventory is of another bucket, or a file of it is not what it says.
+    """
+    store, manifest = inventory.store, inventory.manifest
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    if manifest.get("sourceBucket") != bucket:
+        raise ValueError(f"the inventory is not one of the bucket {bucket!a}")
+    if prefix and not prefix.endswith("/"):
+        prefix += "/"
+    with (
+        tempfile.TemporaryDirectory(prefix="mutagen-inventory-") as folder,
+        closing(sqlite3.connect(os.path.join(folder, "sorted"))) as table,
+    ):
+        table.execute("PRAGMA journal_mode = OFF")
+        table.execute("PRAGMA synchronous = OFF")
+        table.execute(
+            "CREATE TABLE o (key TEXT PRIMARY KEY, size, etag, modified, class) WITHOUT ROWID"
+        )
+        path = os.path.join(folder, "part")
+        seen = False
+
+        def chosen() -> Iterator[_Row]:
+            nonlocal seen
+            for row in _rows(path, manifest):
+                if row[0].startswith(prefix):
+                    seen = True
+                    if wanted(row[0].rpartition("/")[2]):
+                        yield row
+
+        for entry in manifest["files"]:
+            _fetch(store, manifest, str(entry["key"]), path)
+            table.executemany("INSERT OR REPLACE INTO o VALUES (?, ?, ?, ?, ?)", chosen())
+        if prefix and not seen:
+            reason = "the inventory lists nothing under this prefix"
+            raise StorageError("storage/not-found", root, reason)
+        for row in table.execute("SELECT * FROM o ORDER BY key"):
+            yield _object(bucket, row)
+
+
+def _read_manifest(store: Store, url: str) -> dict[str, Any]:
+    item = run(store, store.find(url))
+    if item.size > _MANIFEST_LIMIT:
+        raise ValueError("the inventory's manifest is too large to be one")
+    try:
+        manifest = json.loads(run(store, store.read(item, 0, max(1, item.size))).data)
+        files, schema = manifest["files"], manifest["fileSchema"]
+        form = manifest["fileFormat"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("the inventory's manifest is not one") from None
+    named = isinstance(files, list) and all(isinstance(one, dict) and "key" in one for one in files)
+    if not named or not isinstance(schema, str) or form not in ("CSV", "Parquet"):
+        raise ValueError("the inventory's manifest names no CSV or Parquet files")
+    return dict(manifest)
+
+
+def _fetch(store: Store, manifest: Mapping[str, Any], key: str, path: str) -> None:
+    """Copy one data file here, piece by piece."""
+    destination = str(manifest.get("destinationBucket") or "").rpartition(":")[2]
+    beside = store.root.rpartition("/")[0] + "/" + key.rpartition("/")[2]
+    places = [f"s3://{destination}/{key}"] if store.root.startswith("s3://") else []
+    item: StoredObject | None = None
+    for url in (*places, beside):
+        try:
+            item = run(store, store.find(url))
+            break
+        except StorageError as problem:
+            if problem.code != "storage/not-found" or url == beside:
+                raise
+    if item is None:
+        raise StorageError("storage/not-found", beside, "there is no such object")
+    with open(path, "wb") as out:
+        for start in range(0, item.size, _PIECE):
+            reply = run(store, store.read(item, start, min(item.size, start + _PIECE)))
+            out.write(reply.data)
+
+
+def _rows(path: str, manifest: Mapping[str, Any]) -> Iterator[_Row]:
+    """Read the rows of current objects from a data file.
+
+    Raises:
+        ValueError: The file is not what the manifest says.
+    """
+    try:
+        records = _csv(path, manifest) if manifest["fileFormat"] == "CSV" else _parquet(path)
+        for record in records:
+            current = _truth(record.get("is_latest", True))
+            if current and not _truth(record.get("is_delete_marker", False)):
+                yield (
+                    str(record["key"]),
+                    int(record.get("size") or 0),
+                    str(record.get("etag") or ""),
+                    _seconds(record.get("modified")),
+                    str(record.get("storage_class") or ""),
+                )
+    except (KeyError, csv.Error, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as problem:
+        kind = type(problem).__name__
+        raise ValueError(f"a data file of the inventory cannot be read ({kind})") from None
+
+
+def _csv(path: str, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    names = [_column(name) for name in manifest["fileSchema"].split(",")]
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        for values in csv.reader(lines):
+            record = dict(zip(names, values, strict=False))
+            record["key"] = unquote_plus(record["key"])
+            yield record
+
+
+def _parquet(path: str) -> Iterable[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                names = [_column(name) for name in batch.schema.names]
+                yield from batch.rename_columns(names).to_pylist()
+    except pa.ArrowInvalid:
+        raise ValueError("a data file of the inventory is not Parquet") from None
+
+
+def _column(name: str) -> str:
+    plain = name.strip().replace("_", "").lower()
+    return _COLUMNS.get(plain, plain)
+
+
+def _truth(value: Any) -> bool:
+    return value is True or str(value).lower() == "true"
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+
+
+def _object(bucket: str, row: _Row) -> StoredObject:
+    key, size, etag, modified, storage_class = row
+    url = f"s3://{bucket}/{key}"
+    fault = None
+    if storage_class in ARCHIVED:
+        fault = StorageError("storage/archived", url, f"the object is in {storage_class}")
+    pin = f"etag:{etag}" if etag else ""
+    return StoredObject(url, size, pin, modified, storage_class, fault)

@@ -1,0 +1,241 @@
+"""The judgement of an artifact under a policy: plain comparisons, no library, no I/O."""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
+from prefect_mutagen.scanner.policy.lineage import base_licenses_of
+from prefect_mutagen.scanner.internal_errors import CODE, log_fault
+from prefect_mutagen.scanner.policy.fields import Policy
+from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.verdicts import Reason, Subject, Verdict
+from prefect_mutagen.scanner.policy.waivers import severity_of, waive
+
+__all__ = ["is_time_bound", "is_too_old", "judge"]
+
+# Findings that say the artifact was not seen, rather than that something is wrong with it.
+_UNSEEN: Final = ("storage/", "scan/")
+# Clocks differ; a result from further ahead than this is from no clock that can be compared.
+_AHEAD: Final = 1.0
+_SIGNERS_SHOWN: Final = 4
+
+
+def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
+    """Judge an artifact.
+
+    Args:
+        subject: What is known about it.
+        policy: What is accepted.
+        now: The time of the judgement, by which waivers expire and results grow old; None: now.
+
+    Returns:
+        ``unknown`` when it could not be examined, ``failed`` with all reasons, or ``passed``. What
+        no header was read of stays unknown, whatever severities and waivers say: nobody has seen
+        what would be passed. So does what the scanner itself fails to judge.
+    """
+    try:
+        return _judge(subject, policy, now)
+    except Exception as problem:  # noqa: BLE001 - a bug costs this verdict alone
+        message = log_fault(problem, "judging", subject.url)
+        return Verdict("unknown", (Reason(CODE, "", "error", message),))
+
+
+def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
+    reasons = tuple(_from_findings(subject, policy))
+    if subject.format == "unknown" and any(
+        finding.severity == "error" and finding.code.startswith(_UNSEEN)
+        for finding in subject.findings
+    ):
+        return Verdict("unknown", reasons)
+    reasons = (*reasons, *_from_fields(subject, policy, now))
+    waived: tuple[Reason, ...] = ()
+    if reasons and policy.waivers:
+        today = (now or datetime.now(UTC)).astimezone(UTC).date()
+        reasons, waived = waive(reasons, policy.waivers, subject.url, today)
+    if any(reason.code.startswith(_UNSEEN) for reason in reasons):
+        return Verdict("unknown", reasons, waived)
+    return Verdict("failed" if reasons else "passed", reasons, waived)
+
+
+def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    for finding in subject.findings:
+        severity = finding.severity
+        if policy.severities:
+            severity = severity_of(finding, policy.severities)
+        if severity == "error" or (severity == "warning" and policy.fail_on == "warning"):
+            field = "fail_on" if severity == finding.severity else "severities"
+            yield Reason(finding.code, field, severity, finding.message)
+
+
+def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
+    yield from _listed("format", subject.format, policy.allowed_formats, ())
+    yield from _listed(
+        "architecture",
+        subject.architecture,
+        policy.allowed_architectures,
+        policy.denied_architectures,
+    )
+    yield from _listed(
+        "quantization",
+        subject.quantization,
+        policy.allowed_quantizations,
+        policy.denied_quantizations,
+    )
+    yield from _licenses(subject, policy)
+    yield from _limits(subject, policy)
+    yield from _origin(subject, policy)
+    yield from _signer(subject, policy, now)
+    if policy.allowed_templates:
+        yield from _templates(subject, policy)
+    if is_too_old(subject.examined_at, policy, now):
+        yield _age(subject, policy, now)
+
+
+def _listed(
+    what: str, value: str | None, allowed: tuple[str, ...], denied: tuple[str, ...]
+) -> Iterator[Reason]:
+    if not allowed and not denied:
+        return
+    shown = value or "none"
+    lower = shown.lower()
+    if allowed and lower not in {entry.lower() for entry in allowed}:
+        expected = ", ".join(allowed)
+        message = f"{what} {shown!a} is not among the allowed ones ({expected})"
+        yield Reason(f"policy/{what}", f"allowed_{what}s", shown, message)
+    elif lower in {entry.lower() for entry in denied}:
+        message = f"{what} {shown!a} is forbidden"
+        yield Reason(f"policy/{what}", f"denied_{what}s", shown, message)
+
+
+def _licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    expression = subject.license_spdx
+    if expression is None or expression == NOASSERTION:
+        field = "require_license" if policy.require_license else "allowed_licenses"
+        if policy.require_license or policy.allowed_licenses:
+            yield Reason("policy/license-missing", field, "none", "no licence is stated")
+    else:
+        yield from _license("policy/license", expression, "licence", policy)
+    if policy.licenses_of_base and (policy.allowed_licenses or policy.denied_licenses):
+        for model, base in base_licenses_of(subject, policy.base_licenses):
+            yield from _license(
+                "policy/base-license", base, f"base model {model!a}: licence", policy
+            )
+
+
+def _license(code: str, expression: str, what: str, policy: Policy) -> Iterator[Reason]:
+    if policy.allowed_licenses and not allows(policy.allowed_licenses, expression):
+        allowed = ", ".join(policy.allowed_licenses)
+        message = f"{what} {expression} is not among the allowed ones ({allowed})"
+        yield Reason(code, "allowed_licenses", expression, message)
+    elif policy.denied_licenses and denies(policy.denied_licenses, expression):
+        yield Reason(code, "denied_licenses", expression, f"{what} {expression} is forbidden")
+
+
+def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    count, most = subject.parameter_count, policy.max_parameters
+    if most and (count is None or count > most):
+        message = f"{count} parameters are more than the allowed {most}"
+        if count is None:
+            message = f"the number of parameters is not known; {most} are allowed"
+        yield Reason("policy/parameters", "max_parameters", str(count or "none"), message)
+    size, most = subject.size_bytes, policy.max_size_bytes
+    if most and size > most:
+        message = f"{size} bytes are more than the allowed {most}"
+        yield Reason("policy/size", "max_size_bytes", str(size), message)
+    if policy.require_sha256 and not subject.sha256:
+        yield Reason("policy/sha256-missing", "require_sha256", "none", "no SHA-256 is known")
+
+
+def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    if policy.allowed_sources and not lies_below(subject.url, policy.allowed_sources):
+        allowed = ", ".join(policy.allowed_sources)
+        message = f"the artifact lies below none of the allowed addresses ({allowed})"
+        yield Reason("policy/source", "allowed_sources", subject.url, message)
+    if policy.allowed_publishers:
+        name, source = publisher_of(subject.url, subject.facts)
+        if not any(same_publisher(name, entry) for entry in policy.allowed_publishers):
+            allowed = ", ".join(policy.allowed_publishers)
+            message = f"publisher {name!a} ({source}) is not among the allowed ones ({allowed})"
+            if not name:
+                message = f"no publisher is stated; allowed are {allowed}"
+            yield Reason("policy/publisher", "allowed_publishers", name or "none", message)
+    if policy.require_signature:
+        signature = subject.facts.get("signature")
+        if not isinstance(signature, dict) or not signature.get("covered"):
+            value = "none" if signature is None else "does not name the artifact"
+            message = "no readable signature or attestation beside the artifact names it"
+            yield Reason("policy/signature-missing", "require_signature", value, message)
+
+
+def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
+    """Ask who signed, as it was verified when the artifact was examined."""
+    if not policy.allowed_signers:
+        return
+    stated = subject.facts.get("signature")
+    recorded = stated.get("signers") or () if isinstance(stated, dict) else ()
+    allowed = {signer.name for signer in policy.allowed_signers}
+    expired = ""
+    for entry in recorded:
+        if entry["name"] in allowed:
+            if not entry.get("expires") or _hours_since(entry["expires"], now) < 0:
+                return
+            expired = f"the certificate of {entry['name']!a} expired on {entry['expires']}"
+    others = ", ".join(sorted(entry["name"] for entry in recorded))
+    value = "expired" if expired else others or ("none" if stated is None else "unverified")
+    message = expired or "none of the allowed signers has signed all of its files"
+    if stated is None:
+        message += "; no signature lies beside the artifact"
+    names = ", ".join(sorted(allowed)[:_SIGNERS_SHOWN])
+    if len(allowed) > _SIGNERS_SHOWN:
+        names += f" and {len(allowed) - _SIGNERS_SHOWN} more"
+    yield Reason("policy/signer", "allowed_signers", value, f"{message} (allowed: {names})")
+
+
+def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    allowed = {digest.lower() for digest in policy.allowed_templates}
+    for template in subject.facts.get("chat_templates") or ():
+        digest = template.get("sha256") or "none"
+        if digest not in allowed:
+            message = f"the chat template in {template.get('place', '')!a} is not an allowed one"
+            yield Reason("policy/template", "allowed_templates", digest, message)
+
+
+def is_too_old(examined_at: str, policy: Policy, now: datetime | None = None) -> bool:
+    """Say whether an examination lies further back than a policy allows.
+
+    Args:
+        examined_at: When it was, in ISO 8601; a text that is no time is too old for any limit.
+        policy: What is accepted.
+        now: The time of the question; None: now.
+    """
+    most = policy.max_scan_age_hours
+    return most > 0 and not -_AHEAD <= _hours_since(examined_at, now) <= most
+
+
+def is_time_bound(policy: Policy) -> bool:
+    """Say whether the passing of time alone can change a verdict under a policy."""
+    certified = any(signer.certificate for signer in policy.allowed_signers)
+    return policy.max_scan_age_hours > 0 or bool(policy.waivers) or certified
+
+
+def _age(subject: Subject, policy: Policy, now: datetime | None) -> Reason:
+    most, age = policy.max_scan_age_hours, _hours_since(subject.examined_at, now)
+    message = f"it was examined {age:.0f} hours ago; at most {most} are allowed"
+    if not math.isfinite(age):
+        message = f"nobody knows when it was examined; at most {most} hours ago is allowed"
+    elif age < 0:
+        message = "the time of its examination lies ahead"
+    return Reason("policy/scan-age", "max_scan_age_hours", subject.examined_at or "none", message)
+
+
+def _hours_since(examined_at: str, now: datetime | None) -> float:
+    """Count the hours since a time: below 0 for one ahead, infinity for a text that is none."""
+    try:
+        moment = datetime.fromisoformat(examined_at)
+    except ValueError:
+        return math.inf
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return ((now or datetime.now(UTC)) - moment).total_seconds() / 3600

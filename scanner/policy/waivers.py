@@ -1,0 +1,87 @@
+"""Severities that a policy changes, and reasons that it waives."""
+
+from collections.abc import Iterable
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import Final
+
+from prefect_mutagen.parsers import Severity
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.policy.fields import SeverityChange, Waiver
+from prefect_mutagen.scanner.policy.verdicts import Reason
+
+__all__ = ["severity_of", "waive"]
+
+# What is wrong with an artifact's own structure is lowered only by whoever names the very code.
+_STRUCTURAL: Final = ("gguf/", "safetensors/", "set/", "storage/", "scan/")
+_RANK: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "error": 2}
+
+
+def severity_of(finding: Finding, changes: Iterable[SeverityChange]) -> Severity:
+    """Say how severe a finding is under a policy.
+
+    Args:
+        finding: The finding, with its usual severity.
+        changes: The policy's entries; one that names the code counts more than one for its family,
+            and of two equal ones the last.
+    """
+    family = f"{finding.code.partition('/')[0]}/*"
+    exact: Severity | None = None
+    wide: Severity | None = None
+    for change in changes:
+        if change.code == finding.code:
+            exact = change.severity
+        elif change.code == family:
+            wide = change.severity
+    if exact is not None:
+        return exact
+    if wide is None:
+        return finding.severity
+    lowered = _RANK[wide] < _RANK[finding.severity]
+    return finding.severity if lowered and finding.code.startswith(_STRUCTURAL) else wide
+
+
+def waive(
+    reasons: Iterable[Reason], waivers: tuple[Waiver, ...], url: str, today: date
+) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """Take out the reasons that a waiver covers.
+
+    Args:
+        reasons: Why an artifact does not pass.
+        waivers: The policy's waivers.
+        url: The artifact.
+        today: The day in UTC; a waiver holds to the end of its last day.
+
+    Returns:
+        The reasons that stand, and those that are waived. A waiver that would cover a reason but
+        has expired adds a reason of its own.
+    """
+    here = [waiver for waiver in waivers if fnmatchcase(url, waiver.url)]
+    standing: list[Reason] = []
+    waived: list[Reason] = []
+    for reason in reasons:
+        fitting = [waiver for waiver in here if waiver.code == reason.code]
+        valid = [waiver for waiver in fitting if today <= date.fromisoformat(waiver.expires)]
+        if valid:
+            waived.append(_waived(reason, max(valid, key=_last_day)))
+            continue
+        standing.append(reason)
+        if fitting:
+            expired = _expired(max(fitting, key=_last_day))
+            if expired not in standing:
+                standing.append(expired)
+    return tuple(standing), tuple(waived)
+
+
+def _last_day(waiver: Waiver) -> date:
+    return date.fromisoformat(waiver.expires)
+
+
+def _waived(reason: Reason, waiver: Waiver) -> Reason:
+    value = f"until {waiver.expires}, {waiver.owner}"
+    return Reason(reason.code, "waivers", value, f"waived ({waiver.reason}): {reason.message}")
+
+
+def _expired(waiver: Waiver) -> Reason:
+    message = f"the waiver of {waiver.code} ended with {waiver.expires}; ask {waiver.owner}"
+    return Reason("policy/waiver-expired", "waivers", waiver.expires, message)

@@ -1,0 +1,118 @@
+"""One local file that is held open: whatever happens to its name, these are its bytes."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.storage.local import (
+    LocalStore,
+    describe_file,
+    pin_of,
+    read_fully,
+    storage_error,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["DescriptorStore"]
+
+# File systems take a file's time from a clock that ticks at most every 10 ms: two writes within one
+# tick leave the same time behind.
+_TICK_NS: Final = 20_000_000
+_ROUNDS: Final = 50
+
+
+class DescriptorStore:
+    """A root that is one open file; the files beside it are looked up by name, as ever."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file.
+
+        Args:
+            path: An absolute path; links are followed once, here.
+
+        Raises:
+            StorageError: It cannot be opened, is no regular file, or is being written to.
+        """
+        self.root = path
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._beside = LocalStore(path)
+        try:
+            # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+            self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as problem:
+            raise storage_error(problem, path) from None
+        self._first = os.fstat(self.handle)
+        if not stat.S_ISREG(self._first.st_mode):
+            self.close()
+            raise StorageError("storage/not-a-file", path, "it is not a regular file")
+        self._wait_for_the_next_tick()
+
+    def _wait_for_the_next_tick(self) -> None:
+        """Wait until a later write is bound to leave another time behind than the last one did."""
+        for _ in range(_ROUNDS):
+            last = max(self._first.st_mtime_ns, self._first.st_ctime_ns)
+            age = time.time_ns() - last
+            if not 0 <= age < _TICK_NS:
+                return
+            time.sleep((_TICK_NS - age) / 1e9)
+            self._first = os.fstat(self.handle)
+        self.close()
+        raise StorageError(
+            "storage/changed-during-scan", self.root, "somebody is writing to the file"
+        )
+
+    def close(self) -> None:
+        """Let the file go."""
+        handle, self.handle = self.handle, -1
+        os.close(handle)
+
+    def check(self) -> None:
+        """Make sure that nobody has written to the file since it was opened.
+
+        Size and time of the last write tell. So does the time of the last change of the file's
+        record, which nobody can set back, unless its links are fewer or more than before: then the
+        name was replaced or removed, which leaves these bytes as they are.
+
+        Raises:
+            StorageError: ``storage/changed-during-scan``.
+        """
+        now, first = os.fstat(self.handle), self._first
+        touched = now.st_ctime_ns != first.st_ctime_ns and now.st_nlink == first.st_nlink
+        if touched or pin_of(now) != pin_of(first):
+            reason = "the file was changed while it was open"
+            raise StorageError("storage/changed-during-scan", self.root, reason)
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        yield self._describe()
+
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        return self._beside.list_folder(folder, wanted)
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        return self._describe() if url == self.root else await self._beside.find(url)
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        if item.url != self.root:
+            return await self._beside.read(item, start, end)
+        try:
+            data = read_fully(self.handle, start, min(end, self._first.st_size))
+        except OSError as problem:
+            raise storage_error(problem, self.root) from None
+        self.check()
+        return RangeReply(data, self._first.st_size, pin_of(self._first))
+
+    async def stored_sha256(self, item: StoredObject) -> str:
+        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`."""
+        return await self._beside.stored_sha256(item)
+
+    def _describe(self) -> StoredObject:
+        return describe_file(self.root, self._first, link=os.path.islink(self.root))

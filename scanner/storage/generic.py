@@ -1,0 +1,187 @@
+"""Any storage that fsspec knows, by its plain calls: ``info``, ``find``, ``cat_file``.
+
+These cannot be pinned to a version, so the object is looked up again behind each read.
+"""
+
+import asyncio
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import fsspec
+from fsspec.asyn import get_loop
+
+from prefect_mutagen.scanner.storage.store import (
+    ACCOUNT_VARIABLE,
+    RangeReply,
+    StorageError,
+    StoredObject,
+    clean_url,
+)
+from prefect_mutagen.scanner.storage.local import storage_error
+
+__all__ = ["GenericStore"]
+
+_VERSIONS: Final = ("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PACKAGES: Final = {
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    "hf": "huggingface_hub",
+}
+_STATUS: Final = {
+    401: ("storage/credentials", "the credentials are not accepted"),
+    403: ("storage/denied", "access denied"),
+    404: ("storage/not-found", "there is no such object"),
+    429: ("storage/throttled", "the storage asks to slow down"),
+}
+_TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+
+class GenericStore:
+    """A folder or an object in any storage."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        """Open it.
+
+        Args:
+            url: An address that fsspec takes.
+            options: Options of its file system.
+
+        Raises:
+            StorageError: There is no such file system, or the options do not fit it.
+        """
+        self.root = clean_url(url)
+        try:
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+        except ImportError as problem:
+            reason = _missing_package(self.root.partition("://")[0], options) or str(problem)
+            raise StorageError("storage/unsupported", self.root, reason) from None
+        except (TypeError, ValueError) as problem:
+            known = "Protocol not known" in str(problem)
+            reason = "no such kind of storage is known" if known else "the options do not fit it"
+            raise StorageError("storage/unsupported", self.root, reason) from None
+        self.loop = self._fs.loop if self._fs.async_impl else get_loop()
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        info = self._call(self._fs.info, self._path)
+        if info.get("type") == "file":
+            yield _describe(info, self.root)
+            return
+        found = self._call(self._fs.find, self._path, detail=True)
+        for name in sorted(found):
+            if wanted(name.rpartition("/")[2]):
+                inside = name.removeprefix(self._path.rstrip("/"))
+                yield _describe(found[name], self.root.rstrip("/") + inside)
+
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        path = self._fs._strip_protocol(folder)
+        for info in self._call(self._fs.ls, path, detail=True):
+            name = str(info["name"]).rpartition("/")[2]
+            if info.get("type") == "file" and wanted(name):
+                yield _describe(info, folder + name)
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        return _describe(await self._ask("info", url), url)
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        data: bytes = await self._ask("cat_file", item.url, start=start, end=end)
+        after = _describe(await self._ask("info", item.url), item.url)
+        if item.pin and after.pin != item.pin:
+            raise StorageError(
+                "storage/changed-during-scan", item.url, "the object was replaced meanwhile"
+            )
+        if len(data) != min(end, after.size) - start:
+            raise StorageError("storage/failed", item.url, "the reply broke off")
+        return RangeReply(data, after.size, after.pin)
+
+    async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`."""
+        return ""
+
+    async def _ask(self, method: str, url: str, **kwargs: Any) -> Any:
+        path = self._fs._strip_protocol(url)
+        try:
+            if self._fs.async_impl:
+                return await getattr(self._fs, f"_{method}")(path, **kwargs)
+            return await asyncio.to_thread(getattr(self._fs, method), path, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+            raise _storage_error(problem, url) from None
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+            raise _storage_error(problem, self.root) from None
+
+
+def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
+    size = int(info.get("size") or 0)
+    modified = next((info[key] for key in _TIMES if info.get(key)), None)
+    if isinstance(modified, datetime):
+        # The memory file system lists a number and looks up a datetime.
+        modified = modified.timestamp()
+    version = next((info[key] for key in _VERSIONS if info.get(key)), None)
+    if version is not None:
+        pin = f"etag:{version}"
+    elif modified is not None:
+        pin = f"time:{modified}; {size}"
+    else:
+        pin = f"size:{size}"
+    oid = _hub_sha256(info)
+    return StoredObject(
+        url,
+        size,
+        pin,
+        float(modified) if isinstance(modified, int | float) else None,
+        sha256=oid,
+        sha256_source="the hub's LFS oid" if oid else "",
+    )
+
+
+def _hub_sha256(info: Mapping[str, Any]) -> str:
+    """Take the SHA-256 that the hub's file system lists for an object kept in LFS."""
+    lfs = info.get("lfs")
+    if not isinstance(lfs, Mapping):
+        return ""
+    oid = str(lfs.get("sha256") or lfs.get("oid") or "").removeprefix("sha256:")
+    return oid if _SHA256.fullmatch(oid) else ""
+
+
+def _missing_package(scheme: str, options: Mapping[str, Any]) -> str:
+    """Name the package that opens such addresses here, in a clause; empty when none is known."""
+    package = _PACKAGES.get(scheme)
+    if package is None:
+        return ""
+    if scheme not in ("gs", "gcs", "az"):
+        return f"{scheme}:// needs the package {package} (pip install {package})"
+    if importlib.util.find_spec("obstore") is None:
+        return f"{scheme}:// needs a package (pip install 'prefect-mutagen[fast]', or {package})"
+    if scheme == "az" and not (options.get("account_name") or os.environ.get(ACCOUNT_VARIABLE)):
+        named = f"set {ACCOUNT_VARIABLE}, or account_name in the storage options"
+        return f"the storage account is not named; {named}"
+    return f"these storage options need the package {package} (pip install {package})"
+
+
+def _storage_error(problem: Exception, url: str) -> StorageError:
+    if isinstance(problem, FileNotFoundError):
+        return StorageError("storage/not-found", url, "there is no such object")
+    if isinstance(problem, PermissionError):
+        return StorageError("storage/denied", url, "access denied")
+    if isinstance(problem, TimeoutError):
+        return StorageError("storage/timeout", url, "the storage did not answer in time")
+    if isinstance(problem, OSError) and problem.errno:
+        return storage_error(problem, url)
+    status = getattr(getattr(problem, "response", None), "status_code", None)
+    if status in _STATUS:
+        return StorageError(_STATUS[status][0], url, _STATUS[status][1])
+    if "Connect" in type(problem).__name__:  # each file system brings another HTTP library
+        return StorageError("storage/unreachable", url, "the storage cannot be reached")
+    return StorageError("storage/failed", url, f"the storage failed ({type(problem).__name__})")

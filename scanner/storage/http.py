@@ -1,0 +1,254 @@
+"""Web servers, through the session of fsspec's HTTP file system.
+
+A server may ignore ``Range`` and send the whole object; then only the bytes that were asked for are
+read before the connection is dropped. User, password and query stay out of every address that is
+shown: the query of a signed address is a secret.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import aiohttp
+import fsspec
+from fsspec.asyn import sync
+
+from prefect_mutagen.scanner.storage.pacing import repeat
+from prefect_mutagen.scanner.storage.store import (
+    UNKNOWN_SIZE,
+    RangeReply,
+    StorageError,
+    StoredObject,
+    clean_url,
+)
+
+__all__ = ["HttpStore"]
+
+_MISSING: Final = ("storage/not-found", "there is no such object")
+_CHANGED: Final = ("storage/changed-during-scan", "the object was replaced meanwhile")
+_STATUS: Final = {
+    401: ("storage/credentials", "the credentials are not accepted"),
+    403: ("storage/denied", "access denied"),
+    404: _MISSING,
+    410: _MISSING,
+    412: _CHANGED,
+    416: _CHANGED,
+    408: ("storage/timeout", "the server did not answer in time"),
+    429: ("storage/throttled", "the server asks to slow down"),
+    503: ("storage/throttled", "the server asks to slow down"),
+    504: ("storage/timeout", "the server did not answer in time"),
+}
+_FOLDER_LIMIT: Final = 100_000
+_PIECE: Final = 64 << 10
+_UNTOLD: Final = 1 << 20
+
+
+class HttpStore:
+    """A page with links below it, or one object."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        """Open it; nothing is asked of the server yet.
+
+        Args:
+            url: Address of an object or of a page that links to objects.
+            options: Options of fsspec's ``HTTPFileSystem``.
+
+        Raises:
+            StorageError: The options do not fit.
+        """
+        self.root = clean_url(url)
+        self._secret = urlsplit(url)
+        try:
+            self._fs = fsspec.filesystem("http", use_listings_cache=False, **options)
+        except (TypeError, ValueError, ImportError):
+            raise StorageError(
+                "storage/unsupported", self.root, "the storage options are not what HTTP takes"
+            ) from None
+        self.loop = self._fs.loop
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
+            yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
+            return
+        top = self.root.rstrip("/") + "/"  # servers write links relative to this form
+        folders, seen = [top], {top}
+        while folders:
+            folder = folders.pop()
+            found = sync(self.loop, repeat, partial(self._links, folder), folder)
+            links = sorted({clean_url(link) for link in found})
+            for link in links:
+                if link.startswith(folder) and not link.endswith("/"):
+                    name = link.removeprefix(folder)
+                    if "/" not in name and wanted(unquote(name)):
+                        yield StoredObject(link, UNKNOWN_SIZE, "")
+            for link in reversed(links):
+                inside = link.startswith(folder) and link.endswith("/") and link not in seen
+                if inside and len(seen) < _FOLDER_LIMIT:
+                    seen.add(link)
+                    folders.append(link)
+
+    async def _links(self, folder: str) -> list[str]:
+        try:
+            found: list[str] = await self._fs._ls(self._reveal(folder), detail=False)
+        except FileNotFoundError:
+            raise StorageError(*_reply(404, folder.rstrip("/"))) from None
+        except aiohttp.ClientResponseError as problem:
+            code, url, reason = _reply(problem.status, folder.rstrip("/"))
+            raise StorageError(code, url, reason, transient=problem.status >= 500) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _unreachable(problem, folder.rstrip("/")) from None
+        return found
+
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`; a web server has none."""
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        # A HEAD would do, but signed addresses allow one method only, and some servers none.
+        reply = await self.read(StoredObject(url, UNKNOWN_SIZE, ""), 0, 1)
+        return StoredObject(url, reply.size, reply.pin, _time_in(reply.pin))
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        stream = await self.stream(item, start, end)
+        try:
+            return RangeReply(await stream.read(end - start), stream.size, stream.pin)
+        finally:
+            await stream.close()
+
+    async def stream(self, item: StoredObject, start: int, end: int) -> "_Stream":
+        """See `prefect_mutagen.scanner.storage.store.StreamingStore.stream`."""
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        if item.pin.startswith('etag:"'):
+            headers["If-Match"] = item.pin.removeprefix("etag:")
+        try:
+            session = await self._fs.set_session()
+            reply = await session.get(self._reveal(item.url), headers=headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _unreachable(problem, item.url) from None
+        try:
+            stream = _Stream(reply, item, start, end)
+            await stream.begin(item.pin)
+        except BaseException:
+            reply.close()
+            raise
+        return stream
+
+    async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`; web servers keep none."""
+        return ""
+
+    def _reveal(self, url: str) -> str:
+        """Put back what `clean_url` took out."""
+        parts = urlsplit(url)
+        query = self._secret.query if url == self.root else ""
+        return urlunsplit((parts.scheme, self._secret.netloc, parts.path, query, ""))
+
+
+class _Stream:
+    """The body of one reply; see `prefect_mutagen.scanner.storage.store.RangeStream`."""
+
+    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
+
+    def __init__(
+        self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int
+    ) -> None:
+        self._reply = reply
+        self._url = item.url
+        empty = reply.status == 416 and item.size == UNKNOWN_SIZE
+        if reply.status not in (200, 206) and not empty:
+            raise StorageError(*_reply(reply.status, item.url), transient=reply.status >= 500)
+        self.size = 0 if empty else _size(reply.headers, partial=reply.status == 206)
+        # A server that does not know ranges sends all from the start.
+        self._skip = start if reply.status == 200 else 0
+        self._left = (end if self.size == UNKNOWN_SIZE else min(end, self.size)) - start
+        self._kept = b""
+        self.pin = ""
+
+    async def begin(self, pin: str) -> None:
+        """Go to the start of the range, and see what version it is of."""
+        start = self._skip
+        while self._skip > 0 and (piece := await self._take(self._skip)):
+            self._skip -= len(piece)
+        if self.size == UNKNOWN_SIZE:
+            # Nobody says how long it is: what comes first has to do for all.
+            pieces = []
+            left = min(self._left, _UNTOLD)
+            while left > 0 and (piece := await self._take(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            self._kept = b"".join(pieces)
+            self._left = len(self._kept)
+            self.size = start - self._skip + len(self._kept)
+        self.pin = _pin(self._reply.headers, self.size)
+        if pin and self.pin != pin:
+            raise StorageError(_CHANGED[0], self._url, _CHANGED[1])
+
+    async def read(self, least: int) -> bytes:
+        if self._kept:
+            kept, self._kept, self._left = self._kept, b"", 0
+            return kept
+        pieces: list[bytes] = []
+        wanted = min(least, self._left)
+        while wanted > 0 and (piece := await self._take(min(self._left, max(wanted, _PIECE)))):
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._left -= len(piece)
+        if wanted > 0:
+            raise _broken_off(self._url)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def close(self) -> None:
+        if self._reply.content.at_eof():
+            self._reply.release()
+        else:
+            self._reply.close()
+
+    async def _take(self, most: int) -> bytes:
+        try:
+            return await self._reply.content.read(most)
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _unreachable(problem, self._url) from None
+
+
+def _size(headers: Mapping[str, str], *, partial: bool) -> int:
+    text = headers.get("Content-Range", "").rpartition("/")[2] if partial else ""
+    text = text or ("" if partial else headers.get("Content-Length", ""))
+    return int(text) if text.isdecimal() else UNKNOWN_SIZE
+
+
+def _pin(headers: Mapping[str, str], size: int) -> str:
+    if headers.get("ETag"):
+        return f"etag:{headers['ETag']}"
+    if headers.get("Last-Modified"):
+        return f"time:{headers['Last-Modified']}; {size}"
+    return f"size:{size}"
+
+
+def _time_in(pin: str) -> float | None:
+    if not pin.startswith("time:"):
+        return None
+    try:
+        return parsedate_to_datetime(pin.removeprefix("time:").partition(";")[0]).timestamp()
+    except ValueError:
+        return None
+
+
+def _reply(status: int, url: str) -> tuple[str, str, str]:
+    code, reason = _STATUS.get(status, ("storage/failed", f"the server answered {status}"))
+    return code, url, reason
+
+
+def _unreachable(problem: BaseException, url: str) -> StorageError:
+    if isinstance(problem, TimeoutError):
+        return StorageError("storage/timeout", url, "the server did not answer in time")
+    if isinstance(problem, aiohttp.ClientPayloadError):
+        return _broken_off(url)
+    return StorageError("storage/unreachable", url, "the server cannot be reached")
+
+
+def _broken_off(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the reply broke off", transient=True)

@@ -1,0 +1,216 @@
+"""Local files: listed with scandir, read with pread, pinned by size, time and inode."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from itertools import islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["LocalStore", "describe_file", "pin_of", "read_fully", "storage_error"]
+
+_CODES: Final = {
+    errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
+    errno.ENOTDIR: ("storage/not-found", "there is no such file or folder"),
+    errno.EACCES: ("storage/denied", "permission denied"),
+    errno.EPERM: ("storage/denied", "permission denied"),
+    errno.ELOOP: ("storage/not-found", "the links lead in a circle"),
+    errno.EISDIR: ("storage/not-a-file", "it is a folder"),
+    errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
+    errno.ETIMEDOUT: ("storage/timeout", "the file system does not answer"),
+}
+_SORTED: Final = 20_000
+"""Entries of a folder that are held at a time."""
+
+# Hugging Face's cache links to blobs that are named by their SHA-256.
+_BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def storage_error(problem: OSError, url: str) -> StorageError:
+    """Say what an error of the operating system means for the caller."""
+    code, reason = _CODES.get(
+        problem.errno or 0, ("storage/failed", problem.strerror or type(problem).__name__)
+    )
+    return StorageError(code, url, reason)
+
+
+class LocalStore:
+    """A file or a folder on this machine."""
+
+    def __init__(self, root: str) -> None:
+        """Take an absolute path; nothing is looked at yet."""
+        self.root = root
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`.
+
+        Links to files are followed and keep their own name, as in Hugging Face's cache; links to
+        folders are not, because they may lead in circles.
+        """
+        try:
+            status = os.stat(self.root)
+        except OSError as problem:
+            raise storage_error(problem, self.root) from None
+        if not stat.S_ISDIR(status.st_mode):
+            yield _describe(self.root)
+            return
+        folders = [self.root]
+        while folders:
+            folder = folders.pop()
+            inside: list[str] = []
+            try:
+                yield from _files_in(folder, wanted, inside)
+            except OSError as problem:
+                fault = storage_error(problem, folder)
+                if folder == self.root:
+                    raise fault from None
+                yield StoredObject(folder, 0, "", fault=fault)
+            inside.sort(reverse=True)
+            folders += inside
+
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        try:
+            yield from _files_in(folder, wanted, [])
+        except OSError as problem:
+            raise storage_error(problem, folder) from None
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        found = _describe(url)
+        if found.fault is not None:
+            raise found.fault
+        return found
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        try:
+            # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+            handle = os.open(item.url, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as problem:
+            raise storage_error(problem, item.url) from None
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
+            data = read_fully(handle, start, min(end, status.st_size))
+            pin = pin_of(status)
+            if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
+                raise StorageError(
+                    "storage/changed-during-scan", item.url, "the file was changed meanwhile"
+                )
+        except OSError as problem:
+            raise storage_error(problem, item.url) from None
+        finally:
+            os.close(handle)
+        return RangeReply(data, status.st_size, pin)
+
+    async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
+        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`; file systems keep none."""
+        return ""
+
+
+def _files_in(
+    folder: str, wanted: Callable[[str], bool], inside: list[str]
+) -> Iterator[StoredObject]:
+    """Give the wanted files of a folder sorted by name, and note the folders in it.
+
+    Of a very large one, some thousands are sorted at a time. The folder is opened once, and the
+    system need not find its way there again for each of them; entries know their names only.
+    """
+    start = os.path.join(folder, "")
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        with os.scandir(handle) as entries:
+            while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
+                for entry in some:
+                    if entry.is_dir(follow_symlinks=False):
+                        inside.append(start + entry.name)
+                    elif wanted(entry.name):
+                        link = entry.is_symlink()
+                        if not (link and _leads_to_folder(entry)):
+                            yield _look_at(entry, start, link=link)
+    finally:
+        os.close(handle)
+
+
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link whose end cannot be seen; looking at it says why
+
+
+def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
+    """Look at an entry of an open folder; paths begin with its address."""
+    path = start + entry.name
+    try:
+        status = entry.stat()
+    except OSError as problem:
+        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+    return describe_file(path, status, link=link)
+
+
+def pin_of(status: os.stat_result) -> str:
+    """Name the bytes of a local file as well as a file system can."""
+    return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def _describe(path: str) -> StoredObject:
+    """Look at a file that was named."""
+    try:
+        status = os.stat(path)
+    except OSError as problem:
+        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+    return describe_file(path, status, link=os.path.islink(path))
+
+
+def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
+    """Describe what was looked at.
+
+    Args:
+        path: Where it lies.
+        status: What the system says of it, links followed.
+        link: Whether the path is a link, as to a blob of Hugging Face's cache.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        fault = StorageError("storage/not-a-file", path, "it is not a regular file")
+        return StoredObject(path, 0, "", fault=fault)
+    found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
+    blob = _blob_name(path) if link else ""
+    if not blob:
+        return found
+    return found._replace(sha256=blob, sha256_source="name of the cache's blob")
+
+
+def _blob_name(path: str) -> str:
+    """Give the SHA-256 that the target of a link is named by; empty for other names."""
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return ""  # it is gone, or no link any more; reading it says what it is
+    found = _BLOB_NAME.fullmatch(os.path.basename(target))
+    return found[0] if found else ""
+
+
+def read_fully(handle: int, start: int, end: int) -> bytes:
+    """Read a range of an open file; fewer bytes only where the file ends.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    data = os.pread(handle, max(0, end - start), start)
+    while start + len(data) < end:  # the kernel gives at most 2 GiB at once
+        more = os.pread(handle, end - start - len(data), start + len(data))
+        if not more:
+            break
+        data += more
+    return data

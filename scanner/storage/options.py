@@ -1,0 +1,52 @@
+"""Storage options as a person gives them: JSON, a file with JSON in it, or the environment's."""
+
+import json
+import os
+from typing import Any, Final
+
+from prefect_mutagen.scanner.storage.store import OPTIONS_VARIABLE
+from prefect_mutagen.scanner.storage.local import storage_error
+
+__all__ = ["load_options"]
+
+_EXAMPLE: Final = '{"anon": true}'
+
+
+def load_options(text: str = "") -> dict[str, Any]:
+    """Read storage options: JSON, or ``@FILE`` with JSON in it, or the environment's.
+
+    Args:
+        text: What was given; when empty, PREFECT_MUTAGEN_STORAGE_OPTIONS is read the same way.
+
+    Raises:
+        ValueError: It is no JSON object, or the file cannot be read. The message names the place;
+            the text itself, which may hold secrets, is not quoted.
+    """
+    source = "the storage options" if text else OPTIONS_VARIABLE
+    given = text or os.environ.get(OPTIONS_VARIABLE, "")
+    if not given:
+        return {}
+    if given.startswith("@"):
+        source, given = f"the storage options in {given[1:]}", _read_file(given[1:], source)
+    try:
+        options = json.loads(given)
+    except json.JSONDecodeError as problem:
+        place = f"line {problem.lineno}, column {problem.colno}"
+        message = f"{problem.msg[:1].lower()}{problem.msg[1:]}"
+        raise ValueError(f"{source} are not JSON: {message} at {place}") from None
+    except RecursionError:
+        raise ValueError(f"{source} are nested too deeply") from None
+    if not isinstance(options, dict):
+        raise ValueError(f"{source} are not a JSON object such as {_EXAMPLE}")  # noqa: TRY004
+    return options
+
+
+def _read_file(path: str, source: str) -> str:
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8") as file:
+            return file.read()
+    except OSError as problem:
+        reason = storage_error(problem, path).reason
+        raise ValueError(f"{source} are to be read from {path or '@'}: {reason}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{source} in {path} are not UTF-8 text") from None

@@ -1,0 +1,326 @@
+"""S3 and what speaks its language, through s3fs.
+
+s3fs's own ways to read a range cannot be pinned: ``cat_file`` takes no condition and ``open``
+ignores one. Its ``get_object`` call takes ``IfMatch``, so that is what is used: one GET, and the
+reply proves which bytes came. Both of its retry layers are off, because their defaults multiply to
+25 requests for one throttled read; `prefect_mutagen.scanner.examine.retries` repeats what is worth it.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from aiobotocore.session import AioSession
+from botocore import exceptions as boto
+from botocore.utils import parse_timestamp
+from s3fs import S3FileSystem
+
+from prefect_mutagen import __version__
+from prefect_mutagen.scanner.storage.pacing import repeat
+from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject, clean_url
+from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED, reply_error
+
+__all__ = ["S3Store"]
+
+_PAGE: Final = 1000
+_PIECE: Final = 64 << 10
+_FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (boto.NoCredentialsError, "storage/credentials", "there are no credentials"),
+    (boto.PartialCredentialsError, "storage/credentials", "the credentials are incomplete"),
+    (boto.ProfileNotFound, "storage/credentials", "there is no such profile"),
+    (boto.CredentialRetrievalError, "storage/credentials", "the credentials cannot be had"),
+    (boto.TokenRetrievalError, "storage/credentials", "the session has expired"),
+    (boto.SSOError, "storage/credentials", "the session has expired"),
+    (boto.ReadTimeoutError, "storage/timeout", "the storage did not answer in time"),
+    (boto.ConnectTimeoutError, "storage/unreachable", "the storage cannot be reached"),
+    (boto.ConnectionError, "storage/unreachable", "the storage cannot be reached"),
+    (boto.HTTPClientError, "storage/unreachable", "the storage cannot be reached"),
+    (TimeoutError, "storage/timeout", "the storage did not answer in time"),
+    (TypeError, "storage/unsupported", "the storage options are not what S3 takes"),
+    (boto.ParamValidationError, "storage/unsupported", "the name is not one that S3 allows"),
+)
+
+
+class _OneTry(S3FileSystem):  # type: ignore[misc] # s3fs has no types
+    """s3fs without retries of its own; what else uses s3fs in this process keeps its retries."""
+
+    retries = 1
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if options.get("session") is None:
+            session: Any = AioSession(**self.kwargs)
+            # A tenth of the time of a request, and half of a listing's, go into botocore's guesses
+            # at how a time is written.
+            factory = session.get_component("response_parser_factory")
+            factory.set_parser_defaults(timestamp_parser=_read_time)
+            self.session = session
+
+
+class S3Store:
+    """A bucket, a prefix or one object."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        """Open it; nothing is asked of the server yet.
+
+        Args:
+            url: ``s3://bucket``, with a prefix or a key behind it.
+            options: Options of `s3fs.S3FileSystem`.
+
+        Raises:
+            StorageError: The options do not fit.
+        """
+        self.root = clean_url(url).replace("s3a://", "s3://", 1)
+        self._bucket, _, self._key = self.root.removeprefix("s3://").partition("/")
+        if not self._bucket:
+            raise StorageError("storage/unsupported", self.root, "the address names no bucket")
+        config = {
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+            "connect_timeout": 10,
+            "read_timeout": 30,
+            "max_pool_connections": 512,
+            "user_agent": f"prefect-mutagen/{__version__}",
+            # Neither holds for a part of an object, and each is asked about in every request.
+            "parameter_validation": False,
+            "response_checksum_validation": "when_required",
+        }
+        given = dict(options)
+        given["config_kwargs"] = config | dict(given.get("config_kwargs") or {})
+        # A cached listing would hide what has changed since the last scan.
+        given["use_listings_cache"] = False
+        try:
+            self._fs = _OneTry(**given)
+        except (TypeError, ValueError, boto.BotoCoreError):
+            raise StorageError(
+                "storage/unsupported", self.root, "the storage options are not what S3 takes"
+            ) from None
+        self.loop = self._fs.loop
+
+    def list_objects(
+        self, wanted: Callable[[str], bool], after: str = ""
+    ) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`.
+
+        Args:
+            wanted: Says whether the caller has a use for a name.
+            after: Key behind which to begin; the root is a folder then.
+        """
+        prefix = self._key
+        if prefix and not prefix.endswith("/"):
+            (first, *_) = self._page(self._ask(prefix, most=1))["Contents"] or [None]
+            if first is not None and first["Key"] == prefix and not after:
+                yield self._describe(first)
+                return
+            prefix += "/"
+        seen = bool(after)
+        coming = self._ask(prefix, after=after)
+        while True:
+            page = self._page(coming)
+            token = page.get("NextContinuationToken") or ""
+            if token:
+                # The next page is under way while this one is worked on.
+                coming = self._ask(prefix, token=token)
+            for entry in page["Contents"]:
+                seen = True
+                name = entry["Key"].rpartition("/")[2]
+                if name and wanted(name):
+                    yield self._describe(entry)
+            if not token:
+                break
+        if prefix and not seen:
+            raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
+
+    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        token = ""
+        while True:
+            page = self._page(self._ask(self._key_of(folder), token=token, delimiter="/"))
+            for entry in page["Contents"]:
+                name = entry["Key"].rpartition("/")[2]
+                if name and wanted(name):
+                    yield self._describe(entry)
+            token = page.get("NextContinuationToken") or ""
+            if not token:
+                return
+
+    def has_keys(self, prefix: str) -> bool:
+        """Say whether any key begins so.
+
+        Raises:
+            StorageError: The bucket cannot be listed.
+        """
+        return bool(self._page(self._ask(prefix, most=1))["Contents"])
+
+    def _ask(
+        self,
+        prefix: str,
+        *,
+        token: str = "",
+        after: str = "",
+        most: int = _PAGE,
+        delimiter: str = "",
+    ) -> Future[dict[str, Any]]:
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": most}
+        if delimiter:
+            request["Delimiter"] = delimiter
+        if token:
+            request["ContinuationToken"] = token
+        if after:
+            request["StartAfter"] = after
+        work = repeat(lambda: self._call("list_objects_v2", self.root, request), self.root)
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def _page(self, coming: Future[dict[str, Any]]) -> dict[str, Any]:
+        page = coming.result()
+        page.setdefault("Contents", [])
+        return page
+
+    def _describe(self, entry: Mapping[str, Any]) -> StoredObject:
+        url = f"s3://{self._bucket}/{entry['Key']}"
+        storage_class = str(entry.get("StorageClass") or "")
+        fault = None
+        if storage_class in ARCHIVED:
+            fault = reply_error("InvalidObjectState", 403, url)
+        return StoredObject(
+            url,
+            int(entry["Size"]),
+            _pin(entry),
+            entry["LastModified"].timestamp(),
+            storage_class,
+            fault,
+        )
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        request = {"Bucket": self._bucket, "Key": self._key_of(url)}
+        head = await self._call("head_object", url, request)
+        return self._describe({**head, "Key": request["Key"], "Size": head["ContentLength"]})
+
+    async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
+        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        stream = await self.stream(item, start, end)
+        return RangeReply(await stream.read(stream.left), stream.size, stream.pin)
+
+    async def stream(self, item: StoredObject, start: int, end: int) -> "_Stream":
+        """See `prefect_mutagen.scanner.storage.store.StreamingStore.stream`."""
+        request = {
+            "Bucket": self._bucket,
+            "Key": self._key_of(item.url),
+            "Range": f"bytes={start}-{end - 1}",
+            **_condition(item),
+        }
+        reply = await self._call("get_object", item.url, request)
+        size = int(
+            str(reply.get("ContentRange") or f"/{reply['ContentLength']}").rpartition("/")[2]
+        )
+        pin = item.pin if "VersionId" in request else _pin(reply)
+        return _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
+
+    async def stored_sha256(self, item: StoredObject) -> str:
+        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`.
+
+        S3 keeps a checksum of the checksums of an upload's parts under the same name; only one of
+        type ``FULL_OBJECT`` is the file's.
+        """
+        request = {
+            "Bucket": self._bucket,
+            "Key": self._key_of(item.url),
+            "ChecksumMode": "ENABLED",
+            **_condition(item),
+        }
+        head = await self._call("head_object", item.url, request)
+        if head.get("ChecksumType") != "FULL_OBJECT" or not head.get("ChecksumSHA256"):
+            return ""
+        return base64.b64decode(head["ChecksumSHA256"]).hex()
+
+    def _key_of(self, url: str) -> str:
+        return url.removeprefix(f"s3://{self._bucket}/")
+
+    async def _call(self, method: str, url: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            reply: dict[str, Any] = await self._fs._call_s3(method, **request)
+        except Exception as problem:  # noqa: BLE001 - s3fs hands on whatever botocore and aiohttp raise
+            raise _storage_error(problem, url) from None
+        return reply
+
+
+def _condition(item: StoredObject) -> dict[str, str]:
+    """Ask for the version that was pinned, and for no other."""
+    kind, _, value = item.pin.partition(":")
+    if kind == "etag":
+        return {"IfMatch": f'"{value}"'}
+    return {"VersionId": value} if kind == "version" else {}
+
+
+class _Stream:
+    """The body of one reply; see `prefect_mutagen.scanner.storage.store.RangeStream`."""
+
+    __slots__ = ("_body", "_url", "left", "pin", "size")
+
+    def __init__(self, body: Any, url: str, size: int, pin: str, left: int) -> None:
+        self.size = size
+        self.pin = pin
+        self.left = left
+        """Bytes of the range that have not come yet."""
+        self._body = body
+        self._url = url
+
+    async def read(self, least: int) -> bytes:
+        pieces = []
+        wanted = min(least, self.left)
+        try:
+            while wanted > 0 and (piece := await self._body.read(max(wanted, _PIECE))):
+                pieces.append(piece)
+                wanted -= len(piece)
+                self.left -= len(piece)
+        except Exception as problem:  # noqa: BLE001 - aiohttp's and botocore's trees have no common root
+            raise _storage_error(problem, self._url, broken_off=True) from None
+        finally:
+            if wanted > 0 or not self.left:
+                await self.close()
+        if wanted > 0:
+            raise _broken_off(self._url)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def close(self) -> None:
+        await self._body.__aexit__(None, None, None)
+
+
+def _read_time(text: Any) -> datetime:
+    """Read a time of a listing (ISO 8601) or of a header (RFC 9110)."""
+    try:
+        if text[-1] == "Z":
+            return datetime.fromisoformat(text)
+        return parsedate_to_datetime(text)
+    except (TypeError, ValueError, LookupError):
+        parsed: datetime = parse_timestamp(text)
+        return parsed
+
+
+def _pin(reply: Mapping[str, Any]) -> str:
+    etag = str(reply.get("ETag") or "").strip('"')
+    return f"etag:{etag}" if etag else ""
+
+
+def _broken_off(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the reply broke off", transient=True)
+
+
+def _storage_error(problem: BaseException, url: str, *, broken_off: bool = False) -> StorageError:
+    """Say what went wrong without the server's own words, which may name accounts and keys."""
+    cause = problem.__cause__ or problem
+    response = getattr(cause, "response", None)
+    if isinstance(response, dict):
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+        return reply_error(str(response.get("Error", {}).get("Code") or ""), status, url)
+    for kind, code, reason in _FAILURES:
+        if isinstance(problem, kind) or isinstance(cause, kind):
+            return StorageError(code, url, reason)
+    if broken_off:
+        return _broken_off(url)
+    reason = f"the connection failed ({type(cause).__name__})"
+    return StorageError("storage/failed", url, reason, transient=True)

@@ -1,0 +1,73 @@
+"""All versions of the objects in a bucket, and one version by its address.
+
+The newest version of an object is listed as always. An older one of a model file has an address of
+its own, ``s3://bucket/key?versionId=ID``, and stands for itself: shards and the files beside a
+model are not kept together over time.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prefect_mutagen.scanner.listing.artifacts import format_of
+from prefect_mutagen.scanner.storage.pacing import repeat
+from prefect_mutagen.scanner.storage.store import VERSION_MARK, StorageError, StoredObject
+from prefect_mutagen.scanner.storage.s3 import S3Store
+
+__all__ = ["S3VersionStore"]
+
+
+class S3VersionStore(S3Store):
+    """A bucket, a prefix, or one version of one object."""
+
+    def list_objects(
+        self, wanted: Callable[[str], bool], after: str = ""
+    ) -> Iterator[StoredObject]:
+        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`; older versions included."""
+        if VERSION_MARK in self.root:
+            yield asyncio.run_coroutine_threadsafe(self.find(self.root), self.loop).result()
+            return
+        prefix = self._key if self._key.endswith("/") or not self._key else f"{self._key}/"
+        seen = False
+        for entry in self._versions(prefix):
+            seen = True
+            name = entry["Key"].rpartition("/")[2]
+            if entry.get("IsLatest"):
+                if name and wanted(name):
+                    yield self._describe(entry)
+            elif format_of(name) is not None:
+                yield self._describe_version(entry)
+        if self._key and not seen and not after:
+            raise StorageError(
+                "storage/not-found", self.root, "there are no versions under this prefix"
+            )
+
+    def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            work = repeat(lambda: self._call("list_object_versions", self.root, request), self.root)
+            page = asyncio.run_coroutine_threadsafe(work, self.loop).result()
+            yield from page.get("Versions") or []
+            if not page.get("IsTruncated"):
+                return
+            request["KeyMarker"] = page["NextKeyMarker"]
+            request["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def _describe_version(self, entry: Mapping[str, Any]) -> StoredObject:
+        item = self._describe(entry)
+        version = str(entry["VersionId"])
+        return item._replace(url=item.url + VERSION_MARK + version, pin=f"version:{version}")
+
+    async def find(self, url: str) -> StoredObject:
+        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        _, mark, version = url.rpartition(VERSION_MARK)
+        if not mark:
+            return await super().find(url)
+        key = self._key_of(url)
+        request = {"Bucket": self._bucket, "Key": key, "VersionId": version}
+        head = await self._call("head_object", url, request)
+        entry = {**head, "Key": key, "Size": head["ContentLength"], "VersionId": version}
+        return self._describe_version(entry)
+
+    def _key_of(self, url: str) -> str:
+        return super()._key_of(url).partition(VERSION_MARK)[0]

@@ -1,0 +1,287 @@
+"""How a result becomes a row of the table, and a row a result again.
+
+Summary columns are typed, so that one SQL query answers most questions; what has no fixed form is
+kept as text. `prefect_mutagen.scanner.table.schema` has the columns.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.internal_errors import log_fault
+from prefect_mutagen.scanner.policy.policy import Policy, Reason, Verdict
+from prefect_mutagen.scanner.results import (
+    Change,
+    ObjectResult,
+    ScanInfo,
+    ScanResult,
+    Summary,
+)
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, storable
+from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
+from prefect_mutagen.scanner.examine.unexamined import internal_error
+
+__all__ = [
+    "bare_document",
+    "drift_columns",
+    "from_row",
+    "moment",
+    "plain_policy",
+    "sbom_rows",
+    "scan_row",
+    "stand_in_row",
+    "to_row",
+    "verdict_columns",
+    "with_documents",
+]
+
+_INT64_MAX: Final = 2**63 - 1
+
+
+def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
+    """Turn a result into a row of ``artifacts/``."""
+    row: dict[str, Any] = {
+        "scan_id": scan.id,
+        "scanned_at": moment(scan.started_at),
+        "source": _text(scan.source),
+        "url": _text(result.url),
+        "kind": result.kind,
+        "pin": result.pin,
+        **verdict_columns(result),
+        "size_bytes": _int64(result.size),
+        "modified_at": _since_1970(result.modified),
+        "sha256": result.sbom.sha256 or None,
+        "sha256_source": _text(result.sha256_source) or None,
+        "header_sha256": result.header_sha256 or None,
+        **_facts(result.sbom),
+        "license_spdx": _text(result.license_spdx),
+        "sources": _pairs(result.sources),
+        "findings": [_struct(finding, FINDING) for finding in result.findings],
+        "objects": [_struct(item, OBJECT) for item in result.objects],
+        "examined_at": result.sbom.generated_at,
+        "tool_version": result.sbom.tool_version,
+        "sbom_id": result.sbom_id,
+        "facts": to_json(dict(result.facts)),
+        "template_sha256": [
+            template["sha256"]
+            for template in result.facts.get("chat_templates", ())
+            if "sha256" in template
+        ],
+        "waived": [_struct(reason, REASON) for reason in result.verdict.waived],
+        "neighbours": _pairs(result.neighbours),
+    }
+    return row
+
+
+def drift_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what a row says about the scan before."""
+    changes = [_struct(change, CHANGE) for change in result.drift_details]
+    return {"drift": result.drift, "drift_details": changes}
+
+
+def verdict_columns(result: ScanResult) -> dict[str, Any]:
+    """Give what changes in a row with another policy."""
+    return {
+        "status": result.verdict.status,
+        "reasons": [_struct(reason, REASON) for reason in result.verdict.reasons],
+        "waived": [_struct(reason, REASON) for reason in result.verdict.waived],
+        **drift_columns(result),
+    }
+
+
+def from_row(row: Mapping[str, Any]) -> ScanResult:
+    """Turn a row of ``artifacts/`` into a result: the SBOM without its metadata and warnings."""
+    objects = tuple(
+        ObjectResult(
+            item["url"], UNKNOWN_SIZE if item["size"] is None else item["size"], item["pin"]
+        )
+        for item in row["objects"]
+    )
+    facts = {name: row[name] for name, _ in FACTS if name != "format"}
+    sbom = Sbom(
+        sbom_version="1.0",
+        generated_at=row["examined_at"],
+        tool_name=TOOL_NAME,
+        tool_version=row["tool_version"],
+        model_path=row["url"],
+        model_filename=row["url"].rpartition("/")[2],
+        file_size_bytes=row["size_bytes"],
+        sha256=row["sha256"] or "",
+        format=row["format"],
+        **facts,
+    )
+    modified = row["modified_at"]
+    return ScanResult(
+        url=row["url"],
+        kind=row["kind"],
+        pin=row["pin"],
+        objects=objects,
+        sbom=sbom,
+        license_spdx=row["license_spdx"],
+        sources=dict(row["sources"] or ()),
+        facts=json.loads(row["facts"] or "{}"),
+        header_sha256=row["header_sha256"] or "",
+        sha256_source=row["sha256_source"] or "",
+        findings=tuple(Finding(**finding) for finding in row["findings"]),
+        verdict=Verdict(
+            row["status"],
+            tuple(Reason(**reason) for reason in row["reasons"]),
+            # A table of an earlier version has no such column.
+            tuple(Reason(**reason) for reason in row.get("waived") or ()),
+        ),
+        drift=row["drift"],
+        modified=modified.timestamp() if modified else None,
+        neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
+        drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
+    )
+
+
+def stand_in_row(row: dict[str, Any], scan: ScanInfo, problem: Exception) -> dict[str, Any]:
+    """Return the row that takes the place of one that the table cannot hold.
+
+    Args:
+        row: As `to_row` made it.
+        scan: The scan it belongs to.
+        problem: What was raised over it.
+    """
+    broken = internal_error(from_row({"drift": None, **row}), problem, "recording")
+    return to_row(broken, scan) | {"drift": row.get("drift"), "drift_details": []}
+
+
+def bare_document(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+    """Return a row of ``sboms/`` without what the table cannot hold; see `stand_in_row`."""
+    message = log_fault(problem, "recording the document", row["url"])
+    return {**row, "metadata": [], "warnings": [message]}
+
+
+def sbom_rows(result: ScanResult, scan: ScanInfo) -> Iterator[dict[str, Any]]:
+    """Turn a result's documents into rows of ``sboms/``: its own, and those of a set's files."""
+    yield _sbom_row(result.sbom, None, result, scan)
+    for item in result.objects:
+        if item.sbom is not None:
+            yield _sbom_row(item.sbom, item.url, result, scan)
+
+
+def _sbom_row(
+    sbom: Sbom, object_url: str | None, result: ScanResult, scan: ScanInfo
+) -> dict[str, Any]:
+    document = sbom.to_dict()
+    metadata = [(_text(key), json.dumps(value)) for key, value in document["metadata"].items()]
+    return {
+        **document,
+        **_facts(sbom),
+        "model_path": _text(sbom.model_path),
+        "model_filename": _text(sbom.model_filename),
+        "warnings": [_text(warning) for warning in sbom.warnings],
+        "file_size_bytes": _int64(sbom.file_size_bytes),
+        "metadata": metadata,
+        "sbom_id": result.sbom_id,
+        "scan_id": scan.id,
+        "pin": result.pin,
+        "url": _text(result.url),
+        "object_url": _text(object_url),
+    }
+
+
+def with_documents(result: ScanResult, rows: Sequence[Mapping[str, Any]]) -> ScanResult:
+    """Give a result its documents back, from their rows of ``sboms/``, the newest last.
+
+    Args:
+        result: As `from_row` gave it.
+        rows: All rows with its ``sbom_id``; without one, the result stays as it is.
+    """
+    documents = {row.get("object_url"): _document(row) for row in rows}
+    return replace(
+        result,
+        sbom=documents.get(None, result.sbom),
+        objects=tuple(replace(item, sbom=documents.get(item.url)) for item in result.objects),
+    )
+
+
+def _document(row: Mapping[str, Any]) -> Sbom:
+    known = {entry.name: row[entry.name] for entry in fields(Sbom)}
+    known["metadata"] = {key: json.loads(value) for key, value in row["metadata"]}
+    known["warnings"] = tuple(row["warnings"])
+    return Sbom(**known)
+
+
+def scan_row(
+    scan: ScanInfo, summary: Summary, drift: Mapping[str, int], state: tuple[str, bool]
+) -> dict[str, Any]:
+    """Write the row of ``scans/``.
+
+    Args:
+        scan: What was asked.
+        summary: Its counts.
+        drift: How many artifacts were added, changed and so on.
+        state: Scan that wrote its state, and whether parts of that were judged apart.
+    """
+    return {
+        **asdict(summary),
+        **{name: drift.get(name, 0) for name in ("added", "changed", "removed", "unchanged")},
+        "scan_id": scan.id,
+        "source": _text(scan.source),
+        "started_at": moment(scan.started_at),
+        "finished_at": moment(summary.finished_at),
+        "tool_version": scan.tool_version,
+        "policy": json.dumps(plain_policy(scan.policy)),
+        "state_scan_id": state[0],
+        "left_out": drift.get("left-out", 0),
+        "judged_apart": state[1],
+    }
+
+
+def plain_policy(policy: Policy) -> dict[str, Any]:
+    """Give a policy as the table keeps it, so that two can be compared."""
+    plain: dict[str, Any] = json.loads(json.dumps(policy.to_dict()))
+    return plain
+
+
+def _facts(sbom: Sbom) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for name, kind in FACTS:
+        value = getattr(sbom, name)
+        facts[name] = _int64(value) if kind == pa.int64() else _text(value)
+    return facts
+
+
+def _int64(value: int | None) -> int | None:
+    """Leave out a number that no honest file has and no column holds."""
+    return value if value is not None and -_INT64_MAX <= value <= _INT64_MAX else None
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable(value)
+
+
+def _pairs(values: Mapping[str, str] | None) -> list[tuple[str, str | None]] | None:
+    return (
+        None if values is None else [(storable(name), _text(pin)) for name, pin in values.items()]
+    )
+
+
+def _struct(record: Any, kind: pa.StructType) -> dict[str, Any]:
+    values = {}
+    for entry in kind:
+        value = getattr(record, entry.name)
+        values[entry.name] = _text(value) if isinstance(value, str) else _int64(value)
+    return values
+
+
+def moment(text: str) -> datetime | None:
+    """Read a time as scans write it; None for the empty text."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _since_1970(seconds: float | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
+    except (OverflowError, ValueError, OSError):
+        return None  # a file may carry any time

@@ -1,0 +1,79 @@
+"""Results of a batch in files, so that a thousand documents need not wait in memory."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from prefect_mutagen.scanner.results import ScanInfo, ScanResult
+from prefect_mutagen.scanner.table.rows import bare_document, sbom_rows, stand_in_row, to_row
+from prefect_mutagen.scanner.table.runs import Runs, read_run, write_run
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.examine.unexamined import internal_error
+
+__all__ = ["Spooled", "spool_results"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """Results in files; `prefect_mutagen.scanner.table.recording.Recording.adopt` takes them."""
+
+    path: str
+    """What the files' names begin with."""
+    artifacts: int
+    bytes_read: int
+    requests: int
+
+    def rows(self) -> Iterator[pa.Table]:
+        """Give the rows for ``artifacts/``."""
+        return read_run(f"{self.path}.artifacts")
+
+    def documents(self) -> Iterator[pa.Table]:
+        """Give the rows for ``sboms/``."""
+        return read_run(f"{self.path}.sboms")
+
+    def delete(self) -> None:
+        """Delete the files."""
+        os.unlink(f"{self.path}.artifacts")
+        os.unlink(f"{self.path}.sboms")
+
+
+def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> Spooled:
+    """Write results to files as they come.
+
+    Args:
+        results: Of artifacts that were examined.
+        scan: The scan they belong to.
+        path: What the files' names begin with, below a folder that exists.
+    """
+    folder, name = os.path.split(path)
+    rows = Runs(
+        folder,
+        f"{name}.rows",
+        ARTIFACTS,
+        lambda row, problem: stand_in_row(row, scan, problem),
+    )
+    documents = Runs(folder, f"{name}.documents", SBOMS, bare_document)
+    bytes_read = requests = 0
+    for result in results:
+        row, described = _rows(result, scan)
+        rows.add(row)
+        for document in described:
+            documents.add_document(document)
+        bytes_read += result.bytes_read
+        requests += result.requests
+    write_run(f"{path}.artifacts", ARTIFACTS, rows.tables())
+    write_run(f"{path}.sboms", SBOMS, documents.tables())
+    rows.clear()
+    documents.clear()
+    return Spooled(path, rows.rows, bytes_read, requests)
+
+
+def _rows(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        return to_row(result, scan), list(sbom_rows(result, scan))
+    except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
+        broken = internal_error(result, problem, "recording")
+    return to_row(broken, scan), list(sbom_rows(broken, scan))

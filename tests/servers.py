@@ -33,7 +33,7 @@ class Server:
 
     command: list[str]
     health = "/"
-    patience = 120.0
+    patience = 240.0
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -72,17 +72,17 @@ def spoil(result: ScanResult) -> ScanResult:
 _examine = Examiner.examine
 
 
-def examine(examiner: Examiner, artifact: Any) -> Examination:
+def examine(examiner: Examiner, artifact: Any, cost: Any = None) -> Examination:
     """Examine as ever, and spoil the result of one file."""
-    result = yield from _examine(examiner, artifact)
+    result = yield from _examine(examiner, artifact, cost)
     return spoil(result) if result.url.endswith(SPOILED) else result
 
 
-def fail(examiner: Examiner, artifact: Any) -> Examination:
+def fail(examiner: Examiner, artifact: Any, cost: Any = None) -> Examination:
     """Fail over one file."""
     if artifact.url.endswith(SPOILED):
         raise KeyError(SECRET)
-    return (yield from _examine(examiner, artifact))
+    return (yield from _examine(examiner, artifact, cost))
 
 
 def render(result: ScanResult) -> RenderedResult:

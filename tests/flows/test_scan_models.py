@@ -188,7 +188,7 @@ def test_credentials_come_from_a_block(s3_server: S3Server, api: Api) -> None:
     block.save("models", overwrite=True)
     summary = scan_models(f"s3://{bucket}", storage="remote-file-system/models")
     assert summary.passed == [f"s3://{bucket}/a.gguf"]
-    with pytest.raises(ValueError, match="no storage block 'remote-file-system/nothing'"):
+    with pytest.raises(ValueError, match="'remote-file-system/nothing' does not exist"):
         scan_models(f"s3://{bucket}", storage="remote-file-system/nothing")
     assert api.last_run("scan-models")["state_type"] == "FAILED"
 

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
+from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 from prefect_mutagen.scanner.verify import verify
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
 from prefect_mutagen.tasks.storage_blocks import storage_options

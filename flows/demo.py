@@ -121,11 +121,11 @@ def _run(
 
 def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
     """Show the verdicts as the table has them, and what was started."""
+    from prefect_mutagen.scanner.examine.scan_info import new_scan
     from prefect_mutagen.scanner.outputs import writer_of
     from prefect_mutagen.scanner.outputs.options import OutputOptions
     from prefect_mutagen.scanner.policy.policy import Policy
     from prefect_mutagen.scanner.results import Summary
-    from prefect_mutagen.scanner.scan import new_scan
     from prefect_mutagen.scanner.table.table import Table
 
     state = Table(table, bucket).read_state()

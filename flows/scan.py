@@ -18,14 +18,16 @@ from pydantic import BaseModel, Field
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen, whole
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage.store import StorageError, check_address, has_secrets, is_local
+from prefect_mutagen.scanner.storage.address import check_address, has_secrets, is_local
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.recording import (
     Recording,
     not_passed,
@@ -35,7 +37,6 @@ from prefect_mutagen.scanner.table.recording import (
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.state import State
-from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes

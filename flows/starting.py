@@ -16,10 +16,10 @@ from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
 
 from prefect_mutagen.flows.agent import run_agent
-from prefect_mutagen.scanner.table.drift import became_passed
-from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
 from prefect_mutagen.scanner.agents.supervise import end_all
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.table.drift import became_passed
 from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import start_agents, start_scan_agents

@@ -17,13 +17,18 @@ __all__ = [
     "GGUF_MAGIC",
     "HEAD_SIZE",
     "SAFETENSORS_LIMIT",
+    "SUFFIXES",
     "Content",
     "Format",
+    "format_of",
     "identify",
     "not_a_model",
 ]
 
 Format = Literal["gguf", "safetensors"]
+
+SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
+"""The format that each ending of a name promises."""
 
 GGUF_MAGIC: Final = b"GGUF"
 SAFETENSORS_LIMIT: Final = 100_000_000
@@ -73,6 +78,12 @@ class Content(NamedTuple):
     """Last part of the finding's code, such as ``web-page``; the format's name for a model."""
     description: str
     """What to tell a person."""
+
+
+def format_of(name: str) -> Format | None:
+    """Return the format that a file's name promises; None for another name."""
+    _, dot, suffix = name.rpartition(".")
+    return SUFFIXES.get(dot + suffix.lower())
 
 
 def identify(head: bytes, size: int) -> Content:

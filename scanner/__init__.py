@@ -24,13 +24,13 @@
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.
 """
 
-from prefect_mutagen.scanner.sbom.document import Sbom
-from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.policy.policy import Policy, Verdict
-from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import scan
-from prefect_mutagen.scanner.storage.store import StorageError
 from prefect_mutagen.scanner.agents.verified_file import VerifiedFile, open_verified
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.results import Sbom, ScanResult
+from prefect_mutagen.scanner.scan import scan
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.verdicts import Verdict
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 
 __all__ = [

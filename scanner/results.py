@@ -6,28 +6,43 @@ know. What is not known is null.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
-from prefect_mutagen.scanner.listing.artifacts import Kind
-from prefect_mutagen.scanner.sbom.document import STATED, Sbom
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.policy.policy import Policy, Subject, Verdict
-from prefect_mutagen.scanner.policy.verdicts import Status
+from prefect_mutagen.scanner.verdicts import Status, Subject, Verdict
 
 __all__ = [
+    "STATED",
     "Change",
     "Drift",
+    "Kind",
     "ObjectResult",
-    "ScanInfo",
+    "Sbom",
     "ScanResult",
     "Summary",
     "Tally",
 ]
 
+Kind = Literal["file", "set"]
+"""Whether an artifact is one file, or a set of files that only make a model together."""
+
 Drift = Literal["added", "changed", "removed", "unchanged", "left-out"]
 """What became of an artifact since the scan before. ``left-out``, in the table alone: it is known,
 and this scan was not about it."""
+
+STATED: Final = (
+    "architecture",
+    "parameter_count",
+    "quantization",
+    "dtype",
+    "context_length",
+    "vocab_size",
+    "license",
+    "base_model",
+    "training_framework",
+)
+"""Fields whose value some source states, in the document's order."""
 
 _ELEMENTS: Final = (
     "generated_at",
@@ -40,6 +55,46 @@ _ELEMENTS: Final = (
     "format",
     *STATED,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sbom:
+    """The 20 fields of the l-bom document, in its order."""
+
+    sbom_version: str
+    generated_at: str
+    """Time of the scan, ISO 8601, UTC."""
+    tool_name: str
+    tool_version: str
+    model_path: str
+    """A local file's absolute path, else the address."""
+    model_filename: str
+    file_size_bytes: int
+    sha256: str
+    """Of the whole object, in hexadecimal; empty when it is not known."""
+    format: str
+    """``gguf``, ``safetensors`` or ``unknown``."""
+    architecture: str | None = None
+    parameter_count: int | None = None
+    quantization: str | None = None
+    dtype: str | None = None
+    context_length: int | None = None
+    vocab_size: int | None = None
+    license: str | None = None
+    """As the source writes it."""
+    base_model: str | None = None
+    training_framework: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the header says, as values that JSON has."""
+    warnings: tuple[str, ...] = ()
+    """The notice that no hash was computed, then the text of each error finding."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields in their order, lists as lists."""
+        document = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        document["metadata"] = dict(self.metadata)
+        document["warnings"] = list(self.warnings)
+        return document
 
 
 class Tally(NamedTuple):
@@ -91,7 +146,7 @@ class ScanResult:
     sources: Mapping[str, str]
     """For each stated field of the SBOM, where its value comes from."""
     facts: Mapping[str, Any]
-    """What is stated beyond the SBOM's fields; see `prefect_mutagen.scanner.content.details`."""
+    """What is stated beyond the SBOM's fields; see `scanner.content.details`."""
     header_sha256: str
     """SHA-256 of the header's bytes: it names metadata and layout. Empty when not computed."""
     sha256_source: str
@@ -188,29 +243,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
     entry = asdict(finding)
     order = ("code", "severity", "offset", "field", "url", "message", "hint")
     return {name: entry[name] for name in order}
-
-
-@dataclass(frozen=True, slots=True)
-class ScanInfo:
-    """What a scan was asked to do."""
-
-    id: str
-    """Sorts by time of start."""
-    source: str
-    """The root, free of secrets; several are separated by spaces."""
-    started_at: str
-    tool_version: str
-    policy: Policy = field(default_factory=Policy)
-
-    def to_report(self) -> dict[str, Any]:
-        """Give the report's head."""
-        return {
-            "id": self.id,
-            "source": self.source,
-            "started_at": self.started_at,
-            "tool_version": self.tool_version,
-            "policy": self.policy.to_dict(),
-        }
 
 
 @dataclass(slots=True)

@@ -5,13 +5,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.policy.policy import Policy, Reason, Verdict
+from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
-from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts
-from prefect_mutagen.scanner.storage.store import Store, has_secrets, open_store
+from prefect_mutagen.scanner.storage.address import has_secrets
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
 __all__ = ["ArtifactRejected", "Verified", "verify", "verify_root", "verify_store"]
 

@@ -23,8 +23,8 @@ from prefect.utilities.schema_tools.validation import (
     validate,
 )
 
-from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.agents.supervise import find_program
+from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = ["cannot_reach", "check_agents", "lacks_parameters"]

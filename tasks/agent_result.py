@@ -5,9 +5,9 @@ from typing import Final
 
 from prefect.artifacts import create_markdown_artifact
 
+from prefect_mutagen.scanner.agents.supervise import Guarantee, Outcome
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.agents.supervise import Guarantee, Outcome
 from prefect_mutagen.tasks.showing import artifact_key, plain, waiver_lines
 
 __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]

@@ -10,10 +10,10 @@ from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
+from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.agents.start_record import StartRecord
-from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
 from prefect_mutagen.tasks.run_names import names_runs, short_name

@@ -6,13 +6,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.listing.listing import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.manifest import Manifest
-from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.scan import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.selection import Selection
-from prefect_mutagen.scanner.storage.store import StorageError, open_store
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.tasks.storage_blocks import storage_options
 

@@ -6,10 +6,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["read_state", "write_table"]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from prefect.context import TaskRunContext
 
 from prefect_mutagen.scanner.content.folders import Folders
-from prefect_mutagen.scanner.storage.store import Store, open_store
+from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.manifest import Batch
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.scan import examine_artifacts
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.run_names import names_runs, short_name

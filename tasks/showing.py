@@ -12,10 +12,11 @@ from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.tasks.agent_launch import AgentRun
 
 __all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown", "waiver_lines"]

@@ -48,7 +48,7 @@ def test_what_lies_below_prefect_does_without_it(folder: str) -> None:
     modules = [
         ".".join(("prefect_mutagen", *path.relative_to(ROOT).with_suffix("").parts))
         for path in (ROOT / folder).rglob("*.py")
-        if path.parent.name not in ("stores", "tables")
+        if path.parent.name not in ("storage", "table")
     ]
     code = (
         "import sys, importlib\n"
@@ -159,7 +159,8 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
         f"import sys, importlib; sys.path = [{str(wheel)!r}, *sys.path, *{libraries!r}]\n"
         f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
         "import prefect_mutagen; assert '.whl' in prefect_mutagen.__file__\n"
-        "from prefect_mutagen.scanner.commands.cli import main; sys.exit(main(['deployments', 'written']))"
+        "from prefect_mutagen.scanner.commands.cli import main\n"
+        "sys.exit(main(['deployments', 'written']))"
     )
     done = subprocess.run(
         [python, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path

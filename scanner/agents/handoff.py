@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["VERSION", "encode", "handoff_of", "variables_of"]
 

@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from prefect_mutagen.scanner.storage.store import StorageError, clean_url, is_local
+from prefect_mutagen.scanner.storage.address import clean_url, is_local
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["Claim", "StartRecord", "Waiting"]
 

@@ -2,7 +2,7 @@
 
 The command is a list of words, never a line for a shell. It gets a working folder of its own, a
 chosen environment, limits, and what it is handed as a file. A supervisor beside it
-(`prefect_mutagen.scanner.agents.supervisor`) ends it and all that it started: when it ends, when its time
+(`scanner.agents.supervisor`) ends it and all that it started: when it ends, when its time
 is up, when this call is left for whatever reason, and when this process is gone.
 """
 

@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import run
-from prefect_mutagen.scanner.storage.store import (
-    RangeReply,
-    StorageError,
-    Store,
-    StoredObject,
-    clean_url,
-    has_secrets,
-    is_local,
-    open_store,
-)
+from prefect_mutagen.scanner.storage.address import clean_url, has_secrets, is_local
+from prefect_mutagen.scanner.storage.coroutines import run
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.storage.store import RangeReply, Store, StoredObject
 from prefect_mutagen.scanner.verify import verify_store
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The command ``prefect-mutagen``; see `prefect_mutagen.scanner.commands.program`."""
+"""The command ``prefect-mutagen``; see `scanner.commands.program`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: Without the program's name. By default those of the process, which then is the
-            command's own: signals end it as `prefect_mutagen.scanner.shutdown` says.
+            command's own: signals end it as `scanner.shutdown` says.
 
     Returns:
         The exit status.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.arguments import WrongUsage, filled
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, complain
-from prefect_mutagen.scanner.storage.store import has_secrets
+from prefect_mutagen.scanner.storage.address import has_secrets
 
 __all__ = ["add_parser"]
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.commands.arguments import WrongUsage, positive
 from prefect_mutagen.scanner.commands.shared import (
     add_artifact,
@@ -21,7 +22,6 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     verified,
 )
-from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.outputs.visible import visible
 
 __all__ = ["add_parser", "split_command"]

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.arguments import filled, one_of
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.storage.store import StorageError, check_address, clean_url
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.storage.address import check_address, clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.options import load_options
 
 __all__ = ["VIEWS", "add_parser"]

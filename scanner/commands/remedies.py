@@ -7,7 +7,8 @@ from typing import Final
 
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.listing.selection import NothingIncluded
-from prefect_mutagen.scanner.storage.store import StorageError, split_url
+from prefect_mutagen.scanner.storage.address import split_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["complaint"]
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.scan_options import add_options, output_options, refuse_idle
@@ -21,9 +20,13 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     read_policy,
 )
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.examine.processes import examine_in_processes
+from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_selected
+from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import (
     RenderedResult,
@@ -32,19 +35,14 @@ from prefect_mutagen.scanner.outputs.documents import (
     render_json,
     render_jsonl,
 )
-from prefect_mutagen.scanner.examine.processes import examine_in_processes
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.scan import examine_artifacts, new_scan
-from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage.store import (
-    StorageError,
-    Store,
-    clean_url,
-    has_secrets,
-    open_store,
-)
+from prefect_mutagen.scanner.storage.address import clean_url, has_secrets
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from prefect_mutagen.scanner.commands.arguments import (
     whole_number,
 )
 from prefect_mutagen.scanner.commands.shared import add_judging
+from prefect_mutagen.scanner.listing.selection import read_moment
 from prefect_mutagen.scanner.outputs import FORMATS
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.listing.selection import read_moment
 
 __all__ = ["add_options", "output_options", "refuse_idle"]
 

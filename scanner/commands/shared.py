@@ -7,11 +7,12 @@ from typing import Final
 
 from prefect_mutagen.scanner.commands.arguments import filled
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy.policy import Policy, Reason, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, load_policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.local import storage_error
+from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.verdicts import Reason
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify_root
 
 __all__ = [

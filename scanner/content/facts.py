@@ -1,7 +1,7 @@
 """What a header states about a model, each fact with its source.
 
 A value is only stated when a named source states it. Facts of several sources are put together in
-`prefect_mutagen.scanner.sbom.document`; nothing is guessed here or there.
+`scanner.sbom.document`; nothing is guessed here or there.
 
 Keys are those of the GGUF specification and of llama.cpp; ``__metadata__`` of safetensors has no
 fixed keys but ``format``.

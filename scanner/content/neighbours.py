@@ -14,7 +14,6 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
 from prefect_mutagen.scanner.content.templates import (
     Template,
@@ -22,6 +21,7 @@ from prefect_mutagen.scanner.content.templates import (
     make_template,
     tokenizer_templates,
 )
+from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = ["LIMITS", "Neighbours", "read_neighbours"]
 

@@ -1,9 +1,9 @@
 """Examine one artifact: which bytes to ask for, and what to make of them.
 
 This is a machine without I/O, like the header readers below it. It is a generator that yields what
-it wants (`prefect_mutagen.scanner.storage.requests`) and is sent the reply; storage errors are thrown into
+it wants (`scanner.storage.requests`) and is sent the reply; storage errors are thrown into
 it. So one piece of code serves the plain loop over local files and the concurrent one over remote
-objects (`prefect_mutagen.scanner.scan`), and everything can be tested without a server.
+objects (`scanner.scan`), and everything can be tested without a server.
 """
 
 import hashlib
@@ -13,21 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen.parsers import UnknownHeader
-from prefect_mutagen.scanner.listing.artifacts import Artifact, shard_name
-from prefect_mutagen.scanner.sbom.document import Description, Sbom, build_sbom, describe, warnings_of
-from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.storage.hashing import (
-    CHECKSUM_LIMIT,
-    HashLevel,
-    ObjectHash,
-    PieceHook,
-    hash_object,
-    tell_nobody,
-)
 from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours
-from prefect_mutagen.scanner.policy.policy import Policy, Verdict, judge
+from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import (
     Seen,
     find_shards,
@@ -36,15 +25,28 @@ from prefect_mutagen.scanner.examine.fetch import (
     see,
     stated_digests,
 )
-from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
-from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
-from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.roles import shard_name
+from prefect_mutagen.scanner.policy.policy import Policy, judge
+from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
+from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
 from prefect_mutagen.scanner.signing.check import SignatureChecker
 from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
 from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
+from prefect_mutagen.scanner.storage.hashing import (
+    CHECKSUM_LIMIT,
+    HashLevel,
+    ObjectHash,
+    PieceHook,
+    hash_object,
+    tell_nobody,
+)
+from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
 from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.verdicts import Verdict
 
 __all__ = ["Examination", "Examiner"]
 

@@ -1,7 +1,7 @@
 """Read the objects of one artifact: headers, the index of shards, checksum files.
 
 Machines without I/O like all of an examination: generators that yield requests and are sent the
-replies (`prefect_mutagen.scanner.storage.requests`).
+replies (`scanner.storage.requests`).
 """
 
 import hashlib
@@ -11,14 +11,17 @@ from itertools import islice
 from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
-from prefect_mutagen.scanner.listing.artifacts import Artifact, format_of, shard_name
-from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.storage.hashing import read_checksums
+from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
-from prefect_mutagen.scanner.examine.read_plan import read_ahead
-from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
 from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, ShardIndex, read_index
-from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.examine.read_plan import read_ahead
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.roles import shard_name
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import read_checksums
+from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
 __all__ = [
     "FilesBeside",

@@ -19,12 +19,12 @@ from itertools import chain, islice
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.examine.worker import BUFFER, Order, Settings
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.store import Store
 
 __all__ = ["examine_in_processes"]
 
@@ -97,7 +97,7 @@ class _WorkerLost(Exception):  # noqa: N818 - no error that anybody sees
 
 
 class _Worker:
-    """A process that examines batches (`prefect_mutagen.scanner.examine.worker`), seen from its parent."""
+    """A process that examines batches (`scanner.examine.worker`), seen from its parent."""
 
     def __init__(self, folder: str) -> None:
         self.control, theirs = socket.socketpair()

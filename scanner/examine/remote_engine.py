@@ -7,22 +7,22 @@ given in order; what is behind a slow one goes on meanwhile.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from prefect_mutagen.scanner.examine.retries import Answers, Sharing
-from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.driver import drive
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.retries import Answers, Sharing
+from prefect_mutagen.scanner.examine.unexamined import guarded
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.pacing import Pace, Room
 from prefect_mutagen.scanner.storage.requests import Cost
-from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import drive
 from prefect_mutagen.scanner.storage.store import Store
-from prefect_mutagen.scanner.examine.unexamined import guarded
 
-__all__ = ["examine_remote", "run_in_loop", "share"]
+__all__ = ["examine_remote", "share"]
 
 _AHEAD: Final = 2
 """Artifacts under way for each request that may be: enough to hide how long a batch takes."""
@@ -31,13 +31,7 @@ _GATHER: Final = 0.01
 """Seconds in which results are gathered before the other thread is woken: both want the
 interpreter, and each change of hands costs as much as a small header."""
 
-_T = TypeVar("_T")
 _Done = dict[int, ScanResult | Exception]
-
-
-def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine in a loop of another thread, and wait for it."""
-    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 def share(store: Store, concurrency: int) -> Sharing:
@@ -54,7 +48,7 @@ def share(store: Store, concurrency: int) -> Sharing:
 def examine_remote(
     artifacts: Iterable[Artifact], examiner: Examiner, sharing: Sharing
 ) -> Iterator[ScanResult]:
-    """Examine artifacts of a store with a loop; see `prefect_mutagen.scanner.scan`."""
+    """Examine artifacts of a store with a loop; see `scanner.scan`."""
     loop, room = sharing.store.loop, sharing.room
     if loop is None:
         raise ValueError("this store has no loop")

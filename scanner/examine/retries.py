@@ -12,8 +12,10 @@ from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prefect_mutagen.scanner.storage.pacing import Pace, Patience, Room, too_late
+from prefect_mutagen.scanner.examine.driver import answer, drive
 from prefect_mutagen.scanner.examine.read_plan import STREAM, piece_size
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.pacing import Pace, Patience, Room, too_late
 from prefect_mutagen.scanner.storage.requests import (
     Cost,
     Digest,
@@ -23,14 +25,7 @@ from prefect_mutagen.scanner.storage.requests import (
     Request,
     StorageRequest,
 )
-from prefect_mutagen.scanner.scan import answer, drive
-from prefect_mutagen.scanner.storage.store import (
-    RangeReply,
-    RangeStream,
-    StorageError,
-    Store,
-    StreamingStore,
-)
+from prefect_mutagen.scanner.storage.store import RangeReply, RangeStream, Store, StreamingStore
 
 __all__ = ["Answers", "Sharing"]
 

@@ -7,10 +7,10 @@ from typing import Any
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
-from prefect_mutagen.scanner.sbom.document import Description
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
-from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.examine.sets import Shard
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.sbom.document import Description
 
 __all__ = ["OF_A_PART", "total"]
 

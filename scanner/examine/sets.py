@@ -1,7 +1,7 @@
 """Check that shards are one model: nothing missing, nothing twice, nothing that nobody named.
 
 A loader that misses a shard often goes on with weights that were never set. Each check gives
-findings; the totals of a set are in `prefect_mutagen.scanner.examine.set_totals`.
+findings; the totals of a set are in `scanner.examine.set_totals`.
 
 Sources: llama.cpp's loader for ``split.*``; transformers' loader and the hub's library for the
 index, which says that a listing "must be checked downstream".
@@ -13,10 +13,11 @@ from typing import Final
 
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader, UnknownHeader
 from prefect_mutagen.parsers.errors import shown
-from prefect_mutagen.scanner.listing.artifacts import Pickles, shard_name
 from prefect_mutagen.scanner.content.facts import whole_number
-from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.artifacts import Pickles
+from prefect_mutagen.scanner.listing.roles import shard_name
 
 __all__ = ["Shard", "check_pickles", "check_set", "check_split_name"]
 

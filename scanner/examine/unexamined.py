@@ -9,15 +9,15 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.sbom.document import Description, build_sbom
 from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
-from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
-from prefect_mutagen.scanner.policy.verdicts import Reason, Verdict
+from prefect_mutagen.scanner.sbom.document import Description, build_sbom
+from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
-__all__ = ["crashed", "guarded", "internal_error", "ungrouped"]
+__all__ = ["crashed", "guarded", "internal_error"]
 
 
 def internal_error(of: Artifact | ScanResult, problem: Exception, doing: str) -> ScanResult:
@@ -40,17 +40,6 @@ def crashed(artifact: Artifact, reason: str) -> ScanResult:
         reason: How it ended, in a word or two.
     """
     return _unexamined(artifact, "scan/crashed", f"the scan of it broke off ({reason})")
-
-
-def ungrouped(item: StoredObject, message: str) -> Artifact:
-    """Return the artifact of a file that could not be put together with those beside it.
-
-    Args:
-        item: The file, as it was listed.
-        message: What `log_fault` returned.
-    """
-    fault = StorageError(CODE, item.url, message)
-    return Artifact(item.url, (item._replace(pin="", fault=fault),))
 
 
 async def guarded(work: Coroutine[Any, Any, ScanResult], artifact: Artifact) -> ScanResult:

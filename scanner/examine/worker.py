@@ -1,4 +1,4 @@
-"""A process that examines batches of artifacts for `prefect_mutagen.scanner.examine.processes`.
+"""A process that examines batches of artifacts for `scanner.examine.processes`.
 
 It lives as long as its socket: when the process that started it closes the other end, or is gone,
 this one ends, whatever it is doing.
@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.scan import examine_artifacts
-from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.opening import open_store
 
 __all__ = ["BUFFER", "FINISHED", "Order", "Settings", "serve"]
 

@@ -5,77 +5,22 @@ number themselves, safetensors files that an index names or that number themselv
 files beside it that say more about it (`NEIGHBOURS`, checksums), and those that could be loaded in
 its place (pickles). Its pin is a digest over the names and pins of all of them, the absent ones
 included: a licence edited in README.md, or a config.json that appears, is a change of the artifact.
-
-Shards are named as llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers name them; an index is
-``NAME.safetensors.index.json``, with the variant before or behind its ``index``.
 """
 
 import hashlib
-import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from prefect_mutagen.parsers import Format
-from prefect_mutagen.scanner.signing.signatures import is_signature
+from prefect_mutagen.scanner.listing.roles import NEIGHBOURS
+from prefect_mutagen.scanner.results import Kind
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
-    "NEIGHBOURS",
     "Artifact",
     "Beside",
-    "Kind",
     "Pickles",
-    "ShardName",
-    "format_of",
-    "index_stem",
-    "is_relevant",
-    "role_of",
-    "shard_name",
 ]
 
-Kind = Literal["file", "set"]
-Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
-
-SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
-_MODELS: Final = tuple(SUFFIXES)
-NEIGHBOURS: Final = (
-    "config.json",
-    "tokenizer_config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "chat_template.jinja",
-    "README.md",
-)
-"""Names of the files that say more about a model in their folder."""
-CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
-"""Names of files that list the SHA-256 of files beside them; so does ``NAME.sha256`` for one."""
-
-# A name may hold anything, line ends too.
-_SHARD: Final = re.compile(
-    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
-    re.IGNORECASE | re.DOTALL,
-)
-_SHARD_MARK: Final = "-of-"
-_INDEX: Final = re.compile(
-    r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
-)
-# What Python's pickle is called when it holds weights, and the .bin files that are one.
-_PICKLE: Final = re.compile(
-    r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
-    r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
-    re.IGNORECASE | re.DOTALL,
-)
 _ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
-
-
-class ShardName(NamedTuple):
-    """What the name of a shard says."""
-
-    stem: str
-    """What all shards of the set are called, without numbers."""
-    number: int
-    """From 1."""
-    total: int
-    """Of shards."""
 
 
 class Pickles(NamedTuple):
@@ -159,44 +104,3 @@ class Artifact(NamedTuple):
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def format_of(name: str) -> Format | None:
-    """Say which format a file's name promises; None for another name."""
-    _, dot, suffix = name.rpartition(".")
-    return SUFFIXES.get(dot + suffix.lower())
-
-
-def shard_name(name: str) -> ShardName | None:
-    """Read the name of a shard; None for any other name."""
-    match = _SHARD.fullmatch(name) if _SHARD_MARK in name.lower() else None
-    if match is None:
-        return None
-    stem = match["stem"] + (match["variant"] or "")
-    return ShardName(stem, int(match["number"]), int(match["count"]))
-
-
-def index_stem(name: str) -> str | None:
-    """Say what the shards that an index of this name speaks for are called; None for no index."""
-    match = _INDEX.fullmatch(name)
-    return None if match is None else match["stem"] + (match["variant"] or "")
-
-
-def role_of(name: str) -> Role | None:
-    """Say what a file of this name is here; None for one that nobody looks at."""
-    if name.endswith(_MODELS) or format_of(name) is not None:  # nearly all are in small letters
-        return "model"
-    if name in NEIGHBOURS:
-        return "neighbour"
-    if _INDEX.fullmatch(name):
-        return "index"
-    if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
-        return "checksums"
-    if is_signature(name):
-        return "signature"
-    return "pickle" if _PICKLE.fullmatch(name) else None
-
-
-def is_relevant(name: str) -> bool:
-    """Say whether a listing has to show a file of this name."""
-    return role_of(name) is not None

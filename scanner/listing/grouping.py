@@ -15,21 +15,19 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from prefect_mutagen.scanner.listing.artifacts import (
+from prefect_mutagen.parsers.detect import format_of
+from prefect_mutagen.scanner.internal_errors import CODE, log_fault
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.object_spool import HELD, ObjectSpool, Shelf
+from prefect_mutagen.scanner.listing.roles import (
     CHECKSUMS,
-    Artifact,
-    Beside,
-    Pickles,
-    format_of,
     index_stem,
     role_of,
     shard_name,
+    signed_name,
 )
-from prefect_mutagen.scanner.listing.object_spool import HELD, ObjectSpool, Shelf
-from prefect_mutagen.scanner.internal_errors import log_fault
-from prefect_mutagen.scanner.signing.signatures import signed_name
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
-from prefect_mutagen.scanner.examine.unexamined import ungrouped
 
 __all__ = ["artifact_of", "group_artifacts"]
 
@@ -313,3 +311,14 @@ def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
                 if artifact.url == item.url:
                     return artifact
         return folder.single(item)
+
+
+def ungrouped(item: StoredObject, message: str) -> Artifact:
+    """Return the artifact of a file that could not be put together with those beside it.
+
+    Args:
+        item: The file, as it was listed.
+        message: What `log_fault` returned.
+    """
+    fault = StorageError(CODE, item.url, message)
+    return Artifact(item.url, (item._replace(pin="", fault=fault),))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
-from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["Batch", "Manifest"]
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["NothingIncluded", "Selection", "read_moment"]
 

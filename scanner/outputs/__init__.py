@@ -8,8 +8,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Final, Protocol, TextIO
 
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
 
 __all__ = ["FORMATS", "Writer", "writer_of"]
 

@@ -15,15 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.sbom.document import STATED, TOOL_NAME, Sbom
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 
 __all__ = ["Component", "make_component", "write_bom", "write_cyclonedx"]
 
@@ -39,7 +40,7 @@ def write_cyclonedx(
     out: TextIO,
     options: OutputOptions,
 ) -> None:
-    """Write the BOM, a component per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write the BOM, a component per line; see `scanner.outputs.Writer`."""
     parts = render_each(results, summary, partial(make_component, scan))
     write_bom(parts, scan, out, options.cyclonedx_version)
     out.write("\n")

@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import IO, Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.sbom.document import Sbom
-from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary, Tally
+from prefect_mutagen.scanner.results import Sbom, ScanResult, Summary, Tally
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = [
     "RenderedResult",
@@ -155,7 +155,7 @@ def write_json(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write one object, a list, or ``[]``; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write one object, a list, or ``[]``; see `scanner.outputs.Writer`."""
     join_json(_counted(results, summary, render_json), out)
 
 
@@ -166,7 +166,7 @@ def write_jsonl(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write a document per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write a document per line; see `scanner.outputs.Writer`."""
     join_jsonl(_counted(results, summary, render_jsonl), out)
 
 

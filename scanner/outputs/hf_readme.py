@@ -6,7 +6,7 @@ Its front matter is that of a Hugging Face Space, as in l-bom; a model's own is 
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from prefect_mutagen.scanner.sbom.document import TOOL_NAME, Sbom
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.markdown import code, text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,
@@ -19,7 +19,8 @@ from prefect_mutagen.scanner.outputs.model_page import (
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import metadata_text
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 
 __all__ = ["write_hf_readme"]
 
@@ -31,7 +32,7 @@ def write_hf_readme(
     out: TextIO,
     options: OutputOptions,
 ) -> None:
-    """Write the README of the one model there is; see `prefect_mutagen.scanner.outputs.Writer`.
+    """Write the README of the one model there is; see `scanner.outputs.Writer`.
 
     Raises:
         ValueError: There is no model, or a second one; or a port for a Space that has none.

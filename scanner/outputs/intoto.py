@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, count
 from typing import Final, TextIO
 
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.cyclonedx import Component, make_component, write_bom
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 
 __all__ = ["write_intoto"]
 
@@ -36,7 +37,7 @@ def write_intoto(
     out: TextIO,
     options: OutputOptions,
 ) -> None:
-    """Write the statement; see `prefect_mutagen.scanner.outputs.Writer`.
+    """Write the statement; see `scanner.outputs.Writer`.
 
     Raises:
         ValueError: No artifact has a known SHA-256; nothing is written then.

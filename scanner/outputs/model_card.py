@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.hub_licenses import HUB_LICENSES
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.markdown import text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,
@@ -25,7 +24,9 @@ from prefect_mutagen.scanner.outputs.model_page import (
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import license_detail
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_model_card"]
 
@@ -56,7 +57,7 @@ def write_model_card(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write the card of the one model there is; see `prefect_mutagen.scanner.outputs.Writer`.
+    """Write the card of the one model there is; see `scanner.outputs.Writer`.
 
     Raises:
         ValueError: There is no model, or a second one.

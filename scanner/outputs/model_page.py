@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import yaml
 
-from prefect_mutagen.scanner.sbom.document import Sbom
 from prefect_mutagen.scanner.outputs.markdown import LONGEST
 from prefect_mutagen.scanner.outputs.stated import metadata_text
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.results import Sbom, ScanResult
 
 __all__ = ["REPOSITORY", "front_matter", "only_result", "place", "public", "title"]
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.policy.policy import Reason
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.verdicts import Reason
 
 __all__ = ["Remark", "remarks", "statements"]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
 
-from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.examine.unexamined import internal_error
+from prefect_mutagen.scanner.results import ScanResult, Summary
 
 __all__ = ["render", "render_each"]
 

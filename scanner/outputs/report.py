@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import TextIO
 
-from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_report"]
 
@@ -18,7 +19,7 @@ def write_report(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write the report, an artifact per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write the report, an artifact per line; see `scanner.outputs.Writer`."""
     out.write(f'{{"scan": {to_json(scan.to_report())},\n "artifacts": [')
     between = "\n  "
     for entry in render_each(results, summary, lambda result, _: to_json(result.to_report())):

@@ -12,15 +12,16 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.addresses import as_uri
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import Remark, remarks
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ObjectResult, ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 
 __all__ = ["write_sarif"]
 
@@ -39,7 +40,7 @@ def write_sarif(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write the log, a result per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write the log, a result per line; see `scanner.outputs.Writer`."""
     rules: dict[str, int] = {}
     with Later() as artifacts:
         out.write(f'{{"$schema":"{_SCHEMA}","version":"2.1.0","runs":[{{"results":[')

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
@@ -20,7 +21,7 @@ from prefect_mutagen.scanner.outputs.spdx_document import (
     Relationship,
     SpdxDocument,
 )
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
 
 __all__ = ["write_spdx"]
 
@@ -40,7 +41,7 @@ def write_spdx(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write one document; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write one document; see `scanner.outputs.Writer`."""
     document = SpdxDocument(results, scan)
     tags = [
         ("SPDXVersion", "SPDX-2.3"),

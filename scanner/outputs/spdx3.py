@@ -16,15 +16,16 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.sbom.document import TOOL_NAME, Sbom
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_purl
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
 from prefect_mutagen.scanner.outputs.rendering import render_each
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 
 __all__ = ["write_spdx3"]
 
@@ -52,7 +53,7 @@ def write_spdx3(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write the document, an element per line; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write the document, an element per line; see `scanner.outputs.Writer`."""
     space = f"urn:uuid:{uuid.uuid5(_NAMESPACE, scan.id)}#"
     created = datetime.fromisoformat(scan.started_at).astimezone(UTC)
     creation = {

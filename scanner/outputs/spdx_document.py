@@ -14,12 +14,13 @@ from itertools import chain, islice
 from typing import Any, Final
 from urllib.parse import quote
 
-from prefect_mutagen.scanner.sbom.document import STATED, TOOL_NAME, Sbom
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
-from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.stated import license_detail
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult
+from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = [
     "DOCUMENT_ID",

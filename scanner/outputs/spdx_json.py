@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
-from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
@@ -19,7 +19,8 @@ from prefect_mutagen.scanner.outputs.spdx_document import (
     Relationship,
     SpdxDocument,
 )
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_spdx_json"]
 
@@ -31,7 +32,7 @@ def write_spdx_json(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write one document; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write one document; see `scanner.outputs.Writer`."""
     document = SpdxDocument(results, scan)
     head = {
         "spdxVersion": "SPDX-2.3",

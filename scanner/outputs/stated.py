@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from prefect_mutagen.scanner.sbom.document import Sbom
-from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.results import Sbom, ScanResult
 
 __all__ = ["license_detail", "metadata_text"]
 

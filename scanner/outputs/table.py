@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.visible import counted, short_count, short_size, visible
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
 
 __all__ = ["write_table"]
 
@@ -26,7 +27,7 @@ def write_table(
     out: TextIO,
     options: OutputOptions,  # noqa: ARG001 - a contract
 ) -> None:
-    """Write the table; see `prefect_mutagen.scanner.outputs.Writer`."""
+    """Write the table; see `scanner.outputs.Writer`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

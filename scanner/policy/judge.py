@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
-from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
+from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
-from prefect_mutagen.scanner.policy.verdicts import Reason, Subject, Verdict
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
+from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = ["is_time_bound", "is_too_old", "judge"]
 

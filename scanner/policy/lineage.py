@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
 from prefect_mutagen.scanner.policy.fields import BaseLicense
-from prefect_mutagen.scanner.policy.verdicts import Subject
+from prefect_mutagen.scanner.verdicts import Subject
 
 __all__ = ["base_licenses_of"]
 

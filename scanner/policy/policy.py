@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
-from prefect_mutagen.scanner.policy.judge import judge
 from prefect_mutagen.scanner.policy.fields import (
     BaseLicense,
     Policy,
@@ -21,8 +20,9 @@ from prefect_mutagen.scanner.policy.fields import (
     Waiver,
     nearest,
 )
+from prefect_mutagen.scanner.policy.judge import judge
 from prefect_mutagen.scanner.signing.signers import TEXTS_OR_PATHS
-from prefect_mutagen.scanner.policy.verdicts import Reason, Subject, Verdict
+from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = [
     "BaseLicense",

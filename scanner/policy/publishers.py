@@ -37,7 +37,7 @@ def publisher_of(url: str, facts: Mapping[str, Any]) -> tuple[str, str]:
 
     Args:
         url: Its address: an owner that stands there counts more than what the file claims.
-        facts: What is stated beyond the SBOM; see `prefect_mutagen.scanner.content.details`.
+        facts: What is stated beyond the SBOM; see `scanner.content.details`.
 
     Returns:
         The publisher and the source of the name; two empty texts when nobody says.

@@ -8,7 +8,7 @@ from typing import Final
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.policy.fields import SeverityChange, Waiver
-from prefect_mutagen.scanner.policy.verdicts import Reason
+from prefect_mutagen.scanner.verdicts import Reason
 
 __all__ = ["severity_of", "waive"]
 

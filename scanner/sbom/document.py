@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prefect_mutagen import __version__
@@ -23,17 +23,16 @@ from prefect_mutagen.parsers import (
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
-from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
-from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.scanner.content.templates import Template, gguf_templates, look_at_templates
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.results import STATED, Sbom
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
-    "STATED",
     "TOOL_NAME",
     "Description",
-    "Sbom",
     "build_sbom",
     "describe",
 ]
@@ -41,58 +40,6 @@ __all__ = [
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
 _UNHASHED: Final = "SHA256 computation skipped by request."
-STATED: Final = (
-    "architecture",
-    "parameter_count",
-    "quantization",
-    "dtype",
-    "context_length",
-    "vocab_size",
-    "license",
-    "base_model",
-    "training_framework",
-)
-"""Fields whose value some source states, in the document's order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sbom:
-    """The 20 fields of the l-bom document, in its order."""
-
-    sbom_version: str
-    generated_at: str
-    """Time of the scan, ISO 8601, UTC."""
-    tool_name: str
-    tool_version: str
-    model_path: str
-    """A local file's absolute path, else the address."""
-    model_filename: str
-    file_size_bytes: int
-    sha256: str
-    """Of the whole object, in hexadecimal; empty when it is not known."""
-    format: str
-    """``gguf``, ``safetensors`` or ``unknown``."""
-    architecture: str | None = None
-    parameter_count: int | None = None
-    quantization: str | None = None
-    dtype: str | None = None
-    context_length: int | None = None
-    vocab_size: int | None = None
-    license: str | None = None
-    """As the source writes it."""
-    base_model: str | None = None
-    training_framework: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What the header says, as values that JSON has."""
-    warnings: tuple[str, ...] = ()
-    """The notice that no hash was computed, then the text of each error finding."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the fields in their order, lists as lists."""
-        document = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        document["metadata"] = dict(self.metadata)
-        document["warnings"] = list(self.warnings)
-        return document
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def read_document(name: str, text: bytes) -> SignedDocument:
 
     Args:
         name: The file's name.
-        text: One of the texts that `prefect_mutagen.scanner.signing.signatures.split` gives.
+        text: One of the texts that `scanner.signing.signatures.split` gives.
 
     Returns:
         What was signed; without signatures when it holds none that could be verified. Nothing is

@@ -71,7 +71,7 @@ class IdentityVerifier:
             raise ValueError(f"{self.name}: {reason}") from None
 
     def check(self, document: SignedDocument) -> Outcome:
-        """See `prefect_mutagen.scanner.signing.document.Verifier`."""
+        """See `scanner.signing.document.Verifier`."""
         if not document.certificates:
             return Outcome()
         try:

@@ -82,7 +82,7 @@ class KeyVerifier:
         self._hints = {digest.hexdigest(), own.hexdigest(), base64.b64encode(own.digest()).decode()}
 
     def check(self, document: SignedDocument) -> Outcome:
-        """See `prefect_mutagen.scanner.signing.document.Verifier`."""
+        """See `scanner.signing.document.Verifier`."""
         if _signed_by(self._key, document):
             return Outcome(genuine=True)
         if document.hint in self._hints:
@@ -111,7 +111,7 @@ class CertificateVerifier:
             raise ValueError(f"{self.name} is none that signatures are verified by") from None
 
     def check(self, document: SignedDocument) -> Outcome:
-        """See `prefect_mutagen.scanner.signing.document.Verifier`."""
+        """See `scanner.signing.document.Verifier`."""
         if not document.certificates:
             return Outcome()
         now = datetime.now(UTC)

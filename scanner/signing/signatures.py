@@ -2,7 +2,7 @@
 
 Read are the formats of OpenSSF Model Signing (``model.sig``: a sigstore bundle around an in-toto
 statement), of in-toto attestations (DSSE envelopes, one per line or one alone) and of sigstore
-bundles for one file. No signature is verified here; `prefect_mutagen.scanner.signing.check` does
+bundles for one file. No signature is verified here; `scanner.signing.check` does
 that. Whoever can write the model can write these files too. What they name is compared with what
 is known, and a difference is a reason to refuse.
 
@@ -21,22 +21,18 @@ from typing import Any, Final, Literal
 
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.content.safe_load import load_json
+from prefect_mutagen.scanner.listing.roles import OMS_NAME, SIGNATURE_SUFFIXES
 
 __all__ = [
     "SIGNATURE_LIMIT",
     "Signature",
     "decode",
-    "is_signature",
     "read_signature",
-    "signed_name",
     "split",
 ]
 
 SIGNATURE_LIMIT: Final = 4 << 20
 """Bytes of one file that are read at most; one of this size or more is not looked into."""
-
-OMS_NAME: Final = "model.sig"
-SUFFIXES: Final = (".intoto.jsonl", ".intoto.json", ".sigstore.json")
 
 _LINES: Final = 1000
 _PREDICATES: Final = 8
@@ -91,27 +87,6 @@ class _Collected:
             if not _SHA256.fullmatch(digest):
                 raise _Unreadable(f"the SHA-256 of {shown(name)} is none")
             values.add(digest.lower())
-
-
-def is_signature(name: str) -> bool:
-    """Say whether a file of this name may be a signature or an attestation."""
-    return name == OMS_NAME or name.endswith(SUFFIXES)
-
-
-def signed_name(name: str) -> str:
-    """Say after which model file a signature is named (``m.gguf.intoto.jsonl``).
-
-    Args:
-        name: Name of a signature or an attestation.
-
-    Returns:
-        The model's name; empty when it may speak of whatever lies beside it.
-    """
-    for suffix in SUFFIXES:
-        target = name.removesuffix(suffix)
-        if target != name and target.lower().endswith((".gguf", ".safetensors")):
-            return target
-    return ""
 
 
 def read_signature(name: str, raw: bytes) -> Signature:
@@ -211,7 +186,7 @@ def _read_message(message: Mapping[str, Any], name: str, found: _Collected) -> N
     digest = _mapping(message, "messageDigest")
     found.signed = found.signed and bool(message.get("signature"))
     target = name
-    for suffix in SUFFIXES:
+    for suffix in SIGNATURE_SUFFIXES:
         target = target.removesuffix(suffix)
     is_sha256 = digest.get("algorithm") in ("SHA2_256", 1)
     found.add(target, _decode(digest.get("digest"), "digest").hex() if is_sha256 else None)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import (
     LocalStore,
     describe_file,
@@ -14,6 +14,7 @@ from prefect_mutagen.scanner.storage.local import (
     read_fully,
     storage_error,
 )
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,19 +89,19 @@ class DescriptorStore:
             raise StorageError("storage/changed-during-scan", self.root, reason)
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:  # noqa: ARG002 - a contract
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        """See `Store.list_objects`."""
         yield self._describe()
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        """See `Store.list_folder`."""
         return self._beside.list_folder(folder, wanted)
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         return self._describe() if url == self.root else await self._beside.find(url)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
         if item.url != self.root:
             return await self._beside.read(item, start, end)
         try:
@@ -111,7 +112,7 @@ class DescriptorStore:
         return RangeReply(data, self._first.st_size, pin_of(self._first))
 
     async def stored_sha256(self, item: StoredObject) -> str:
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`."""
+        """See `Store.stored_sha256`."""
         return await self._beside.stored_sha256(item)
 
     def _describe(self) -> StoredObject:

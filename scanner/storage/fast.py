@@ -4,7 +4,7 @@ obstore takes names apart into segments and puts them together again. What it ca
 segments, control characters) is left to s3fs, and where it drops a slash at either end this is
 noticed: such keys would be mistaken for others. Listings carry no storage class, so an archived
 object is found out when it is read. Nothing is repeated here; see
-`prefect_mutagen.scanner.examine.retries`.
+`scanner.examine.retries`.
 """
 
 import asyncio
@@ -26,10 +26,12 @@ import obstore
 from fsspec.asyn import get_loop
 from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
-from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject, clean_url
+from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
+from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3_replies import reply_error
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     from prefect_mutagen.scanner.storage.s3 import S3Store
@@ -88,7 +90,7 @@ class FastStore:
         self._elsewhere = False
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        """See `Store.list_objects`."""
         last = ""
         try:
             found = self._find_root()
@@ -196,7 +198,7 @@ class FastStore:
         return False
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        """See `Store.list_folder`."""
 
         async def fast(key: str) -> Sequence[_Meta]:
             found = await obstore.list_with_delimiter_async(self._native, key or None)
@@ -215,7 +217,7 @@ class FastStore:
                 yield self._describe(meta)
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
 
         async def fast(key: str) -> StoredObject:
             return self._describe(await obstore.head_async(self._native, key))
@@ -223,7 +225,7 @@ class FastStore:
         return await self._ask(url, fast, lambda: self._plain().find(url))
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
 
         async def fast(key: str) -> RangeReply:
             reply = await self._get(item, key, start, end)
@@ -236,7 +238,7 @@ class FastStore:
         return await self._ask(item.url, fast, lambda: self._plain().read(item, start, end))
 
     async def stream(self, item: StoredObject, start: int, end: int) -> Any:
-        """See `prefect_mutagen.scanner.storage.store.StreamingStore.stream`."""
+        """See `StreamingStore.stream`."""
 
         async def fast(key: str) -> "_Stream":
             reply = await self._get(item, key, start, end)
@@ -246,7 +248,7 @@ class FastStore:
         return await self._ask(item.url, fast, lambda: self._plain().stream(item, start, end))
 
     async def stored_sha256(self, item: StoredObject) -> str:
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`; obstore cannot ask for it."""
+        """See `Store.stored_sha256`; obstore cannot ask for it."""
         if not self.root.startswith("s3://"):
             return ""
         return await self._plain().stored_sha256(item)
@@ -322,7 +324,7 @@ class FastStore:
 
 
 class _Stream:
-    """The body of one reply; see `prefect_mutagen.scanner.storage.store.RangeStream`."""
+    """The body of one reply; see `RangeStream`."""
 
     __slots__ = ("_left", "_pieces", "_store", "_url", "pin", "size")
 

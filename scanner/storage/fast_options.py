@@ -14,7 +14,7 @@ from typing import Any, Final
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.storage.store import ACCOUNT_VARIABLE
+from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE
 
 __all__ = ["make_obstore"]
 

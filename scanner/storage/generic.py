@@ -14,14 +14,10 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
-from prefect_mutagen.scanner.storage.store import (
-    ACCOUNT_VARIABLE,
-    RangeReply,
-    StorageError,
-    StoredObject,
-    clean_url,
-)
+from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 __all__ = ["GenericStore"]
 
@@ -67,7 +63,7 @@ class GenericStore:
         self.loop = self._fs.loop if self._fs.async_impl else get_loop()
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        """See `Store.list_objects`."""
         info = self._call(self._fs.info, self._path)
         if info.get("type") == "file":
             yield _describe(info, self.root)
@@ -79,7 +75,7 @@ class GenericStore:
                 yield _describe(found[name], self.root.rstrip("/") + inside)
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        """See `Store.list_folder`."""
         path = self._fs._strip_protocol(folder)
         for info in self._call(self._fs.ls, path, detail=True):
             name = str(info["name"]).rpartition("/")[2]
@@ -87,11 +83,11 @@ class GenericStore:
                 yield _describe(info, folder + name)
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         return _describe(await self._ask("info", url), url)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
         data: bytes = await self._ask("cat_file", item.url, start=start, end=end)
         after = _describe(await self._ask("info", item.url), item.url)
         if item.pin and after.pin != item.pin:
@@ -103,7 +99,7 @@ class GenericStore:
         return RangeReply(data, after.size, after.pin)
 
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`."""
+        """See `Store.stored_sha256`."""
         return ""
 
     async def _ask(self, method: str, url: str, **kwargs: Any) -> Any:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Digest, LookUp, Read, Request, read
-from prefect_mutagen.scanner.storage.store import StorageError, StoredObject
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "CHECKSUM_LIMIT",

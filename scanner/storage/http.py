@@ -15,14 +15,10 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.store import (
-    UNKNOWN_SIZE,
-    RangeReply,
-    StorageError,
-    StoredObject,
-    clean_url,
-)
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
 __all__ = ["HttpStore"]
 
@@ -69,7 +65,7 @@ class HttpStore:
         self.loop = self._fs.loop
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`."""
+        """See `Store.list_objects`."""
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
             yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             return
@@ -103,16 +99,16 @@ class HttpStore:
         return found
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`; a web server has none."""
+        """See `Store.list_folder`; a web server has none."""
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         # A HEAD would do, but signed addresses allow one method only, and some servers none.
         reply = await self.read(StoredObject(url, UNKNOWN_SIZE, ""), 0, 1)
         return StoredObject(url, reply.size, reply.pin, _time_in(reply.pin))
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
         stream = await self.stream(item, start, end)
         try:
             return RangeReply(await stream.read(end - start), stream.size, stream.pin)
@@ -120,7 +116,7 @@ class HttpStore:
             await stream.close()
 
     async def stream(self, item: StoredObject, start: int, end: int) -> "_Stream":
-        """See `prefect_mutagen.scanner.storage.store.StreamingStore.stream`."""
+        """See `StreamingStore.stream`."""
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         if item.pin.startswith('etag:"'):
             headers["If-Match"] = item.pin.removeprefix("etag:")
@@ -138,7 +134,7 @@ class HttpStore:
         return stream
 
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`; web servers keep none."""
+        """See `Store.stored_sha256`; web servers keep none."""
         return ""
 
     def _reveal(self, url: str) -> str:
@@ -149,7 +145,7 @@ class HttpStore:
 
 
 class _Stream:
-    """The body of one reply; see `prefect_mutagen.scanner.storage.store.RangeStream`."""
+    """The body of one reply; see `RangeStream`."""
 
     __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
 

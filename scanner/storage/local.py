@@ -9,7 +9,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,7 +51,7 @@ class LocalStore:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`.
+        """See `Store.list_objects`.
 
         Links to files are followed and keep their own name, as in Hugging Face's cache; links to
         folders are not, because they may lead in circles.
@@ -77,21 +78,21 @@ class LocalStore:
             folders += inside
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        """See `Store.list_folder`."""
         try:
             yield from _files_in(folder, wanted, [])
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         found = _describe(url)
         if found.fault is not None:
             raise found.fault
         return found
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
         try:
             # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
             handle = os.open(item.url, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -114,7 +115,7 @@ class LocalStore:
         return RangeReply(data, status.st_size, pin)
 
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`; file systems keep none."""
+        """See `Store.stored_sha256`; file systems keep none."""
         return ""
 
 

@@ -4,11 +4,12 @@ import json
 import os
 from typing import Any, Final
 
-from prefect_mutagen.scanner.storage.store import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.storage.local import storage_error
 
-__all__ = ["load_options"]
+__all__ = ["OPTIONS_VARIABLE", "load_options"]
 
+OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
+"""Names the variable with the storage options of whoever gives none."""
 _EXAMPLE: Final = '{"anon": true}'
 
 

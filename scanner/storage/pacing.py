@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["DEADLINE", "Pace", "Patience", "Room", "repeat", "too_late"]
 

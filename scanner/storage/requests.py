@@ -1,15 +1,11 @@
-"""What an examination asks for: it has no I/O of its own (`prefect_mutagen.scanner.examine.examiner`)."""
+"""What an examination asks for: it has no I/O of its own (`scanner.examine.examiner`)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prefect_mutagen.scanner.storage.store import (
-    UNKNOWN_SIZE,
-    RangeReply,
-    StorageError,
-    StoredObject,
-)
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -3,7 +3,7 @@
 s3fs's own ways to read a range cannot be pinned: ``cat_file`` takes no condition and ``open``
 ignores one. Its ``get_object`` call takes ``IfMatch``, so that is what is used: one GET, and the
 reply proves which bytes came. Both of its retry layers are off, because their defaults multiply to
-25 requests for one throttled read; `prefect_mutagen.scanner.examine.retries` repeats what is worth it.
+25 requests for one throttled read; `scanner.examine.retries` repeats what is worth it.
 """
 
 import asyncio
@@ -20,9 +20,11 @@ from botocore.utils import parse_timestamp
 from s3fs import S3FileSystem
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.store import RangeReply, StorageError, StoredObject, clean_url
 from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED, reply_error
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 __all__ = ["S3Store"]
 
@@ -103,7 +105,7 @@ class S3Store:
     def list_objects(
         self, wanted: Callable[[str], bool], after: str = ""
     ) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`.
+        """See `Store.list_objects`.
 
         Args:
             wanted: Says whether the caller has a use for a name.
@@ -135,7 +137,7 @@ class S3Store:
             raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_folder`."""
+        """See `Store.list_folder`."""
         token = ""
         while True:
             page = self._page(self._ask(self._key_of(folder), token=token, delimiter="/"))
@@ -195,18 +197,18 @@ class S3Store:
         )
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         request = {"Bucket": self._bucket, "Key": self._key_of(url)}
         head = await self._call("head_object", url, request)
         return self._describe({**head, "Key": request["Key"], "Size": head["ContentLength"]})
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
-        """See `prefect_mutagen.scanner.storage.store.Store.read`."""
+        """See `Store.read`."""
         stream = await self.stream(item, start, end)
         return RangeReply(await stream.read(stream.left), stream.size, stream.pin)
 
     async def stream(self, item: StoredObject, start: int, end: int) -> "_Stream":
-        """See `prefect_mutagen.scanner.storage.store.StreamingStore.stream`."""
+        """See `StreamingStore.stream`."""
         request = {
             "Bucket": self._bucket,
             "Key": self._key_of(item.url),
@@ -221,7 +223,7 @@ class S3Store:
         return _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
 
     async def stored_sha256(self, item: StoredObject) -> str:
-        """See `prefect_mutagen.scanner.storage.store.Store.stored_sha256`.
+        """See `Store.stored_sha256`.
 
         S3 keeps a checksum of the checksums of an upload's parts under the same name; only one of
         type ``FULL_OBJECT`` is the file's.
@@ -257,7 +259,7 @@ def _condition(item: StoredObject) -> dict[str, str]:
 
 
 class _Stream:
-    """The body of one reply; see `prefect_mutagen.scanner.storage.store.RangeStream`."""
+    """The body of one reply; see `RangeStream`."""
 
     __slots__ = ("_body", "_url", "left", "pin", "size")
 

@@ -6,7 +6,7 @@ use the same.
 
 from typing import Final
 
-from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["ARCHIVED", "reply_error"]
 

@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import format_of
+from prefect_mutagen.parsers.detect import format_of
+from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.store import VERSION_MARK, StorageError, StoredObject
 from prefect_mutagen.scanner.storage.s3 import S3Store
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["S3VersionStore"]
 
@@ -23,7 +25,7 @@ class S3VersionStore(S3Store):
     def list_objects(
         self, wanted: Callable[[str], bool], after: str = ""
     ) -> Iterator[StoredObject]:
-        """See `prefect_mutagen.scanner.storage.store.Store.list_objects`; older versions included."""
+        """See `Store.list_objects`; older versions included."""
         if VERSION_MARK in self.root:
             yield asyncio.run_coroutine_threadsafe(self.find(self.root), self.loop).result()
             return
@@ -59,7 +61,7 @@ class S3VersionStore(S3Store):
         return item._replace(url=item.url + VERSION_MARK + version, pin=f"version:{version}")
 
     async def find(self, url: str) -> StoredObject:
-        """See `prefect_mutagen.scanner.storage.store.Store.find`."""
+        """See `Store.find`."""
         _, mark, version = url.rpartition(VERSION_MARK)
         if not mark:
             return await super().find(url)

@@ -9,75 +9,26 @@ taken by itself where it is installed and can do what the options ask for; resul
 errors are the same.
 """
 
-import importlib.util
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, runtime_checkable
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
-    "ACCOUNT_VARIABLE",
-    "ENGINE_VARIABLE",
-    "OPTIONS_VARIABLE",
     "UNKNOWN_SIZE",
-    "VERSION_MARK",
     "RangeReply",
     "RangeStream",
-    "StorageError",
     "Store",
     "StoredObject",
     "StreamingStore",
-    "check_address",
-    "clean_url",
-    "is_local",
-    "open_store",
-    "storable",
 ]
 
 UNKNOWN_SIZE: Final = -1
-VERSION_MARK: Final = "?versionId="
-"""Stands in the address of one version of an object, before its id."""
-OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
-"""Names the variable with the storage options of whoever gives none."""
-ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
-ACCOUNT_VARIABLE: Final = "AZURE_STORAGE_ACCOUNT_NAME"
-"""Names the variable with the account that ``az://`` addresses are in."""
-_LOCAL: Final = ("file", "local")
-_FAST_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az")
-_HOSTS: Final = dict.fromkeys(_FAST_SCHEMES, "bucket") | dict.fromkeys(("http", "https"), "server")
-"""What an address of each kind has to name first."""
-_TRANSIENT: Final = ("storage/throttled", "storage/timeout", "storage/unreachable")
-
-
-class StorageError(Exception):
-    """Storage did not give what was asked for.
-
-    Attributes:
-        code: A finding code, ``storage/…``; it says what the caller can do.
-        url: What was asked for, free of secrets.
-        reason: One clause that says why, free of secrets.
-        transient: Whether the same request may well succeed a moment later.
-    """
-
-    def __init__(self, code: str, url: str, reason: str, *, transient: bool = False) -> None:
-        """Keep the facts; the text is drawn from them."""
-        super().__init__(code, url, reason)
-        self.code = code
-        self.url = url
-        self.reason = reason
-        self.transient = transient or code in _TRANSIENT
-
-    def to_plain(self) -> tuple[str, str, str, bool]:
-        """Give code, address, reason, and whether another try may help."""
-        return self.code, self.url, self.reason, self.transient
-
-    def __str__(self) -> str:
-        """Draw one sentence."""
-        return f"{self.url}: {self.reason}" if self.url else self.reason
 
 
 class StoredObject(NamedTuple):
@@ -261,127 +212,3 @@ class StreamingStore(Store, Protocol):
     async def stream(self, item: StoredObject, start: int, end: int) -> RangeStream:
         """Begin to read a range; see `Store.read`, which reads all of it."""
         ...
-
-
-def split_url(url: str) -> SplitResult:
-    """Take an address apart; a plain path has the scheme ``file``."""
-    if "://" not in url:
-        return SplitResult("file", "", url, "", "")
-    scheme, _, rest = url.partition("://")
-    scheme = scheme.strip().lower()
-    if scheme in ("http", "https"):
-        return urlsplit(url.strip())
-    # Keys may hold any character; only http gives ? and # a meaning.
-    netloc, slash, path = rest.partition("/")
-    return SplitResult(scheme, netloc, slash + path, "", "")
-
-
-def clean_url(url: str) -> str:
-    """Take secrets out of an address: user, password, query (signatures live there).
-
-    A local path is made absolute, and ``~`` becomes the home folder.
-
-    Raises:
-        StorageError: It is blank: it names nothing, and never the current folder.
-    """
-    parts = split_url(url)
-    host = parts.netloc.rpartition("@")[2]
-    if parts.scheme in _LOCAL:
-        path = parts.path if parts.netloc == "localhost" else parts.netloc + parts.path
-        if not path.strip():
-            raise StorageError("storage/not-found", "", "the address is empty and names nothing")
-        return os.path.abspath(os.path.expanduser(path))
-    if parts.scheme in ("http", "https"):
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
-def is_local(url: str) -> bool:
-    """Whether an address is one of a file or folder of this machine."""
-    return split_url(url).scheme in _LOCAL
-
-
-def check_address(url: str) -> None:
-    """Make sure that an address names something, before anything is asked of a storage.
-
-    Raises:
-        StorageError: It is blank, or lacks the bucket or the server.
-    """
-    cleaned, parts = clean_url(url), split_url(url)
-    missing = "" if parts.netloc.rpartition("@")[2].strip() else _HOSTS.get(parts.scheme, "")
-    if missing:
-        raise StorageError("storage/not-found", cleaned, f"the address names no {missing}")
-
-
-def has_secrets(url: str) -> bool:
-    """Say whether an address carries a user, a password or a query."""
-    parts = split_url(url)
-    return "@" in parts.netloc or bool(parts.query)
-
-
-def storable(url: str) -> str:
-    """Write an address as Unicode: a file name in no encoding keeps its odd bytes as escapes."""
-    return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()
-
-
-def open_store(
-    url: str, options: Mapping[str, Any] | None = None, *, versions: bool = False
-) -> Store:
-    """Open the storage that an address points into.
-
-    Args:
-        url: A path, or an address of any kind that fsspec knows.
-        options: Options for fsspec's file system: credentials, endpoint and kin.
-        versions: Whether its listing shows older versions of objects too.
-
-    Raises:
-        StorageError: The address names nothing, there is no such kind of storage, or the options
-            do not fit it.
-    """
-    check_address(url)
-    parts = split_url(url)
-    given = dict(options or {})
-    if versions and parts.scheme not in ("s3", "s3a"):
-        reason = "versions can only be listed on S3"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
-    # Each store brings its own libraries; none is imported for a root that does not need it.
-    if parts.scheme in _LOCAL:
-        from prefect_mutagen.scanner.storage.local import LocalStore
-
-        return LocalStore(clean_url(url))
-    if parts.scheme in ("s3", "s3a") and (versions or VERSION_MARK in url):
-        from prefect_mutagen.scanner.storage.s3_versions import S3VersionStore
-
-        return S3VersionStore(url, given)
-    if parts.scheme in _FAST_SCHEMES:
-        store = _open_fast(url, given)
-        if store is not None:
-            return store
-    if parts.scheme in ("s3", "s3a"):
-        from prefect_mutagen.scanner.storage.s3 import S3Store
-
-        return S3Store(url, given)
-    if parts.scheme in ("http", "https"):
-        from prefect_mutagen.scanner.storage.http import HttpStore
-
-        return HttpStore(url, given)
-    from prefect_mutagen.scanner.storage.generic import GenericStore
-
-    return GenericStore(url, given)
-
-
-def _open_fast(url: str, options: Mapping[str, Any]) -> Store | None:
-    """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
-    engine = os.environ.get(ENGINE_VARIABLE, "")
-    if engine not in ("", "fsspec", "obstore"):
-        reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
-    store: Store | None = None
-    if engine != "fsspec" and importlib.util.find_spec("obstore") is not None:
-        from prefect_mutagen.scanner.storage.fast import open_fast_store
-
-        store = open_fast_store(url, options)
-    if store is None and engine == "obstore":
-        reason = "obstore is not installed, or has no such options"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
-    return store

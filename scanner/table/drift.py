@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from prefect_mutagen.scanner.sbom.document import STATED
-from prefect_mutagen.scanner.results import Change, Drift, ScanResult
-from prefect_mutagen.scanner.storage.store import storable
+from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
+from prefect_mutagen.scanner.storage.address import storable
 
 __all__ = ["became_passed", "compare", "drift_of"]
 

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage.store import StorageError, check_address, clean_url, split_url
+from prefect_mutagen.scanner.storage.address import check_address, clean_url, split_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa

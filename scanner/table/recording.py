@@ -1,7 +1,7 @@
 """One scan on its way into the table: what was examined, what is taken over, what is gone.
 
 Nothing is published here. Rows lie in a temporary folder, in bounded memory, until
-`prefect_mutagen.scanner.table.table.Table.publish` takes them, or nobody does.
+`scanner.table.table.Table.publish` takes them, or nobody does.
 """
 
 import os
@@ -16,9 +16,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_mutagen.scanner.table.drift import compare, drift_of
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.table.drift import compare, drift_of
 from prefect_mutagen.scanner.table.rows import (
     bare_document,
     drift_columns,
@@ -31,8 +33,7 @@ from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_pa
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.state import State
-from prefect_mutagen.scanner.examine.unexamined import internal_error
-from prefect_mutagen.scanner.policy.verdicts import Status
+from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
     "Recording",

@@ -1,7 +1,7 @@
 """How a result becomes a row of the table, and a row a result again.
 
 Summary columns are typed, so that one SQL query answers most questions; what has no fixed form is
-kept as text. `prefect_mutagen.scanner.table.schema` has the columns.
+kept as text. `scanner.table.schema` has the columns.
 """
 
 import json
@@ -12,21 +12,18 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from prefect_mutagen.scanner.sbom.document import TOOL_NAME, Sbom
-from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.sbom.json_text import to_json
-from prefect_mutagen.scanner.internal_errors import log_fault
-from prefect_mutagen.scanner.policy.policy import Policy, Reason, Verdict
-from prefect_mutagen.scanner.results import (
-    Change,
-    ObjectResult,
-    ScanInfo,
-    ScanResult,
-    Summary,
-)
-from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, storable
-from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.examine.unexamined import internal_error
+from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.internal_errors import log_fault
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.results import Change, ObjectResult, Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.sbom.document import TOOL_NAME
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.storage.address import storable
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE
+from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
 __all__ = [
     "bare_document",

@@ -7,18 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.examine.unexamined import internal_error
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.table.rows import bare_document, sbom_rows, stand_in_row, to_row
 from prefect_mutagen.scanner.table.runs import Runs, read_run, write_run
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
-from prefect_mutagen.scanner.examine.unexamined import internal_error
 
 __all__ = ["Spooled", "spool_results"]
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """Results in files; `prefect_mutagen.scanner.table.recording.Recording.adopt` takes them."""
+    """Results in files; `scanner.table.recording.Recording.adopt` takes them."""
 
     path: str
     """What the files' names begin with."""

@@ -18,13 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.table.drift import compare
-from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.policy.judge import is_time_bound, is_too_old, judge
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult
-from prefect_mutagen.scanner.storage.store import VERSION_MARK, storable
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.address import VERSION_MARK, storable
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.table.drift import compare
 from prefect_mutagen.scanner.table.places import Places
 from prefect_mutagen.scanner.table.rows import (
     from_row,

@@ -19,8 +19,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_mutagen.scanner.results import ScanInfo, ScanResult, Summary
-from prefect_mutagen.scanner.storage.store import StorageError, clean_url
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:

@@ -16,7 +16,14 @@ from pathlib import Path
 from tests.benchmarks.clock import Table
 from tests.builders import safetensors
 
-OURS = [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "scan", "--no-hash", "--output"]
+OURS = [
+    sys.executable,
+    "-m",
+    "prefect_mutagen.scanner.commands.cli",
+    "scan",
+    "--no-hash",
+    "--output",
+]
 TENSORS = 300
 COVERED, COVERED_ELEMENTS = 2000, 8_000_000
 SEQUENTIAL, PIECE = 1 << 30, 8 << 20

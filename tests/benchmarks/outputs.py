@@ -20,12 +20,13 @@ from cyclonedx.model.component_evidence import ComponentEvidence, Occurrence
 from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output.json import JsonV1Dot6
 
-from prefect_mutagen.scanner.sbom.document import Sbom
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.policy.policy import Policy, Verdict
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.verdicts import Verdict
 from tests.benchmarks.clock import Table, median
 from tests.memory import Peak, peak_apart
 

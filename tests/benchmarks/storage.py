@@ -23,7 +23,8 @@ from typing import Any
 
 from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
-from prefect_mutagen.scanner.storage.store import StoredObject, open_store
+from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.storage.store import StoredObject
 from tests.builders import ARRAY, STRING, gguf
 from tests.memory import Peak, peak_apart
 from tests.servers import HOST, free_port

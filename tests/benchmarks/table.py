@@ -19,16 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.scanner.listing.artifacts import Artifact, is_relevant
-from prefect_mutagen.scanner.listing.listing import list_selected
-from prefect_mutagen.scanner.results import ObjectResult, Summary
-from prefect_mutagen.scanner.scan import list_artifacts, new_scan
+from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.listing import list_artifacts, list_selected
+from prefect_mutagen.scanner.listing.roles import is_relevant
 from prefect_mutagen.scanner.listing.selection import Selection
-from prefect_mutagen.scanner.storage.store import StoredObject, open_store
-from prefect_mutagen.scanner.table.table import Table as Parquet
+from prefect_mutagen.scanner.results import ObjectResult, Summary
+from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.rows import sbom_rows, to_row
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.table import Table as Parquet
 from tests.benchmarks.clock import Table
 from tests.benchmarks.listing_server import ListingServer
 from tests.builders import gguf

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import ObjectResult, Summary
-from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import ScanResult, grouping, judge, processes, scan
-from prefect_mutagen.scanner import examine as examining
-from prefect_mutagen.scanner.listing.artifacts import is_relevant
+from prefect_mutagen.scanner import ScanResult, scan
+from prefect_mutagen.scanner.examine import examiner as examining
+from prefect_mutagen.scanner.examine import processes
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.processes import examine_in_processes
-from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts
-from prefect_mutagen.scanner.storage.store import open_store
+from prefect_mutagen.scanner.listing import grouping
+from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.listing.roles import is_relevant
+from prefect_mutagen.scanner.policy import judge
+from prefect_mutagen.scanner.storage.opening import open_store
 from tests.faults import planting
 from tests.faults.planting import (
     ARTIFACTS,

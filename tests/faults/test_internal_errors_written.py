@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import Policy, ScanResult, judge, scan
+from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.outputs import FORMATS, sarif
+from prefect_mutagen.scanner.policy import judge
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.scanner.table import recording, spool
 from prefect_mutagen.scanner.table.table import Table
-from prefect_mutagen.scanner.tables import recording, spool
 from prefect_mutagen.tasks import showing
 from tests.builders import gguf
 from tests.faults import planting

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.storage.store import OPTIONS_VARIABLE
-from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.storage.options import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.table import Table
 from tests.faults.endless_writer import COUNT, results
 from tests.scanner.storing import S3_SERVERS, s3_table
 from tests.servers import S3Server

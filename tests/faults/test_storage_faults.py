@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefect_mutagen.scanner import ScanResult, StorageError, pacing, scan
+from prefect_mutagen.scanner import ScanResult, StorageError, scan
+from prefect_mutagen.scanner.storage import pacing
 from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import ENGINES, choose_engine

@@ -60,7 +60,14 @@ def _execute(folder: Path, model: Path, kind: str, ending: str, prefix: tuple[st
     with errors.open("wb") as log:
         process = subprocess.Popen(
             [
-                *(*prefix, sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "exec", str(model)),
+                *(
+                    *prefix,
+                    sys.executable,
+                    "-m",
+                    "prefect_mutagen.scanner.commands.cli",
+                    "exec",
+                    str(model),
+                ),
                 *("--timeout", limit, "--memory", "256M", "--"),
                 *(sys.executable, "-I", "-S", AGENT, kind, end, str(ready), mark),
             ],

@@ -12,10 +12,10 @@ from prefect import flow, unmapped
 
 from prefect_mutagen.flows import run_agent
 from prefect_mutagen.scanner import Policy, ScanResult
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks import (
     list_artifacts,
     scan_artifact,

@@ -11,7 +11,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect_mutagen.flows import AgentLaunch, scan_models
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.listing.selection import Selection
-from prefect_mutagen.scanner.storage.store import VERSION_MARK
+from prefect_mutagen.scanner.storage.address import VERSION_MARK
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from tests.builders import STRING, gguf

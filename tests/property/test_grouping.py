@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner import grouping
+from prefect_mutagen.scanner.listing import grouping
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
 from prefect_mutagen.scanner.storage.store import StoredObject
 

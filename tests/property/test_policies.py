@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.findings import CODES, Finding
-from prefect_mutagen.scanner.policy.policy import Policy, SeverityChange, Subject, judge, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, SeverityChange, judge, load_policy
+from prefect_mutagen.scanner.verdicts import Subject
 from tests.property.hostile_texts import yaml_values
 
 NAMES = st.sampled_from([field.name for field in fields(Policy)]) | st.text(max_size=10)

@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_mutagen.scanner.listing.roles import SIGNATURE_SUFFIXES
 from prefect_mutagen.scanner.policy.policy import Signer
 from prefect_mutagen.scanner.signing.check import SignatureChecker
-from prefect_mutagen.scanner.signing.signatures import SUFFIXES
 from tests.certificates import Authority, chain_material, public_pem, signed_bundle, signed_file
 from tests.signing import attestation, oms, sha256
 from tests.sigstore_instance import IDENTITY, ISSUER, Sigstore
@@ -34,7 +34,7 @@ BUNDLES = st.sampled_from(
         SIGSTORE.sign_file(DIGEST),
     ]
 )
-NAMES = st.sampled_from([f"m.gguf{suffix}" for suffix in SUFFIXES])
+NAMES = st.sampled_from([f"m.gguf{suffix}" for suffix in SIGNATURE_SUFFIXES])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -5,11 +5,12 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_mutagen.scanner.listing.roles import SIGNATURE_SUFFIXES
 from prefect_mutagen.scanner.signing.digests import compare
-from prefect_mutagen.scanner.signing.signatures import SUFFIXES, read_signature
+from prefect_mutagen.scanner.signing.signatures import read_signature
 from tests.signing import attestation, bundle, envelope, oms
 
-NAMES = st.sampled_from(["model.sig", *(f"m.gguf{suffix}" for suffix in SUFFIXES)])
+NAMES = st.sampled_from(["model.sig", *(f"m.gguf{suffix}" for suffix in SIGNATURE_SUFFIXES)])
 DIGESTS = st.dictionaries(
     st.text(min_size=1, max_size=20).filter(
         lambda name: name != "." and ":" not in name and not name.startswith("./")

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.listing.artifacts import CHECKSUMS, NEIGHBOURS
-from prefect_mutagen.scanner.storage.hashing import read_checksums
 from prefect_mutagen.scanner.content.neighbours import read_neighbours
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.content.safe_load import load_front_matter, load_json
 from prefect_mutagen.scanner.content.shard_index import read_index
-from prefect_mutagen.scanner.signing.signatures import SUFFIXES
+from prefect_mutagen.scanner.listing.roles import CHECKSUMS, NEIGHBOURS, SIGNATURE_SUFFIXES
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.storage.hashing import read_checksums
 from tests.builders import STRING, gguf, safetensors, tensor
 from tests.property.hostile_texts import cards, encoded, json_texts, yaml_values
 
@@ -112,7 +111,7 @@ MODELS = {
     "s-00001-of-00001.safetensors": safetensors({"a": tensor("F32", [1], 0, 4)}, 4),
     "model-00001-of-00001.safetensors": safetensors({"a": tensor("I32", [1], 0, 4)}, 4),
 }
-SIGNATURES = ("model.sig", *(f"m.gguf{suffix}" for suffix in SUFFIXES))
+SIGNATURES = ("model.sig", *(f"m.gguf{suffix}" for suffix in SIGNATURE_SUFFIXES))
 BESIDE: dict[str, st.SearchStrategy[bytes]] = {
     **TEXT,
     "model.safetensors.index.json": INDEX,

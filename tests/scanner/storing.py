@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import fsspec
 import pytest
 
-from prefect_mutagen.scanner.scan import run
+from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.store import Store
 from tests.servers import S3Server
 

@@ -16,12 +16,12 @@ from prefect_mutagen.scanner import (
     scan,
     verify,
 )
-from prefect_mutagen.scanner.commands.cli import main
-from prefect_mutagen.scanner.listing.listing import list_selected
-from prefect_mutagen.scanner.scan import list_artifacts
-from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.agents.start_record import StartRecord
-from prefect_mutagen.scanner.storage.store import clean_url, open_store
+from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.listing.listing import list_artifacts, list_selected
+from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from tests.builders import gguf

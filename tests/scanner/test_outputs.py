@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.outputs import writer_of
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from tests.builders import F32, STRING, gguf
 from tests.scanner.storing import put_local
 

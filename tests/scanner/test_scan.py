@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, StorageError, scan
-from prefect_mutagen.scanner.scan import new_scan
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from tests.builders import gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.processes import run_unprivileged

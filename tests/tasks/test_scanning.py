@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, StorageError
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
-from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks import (
     list_artifacts,
     read_state,

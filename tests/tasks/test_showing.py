@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, scan
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
 from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.showing import _rank, _row, artifact_key, plain, summary_markdown
 from tests.builders import gguf

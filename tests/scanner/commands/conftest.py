@@ -13,7 +13,7 @@ from tests.scanner.storing import put_local
 GGUF = gguf().data
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with good and broken models and files."""
     put_local(tmp_path, {"good/a.gguf": GGUF, "several/a.gguf": GGUF, "several/b.gguf": GGUF})

@@ -14,7 +14,7 @@ import pytest
 
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.commands.remedies import complaint
-from prefect_mutagen.scanner.storage.store import StorageError
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.options import load_options
 from tests.builders import gguf
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.content.licenses import spdx_expression
-from prefect_mutagen.scanner.policy.policy import Reason, Verdict
+from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 from tests.builders import ARRAY, F32, STRING, gguf
 from tests.scanner.outputs.validating import (
     SHA256,

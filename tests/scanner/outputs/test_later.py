@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 from prefect_mutagen.scanner.outputs.later import Later
+from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
 
 
 @pytest.mark.parametrize(

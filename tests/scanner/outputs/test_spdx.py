@@ -14,10 +14,10 @@ from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
 from prefect_mutagen.scanner import ScanResult, scan
 from prefect_mutagen.scanner.outputs import writer_of
-from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ObjectResult, Summary
+from prefect_mutagen.scanner.sbom.json_text import to_json
 from tests.builders import gguf
 from tests.scanner.outputs.writing import HUGE, NASTY, SCAN, Difference, Golden, made_of, write
 from tests.scanner.storing import put_local

@@ -9,12 +9,12 @@ import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import remarks, statements
 from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import new_scan
 from tests.builders import gguf
 from tests.scanner.outputs.validating import read
 from tests.scanner.outputs.writing import NASTY

@@ -17,12 +17,13 @@ from in_toto_attestation.v1.statement import Statement
 from jsonschema import Draft4Validator
 from spdx_python_model import load_data
 
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, ScanResult, Summary
+from prefect_mutagen.scanner.results import ObjectResult, ScanResult, Summary
 from prefect_mutagen.scanner.scan import scan
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 
 INFO = ScanInfo("scan-1", "/models", "2026-01-02T03:04:05.678901+00:00", "0.1.0", Policy())
 SHA256 = "0123456789abcdef" * 4

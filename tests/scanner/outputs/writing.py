@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import ScanResult, scan
-from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.content.licenses import spdx_expression
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.policy.policy import Reason, Verdict
-from prefect_mutagen.scanner.results import ObjectResult, ScanInfo, Summary
+from prefect_mutagen.scanner.results import ObjectResult, Summary
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
 __all__ = ["HUGE", "NASTY", "SCAN", "Difference", "Golden", "differences", "made_of", "write"]
 

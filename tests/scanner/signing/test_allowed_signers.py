@@ -19,8 +19,8 @@ from prefect_mutagen.scanner import (
     verify,
 )
 from prefect_mutagen.scanner.commands.cli import main
-from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.policy.policy import SeverityChange, Signer
+from prefect_mutagen.scanner.storage.hashing import HashLevel
 from tests.builders import STRING, gguf, safetensors
 from tests.certificates import DAY, NOW, Authority, private_pem, public_pem, signed_bundle
 from tests.parsers.safetensors_cases import GOOD

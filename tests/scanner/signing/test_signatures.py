@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from prefect_mutagen.scanner.listing.roles import is_signature, signed_name
 from prefect_mutagen.scanner.signing.digests import (
     Comparison,
     KnownFiles,
@@ -13,9 +14,7 @@ from prefect_mutagen.scanner.signing.signatures import (
     SIGNATURE_LIMIT,
     Kind,
     Signature,
-    is_signature,
     read_signature,
-    signed_name,
 )
 from tests.signing import attestation, bundle, envelope, message, oms, sha256
 

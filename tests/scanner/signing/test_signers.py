@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.policy.judge import is_time_bound
-from prefect_mutagen.scanner.policy.policy import Policy, Signer, Subject, judge, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, Signer, judge, load_policy
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.scan import examine_artifacts, list_artifacts, new_scan
 from prefect_mutagen.scanner.signing.signers import pem_blocks
-from prefect_mutagen.scanner.storage.store import open_store
-from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.verdicts import Subject
 from tests.builders import gguf
 from tests.certificates import Authority, private_pem, public_pem, signed_bundle
 from tests.scanner.storing import put_local

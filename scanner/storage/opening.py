@@ -1,0 +1,89 @@
+"""Open the storage that an address points into: one store for each kind.
+
+S3, Google's and Azure's storage have a second, faster engine, obstore (the extra ``fast``). It is
+taken by itself where it is installed and can do what the options ask for; results, findings and
+errors are the same.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from prefect_mutagen.scanner.storage.address import (
+    BUCKETS,
+    LOCAL,
+    VERSION_MARK,
+    check_address,
+    clean_url,
+    split_url,
+)
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import Store
+
+__all__ = ["ENGINE_VARIABLE", "open_store"]
+
+ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
+
+
+def open_store(
+    url: str, options: Mapping[str, Any] | None = None, *, versions: bool = False
+) -> Store:
+    """Open the storage that an address points into.
+
+    Args:
+        url: A path, or an address of any kind that fsspec knows.
+        options: Options for fsspec's file system: credentials, endpoint and kin.
+        versions: Whether its listing shows older versions of objects too.
+
+    Raises:
+        StorageError: The address names nothing, there is no such kind of storage, or the options
+            do not fit it.
+    """
+    check_address(url)
+    parts = split_url(url)
+    given = dict(options or {})
+    if versions and parts.scheme not in ("s3", "s3a"):
+        reason = "versions can only be listed on S3"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    # Each store brings its own libraries; none is imported for a root that does not need it.
+    if parts.scheme in LOCAL:
+        from prefect_mutagen.scanner.storage.local import LocalStore
+
+        return LocalStore(clean_url(url))
+    if parts.scheme in ("s3", "s3a") and (versions or VERSION_MARK in url):
+        from prefect_mutagen.scanner.storage.s3_versions import S3VersionStore
+
+        return S3VersionStore(url, given)
+    if parts.scheme in BUCKETS:
+        store = _open_fast(url, given)
+        if store is not None:
+            return store
+    if parts.scheme in ("s3", "s3a"):
+        from prefect_mutagen.scanner.storage.s3 import S3Store
+
+        return S3Store(url, given)
+    if parts.scheme in ("http", "https"):
+        from prefect_mutagen.scanner.storage.http import HttpStore
+
+        return HttpStore(url, given)
+    from prefect_mutagen.scanner.storage.generic import GenericStore
+
+    return GenericStore(url, given)
+
+
+def _open_fast(url: str, options: Mapping[str, Any]) -> Store | None:
+    """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
+    engine = os.environ.get(ENGINE_VARIABLE, "")
+    if engine not in ("", "fsspec", "obstore"):
+        reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    store: Store | None = None
+    if engine != "fsspec" and importlib.util.find_spec("obstore") is not None:
+        from prefect_mutagen.scanner.storage.fast import open_fast_store
+
+        store = open_fast_store(url, options)
+    if store is None and engine == "obstore":
+        reason = "obstore is not installed, or has no such options"
+        raise StorageError("storage/unsupported", clean_url(url), reason)
+    return store

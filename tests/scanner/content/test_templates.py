@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from prefect_mutagen.parsers import GgufHeader
+from prefect_mutagen.scanner.content.neighbours import read_neighbours
+from prefect_mutagen.scanner.content.templates import (
+    gguf_templates,
+    look_at_templates,
+    make_template,
+)
+from tests.builders import STRING, gguf
+from tests.parsers.reading import read
+
+HONEST = [
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}{% endfor %}",
+    "{%- set ns = namespace(found=false) -%}{{ bos_token }}{{ ns.found }}",
+    "{{ raise_exception('Only user and assistant roles are supported!') }}",
+    "{{ messages | map(attribute='content') | join('\n') | tojson }}",
+    "{% if message['role'] == 'import from self' %}include __init__{% endif %}",
+    "{{ '__tool_call__' }}{{ 'lipsum cycler() |attr(' }}",
+    "{# {% include 'x' %} #}plain text __class__ [/INST]",
+    "{%- macro from_user(x) -%}{{ x.from_user }}{%- endmacro -%}",
+    "{{ myself.name }}{{ joiners.x }}",
+    "",
+]
+ESCAPES = [
+    "{{ ''.__class__.__mro__ }}",
+    "{{ x['__class__'] }}",
+    '{{ x[ "__init__" ].__globals__ }}',
+    "{{ x|attr('__cla' + 'ss__') }}",
+    "{{ x | attr ( name ) }}",
+    "{{ lipsum.__globals__ }}",
+    "{{ cycler.next }}",
+    "{{ joiner() }}",
+    "{{ self._TemplateReference__context }}",
+    "{% include 'other' %}",
+    "{%- import 'os' as os -%}",
+    "{% from 'x' import y %}",
+    "{% extends 'base' %}",
+    "{{ '{0.__class__}'.format(x) }}",
+    "{% set a = x.__init__ %}",
+    "{{ '}}' ~ x.__class__ }}",
+    '{{ "it\'s" ~ x.__class__ }}',
+    "{# ' #}{{ x.__class__ }}",
+    "{{ 'never closed' ~ x.__class__",
+    "{{ a }}\n{% for i in y %}{{ i.__dict__ }}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_honest_templates_are_left_alone(text: str) -> None:
+    assert list(look_at_templates([make_template("x", text)], "/m")) == []
+
+
+@pytest.mark.parametrize("text", ESCAPES)
+def test_escapes_are_found(text: str) -> None:
+    (finding,) = look_at_templates([make_template("tokenizer.chat_template", text)], "/m/x.gguf")
+    assert (finding.code, finding.severity) == ("template/escape", "error")
+    assert finding.message.startswith("tokenizer.chat_template uses ")
+
+
+def test_a_template_too_long_to_look_at_is_no_honest_one() -> None:
+    (finding,) = look_at_templates([make_template("x", "a" * ((1 << 20) + 1))], "/m")
+    assert finding.code == "template/unexamined"
+
+
+def test_a_hostile_template_takes_no_time() -> None:
+    for text in (
+        "{{" * 400_000,
+        "{#" * 400_000,
+        "{{ '__a__" * 100_000,
+        "{{ '" + "\\'" * 400_000,
+        "{% " + "[" * 900_000 + " %}",
+    ):
+        list(look_at_templates([make_template("x", text)], "/m"))
+
+
+def test_templates_are_found_in_the_header() -> None:
+    header = read(
+        gguf(
+            (
+                ("tokenizer.chat_template", STRING, HONEST[0]),
+                ("tokenizer.chat_template.tool_use", STRING, ESCAPES[0]),
+                ("tokenizer.chat_template.rag", STRING, "x" * 1_100_000),
+            )
+        ).data,
+        "gguf",
+    )
+    assert isinstance(header, GgufHeader)
+    found = {template.place: template.text for template in gguf_templates(header)}
+    assert found == {
+        "tokenizer.chat_template": HONEST[0],
+        "tokenizer.chat_template.tool_use": ESCAPES[0],
+        "tokenizer.chat_template.rag": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [ESCAPES[0], [{"name": "default", "template": ESCAPES[0]}, {"name": "x"}, 7]]
+)
+def test_templates_are_found_beside_the_model(value: object) -> None:
+    raw = json.dumps({"chat_template": value}).encode()
+    found = read_neighbours({"tokenizer_config.json": ("/m/tokenizer_config.json", raw)})
+    assert [finding.code for finding in found.findings] == ["template/escape"]
+    assert found.findings[0].url == "/m/tokenizer_config.json"
+    jinja = {"chat_template.jinja": ("/m/chat_template.jinja", ESCAPES[0].encode())}
+    assert [finding.code for finding in read_neighbours(jinja).findings] == ["template/escape"]

@@ -1,0 +1,147 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_mutagen.scanner.examine import processes
+from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.processes import examine_in_processes
+from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.outputs.documents import RenderedResult, render_jsonl
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.scan import scan
+from prefect_mutagen.scanner.storage.opening import open_store
+from tests.builders import gguf
+from tests.scanner.storing import put_local
+from tests.servers import S3Server
+
+GGUF = gguf().data
+_PARENT = "TEST_PARENT"
+
+
+def where(result: ScanResult) -> tuple[str, str, int]:
+    return result.url, result.verdict.status, os.getpid()
+
+
+def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]:
+    store = open_store(root, options)
+    return list(
+        examine_in_processes(
+            store,
+            (root, options),
+            list_artifacts(store),
+            Examiner(),
+            where,
+            concurrency=8,
+            processes=count,
+        )
+    )
+
+
+@pytest.fixture(autouse=True)
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_WORTH_IT", 20)
+
+
+def _files(count: int) -> dict[str, bytes]:
+    return {f"{n:03d}.gguf": GGUF if n % 7 else GGUF[:100] for n in range(count)}
+
+
+def test_many_artifacts_are_examined_in_several_processes(tmp_path: Path) -> None:
+    root = put_local(tmp_path, _files(120))
+    expected = [(result.url, result.verdict.status) for result in scan(root)]
+    found = _all(root, 2)
+    assert [(url, status) for url, status, _ in found] == expected
+    workers = {pid for _, _, pid in found}
+    assert len(workers) == 2
+    assert os.getpid() not in workers
+
+
+@pytest.mark.parametrize(("files", "count"), [(19, 2), (120, 1)], ids=["few", "one-process"])
+def test_few_artifacts_are_examined_here(tmp_path: Path, files: int, count: int) -> None:
+    found = _all(put_local(tmp_path, _files(files)), count)
+    assert {pid for _, _, pid in found} == {os.getpid()}
+    assert len(found) == files
+
+
+def test_each_process_opens_the_storage_for_itself(s3_server: S3Server) -> None:
+    bucket = s3_server.bucket(_files(30))
+    found = _all(f"s3://{bucket}", 2, **s3_server.options)
+    assert len(found) == 30
+    assert os.getpid() not in {pid for _, _, pid in found}
+
+
+def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
+    root = put_local(tmp_path, _files(400))
+    store = open_store(root)
+    found = examine_in_processes(
+        store, (root, {}), list_artifacts(store), Examiner(), where, concurrency=8, processes=2
+    )
+    _, _, pid = next(found)
+    found.close()  # type: ignore[attr-defined]
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def dies_elsewhere(result: ScanResult) -> tuple[str, str, int]:
+    if os.environ[_PARENT] != str(os.getpid()) and result.url.endswith("013.gguf"):
+        os._exit(9)
+    return where(result)
+
+
+def fails_elsewhere(result: ScanResult) -> tuple[str, str, int]:
+    if os.environ[_PARENT] != str(os.getpid()) and result.url.endswith("013.gguf"):
+        raise RuntimeError("a bug")
+    return where(result)
+
+
+@pytest.mark.parametrize("make", [dies_elsewhere, fails_elsewhere])
+def test_a_process_that_is_lost_costs_no_artifact(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    make: Callable[[ScanResult], tuple[str, str, int]],
+) -> None:
+    monkeypatch.setenv(_PARENT, str(os.getpid()))
+    root = put_local(tmp_path, _files(400))
+    store = open_store(root)
+    found = examine_in_processes(
+        store,
+        (root, {}),
+        list_artifacts(store),
+        Examiner(),
+        make,
+        concurrency=8,
+        processes=2,
+    )
+    seen = list(found)
+    assert [url for url, *_ in seen] == [result.url for result in scan(root)]
+    assert os.getpid() in {pid for *_, pid in seen}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:
+    root = put_local(tmp_path, _files(40))
+    examiner = Examiner()
+    made: list[RenderedResult] = list(
+        examine_in_processes(
+            open_store(root),
+            (root, {}),
+            list_artifacts(open_store(root)),
+            examiner,
+            render_jsonl,
+            concurrency=8,
+            processes=2,
+        )
+    )
+    here = Examiner(generated_at=examiner.generated_at)
+    again = examine_in_processes(
+        open_store(root),
+        (root, {}),
+        list_artifacts(open_store(root)),
+        here,
+        render_jsonl,
+        concurrency=8,
+        processes=1,
+    )
+    assert made == list(again)

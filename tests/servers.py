@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import boto3
+import httpx
 
 HOST = "127.0.0.1"
 
@@ -136,6 +137,24 @@ class S3Server(Server):
         return name
 
 
+_BUSY = 503
+_BUSY_PATIENCE = 60
+
+
+class _Patient(httpx.HTTPTransport):
+    """Ask again while the server says that it is busy, as Prefect's own clients do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = time.monotonic() + _BUSY_PATIENCE
+        while True:
+            response = super().handle_request(request)
+            if response.status_code != _BUSY or time.monotonic() > deadline:
+                return response
+            response.read()
+            response.close()
+            time.sleep(1)
+
+
 class PrefectServer(Server):
     """`prefect server start`, on SQLite, with more settings as variables."""
 
@@ -152,6 +171,10 @@ class PrefectServer(Server):
         self.environment = {"PREFECT_HOME": home, "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
         self.environment |= settings
         self.client_environment = {"PREFECT_HOME": home, "PREFECT_API_URL": self.api}
+
+    def connect(self) -> httpx.Client:
+        """Open its REST API."""
+        return httpx.Client(base_url=self.api, timeout=60, transport=_Patient())
 
 
 class WebServer:

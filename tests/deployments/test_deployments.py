@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from prefect_mutagen.scanner.commands.cli import main
@@ -42,7 +41,7 @@ def client(
     run_prefect(prefect_server, *agent, cwd=agents)
     with (
         Worker(prefect_server, folder),
-        httpx.Client(base_url=prefect_server.api, timeout=30) as http,
+        prefect_server.connect() as http,
     ):
         yield Client(http)
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -80,7 +79,7 @@ def _deploy(server: PrefectServer, folder: Path, bucket: str, agent: list[str]) 
     written = yaml.safe_load((folder / "prefect.yaml").read_text())
     scheduled = written["deployments"][0]
     del scheduled["schedules"][0]["cron"], scheduled["schedules"][0]["timezone"]
-    scheduled["schedules"][0]["interval"] = 5
+    scheduled["schedules"][0]["interval"] = 10
     scheduled["parameters"]["agents"] = [{"command": agent}]
     (folder / "prefect.yaml").write_text(json.dumps(written))
     run_prefect(server, "work-pool", "create", "models", "--type", "process", cwd=folder)
@@ -120,7 +119,7 @@ def test_the_schedule_scans_and_starts_an_agent_once(
     agent = [sys.executable, str(tmp_path / "agent.py"), str(tmp_path / "started")]
     _deploy(server, folder, f"s3://{bucket}", agent)
     with (
-        httpx.Client(base_url=server.api, timeout=30) as http,
+        server.connect() as http,
         Worker(server, folder, **SOON),
     ):
         runs = _completed(Client(http), least=2)

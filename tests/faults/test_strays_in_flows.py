@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -64,7 +63,7 @@ class Pool:
         self.started: list[Run] = []
         self.model = folder / "a.gguf"
         self.model.write_bytes(gguf().data)
-        self.http = httpx.Client(base_url=server.api, timeout=60)
+        self.http = server.connect()
         self._post("/work_pools/", {"name": self.name, "type": "process"})
         with temporary_settings({PREFECT_API_URL: server.api}):
             self.agent = self._deploy("prefect_mutagen.flows.agent.run_agent")

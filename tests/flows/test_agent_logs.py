@@ -46,7 +46,7 @@ class Logs:
 
 @pytest.fixture
 def logs(prefect: PrefectServer) -> Iterator[Logs]:
-    with httpx.Client(base_url=prefect.api, timeout=30) as client:
+    with prefect.connect() as client:
         yield Logs(client)
 
 

@@ -45,7 +45,7 @@ def test_every_artifact_is_there_and_one_is_unknown(
     assert len(state) == len(FILES)
     (reason,) = state[f"{root}/b/{SPOILED}"].verdict.reasons
     assert reason.code == "scan/internal-error"
-    with httpx.Client(base_url=prefect.api, timeout=30) as client:
+    with prefect.connect() as client:
         (said,) = _logged(client, reason.message)
         shown = client.post("/artifacts/filter", json={}).json()
     assert SPOILED in said

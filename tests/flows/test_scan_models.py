@@ -52,7 +52,7 @@ class Api:
 
 @pytest.fixture
 def api(prefect: PrefectServer) -> Iterator[Api]:
-    with httpx.Client(base_url=prefect.api, timeout=30) as client:
+    with prefect.connect() as client:
         yield Api(client)
 
 

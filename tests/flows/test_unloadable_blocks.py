@@ -22,7 +22,7 @@ INSTALL = "install it where the flow runs (on the worker)"
 
 @pytest.fixture
 def http(prefect: PrefectServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=prefect.api, timeout=30) as client:
+    with prefect.connect() as client:
         yield client
 
 

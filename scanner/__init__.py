@@ -1,25 +1,20 @@
 """A URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
 
-* ``storage`` and ``stores/``: list, look up, read a range of one version of an object;
-  ``storage_options``.
-* ``artifacts``: objects to artifacts; ``selection``: which of them; ``listing``: both together;
-  ``inventory``: a listing by S3.
-* ``neighbours``, ``shard_index``: the files beside a model; ``sets``, ``set_totals``: shards.
-* ``examine``, ``read_objects``, ``request``, ``hashing``: what to ask for and what to make of it;
-  ``scan``, ``remote``, ``processes``: the loops around it.
-* ``facts``, ``packing``, ``document``: what a header states, and the SBOM made of it.
-* ``templates``: a look at chat templates, which are never rendered.
-* ``findings``, ``licenses``, ``lineage``, ``publishers``: what is wrong, and who says what.
+The rooms, from the ground up; each imports only what stands before it:
+
+* ``findings``, ``verdicts``, ``results``: codes and remedies, the records of a scan;
+  ``internal_errors``: faults of our own; ``shutdown``: how signals end a command.
+* ``storage/``: addresses, listings, ranged reads of one version of an object, retries, hashing.
+* ``content/``: what the small files beside a model say, read under limits.
+* ``listing/``: a root to artifacts: roles, selection, inventories, grouping.
+* ``sbom/``: facts with their sources to the 20-field document.
 * ``signing/``: signatures beside a model, what they name, and who made them.
-* ``policy`` (``policy_fields``, ``judge``, ``waivers``, ``verdicts``): what that means here.
-* ``results``, ``drift``, ``outputs/``: what comes out.
-* ``verify``, ``verified_file``: the line before a load.
-* ``table`` and ``tables/``: the Parquet table; ``manifest``: a listing in a file.
-* ``start_record``: which agents were started.
-* ``handoff``, ``supervise``: what an agent is handed, and how it runs; ``fork_server`` and
-  ``supervisor``: the processes that end it.
-* ``worker``: what ``processes`` starts; ``shutdown``: how signals end a command.
-* ``cli`` and ``commands/``: the command ``prefect-mutagen``.
+* ``policy/``: fields, judging, waivers, lineage, publishers.
+* ``examine/``: an artifact to its result: the machine without I/O and its engines.
+* ``table/``: the Parquet table: schema, rows, state, recording, retention.
+* ``scan``, ``verify``: the doors.
+* ``agents/``: verified open, handoff, supervision, the record of starts.
+* ``outputs/``: a file per format; ``commands/``: a file per command.
 
 Importing this imports neither prefect nor pyarrow nor fsspec: each is loaded where it is needed.
 """

@@ -18,6 +18,8 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.options import load_options
 from tests.builders import gguf
 
+pytestmark = pytest.mark.usefixtures("here")
+
 GGUF = gguf().data
 Say = Callable[[list[str]], tuple[int, str]]
 CUT = (

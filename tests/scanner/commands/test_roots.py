@@ -7,6 +7,8 @@ import pytest
 
 from prefect_mutagen.scanner.commands.cli import main
 
+pytestmark = pytest.mark.usefixtures("here")
+
 
 @pytest.mark.parametrize(
     ("words", "rows"),

@@ -9,6 +9,8 @@ import pytest
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.commands.cli import main
 
+pytestmark = pytest.mark.usefixtures("here")
+
 Say = Callable[[list[str]], tuple[int, str]]
 
 FORMATS = (

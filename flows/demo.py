@@ -90,7 +90,7 @@ def _run(
     from prefect_mutagen.flows import AgentLaunch, scan_models
     from prefect_mutagen.scanner import Policy
     from prefect_mutagen.tasks.listing import list_changes
-    from prefect_mutagen.tasks.recording import write_table
+    from prefect_mutagen.tasks.recording import publish_scan
 
     if server:
         progress.begin("looking for the Prefect server that PREFECT_API_URL names")
@@ -107,7 +107,7 @@ def _run(
         return None
     phases = {
         list_changes.name: "running the flow scan_models: examining headers, writing the table",
-        write_table.name: "running the flow scan_models: an agent for each model that passed",
+        publish_scan.name: "running the flow scan_models: an agent for each model that passed",
     }
     logging.getLogger("prefect.task_runs").addHandler(PhaseHandler(progress, phases))
     progress.begin("running the flow scan_models: listing the bucket")

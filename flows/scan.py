@@ -1,6 +1,5 @@
 """Scan a root, keep the table, and start agents for what passed."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,11 +35,11 @@ from prefect_mutagen.scanner.table.recording import (
 )
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.spool import Spooled
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
-from prefect_mutagen.tasks.recording import read_state, write_table
+from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
@@ -160,25 +159,35 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # a block that cannot be loaded is known before anything is scanned
     scan = new_scan(source, policy)
-    state = read_state(table, source, storage) if table else State()
+    opened = open_table(table, source, storage) if table else None
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
-    with Recording(scan, state) as recording:
-        manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
-        what = whole(state), whole(manifest), storage, hash, whole(policy), rescan, whole(selection)
-        count = list_changes(source, *what)
-        _log_listing(scan.source, count, len(manifest), state.left_out)
+    with TableScan(scan, opened) as table_scan:
+        recording = table_scan.recording
+        changes = list_changes(
+            source,
+            whole(table_scan.known.state),
+            recording.folder,
+            storage=storage,
+            hash=hash,
+            policy=whole(policy),
+            rescan=rescan,
+            selection=whole(selection),
+        )
+        table_scan.take_over(changes.marks)
+        _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        examined = _examine(recording, summary, manifest, reading)
-        recording.close(summary)
+        examined = _examine(recording, summary, changes.manifest, reading)
+        table_scan.finish(summary)
         if summary.unknown:
             _log_internal_errors(recording)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
+            publication = table_scan.prepare(summary)
             retention = Retention(keep_states, keep_days)
             try:
-                write_table(table, whole(recording), whole(summary), storage, whole(retention))
+                publish_scan(table, whole(publication), storage, whole(retention))
             except StorageError as problem:
                 trouble = problem
         started: list[AgentRun] = []
@@ -189,7 +198,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             except StorageError as problem:
                 trouble = problem
         show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
-        steps = 3 if table else 1  # listing; reading and writing the table
+        steps = 2 if table else 1  # listing; writing the table
         wait_for_records(steps + examined + len(started))
         if trouble is not None:
             # The verdicts are shown, but what cannot be on record must not start anything.
@@ -202,7 +211,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         source=scan.source,
         artifacts=summary.artifacts,
         counts={name: getattr(summary, name) for name in verdicts},
-        examined=len(manifest),
+        examined=len(changes.manifest),
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,
         requests=summary.requests,

@@ -86,7 +86,7 @@ def start_chosen(
         options = table_options(handoff.table, handoff.source, handoff.storage)
         record = StartRecord(handoff.table, options)
         waiting, lists = record.waiting(handoff.source)
-        held = [entry for entry in waiting if recording.state.is_left_out(entry.url)]
+        held = [entry for entry in waiting if recording.is_left_out(entry.url)]
         if handoff.rerun_failed:
             waiting += record.failed()
     starts = {start.key: start for start in _still_waiting(recording, each, waiting)}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
@@ -44,9 +44,6 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
-
-if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table.state import State
 
 __all__ = ["add_parser"]
 
@@ -165,18 +162,16 @@ class _Run:
     def _examiner(self) -> Examiner:
         return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_piece)
 
-    def _artifacts(
-        self, store: Store, url: str, state: "State | None" = None
-    ) -> Iterator[Artifact]:
-        """List what is selected of a root, and say so where that is nothing."""
+    def _artifacts(self, store: Store, url: str) -> Iterator[Artifact]:
+        """List what is selected of a root."""
+        selected = self._selection, self._storage_options
+        listed = list_selected(store, *selected, siblings=not has_secrets(url))
+        return self._watched(store, listed)
+
+    def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
+        """Say so where nothing is listed; leave out what another root has shown."""
         found = False
-        for artifact in list_selected(
-            store,
-            self._selection,
-            self._storage_options,
-            siblings=not has_secrets(url),
-            state=state,
-        ):
+        for artifact in artifacts:
             found = True
             if self._shown is not None:
                 if artifact.url in self._shown:
@@ -184,47 +179,60 @@ class _Run:
                 self._shown.add(artifact.url)
             yield artifact
         if not found:
-            wanted = "model file" if self._selection.takes_all else "model file that is selected"
-            self._complain(f"{store.root}: there is no {wanted}")
+            self._say_nothing_is_there(store)
 
-    def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
-        """Examine what is selected of a root; all of it, or what differs from its state."""
+    def _say_nothing_is_there(self, store: Store) -> None:
+        wanted = "model file" if self._selection.takes_all else "model file that is selected"
+        self._complain(f"{store.root}: there is no {wanted}")
+
+    def _examined(self, url: str) -> Iterator[ScanResult]:
+        """Examine what is selected of a root."""
         store = self._open(url)
-        artifacts = self._artifacts(store, url, state)
-        if state is not None and self._options.rescan != "all":
-            keep, policy, level = state.keep, self.policy, self._level
-            artifacts = (item for item in artifacts if not keep(item, level, policy))
+        return self._examine(store, self._artifacts(store, url))
+
+    def _examine(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[ScanResult]:
         concurrency = self._options.concurrency
         for result in examine_artifacts(store, artifacts, self._examiner(), concurrency):
             self.summary.add(result)
             yield result
 
     def _recorded(self, url: str) -> Iterator[ScanResult]:
-        """Examine what is not as it was, and publish it together with the rest."""
-        from prefect_mutagen.scanner.table.recording import Recording
+        """Examine what changed, and publish it together with the rest."""
         from prefect_mutagen.scanner.table.retention import Retention
+        from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed, publish
 
         options = self._options
-        info = new_scan(url, self.policy)
         table = Table(options.table, url, self._table_options(url))
-        state = table.open_state()
         own = Summary()
-        with Recording(info, state) as recording:
-            for result in self._examined(url, state):
-                compared = recording.add(result)
+        with TableScan(new_scan(url, self.policy), table) as scan:
+            store = self._open(url)
+            changed = list_changed(
+                scan.known,
+                store,
+                self._selection,
+                self._storage_options,
+                hash_level=self._level,
+                policy=self.policy,
+                rescan=options.rescan or "changed",
+                siblings=not has_secrets(url),
+            )
+            for result in self._examine(store, changed):
+                compared = scan.recording.add(result)
                 self.summary.correct(result.verdict.status, compared.verdict.status)
                 own.add(compared)
                 yield compared
-            recording.close(own)
-            recording.correct(self.summary)
+            if not own.artifacts and not scan.known.kept:
+                self._say_nothing_is_there(store)
+            scan.finish(own)
+            scan.recording.correct(self.summary)
             # Documents are looked up where the format shows them.
-            brief = (result for _, result in recording.kept())
-            for result in brief if options.format == "table" else table.documented(recording):
+            brief = (result for _, result in scan.recording.unchanged())
+            for result in brief if options.format == "table" else table.documented(scan.recording):
                 self.summary.add(result)
                 yield result
             own.finished_at = datetime.now(UTC).isoformat()
-            table.publish(recording, own)
-        table.prune(Retention(options.keep_states, options.keep_days))
+            retention = Retention(options.keep_states, options.keep_days)
+            publish(table, scan.prepare(own), retention)
 
     def _table_options(self, url: str) -> dict[str, Any]:
         """Use the root's options for a table of the same kind of storage."""

@@ -24,7 +24,7 @@ from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage.address import check_address, has_secrets, is_local
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.recording import (
@@ -227,8 +227,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
     """Find what cannot end well, before anything is examined."""
     for address in addresses:
-        check_address(address)
-        if has_secrets(address):
+        if Address.parse(address).has_secrets:
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     check_signers(policy.allowed_signers)
@@ -289,7 +288,7 @@ class _Reading:
 def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
     """Examine artifacts in task runs, a bounded window of them at a time; return their number."""
     scan = whole(recording.scan)
-    local = is_local(recording.scan.source)
+    local = Address.parse(recording.scan.source).is_local
     width = reading.width(len(manifest), local=local)
     # Local files are examined one by one, or by one thread a core where all bytes are hashed.
     most = max(1, reading.concurrency // _WORKERS) if local else reading.concurrency

@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.worker import BUFFER, Order, Settings
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.store import Store
 
 __all__ = ["examine_in_processes"]
@@ -41,7 +42,7 @@ _T = TypeVar("_T")
 
 def examine_in_processes(
     store: Store,
-    root: tuple[str, Mapping[str, Any]],
+    root: tuple[str | Address, Mapping[str, Any]],
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     make: Callable[[ScanResult], _T],

@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 
@@ -31,7 +32,7 @@ _LARGEST_BLOCK: Final = 16 << 20
 class Settings(NamedTuple):
     """What all batches have in common."""
 
-    url: str
+    address: str | Address
     options: Mapping[str, Any]
     policy: Policy
     hash_level: HashLevel
@@ -58,7 +59,7 @@ def serve() -> None:
         # freed, and then a header's pieces are new pages each time: half of a GGUF's time. This
         # block is never touched, so it costs nothing.
         bytearray(_LARGEST_BLOCK)
-        store = open_store(settings.url, settings.options)
+        store = open_store(settings.address, settings.options)
         examiner = Examiner(settings.policy, settings.hash_level, settings.generated_at)
         while True:
             order: Order = orders.get()

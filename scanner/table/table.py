@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.table.files import Files
 
@@ -37,7 +37,9 @@ _GIVEN_BACK: Final = 500
 class Table:
     """The table at one address, for one root."""
 
-    def __init__(self, url: str, source: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str | Address, source: str | Address, options: Mapping[str, Any] | None = None
+    ) -> None:
         """Open it; it need not exist yet.
 
         Args:
@@ -48,10 +50,10 @@ class Table:
         Raises:
             StorageError: There is no such kind of storage.
         """
-        self.url = clean_url(url)
-        self.source = clean_url(source)
+        place = Address.parse(url)
+        self.url, self.source = place.text, Address.parse(source).text
         address = self.source.encode("utf-8", "surrogateescape")
-        self.files = Files(url, hashlib.sha256(address).hexdigest()[:16], options)
+        self.files = Files(place, hashlib.sha256(address).hexdigest()[:16], options)
 
     def open_state(self) -> "State":
         """Open the newest state of the root.

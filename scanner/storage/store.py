@@ -59,16 +59,20 @@ class StoredObject(NamedTuple):
     def name(self) -> str:
         """Last part of the address, without a version."""
         name = self.url.rpartition("/")[2] or self.url.rstrip("/").rpartition("/")[2]
-        return name.rpartition(VERSION_MARK)[0] if self._has_mark else name
+        if VERSION_MARK in name and self._may_have_a_version:
+            return name.rpartition(VERSION_MARK)[0]
+        return name
 
     @property
     def version(self) -> str:
         """Id of the version that the address names; empty for the newest one."""
-        return self.url.rpartition(VERSION_MARK)[2] if self._has_mark else ""
+        if VERSION_MARK in self.url and self._may_have_a_version:
+            return self.url.rpartition(VERSION_MARK)[2]
+        return ""
 
     @property
-    def _has_mark(self) -> bool:
-        return VERSION_MARK in self.url and self.url.startswith("s3://")
+    def _may_have_a_version(self) -> bool:
+        return self.url.startswith("s3://")
 
     @property
     def folder(self) -> str:

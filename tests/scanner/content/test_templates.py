@@ -5,8 +5,8 @@ import pytest
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.content.neighbours import read_neighbours
 from prefect_mutagen.scanner.content.templates import (
-    gguf_templates,
     find_template_escapes,
+    gguf_templates,
     make_template,
 )
 from tests.builders import STRING, gguf
@@ -55,7 +55,9 @@ def test_honest_templates_are_left_alone(text: str) -> None:
 
 @pytest.mark.parametrize("text", ESCAPES)
 def test_escapes_are_found(text: str) -> None:
-    (finding,) = find_template_escapes([make_template("tokenizer.chat_template", text)], "/m/x.gguf")
+    (finding,) = find_template_escapes(
+        [make_template("tokenizer.chat_template", text)], "/m/x.gguf"
+    )
     assert (finding.code, finding.severity) == ("template/escape", "error")
     assert finding.message.startswith("tokenizer.chat_template uses ")
 

@@ -145,9 +145,9 @@ def _load(raw: bytes) -> dict[str, Any]:
     loaded = load_json(raw)
     if loaded.problem:
         raise _Unreadable(loaded.problem)
-    if loaded.twice:
+    if loaded.duplicate:
         # Another reader may take the other one.
-        raise _Unreadable(f"the key {shown(loaded.twice)} stands twice")
+        raise _Unreadable(f"the key {shown(loaded.duplicate)} stands twice")
     return loaded.values
 
 

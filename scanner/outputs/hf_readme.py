@@ -12,12 +12,13 @@ from prefect_mutagen.scanner.outputs.markdown import code, text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,
     front_matter,
+    only_result,
     place,
     public,
     title,
-    write_page,
 )
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import metadata_text
 from prefect_mutagen.scanner.results import Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
@@ -39,7 +40,10 @@ def write_hf_readme(
     """
     if options.hf_app_port is not None and options.hf_sdk not in ("", "docker"):
         raise ValueError("--hf-app-port can only be used with --hf-sdk docker")
-    write_page(results, summary, out, "hf-readme", lambda result: _page(result, options))
+    result = only_result(results, "hf-readme")
+    shown, page = render(result, lambda one: "".join(_page(one, options)))
+    summary.correct(result.verdict.status, shown.verdict.status)
+    out.write(page)
 
 
 def _page(result: ScanResult, options: OutputOptions) -> Iterator[str]:

@@ -16,12 +16,13 @@ from prefect_mutagen.scanner.outputs.markdown import text
 from prefect_mutagen.scanner.outputs.model_page import (
     REPOSITORY,
     front_matter,
+    only_result,
     place,
     public,
     title,
-    write_page,
 )
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import license_detail
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
@@ -61,7 +62,10 @@ def write_model_card(
     Raises:
         ValueError: There is not exactly one model.
     """
-    write_page(results, summary, out, "model-card", lambda result: _page(result, scan))
+    result = only_result(results, "model-card")
+    shown, page = render(result, lambda one: "".join(_page(one, scan)))
+    summary.correct(result.verdict.status, shown.verdict.status)
+    out.write(page)
 
 
 def _page(result: ScanResult, scan: ScanInfo) -> Iterator[str]:

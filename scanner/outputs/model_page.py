@@ -5,18 +5,17 @@ The pages are meant to be published, so they contain no local paths.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TextIO
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import yaml
 
 from prefect_mutagen.scanner.outputs.markdown import LONGEST
-from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.stated import metadata_text
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.results import Sbom, ScanResult, Summary
+from prefect_mutagen.scanner.results import Sbom, ScanResult
 
-__all__ = ["REPOSITORY", "front_matter", "place", "public", "title", "write_page"]
+__all__ = ["REPOSITORY", "front_matter", "only_result", "place", "public", "title"]
 
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 """Name of a hub repository, ``owner/name``."""
@@ -44,32 +43,16 @@ def _represent(dumper: yaml.SafeDumper, value: _Quoted) -> yaml.Node:
 _Dumper.add_representer(_Quoted, _represent)
 
 
-def write_page(
-    results: Iterable[ScanResult],
-    summary: Summary,
-    out: TextIO,
-    page_format: str,
-    make: Callable[[ScanResult], Iterator[str]],
-) -> None:
-    """Write the page of a scan's only model.
+def only_result(results: Iterable[ScanResult], page_format: str) -> ScanResult:
+    """Return the only result of a scan.
 
     Args:
         results: The results of the scan.
-        summary: Corrected if the page cannot be made; see `rendering.render`.
-        out: The stream to write to.
         page_format: Name of the format, for error messages.
-        make: Yields the page in parts.
 
     Raises:
-        ValueError: There is not exactly one model.
+        ValueError: There is not exactly one result.
     """
-    result = _only_result(results, page_format)
-    shown, page = render(result, lambda one: "".join(make(one)))
-    summary.correct(result.verdict.status, shown.verdict.status)
-    out.write(page)
-
-
-def _only_result(results: Iterable[ScanResult], page_format: str) -> ScanResult:
     found: ScanResult | None = None
     for result in results:
         if found is not None:

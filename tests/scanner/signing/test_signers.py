@@ -39,11 +39,11 @@ SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", None, "")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "needs one of"),
-        ({"public_key": PEM, **PERSON}, "needs one of"),
-        ({"public_key": PEM, "certificate": AUTHORITY.pem}, "needs one of"),
-        ({"public_key": PEM, "issuer": ISSUER}, "belong to an identity"),
-        ({"certificate": AUTHORITY.pem, "trusted_root": "{}"}, "belong to an identity"),
+        ({}, "needs exactly one of"),
+        ({"public_key": PEM, **PERSON}, "needs exactly one of"),
+        ({"public_key": PEM, "certificate": AUTHORITY.pem}, "needs exactly one of"),
+        ({"public_key": PEM, "issuer": ISSUER}, "only valid with an identity"),
+        ({"certificate": AUTHORITY.pem, "trusted_root": "{}"}, "only valid with an identity"),
         ({"public_key": "release.pem"}, "public_key is not PEM that begins with"),
         ({"public_key": AUTHORITY.pem}, "BEGIN PUBLIC KEY"),
         ({"certificate": PEM}, "BEGIN CERTIFICATE"),
@@ -53,8 +53,8 @@ SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", None, "")
         ({"identity": "a@example.org"}, "needs an issuer"),
         ({"identity": "a@example.org", "issuer": "accounts.example.org"}, "needs an issuer"),
         ({"identity": "a@example.org", "issuer": "https://a b"}, "needs an issuer"),
-        ({"identity": "a\n@example.org", "issuer": ISSUER}, "no identity"),
-        ({"identity": " a@example.org", "issuer": ISSUER}, "no identity"),
+        ({"identity": "a\n@example.org", "issuer": ISSUER}, "not a Sigstore identity"),
+        ({"identity": " a@example.org", "issuer": ISSUER}, "not a Sigstore identity"),
     ],
 )
 def test_a_signer_that_is_none(fields: dict[str, str], message: str) -> None:

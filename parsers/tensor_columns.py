@@ -17,7 +17,15 @@ from typing import Final
 
 from prefect_mutagen.parsers.tensor import TensorInfo
 
-__all__ = ["COUNT_LIMIT", "DTYPE_BITS", "ENDED", "SHAPE_LIMIT", "UNUSUAL", "TensorColumns"]
+__all__ = [
+    "COUNT_LIMIT",
+    "DTYPE_BITS",
+    "ENDED",
+    "SHAPE_LIMIT",
+    "UNUSUAL",
+    "TensorColumns",
+    "count_elements",
+]
 
 ENDED, UNUSUAL = 0, 1
 COUNT_LIMIT: Final = 1 << 20

@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
-__all__ = ["list_artifacts", "list_changes"]
+__all__ = ["is_passing", "list_artifacts", "list_changes"]
 
 _PASSING = frozenset({"storage/timeout", "storage/throttled", "storage/unreachable"})
 

@@ -16,7 +16,16 @@ from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TENSORS
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["Facts", "Stated", "gguf_facts", "gguf_quantization", "safetensors_facts"]
+__all__ = [
+    "Facts",
+    "Stated",
+    "fits",
+    "gguf_facts",
+    "gguf_quantization",
+    "plain_text",
+    "safetensors_facts",
+    "whole_number",
+]
 
 
 class Stated(NamedTuple):

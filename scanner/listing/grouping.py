@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.listing.roles import (
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["artifact_of", "group_artifacts"]
+__all__ = ["artifact_of", "group_artifacts", "ungrouped"]
 
 _PICKLES_NAMED: Final = 5
 _CANDIDATES: Final = 5_000

@@ -30,7 +30,14 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _audit(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [ZIZMOR, "--offline", "--strict-collection", "--quiet", "--no-progress", folder]
+    command = [
+        str(ZIZMOR),
+        "--offline",
+        "--strict-collection",
+        "--quiet",
+        "--no-progress",
+        str(folder),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -3,13 +3,14 @@
     python3 run.py demo          make a small bucket of good and broken models and run everything on it
     python3 run.py test          pass the tests in a few minutes, some of them at a time
     python3 run.py test --all    pass the slow ones too: servers under faults, fuzzing, many children
-    python3 run.py check         lint and types
+    python3 run.py check         lint, types, and what GitHub reads
 
 More arguments of ``demo`` go to the demo, those of ``test`` to pytest; tests that are named run
 whether they are slow or not. Each makes a virtual environment in .venv, or brings it up to date,
 before it starts; afterwards the command lies in .venv/bin/prefect-mutagen.
 """
 
+import glob
 import hashlib
 import os
 import subprocess
@@ -22,6 +23,7 @@ PROGRAMS = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(PROGRAMS, "python")
 SOURCES = ("pyproject.toml", "constraints.txt", "run.py")
 OLDEST = (3, 11)
+FORMS = ".github/ISSUE_TEMPLATE/"
 MOST_WORKERS = 8  # each imports Prefect and starts servers of its own
 REMIND_SECONDS = 10
 
@@ -75,7 +77,10 @@ def program():
 
 
 def test(arguments):
-    """Run pytest: by default what is not slow, on as many workers as there are cores and one more."""
+    """Run pytest: by default what is not slow, on as many workers as there are cores and one more.
+
+    Without arguments the branches that ran are counted, and fewer than pyproject.toml asks for fail.
+    """
     chosen = [word for word in arguments if word != "--all"]
     named = any(os.path.exists(word.partition("::")[0]) for word in chosen)
     command = [PYTHON, "-m", "pytest"]
@@ -84,19 +89,27 @@ def test(arguments):
         command += ["--numprocesses", str(workers), "--no-loadscope-reorder"]
         if "--all" not in arguments:
             command += ["-m", "not slow"]
+        if not arguments:
+            command += ["--cov", "--cov-report="]
     # Dots are seen as they come, also where nobody sits in front of a terminal.
     return subprocess.call(command + chosen, env=dict(os.environ, PYTHONUNBUFFERED="1"))
 
 
 def check():
-    """Run the linter and the type checker, all of it whatever they find."""
+    """Run the linters and the type checker, all of them whatever they find."""
+    schema = [PYTHON, "-m", "check_jsonschema", "--quiet", "--builtin-schema"]
+    forms = [name for name in glob.glob(FORMS + "*.yml") if name != FORMS + "config.yml"]
     steps = (
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy", "-p", "prefect_mutagen"],
-        ["mypy", "tests"],
+        [PYTHON, "-m", "ruff", "check", "."],
+        [PYTHON, "-m", "ruff", "format", "--check", "."],
+        [PYTHON, "-m", "mypy", "-p", "prefect_mutagen"],
+        [PYTHON, "-m", "mypy", "tests"],
+        [os.path.join(PROGRAMS, "zizmor"), "--offline", "--strict-collection", "--quiet", "."],
+        schema + ["vendor.github-workflows"] + glob.glob(".github/workflows/*.yml"),
+        schema + ["vendor.github-issue-forms"] + forms,
+        schema + ["vendor.github-issue-config", FORMS + "config.yml"],
     )
-    return max(subprocess.call([PYTHON, "-m"] + step) for step in steps)
+    return max(subprocess.call(step) for step in steps)
 
 
 def main():

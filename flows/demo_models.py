@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["write_bucket"]
+__all__ = ["gguf", "safetensors", "write_bucket"]
 
 _TEXT, _U32, _ARRAY = 8, 4, 9
 _F32, _Q8_0, _Q4_K = 0, 8, 12

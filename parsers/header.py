@@ -13,7 +13,7 @@ resulting header does not depend on how the stream was split into chunks.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from prefect_mutagen.parsers.detect import (
     GGUF_MAGIC,
@@ -50,6 +50,12 @@ Header = GgufHeader | SafetensorsHeader | UnknownHeader
 
 class _FormatReader(Protocol):
     def feed(self, data: bytes) -> NeedBytes | GgufHeader | SafetensorsHeader: ...
+
+
+_READERS: Final[dict[Format, type[GgufReader | SafetensorsReader]]] = {
+    "gguf": GgufReader,
+    "safetensors": SafetensorsReader,
+}
 
 
 def read_header(size: int, expected: Format | None = None) -> "HeaderReader":
@@ -115,10 +121,7 @@ class HeaderReader:
         mismatch: tuple[HeaderError, ...] = ()
         if self._expected is not None and found != self._expected:
             mismatch = (not_a_model(content, self._expected),)
-        reader: type[GgufReader | SafetensorsReader] = (
-            GgufReader if found == "gguf" else SafetensorsReader
-        )
-        self._reader = reader(self._size, mismatch)
+        self._reader = _READERS[found](self._size, mismatch)
         return self._reader.feed(head)
 
     def _is_cut_off(self, head: bytes) -> bool:

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.outputs.visible import short_count, short_size, vis
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.tasks.agent_launch import AgentRun
 
-__all__ = ["SHOWN_ROWS", "plain", "show_scan", "summary_markdown", "waiver_lines"]
+__all__ = ["SHOWN_ROWS", "artifact_key", "plain", "show_scan", "summary_markdown", "waiver_lines"]
 
 SHOWN_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50

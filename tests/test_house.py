@@ -119,16 +119,60 @@ def test_the_project_says_one_version() -> None:
     assert f"## {prefect_mutagen.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.slow
-def test_sdist_and_the_wheel_built_from_it_are_complete(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel built from the source distribution."""
+    folder = tmp_path_factory.mktemp("built")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
     subprocess.run([*build, "--sdist", str(ROOT)], check=True, capture_output=True)
-    (sdist,) = tmp_path.glob("*.tar.gz")
+    (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
-    (source,) = (tmp_path / "source").iterdir()
+        archive.extractall(folder / "source", filter="data")
+    (source,) = (folder / "source").iterdir()
     subprocess.run([*build, "--wheel", str(source)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (
+            "status",
+            "Revealed type is \"Literal['passed'] | Literal['failed'] | Literal['unknown']\"",
+        ),
+        ("stat", '"Verdict" has no attribute "stat"'),
+    ],
+)
+def test_who_installs_the_wheel_sees_its_types(
+    wheel: Path, asked: str, answer: str, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    (packages,) = (tmp_path / "venv/lib").glob("*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)  # noqa: S202 - our own
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "libraries.pth").write_text("\n".join(libraries))
+    (tmp_path / "mine.py").write_text(
+        "from prefect_mutagen.scanner import Policy, verify\n"
+        'result = verify("s3://models/m.gguf", policy=Policy(allowed_licenses=("mit",)))\n'
+        f"reveal_type(result.verdict.{asked})\n"
+    )
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable"]
+    done = subprocess.run(
+        [*mypy, tmp_path / "venv/bin/python", "mine.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert answer in done.stdout, done.stdout + done.stderr
+    assert done.returncode == (asked != "status"), done.stdout
+
+
+@pytest.mark.slow
+def test_sdist_and_the_wheel_built_from_it_are_complete(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     expected = {f"prefect_mutagen/{name}" for name in NAMES}

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -47,13 +48,24 @@ def started(run: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str
 
 
 def test_both_forms_together_have_every_test(started: Callable[..., list[str]]) -> None:
-    assert started()[-2:] == ["-m", "not slow"]
+    assert started()[3:5] == ["-m", "not slow"]
     assert "-m" not in started("--all")
     assert started("--all", "-m", "slow")[-2:] == ["-m", "slow"]
     assert started("-m", "server")[-2:] == ["-m", "server"]  # pytest takes the last one
     for arguments in ((), ("--all",)):
         assert int(started(*arguments)[1]) > 1
         assert "--all" not in started(*arguments)
+
+
+def test_only_the_whole_of_the_default_tests_is_held_to_the_coverage(
+    started: Callable[..., list[str]],
+) -> None:
+    assert started()[-2:] == ["--cov", "--cov-report="]
+    for arguments in (["--all"], ["-k", "x"], ["tests/test_run.py"], ["--all", "-m", "slow"]):
+        assert "--cov" not in started(*arguments)
+    coverage = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]
+    assert coverage["run"]["branch"]
+    assert coverage["report"]["fail_under"] > 80
 
 
 @pytest.mark.parametrize(

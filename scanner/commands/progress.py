@@ -1,5 +1,6 @@
 """A line on stderr that says how far a scan is, when a person is looking."""
 
+import os
 import sys
 import threading
 
@@ -44,7 +45,7 @@ class Progress:
             text = f"{artifacts}, {counts.failed + counts.unknown} not passed"
             if self._hashed:
                 text += f", {short_size(self._hashed)} hashed"
-            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.write(f"\r{text[: _width()]}\x1b[K")
             sys.stderr.flush()
 
     def clear(self) -> None:
@@ -54,3 +55,12 @@ class Progress:
             self._thread.join()
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def _width() -> int | None:
+    """Return what fits beside the cursor: a line that wraps cannot be written over."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return None
+    return columns - 1 if columns > 1 else None

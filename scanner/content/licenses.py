@@ -3,6 +3,9 @@
 Model files mostly state a lower-case slug (``apache-2.0``, ``llama3.1``, ``other``). A known one
 becomes its SPDX identifier, an unknown one a ``LicenseRef``, an uninformative one ``NOASSERTION``.
 The raw text is kept beside it. Identifiers come from the SPDX list in the package ``packaging``.
+
+A policy has to see one licence in all its spellings, or a denied one passes in another: names
+(``GPLv3``), identifiers that SPDX has replaced (``gpl-3.0``), unknown licences in expressions.
 """
 
 import re
@@ -20,6 +23,11 @@ _UNINFORMATIVE: Final = frozenset(
 _LENGTH_LIMIT: Final = 256
 _NOT_IN_REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _TOKEN: Final = re.compile(r"\s*([()]|[^\s()]+)")
+_OPERATORS: Final = frozenset({"and", "or", "with", "(", ")"})
+_REPLACED: Final = re.compile(r"(?<![\w.-])((?:[AL]?GPL|GFDL)-\d\.\d)(\+?)(?![\w.+-])")
+"""Identifiers of the GNU licences that SPDX has replaced by ``-only`` and ``-or-later``."""
+_FILLER: Final = re.compile(r",?\s*\bversion\b|\bthe\b|\blicen[cs]e\b")
+_BEFORE_DIGITS: Final = re.compile(r"(?<=[a-uw-z])-?v?(?=\d)")
 
 
 @lru_cache(maxsize=1024)
@@ -35,15 +43,39 @@ def spdx_expression(raw: str, name: str = "") -> str:
     """
     stated = raw.strip()
     if stated.lower() in _UNINFORMATIVE:
-        return _license_ref(name) if name.strip().lower() not in _UNINFORMATIVE else NOASSERTION
+        return NOASSERTION if name.strip().lower() in _UNINFORMATIVE else spdx_expression(name)
+    if len(stated) > _LENGTH_LIMIT:
+        return _license_ref(stated)
+    return _canonical(stated) or _named(stated) or _joined(stated) or _license_ref(stated)
+
+
+def _canonical(text: str) -> str:
+    """Return an expression with SPDX's spelling; empty when it is none."""
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-    if len(stated) <= _LENGTH_LIMIT:
-        try:
-            return str(canonicalize_license_expression(stated))
-        except InvalidLicenseExpression:
-            pass
-    return _license_ref(stated)
+    try:
+        expression = str(canonicalize_license_expression(text))
+    except InvalidLicenseExpression:
+        return ""
+    return _REPLACED.sub(lambda gnu: gnu[1] + ("-or-later" if gnu[2] else "-only"), expression)
+
+
+def _named(stated: str) -> str:
+    """Read a name that is an identifier but for its spelling: ``Apache License, Version 2.0``."""
+    slug = "-".join(_FILLER.sub(" ", stated.lower()).split())
+    hyphened = _BEFORE_DIGITS.sub("-", slug)
+    bare = hyphened.removesuffix("+")
+    tried = (slug, hyphened, f"{bare}.0{hyphened[len(bare) :]}")
+    return next(filter(None, map(_canonical, tried)), "")
+
+
+def _joined(stated: str) -> str:
+    """Read an expression with licences that SPDX does not know, each as a ``LicenseRef``."""
+    words: list[str] = []
+    for word in _TOKEN.findall(stated):
+        kept = word.lower() in _OPERATORS or (words and words[-1].lower() == "with")
+        words.append(word if kept else _canonical(word) or _named(word) or _license_ref(word))
+    return _canonical(" ".join(words)) if len(words) > 1 else ""
 
 
 def _license_ref(text: str) -> str:
@@ -94,9 +126,11 @@ def _make_matcher(entries: tuple[str, ...]) -> Callable[[str], bool]:
 
     def is_listed(leaf: str) -> bool:
         lower = leaf.lower()
-        slug = lower.removeprefix("licenseref-")
+        # A pattern may be made for what SPDX has replaced: *gpl-3.0.
+        older = lower.removesuffix("-only"), f"{lower.removesuffix('-or-later')}+"
+        spellings = (lower, lower.removeprefix("licenseref-"), *older)
         return lower in identifiers or any(
-            fnmatchcase(lower, pattern) or fnmatchcase(slug, pattern) for pattern in patterns
+            fnmatchcase(one, pattern) for pattern in patterns for one in spellings
         )
 
     return is_listed

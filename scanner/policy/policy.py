@@ -140,7 +140,15 @@ def _load(text: str) -> Any:
 
     Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
     try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader
+        loader = Loader(text)
+        try:
+            node = loader.get_single_node()
+        except (OverflowError, ValueError):  # numbers in escapes and directives
+            line = loader.line + 1
+            raise ValueError(
+                f"the policy's line {line} has a number that YAML cannot take"
+            ) from None
+        return None if node is None else loader.construct_document(node)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers import (
@@ -19,6 +19,7 @@ from prefect_mutagen.parsers import (
     Header,
     LongText,
     SafetensorsHeader,
+    UnknownHeader,
 )
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
@@ -34,13 +35,7 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = [
-    "TOOL_NAME",
-    "Description",
-    "build_sbom",
-    "describe",
-    "warnings_of",
-]
+__all__ = ["TOOL_NAME", "Description", "build_sbom", "describe", "warnings_of"]
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
@@ -100,8 +95,10 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details, templates = {}, ()
         if neighbours.packing is not None:
             _unpack(facts, header, neighbours, reported)
-    else:
+    elif isinstance(header, UnknownHeader):
         return Description()
+    else:
+        assert_never(header)
     if neighbours.config:
         reported["sidecar_config"] = dict(neighbours.config)
     findings += _shadowed(own_keys & set(reported), url)

@@ -19,6 +19,34 @@ from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
         ("", "", NOASSERTION),
         ("///", "", NOASSERTION),
         ("a\nb: c", "", "LicenseRef-a-b-c"),
+        # What SPDX has replaced.
+        ("gpl-3.0", "", "GPL-3.0-only"),
+        ("LGPL-2.1+", "", "LGPL-2.1-or-later"),
+        ("agpl-3.0 or mit", "", "AGPL-3.0-only OR MIT"),
+        ("GPL-2.0 WITH Classpath-exception-2.0", "", "GPL-2.0-only WITH Classpath-exception-2.0"),
+        ("GFDL-1.3", "", "GFDL-1.3-only"),
+        ("LicenseRef-GPL-3.0", "", "LicenseRef-GPL-3.0"),
+        # Names.
+        ("Apache 2.0", "", "Apache-2.0"),
+        ("Apache License, Version 2.0", "", "Apache-2.0"),
+        ("apache2", "", "Apache-2.0"),
+        ("The MIT License", "", "MIT"),
+        ("GPLv3", "", "GPL-3.0-only"),
+        ("gpl v2+", "", "GPL-2.0-or-later"),
+        ("BSD 3-Clause License", "", "BSD-3-Clause"),
+        ("CC BY-NC 4.0", "", "CC-BY-NC-4.0"),
+        ("other", "GPLv3", "GPL-3.0-only"),
+        ("Llama 3 Community License", "", "LicenseRef-llama-3-community-license"),
+        ("MIT, CMU", "", "LicenseRef-mit-cmu"),
+        ("MIT/Apache-2.0", "", "LicenseRef-mit-apache-2.0"),
+        ("licence", "", "LicenseRef-licence"),
+        # Expressions with a licence that SPDX does not know.
+        ("llama3.1 AND mit", "", "LicenseRef-llama3.1 AND MIT"),
+        ("(gemma or GPLv3) and mit", "", "(LicenseRef-gemma OR GPL-3.0-only) AND MIT"),
+        ("llama3 WITH mit", "", "LicenseRef-llama3-with-mit"),
+        ("llama3.1 mit", "", "LicenseRef-llama3.1-mit"),
+        ("mit and", "", "LicenseRef-mit-and"),
+        ("(" * 250 + "mit", "", "LicenseRef-mit"),
         ("x" * 100_000, "", "LicenseRef-" + "x" * 256),
     ],
 )
@@ -55,3 +83,23 @@ def test_or_needs_one_side_and_and_needs_both(
 
 def test_an_empty_list_denies_nothing() -> None:
     assert not denies([], "MIT")
+
+
+@pytest.mark.parametrize(
+    ("stated", "denied"),
+    [
+        ("gpl-3.0", "GPL-3.0-only"),
+        ("GPL-3.0-only", "gpl-3.0"),
+        ("GPLv3", "gpl-3.0"),
+        ("gpl-3.0+", "gpl-3.0-or-later"),
+        ("gpl-3.0", "gpl-3.0*"),
+        ("agpl-3.0", "*gpl-3.0"),
+        ("lgpl-2.1+", "*gpl-2.1+"),
+        ("Apache License 2.0", "apache-2.0"),
+        ("llama3.1 AND mit", "llama3.1"),
+        ("mit and llama3.1", "llama*"),
+    ],
+)
+def test_a_denied_licence_is_denied_in_each_spelling(stated: str, denied: str) -> None:
+    assert denies([denied], spdx_expression(stated))
+    assert allows([denied, "mit"], spdx_expression(stated))

@@ -120,7 +120,8 @@ def test_what_is_not_known_is_not_there(tmp_path: Path) -> None:
     [
         ("mit", [{"license": {"id": "MIT", "acknowledgement": "declared"}}]),
         ("llama3.1", [{"expression": "LicenseRef-llama3.1", "acknowledgement": "declared"}]),
-        ("GPL-2.0+", [{"expression": "GPL-2.0+", "acknowledgement": "declared"}]),
+        ("GPL-2.0+", [{"license": {"id": "GPL-2.0-or-later", "acknowledgement": "declared"}}]),
+        ("Apache-2.0+", [{"expression": "Apache-2.0+", "acknowledgement": "declared"}]),
         (
             "mit or apache-2.0",
             [{"expression": "MIT OR Apache-2.0", "acknowledgement": "declared"}],

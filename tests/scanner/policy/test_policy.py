@@ -150,6 +150,11 @@ def test_a_policy_is_read_from_yaml_and_json() -> None:
         ("require_sha256: !!python/name:os.system x", "not YAML in line 1"),
         ("require_sha256: !own x", "not YAML in line 1"),
         ("fail_on: \x00", "not YAML"),
+        (
+            'fail_on: error\nrequire_sha256: "\\UFFFFFFFF"',
+            "line 2 has a number that YAML cannot take",
+        ),
+        ('fail_on: "\\U00110000"', "line 1 has a number that YAML cannot take"),
         ("allowed_licenses: !!map no", "not YAML in line 1"),
         ("allowed_licenses: !!map [no]", "not YAML in line 1"),
     ],

@@ -191,7 +191,8 @@ def _order(
         program = os.path.abspath(program)
     texts = [program, *words, *variables, *variables.values()]
     if not program or any("\0" in text for text in texts) or any("=" in name for name in variables):
-        raise ValueError("the command or its environment has a NUL byte, an empty or a wrong name")
+        reason = "the command is empty, or it or its environment has a NUL byte or a name with ="
+        raise ValueError(reason)
     order: dict[str, Any] = {
         # As bytes: the supervisor's locale, and so its encoding, may differ.
         "command": [os.fsencode(word) for word in (program, *words)],

@@ -1,14 +1,14 @@
-"""What runs, in what order, how wide; and what starts after it.
+"""Flows: the order of the steps, their fan-out, and the agents they start.
 
-* ``scan``: `scan_models`, the whole way from a root to agents.
-* ``starting``: which agents start after a scan, and which have to wait.
+* ``scan``: `scan_models`, from a root to the table and the agents.
+* ``starting``: which agents start after a scan and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
-* ``run_log``: the log of a flow's own run, also when a task started it.
-* ``ephemeral``: what Prefect's temporary server needs so that nothing is lost.
-* ``demo``: a small bucket of good and broken models, and everything run on it.
+* ``run_log``: the logger of the flow's own run, also when a task called the flow.
+* ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.
+* ``demo``: a small bucket of good and broken models, and a complete run on it.
 
-The modules of this folder do without ``from __future__ import annotations``: Prefect reads the
-annotations of flows when they run somewhere else, and then does not find what they name.
+The modules of this folder do not use ``from __future__ import annotations``: Prefect evaluates the
+annotations of a flow when it runs elsewhere, and could not resolve their names.
 """
 
 from importlib import import_module
@@ -31,7 +31,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a flow when it is first used: Prefect takes seconds to import."""
+    """Import a flow on first use, because importing Prefect takes seconds."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Run a command for one artifact: verified immediately before, supervised until its end."""
+"""Run a command for one artifact: verified immediately before, supervised until it ends."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ __all__ = ["AgentFailed", "run_agent"]
 
 
 class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
-    """The command ended with another status than 0."""
+    """The command timed out or ended with a status other than 0."""
 
 
 def _run_name() -> str:
@@ -31,11 +31,11 @@ def _run_name() -> str:
 
 
 def _log(level: int, text: str) -> None:
-    """Log a line; a worker that was killed and reads the console no more does not end the run."""
+    """Log a line; a killed worker that no longer reads the console must not end the run."""
     try:
         flow_logger().log(level, "%s", text)
     except SystemExit:
-        return  # rich raises it when its console is a broken pipe; after that it is silent
+        return  # rich raises it once, when its console is a broken pipe
 
 
 @flow(name="run-agent", flow_run_name=_run_name, persist_result=False)
@@ -54,35 +54,41 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
 ) -> dict[str, Any]:
     """Verify an artifact and run a command for it.
 
-    The command is handed url, pin, SBOM, findings, verdict and parameters as JSON: in the file that
-    the variable MUTAGEN_HANDOFF names, and on its standard input. A pin that differs, or an
-    artifact that does not pass, starts nothing. When the run ends, so does all that it started.
+    The command receives url, pin, SBOM, findings, verdict and parameters as JSON: in the file named
+    by the variable MUTAGEN_HANDOFF and on standard input. If the pin differs or the artifact does
+    not pass, nothing is started. When the run ends, all processes that it started are ended.
 
     Args:
-        command: Program and arguments, one word per entry; no shell reads them.
-        url: The artifact.
-        pin: What the scan pinned; empty: whatever lies there now.
-        policy: What is accepted.
-        storage: Name of a block with the credentials; empty: the environment's.
-        parameters: More for the command, as a JSON object.
-        timeout_seconds: Time the command may take.
-        memory_mb: Address space in MiB that each of its processes may have; 0: any.
-        cpu_seconds: CPU time that each of its processes may have; 0: any.
-        environment: Names of variables of the worker that the command gets beyond PATH, HOME and
-            the locale's.
-        stdin: What its standard input is: what it is handed, or nothing.
+        command: Program and arguments, one word per entry; no shell is involved.
+        url: Address of the artifact.
+        pin: The pin from the scan; empty accepts whatever is there now.
+        policy: The policy the artifact must pass.
+        storage: Name of a block with the credentials; empty uses the environment's.
+        parameters: Additional values for the command, as a JSON object.
+        timeout_seconds: Time limit for the command.
+        memory_mb: Address space limit of each of its processes, in MiB; 0 is no limit.
+        cpu_seconds: CPU time limit of each of its processes; 0 is no limit.
+        environment: Names of the worker's variables to pass on, beyond PATH, HOME and the locale.
+        stdin: What the command reads from standard input: the handoff, or nothing.
 
     Returns:
-        Its exit status, whether all it wrote is in the log, and who saw to it that nothing of it
-        is left: kernel, sweep or group.
+        The exit status, whether the log is truncated, and which mechanism ended the processes:
+        kernel, sweep or group.
+
+    Raises:
+        ValueError: The command is empty, or the parameters are not a JSON object.
+        ArtifactRejected: The artifact does not pass, or its pin differs.
+        AgentFailed: The command timed out or failed.
     """
-    more = json.loads(parameters or "{}")
-    if not isinstance(more, dict) or not command:
-        raise ValueError("command is empty" if not command else "parameters are no JSON object")
+    own_parameters = json.loads(parameters or "{}")
+    if not isinstance(own_parameters, dict) or not command:
+        raise ValueError(
+            "command is empty" if not command else "parameters must be a JSON object, as text"
+        )
     variables = named_variables(environment)
     last: deque[str] = deque(maxlen=LAST_LINES)
 
-    def keep(line: str) -> None:
+    def on_line(line: str) -> None:
         text = visible(line, 4096)
         last.append(text)
         _log(logging.INFO, text)
@@ -91,16 +97,17 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     _log(logging.INFO, f"verified; starting {visible(command[0])}")
     outcome = run_supervised(
         command,
-        encode(handoff_of(result, more)),
+        encode(handoff_of(result, own_parameters)),
         Limits(timeout_seconds, memory_mb << 20, cpu_seconds),
-        on_line=keep,
+        on_line=on_line,
         environment=variables | variables_of(result),
         stdin=stdin == "handoff",
     )
     if outcome.truncated:
-        _log(logging.WARNING, "the command wrote more than a megabyte; the rest is not shown")
+        _log(logging.WARNING, "output of the command beyond one megabyte is not logged")
     if outcome.guarantee != "kernel":
-        _log(logging.INFO, f"no namespaces here; its processes were ended by {outcome.guarantee}")
+        guarantee = outcome.guarantee
+        _log(logging.INFO, f"no PID namespace available; processes were ended by {guarantee}")
     show_agent(result, command[0], outcome, last)
     if outcome.timed_out:
         raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")

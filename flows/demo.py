@@ -1,8 +1,8 @@
-"""``prefect-mutagen demo``: a small bucket, and the whole way from it to agents.
+"""``prefect-mutagen demo``: create a small bucket and run everything on it, agents included.
 
-Everything lies under one folder: the bucket, the table, the agent, and what Prefect keeps. If
-PREFECT_API_URL names a server, that one is used, and the run can be looked at in its UI. Progress
-goes to stderr; the results, and what to try next, to stdout.
+Everything is created in one folder: the bucket, the table, the agent and Prefect's own data. If
+PREFECT_API_URL names a server, the demo uses it and the run appears in its UI. Progress goes to
+stderr; results and suggestions go to stdout.
 """
 
 import logging
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo.
 
     Args:
-        arguments: Without the program's name; those of the process by default.
+        arguments: Command line arguments without the program's name; None: those of the process.
 
     Returns:
-        0 when it ran to its end, whatever the models came to; 2 when Prefect's server is not there.
+        0 when it ran to the end, whatever the verdicts; 2 when Prefect's server is unreachable.
     """
     parser = Parser(
         prog="prefect-mutagen demo",
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(
     folder: str, bucket: str, table: str, agent: str, progress: Progress, *, verbose: bool
 ) -> "ScanSummary | None":
-    """Run the flow; Prefect is told where to live, and to be quiet, before it is imported."""
+    """Run the flow; Prefect's home and log levels must be set before it is imported."""
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
     server = os.environ.get("PREFECT_API_URL", "")
@@ -90,7 +90,7 @@ def _run(
     from prefect_mutagen.flows import AgentLaunch, scan_models
     from prefect_mutagen.scanner import Policy
     from prefect_mutagen.tasks.listing import list_changes
-    from prefect_mutagen.tasks.recording import write_table
+    from prefect_mutagen.tasks.recording import publish_scan
 
     if server:
         progress.begin("looking for the Prefect server that PREFECT_API_URL names")
@@ -102,12 +102,12 @@ def _run(
         progress.end()
         sys.stderr.write(
             f"demo: no Prefect server answers at {client.api_url}: {problem}; "
-            "unset PREFECT_API_URL, and the demo starts one of its own\n"
+            "unset PREFECT_API_URL to have the demo start its own\n"
         )
         return None
     phases = {
         list_changes.name: "running the flow scan_models: examining headers, writing the table",
-        write_table.name: "running the flow scan_models: an agent for each model that passed",
+        publish_scan.name: "running the flow scan_models: an agent for each model that passed",
     }
     logging.getLogger("prefect.task_runs").addHandler(PhaseHandler(progress, phases))
     progress.begin("running the flow scan_models: listing the bucket")
@@ -120,7 +120,7 @@ def _run(
 
 
 def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
-    """Show the verdicts as the table has them, and what was started."""
+    """Print the verdicts in the table and the agents that were started."""
     from prefect_mutagen.scanner.examine.scan_info import new_scan
     from prefect_mutagen.scanner.outputs import writer_of
     from prefect_mutagen.scanner.outputs.options import OutputOptions
@@ -143,7 +143,7 @@ def _show(bucket: str, table: str, summary: "ScanSummary") -> None:
 
 
 def _show_next(bucket: str, table: str, agent: str) -> None:
-    """Show three commands that work as they stand, from where the person stands."""
+    """Print three commands that work as they are in the current folder."""
     program, cut = program_as_typed(), _typed(os.path.join(bucket, "broken", "cut-download.gguf"))
     good = _typed(os.path.join(bucket, "llama", "demo-llama-Q8_0.gguf"))
     python = "python3" if shutil.which("python3") else shlex.quote(sys.executable)
@@ -162,7 +162,7 @@ def _show_next(bucket: str, table: str, agent: str) -> None:
 
 
 def program_as_typed() -> str:
-    """Return what to type for this program, as it was called."""
+    """Return this program as the user would type it."""
     called = sys.argv[0]
     if os.path.basename(called) != "prefect-mutagen":
         return f"{_typed(sys.executable)} -m prefect_mutagen.scanner.commands.cli"
@@ -173,7 +173,7 @@ def program_as_typed() -> str:
 
 
 def _typed(path: str) -> str:
-    """Return a path as it is typed in a shell: relative where it lies below the current folder."""
+    """Return a path quoted for a shell; relative if it lies below the current folder."""
     relative = os.path.relpath(path)
     return shlex.quote(path if relative.startswith("..") else relative)
 

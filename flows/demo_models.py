@@ -1,6 +1,6 @@
-"""A small bucket of models, good and broken, written from the format documents.
+"""Create a small bucket of good and broken models, following the format specifications.
 
-The tensors are real in layout and zero in content: what is examined are the headers.
+Tensors have a valid layout and contain zeros, because only headers are examined.
 """
 
 import json
@@ -23,7 +23,7 @@ def _text(value: str) -> bytes:
 
 
 def _value(value: Any) -> bytes:
-    """Pack a metadata value behind its type: texts, numbers, lists of texts."""
+    """Encode a metadata value with its type: a string, a number or a list of strings."""
     if isinstance(value, str):
         return struct.pack("<I", _TEXT) + _text(value)
     if isinstance(value, int):
@@ -33,7 +33,7 @@ def _value(value: Any) -> bytes:
 
 
 def gguf(metadata: Mapping[str, Any], tensors: Sequence[tuple[str, Sequence[int], int]]) -> bytes:
-    """Write a GGUF file: its tensors are names, dimensions and ggml type numbers."""
+    """Return a GGUF file; tensors are given as name, dimensions and ggml type number."""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
     head += b"".join(_text(key) + _value(value) for key, value in metadata.items())
     end = 0
@@ -48,7 +48,7 @@ def gguf(metadata: Mapping[str, Any], tensors: Sequence[tuple[str, Sequence[int]
 
 
 def safetensors(header: Mapping[str, Any], data: int) -> bytes:
-    """Write a safetensors file with this many bytes of data."""
+    """Return a safetensors file with this many bytes of data."""
     raw = json.dumps(header, separators=(",", ":")).encode()
     return struct.pack("<Q", len(raw)) + raw + bytes(data)
 
@@ -116,7 +116,7 @@ def write_bucket(folder: str) -> None:
 
 
 def _holds(path: str, data: bytes) -> bool:
-    """Say whether a file is as it should be; written again, it would count as changed."""
+    """Whether a file has this content; rewriting it would make it count as changed."""
     if not os.path.exists(path):
         return False
     with open(path, "rb") as file:

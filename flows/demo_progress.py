@@ -1,7 +1,8 @@
-"""A line that says what the demo is doing, and for how many seconds.
+"""Show the demo's current phase and its elapsed seconds.
 
-On a terminal the line counts; elsewhere there is a line when a phase begins, one every five
-seconds, and one when it ends after a second or more, so that nobody waits in front of silence.
+On a terminal one line is updated in place. Elsewhere there is a line when a phase begins, one every
+five seconds, and one at the end of a phase that took a second or more, so the demo is never silent
+for long.
 """
 
 import logging
@@ -12,44 +13,44 @@ from typing import Final, Self, TextIO
 
 __all__ = ["PhaseHandler", "Progress"]
 
-_COUNT_SECONDS: Final = 0.5
-_REMIND_SECONDS: Final = 5.0
+_UPDATE_SECONDS: Final = 0.5
+_REPEAT_SECONDS: Final = 5.0
 
 
 class Progress:
-    """Show one phase after the other, each with its seconds."""
+    """Shows one phase after another, each with its elapsed seconds."""
 
     def __init__(self, stream: TextIO, *, rewrites: bool) -> None:
-        """Take where to write.
+        """Set the output.
 
         Args:
-            stream: It is flushed after each line.
-            rewrites: Whether the line may be written over, as on a terminal that nobody else uses.
+            stream: The stream to write to; it is flushed after each line.
+            rewrites: Whether to update the line in place, as on a terminal without other output.
         """
         self._stream = stream
         self._rewrites = rewrites
         self._lock = threading.Lock()
         self._phase = ""
-        self._began = self._told = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._count, name="demo progress", daemon=True)
+        self._began = self._written = 0.0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._update, name="demo progress", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start to count."""
+        """Start the updating thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the phase under way."""
-        self._over.set()
+        """Stop the thread and end the current phase."""
+        self._closed.set()
         self._thread.join()
         self.end()
 
     def begin(self, phase: str) -> None:
-        """End the phase under way and begin another; the same one goes on.
+        """End the current phase and begin another; no effect if it is the current one.
 
         Args:
-            phase: What is being done, in a few words.
+            phase: A few words about what is being done.
         """
         with self._lock:
             if phase == self._phase:
@@ -62,7 +63,7 @@ class Progress:
                 self._write(f"demo: {phase} ...\n")
 
     def end(self) -> None:
-        """End the phase under way, if there is one."""
+        """End the current phase, if there is one."""
         with self._lock:
             self._end()
 
@@ -78,36 +79,36 @@ class Progress:
         text = f"demo: {self._phase}: {self._seconds()} s"
         return f"\r{text}\x1b[K" if self._rewrites else text
 
-    def _count(self) -> None:
-        while not self._over.wait(_COUNT_SECONDS):
+    def _update(self) -> None:
+        while not self._closed.wait(_UPDATE_SECONDS):
             with self._lock:
                 if self._phase and self._rewrites:
                     self._write(self._line())
-                elif self._phase and time.monotonic() - self._told >= _REMIND_SECONDS:
+                elif self._phase and time.monotonic() - self._written >= _REPEAT_SECONDS:
                     self._write(f"{self._line()} so far\n")
 
     def _write(self, text: str) -> None:
-        self._told = time.monotonic()
+        self._written = time.monotonic()
         self._stream.write(text)
         self._stream.flush()
 
 
 class PhaseHandler(logging.Handler):
-    """Tell from Prefect's log records which step a flow run has come to."""
+    """Follows a flow run's progress through Prefect's log records."""
 
     def __init__(self, progress: Progress, phases: Mapping[str, str]) -> None:
-        """Take where to show it.
+        """Set the output.
 
         Args:
-            progress: The line.
-            phases: For each task, by its name, the phase that begins when it has *ended*.
+            progress: Where to show the phase.
+            phases: The phase that begins when a task *ends*, by task name.
         """
         super().__init__(logging.INFO)
         self._progress = progress
         self._phases = phases
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Begin the phase that follows a task's end."""
+        """Begin the phase that follows the end of a task."""
         phase = self._phases.get(str(getattr(record, "task_name", "")))
         if phase is not None:
             self._progress.begin(phase)

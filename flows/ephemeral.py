@@ -1,9 +1,8 @@
-"""What Prefect's temporary server needs so that nothing is lost.
+"""Workarounds for Prefect's temporary server, so that it loses no task runs.
 
-Without PREFECT_API_URL, Prefect starts a server of its own for the process. Two of its habits cost
-task runs and whole runs. It gives that server 20 seconds to start, which is not enough on a busy
-machine. And task runs reach it as events that it still has in a queue when the process ends and
-takes it along: they stay for ever as running, or are not there at all.
+Without PREFECT_API_URL, Prefect starts a temporary server for the process. It allows the server
+20 seconds to start, which fails the flow run on a busy machine. And task runs are recorded from an
+event queue that is lost when the process ends: they stay in state running, or are missing.
 """
 
 import os
@@ -20,17 +19,17 @@ __all__ = ["give_time_to_start", "is_ephemeral", "wait_for_records"]
 START_SECONDS: Final = 120
 _VARIABLE: Final = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 _RECORD_SECONDS: Final = 120.0
-_PAUSE: Final = 0.25
-_FINAL: Final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_POLL_SECONDS: Final = 0.25
+_FINAL_STATES: Final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def is_ephemeral() -> bool:
-    """Say whether this process talks to a temporary server of its own."""
+    """Whether this process uses its own temporary server."""
     return PREFECT_API_URL.value() is None
 
 
 def give_time_to_start() -> None:
-    """Let a temporary server take two minutes to start, unless somebody set another time."""
+    """Raise the startup timeout of a temporary server to two minutes, unless it is configured."""
     os.environ.setdefault(_VARIABLE, str(START_SECONDS))
     settings = get_current_settings().server.ephemeral
     if "startup_timeout_seconds" not in settings.model_fields_set:
@@ -40,18 +39,18 @@ def give_time_to_start() -> None:
 def wait_for_records(expected: int) -> None:
     """Wait until a temporary server has recorded the task runs of the current flow run.
 
-    A server that goes on running needs no waiting for; this returns at once then. It gives up
-    after two minutes: the scan's own table does not depend on it.
+    Returns immediately with a permanent server, which outlives the process. Gives up after two
+    minutes, because the table does not depend on these records.
 
     Args:
-        expected: How many task runs the flow run has had.
+        expected: Number of task runs of the flow run.
     """
     context = FlowRunContext.get()
     if not is_ephemeral() or context is None or context.flow_run is None:
         return
     recorded = {
         "flow_runs": {"id": {"any_": [str(context.flow_run.id)]}},
-        "task_runs": {"state": {"type": {"any_": list(_FINAL)}}},
+        "task_runs": {"state": {"type": {"any_": list(_FINAL_STATES)}}},
     }
     deadline = time.monotonic() + _RECORD_SECONDS
     EventsWorker.instance().wait_until_empty()
@@ -60,4 +59,4 @@ def wait_for_records(expected: int) -> None:
             count = client.request("POST", "/task_runs/count", json=recorded).json()
             if count >= expected:
                 return
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_SECONDS)

@@ -1,8 +1,7 @@
-"""The log of the flow run that is under way, whoever started it.
+"""The logger of the current flow run, also when a task called the flow.
 
-A flow that a task starts runs in the task's thread and sees the task's context beside its own, and
-Prefect's `get_run_logger` prefers the task's: what the flow says would stand in the log of another
-run, where nobody looks for it.
+A flow called by a task runs in the task's thread and sees both contexts. Prefect's `get_run_logger`
+prefers the task's, so the flow's messages would end up in the log of another run.
 """
 
 import logging
@@ -19,7 +18,7 @@ def flow_logger() -> "logging.Logger | logging.LoggerAdapter[Any]":
     """Return the logger of the innermost flow run.
 
     Raises:
-        MissingContextError: No run is under way.
+        MissingContextError: There is no current run.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:

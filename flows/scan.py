@@ -1,6 +1,5 @@
-"""Scan a root, keep the table, and start agents for what passed."""
+"""Scan a root, publish the table and start agents for what passed."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage.address import check_address, has_secrets, is_local
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.recording import (
@@ -36,11 +35,11 @@ from prefect_mutagen.scanner.table.recording import (
 )
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.spool import Spooled
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.listing import list_changes
-from prefect_mutagen.tasks.recording import read_state, write_table
+from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
 from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
@@ -48,7 +47,7 @@ from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
 
-# The temporary server starts before a flow's first line, so importing the flow is the last chance.
+# At import, because a temporary server starts before the first line of a flow.
 give_time_to_start()
 
 _WORKERS = 16
@@ -58,40 +57,41 @@ _LOGGED = 20
 
 
 class ScanSummary(BaseModel):
-    """What a scan came to."""
+    """The result of a scan."""
 
     scan_id: str
     source: str
     artifacts: int
     passed: list[str]
-    """Addresses of what passed: the first 10,000 in their order. The table has all of them."""
+    """The first 10,000 addresses of artifacts that passed, sorted. The table has all of them."""
     failed: list[str]
-    """As many at most; so for ``unknown``."""
+    """Likewise for failed artifacts."""
     unknown: list[str]
+    """Likewise for artifacts that could not be examined."""
     counts: dict[str, int]
-    """How many passed, failed and are unknown."""
+    """Number of artifacts by verdict: passed, failed, unknown."""
     examined: int
-    """Artifacts that were read; the others are as in the scan before."""
+    """Artifacts that were read; the others are unchanged since the previous scan."""
     drift: dict[str, int]
-    """How many were added, changed, removed and unchanged, and how many known ones the selection
-    left out; without a table, all are added."""
+    """Number of artifacts added, changed, removed, unchanged, and left out by the selection.
+    Without a table, all are added."""
     bytes_read: int
-    """Bytes of models, and of what lies beside them, that came."""
+    """Bytes read of models and of the files beside them."""
     requests: int
-    """Requests for them that were sent, those in vain included; not those of the listing and of the
-    table."""
+    """Requests sent for them, including failed ones; those of the listing and the table are not
+    counted."""
     agents: list[AgentRun]
 
 
 class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
-    """Agents that were to start could not. All else is done: verdicts, table, the other agents."""
+    """Some agents could not start. The rest is done: verdicts, table and the other agents."""
 
     def __init__(self, message: str, summary: ScanSummary | None = None) -> None:
-        """Say which ones.
+        """Set message and summary.
 
         Args:
-            message: How many, the first of them, and why.
-            summary: What the scan came to, for flows that call it.
+            message: How many agents could not start, the first of them, and why.
+            summary: The result of the scan, for flows that call it.
         """
         super().__init__(message)
         self.summary = summary
@@ -127,58 +127,70 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     """Scan a bucket or folder of models and start agents only for what passed.
 
     Args:
-        source: Root to scan: a path or an address such as s3://bucket/models.
+        source: Root to scan: a path, or an address such as s3://bucket/models.
         policy: What may be handed to an agent.
-        table: Folder or address of the Parquet table that keeps all results; empty keeps none.
+        table: Folder or address of the Parquet table for the results; empty keeps no results.
         storage: Block with the credentials, as type/name; empty uses the environment's.
-        hash: What to pay for SHA-256 values: none, what is stated anyway (stored), one request
-            more (lookup), or reading every byte (full).
-        rescan: Examine only what changed since the scan before, or all.
-        gate: Start agents for each artifact that passed, or only when the whole scan passed.
-        agents: What to start for an artifact that passed for the first time.
-        max_task_runs: Most task runs for scanning. Local artifacts have one each up to that many,
-            remote ones up to 16; beyond, each task run takes a batch.
-        concurrency: Requests to remote storage at a time, of all task runs of a process together.
-        keep_states: Newest states that the table keeps; 0 keeps all, unless days are given.
-        keep_days: Days for which the table keeps every state; 0 keeps all, unless a number of
-            states is given.
-        max_agent_runs: Most agents that this scan starts; the others wait for the next one. Needs a
-            table.
-        rerun_failed_agents: Start agents once more that failed for the very same bytes.
-        select: Which artifacts the scan is about; all of them by default. What it leaves out stays
-            in the table as it is known, and no agent starts for it.
+        hash: Where SHA-256 values come from: none, known ones at no cost (stored), one more request
+            each (lookup), or reading every byte (full).
+        rescan: Examine only what changed since the previous scan, or everything.
+        gate: Start agents for each artifact that passed, or only if all artifacts passed.
+        agents: What to start for an artifact that has become passed.
+        max_task_runs: Maximum number of task runs for scanning. Local artifacts get one each up to
+            this number, remote ones up to 16; beyond that, each task run takes a batch.
+        concurrency: Maximum number of concurrent requests to remote storage, for all task runs of a
+            process together.
+        keep_states: Number of newest states to keep in the table; 0 keeps all, unless keep_days is
+            set.
+        keep_days: Number of days to keep every state in the table; 0 keeps all, unless keep_states
+            is set.
+        max_agent_runs: Maximum number of agents to start; the others wait for the next scan. Needs
+            a table.
+        rerun_failed_agents: Start agents again that failed for the same bytes.
+        select: Which artifacts to scan; all by default. The others stay in the table unchanged, and
+            no agent starts for them.
 
     Returns:
-        The summary. What is wrong with an artifact is a verdict, not a failed flow.
+        The summary. A bad artifact is a verdict, not a failed flow.
 
     Raises:
-        ValueError: A parameter makes no sense, or an agent could never start; nothing was examined.
-        StorageError: An address names nothing, the root or the table cannot be reached, or nothing
-            of what lies there is included.
-        AgentsNotStarted: Agents could not start after all; everything else is done.
+        ValueError: A parameter is invalid, or an agent could never start; nothing was examined.
+        StorageError: An address does not exist, the root or the table is unreachable, or the
+            selection includes nothing.
+        AgentsNotStarted: Some agents could not start; everything else is done.
     """
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
-    storage_options(storage)  # a block that cannot be loaded is known before anything is scanned
+    storage_options(storage)  # fail on an unloadable block before anything is scanned
     scan = new_scan(source, policy)
-    state = read_state(table, source, storage) if table else State()
+    opened = open_table(table, source, storage) if table else None
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
-    with Recording(scan, state) as recording:
-        manifest = Manifest(os.path.join(recording.folder, "manifest.jsonl"))
-        what = whole(state), whole(manifest), storage, hash, whole(policy), rescan, whole(selection)
-        count = list_changes(source, *what)
-        _log_listing(scan.source, count, len(manifest), state.left_out)
+    with TableScan(scan, opened) as table_scan:
+        recording = table_scan.recording
+        changes = list_changes(
+            source,
+            whole(table_scan.known.state),
+            recording.folder,
+            storage=storage,
+            hash=hash,
+            policy=whole(policy),
+            rescan=rescan,
+            selection=whole(selection),
+        )
+        table_scan.take_over(changes.marks)
+        _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        examined = _examine(recording, summary, manifest, reading)
-        recording.close(summary)
+        examined = _examine(recording, summary, changes.manifest, reading)
+        table_scan.finish(summary)
         if summary.unknown:
             _log_internal_errors(recording)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
+            publication = table_scan.prepare(summary)
             retention = Retention(keep_states, keep_days)
             try:
-                write_table(table, whole(recording), whole(summary), storage, whole(retention))
+                publish_scan(table, whole(publication), storage, whole(retention))
             except StorageError as problem:
                 trouble = problem
         started: list[AgentRun] = []
@@ -189,10 +201,10 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             except StorageError as problem:
                 trouble = problem
         show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
-        steps = 3 if table else 1  # listing; reading and writing the table
+        steps = 2 if table else 1  # listing; writing the table
         wait_for_records(steps + examined + len(started))
         if trouble is not None:
-            # The verdicts are shown, but what cannot be on record must not start anything.
+            # The verdicts are shown, but without a published table no agent may start.
             raise trouble
         verdicts = recording.addresses(_ADDRESSES)
     counts = summary.passed, summary.failed, summary.unknown
@@ -202,7 +214,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         source=scan.source,
         artifacts=summary.artifacts,
         counts={name: getattr(summary, name) for name in verdicts},
-        examined=len(manifest),
+        examined=len(changes.manifest),
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,
         requests=summary.requests,
@@ -216,10 +228,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 
 
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
-    """Find what cannot end well, before anything is examined."""
+    """Validate addresses, signers and agents before anything is examined."""
     for address in addresses:
-        check_address(address)
-        if has_secrets(address):
+        if Address.parse(address).has_secrets:
             message = "an address with a user, a password or a signature would be stored in clear"
             raise ValueError(f"{message}; put the credentials into a storage block")
     check_signers(policy.allowed_signers)
@@ -242,13 +253,13 @@ def _log_internal_errors(recording: Recording) -> None:
 
 
 def _runs_here() -> bool:
-    """Whether task runs, and with them the commands of agents, are on this machine."""
+    """Whether task runs, and thus the commands of agents, execute on this machine."""
     context = FlowRunContext.get()
     return context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
 def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
-    """Say in one sentence how many agents could not start, and why the first one could not."""
+    """Return one sentence: how many agents could not start, and why the first could not."""
     first = refused[0]
     where = f"{visible(first.agent, 100)} for {visible(first.url, 300)}"
     what = f"{len(refused)} of {agents} agents could not start, the first, {where}: {first.message}"
@@ -257,7 +268,7 @@ def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How wide a scan may be, and what its tasks are told."""
+    """Fan-out limits of a scan and parameters of its tasks."""
 
     task_runs: int
     concurrency: int
@@ -266,11 +277,11 @@ class _Reading:
     versions: Versions
 
     def width(self, artifacts: int, *, local: bool) -> int:
-        """Choose the number of task runs.
+        """Return the number of task runs.
 
-        Prefect starts about a hundred task runs a second, each of which waits for its storage. So
-        there are as few of them as work side by side, or as many as each has all that may be under
-        way at a time; then they reach what `concurrency` allows, however soon storage answers.
+        Prefect starts about a hundred task runs per second, so remote artifacts are batched: into
+        one batch per worker, or, for large scans, into batches of `concurrency` artifacts, so that
+        each task run alone can use the whole request limit.
         """
         if local or artifacts <= _WORKERS:
             return min(artifacts, self.task_runs)
@@ -278,11 +289,11 @@ class _Reading:
 
 
 def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
-    """Examine artifacts in task runs, a bounded window of them at a time; return their number."""
+    """Examine artifacts in a bounded window of task runs; return the number of task runs."""
     scan = whole(recording.scan)
-    local = is_local(recording.scan.source)
+    local = Address.parse(recording.scan.source).is_local
     width = reading.width(len(manifest), local=local)
-    # Local files are examined one by one, or by one thread a core where all bytes are hashed.
+    # Local files are examined one at a time, or with one thread per core for full hashing.
     most = max(1, reading.concurrency // _WORKERS) if local else reading.concurrency
     storage, level, versions = reading.storage, reading.hash, reading.versions
     waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
@@ -306,7 +317,7 @@ def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading
 def _collect(
     recording: Recording, summary: Summary, batch: Batch, future: PrefectFuture[Any]
 ) -> None:
-    """Take the results of a task run; if it broke off, say so of each of its artifacts."""
+    """Record the results of a task run; if it crashed, record that for each of its artifacts."""
     future.wait()
     if future.state.is_completed():
         got = future.result()
@@ -322,9 +333,9 @@ def _collect(
 
 
 def _worth_showing(recording: Recording) -> list[ScanResult]:
-    """Choose what is shown, as far as there is room.
+    """Return the results to show, up to `SHOWN_ROWS`.
 
-    What did not pass comes first, then what a waiver let pass, then the rest.
+    Refused artifacts come first, then those passed by a waiver, then the rest.
     """
     each = (recording.results(rows) for rows in (not_passed, passed_by_waiver, passed_as_is))
     return list(islice(chain.from_iterable(each), SHOWN_ROWS))

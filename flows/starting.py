@@ -1,8 +1,7 @@
-"""Which agents a scan starts: for what became fit for them, for what still waits, up to a limit.
+"""Start agents after a scan: for artifacts that became passed, and for starts still waiting.
 
-What is chosen is put on record before anything starts. So a scan that is killed in the middle loses
-no start, and no start happens twice: the next scan takes the list over, and claims tell what has
-happened already.
+All starts are recorded as waiting before the first one. So a killed scan loses no start: the next
+scan takes the list over. No start happens twice either, because each is claimed in the table.
 """
 
 import hashlib
@@ -36,7 +35,7 @@ Gate = Literal["artifact", "scan"]
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """One agent for one artifact."""
+    """An agent to start for an artifact."""
 
     result: ScanResult
     agent: AgentLaunch
@@ -44,7 +43,7 @@ class _Start:
 
 
 def whole(value: _T) -> _T:
-    """Hand a value to a task as it is: Prefect else looks into each record for futures."""
+    """Pass a value to a task unvisited: Prefect would search every record in it for futures."""
     return cast("_T", quote(value))
 
 
@@ -56,26 +55,24 @@ def start_chosen(
     gate: Gate,
     most: int,
 ) -> list[AgentRun]:
-    """Start agents for what has become fit for them with this scan.
+    """Start agents for artifacts that became passed in this scan, and for waiting starts.
 
-    What waits and is left out by the scan's selection goes on waiting.
+    Starts beyond the limit and refused starts wait for the next scan. So do waiting starts whose
+    artifacts are not selected.
 
     Args:
         recording: The scan, closed and published.
         summary: Its counts.
-        agents: What to start.
-        handoff: What they are told.
-        gate: Whether each artifact stands for itself, or all have to pass.
-        most: Starts that are made at most; the rest waits for the next scan.
-
-    What could not be started waits like what is over the limit: it is started by the next scan that
-    can.
+        agents: The agents to start.
+        handoff: What the agents receive besides the artifact.
+        gate: Whether each artifact is considered alone, or all have to pass.
+        most: Maximum number of starts; the others wait for the next scan.
 
     Returns:
-        What became of each, what waits included.
+        The run of each agent, including those that wait.
 
     Raises:
-        StorageError: The record of starts cannot be read or written; nothing was started then.
+        StorageError: The record of starts cannot be read or written; nothing was started.
     """
     if not agents or (gate == "scan" and not summary.all_passed):
         return []
@@ -86,7 +83,7 @@ def start_chosen(
         options = table_options(handoff.table, handoff.source, handoff.storage)
         record = StartRecord(handoff.table, options)
         waiting, lists = record.waiting(handoff.source)
-        held = [entry for entry in waiting if recording.state.is_left_out(entry.url)]
+        held = [entry for entry in waiting if recording.is_left_out(entry.url)]
         if handoff.rerun_failed:
             waiting += record.failed()
     starts = {start.key: start for start in _still_waiting(recording, each, waiting)}
@@ -96,26 +93,33 @@ def start_chosen(
             starts.setdefault(key, _Start(result, agent, key))
     ordered = list(starts.values())
     now, later = ordered[:most], ordered[most:]
-    once = _for_all(handoff, agents, waiting, chosen=bool(chosen))
-    count, pins = _all_that_passed(recording) if once else (0, "")
-    for_all = [
-        Waiting(handoff.source, pins, agent.key_of_scan(handoff.source, pins)) for agent in once
+    scan_agents = _due_scan_agents(handoff, agents, waiting, chosen=bool(chosen))
+    count, pins = _passed_digest(recording) if scan_agents else (0, "")
+    scan_starts = [
+        Waiting(handoff.source, pins, agent.key_of_scan(handoff.source, pins))
+        for agent in scan_agents
     ]
     if record is not None:
-        listed = chain(map(_waiting, ordered), for_all, held)
+        listed = chain(map(_waiting, ordered), scan_starts, held)
         lists = record.take_over(handoff.source, handoff.scan_id, listed, lists)
     runs = _start(now, handoff)
-    again = [
+    refused = [
         _waiting(start) for start, run in zip(now, runs, strict=True) if run.state == "refused"
     ]
-    if once:
-        made = start_scan_agents(whole(once), whole(handoff), count, pins)
-        again += [entry for entry, run in zip(for_all, made, strict=True) if run.state == "refused"]
-        runs += made
+    if scan_agents:
+        scan_runs = start_scan_agents(
+            agents=whole(scan_agents), handoff=whole(handoff), passed=count, pins=pins
+        )
+        refused += [
+            entry
+            for entry, run in zip(scan_starts, scan_runs, strict=True)
+            if run.state == "refused"
+        ]
+        runs += scan_runs
     if record is not None:
-        listed = chain(again, map(_waiting, later), held)
+        listed = chain(refused, map(_waiting, later), held)
         record.take_over(handoff.source, handoff.scan_id, listed, lists)
-    message = f"over the limit of {most} starts a scan"
+    message = f"over the limit of {most} starts per scan"
     for start in later[:_WAITING_SHOWN]:
         url, title = start.result.url, start.agent.title
         runs.append(AgentRun(url=url, agent=title, state="waiting", message=message))
@@ -123,9 +127,9 @@ def start_chosen(
 
 
 def _chosen(recording: Recording, gate: Gate) -> Iterator[ScanResult]:
-    """Choose what agents are started for: what has *become* fit for them with this scan."""
+    """Yield the artifacts that *became* passed in this scan."""
     if gate == "scan" and not recording.state.all_passed:
-        yield from recording.results(passed)  # the gate has just opened, for all behind it
+        yield from recording.results(passed)  # the gate was closed before, so all are new to agents
         return
     yield from filter(became_passed, recording.results(may_have_passed))
 
@@ -133,7 +137,7 @@ def _chosen(recording: Recording, gate: Gate) -> Iterator[ScanResult]:
 def _still_waiting(
     recording: Recording, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting]
 ) -> Iterator[_Start]:
-    """Find what waits among what passes now, with the very bytes it waited with."""
+    """Yield the waiting starts whose artifacts pass now, with the same bytes."""
     keys = {entry.key for entry in waiting}
     urls = {entry.url for entry in waiting}
     if not urls:
@@ -145,10 +149,10 @@ def _still_waiting(
                 yield _Start(result, agent, key)
 
 
-def _for_all(
+def _due_scan_agents(
     handoff: Handoff, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting], *, chosen: bool
 ) -> list[AgentLaunch]:
-    """Choose the agents that start once for all that passed: when something became so, or waits."""
+    """Return the agents with scope "scan" that are due: an artifact became passed, or they wait."""
     keys = {entry.key: entry.pin for entry in waiting if entry.url == handoff.source}
     return [
         agent
@@ -165,8 +169,8 @@ def _waiting(start: _Start) -> Waiting:
     return Waiting(start.result.url, start.result.pin, start.key)
 
 
-def _all_that_passed(recording: Recording) -> tuple[int, str]:
-    """Count what passed, and name it by one digest."""
+def _passed_digest(recording: Recording) -> tuple[int, str]:
+    """Return the number of passed artifacts and a digest over their addresses and pins."""
     digest, count = hashlib.sha256(), 0
     for result in recording.results(passed):
         digest.update(f"{result.url}\0{result.pin}\n".encode())
@@ -175,7 +179,7 @@ def _all_that_passed(recording: Recording) -> tuple[int, str]:
 
 
 def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
-    """Start agents, a task run for each artifact, a bounded window of them at a time."""
+    """Start agents in a bounded window of task runs, one task run per artifact."""
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
     try:
@@ -183,7 +187,10 @@ def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
             same = list(group)
             agents = [start.agent for start in same]
             future = start_agents.submit(
-                whole(same[0].result), whole(agents), whole(handoff), whole(run_agent)
+                result=whole(same[0].result),
+                agents=whole(agents),
+                handoff=whole(handoff),
+                run_command=whole(run_agent),
             )
             waiting.append(future)
             if len(waiting) >= _WINDOW:
@@ -191,6 +198,6 @@ def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
         while waiting:
             runs += waiting.popleft().result()
     except BaseException:
-        end_all()  # this run is cancelled or broken; its commands run in other threads
+        end_all()  # the run was cancelled or crashed, and its commands run in other threads
         raise
     return runs

@@ -1,9 +1,9 @@
 """Bytes to facts: strict, resumable readers of model file headers. No I/O, no dependencies.
 
-* `read_header` is the door; `HeaderReader`, `NeedBytes` and `Header` are what it deals in.
-* ``gguf``, ``safetensors``: one reader per format; ``detect``: what else a file may be.
-* ``errors``: what can be wrong, as a tree; ``rules``: every code with severity, meaning, remedy.
-* ``window``, ``string_walk``, ``json_text``: how bytes are walked.
+* `read_header` is the entry point; it works with `HeaderReader`, `NeedBytes` and `Header`.
+* ``gguf``, ``safetensors``: one reader per format; ``detect`` identifies other content.
+* ``errors``: the error tree; ``rules``: every code with its severity, meaning and remedy.
+* ``window``, ``string_walk``, ``json_text``: cursors and scanners over the raw bytes.
 """
 
 from prefect_mutagen.parsers.detect import Content, Format, identify

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""`walk_strings` of ``string_walk.py``, compiled; the same tests hold both.
+"""`walk_strings` of ``string_walk.py``, compiled; the same tests cover both.
 
-It trusts nothing: every length is compared with the end of the buffer before it is used.
+Every length is checked against the end of the buffer before it is used.
 """
 
 import sys
@@ -35,13 +35,13 @@ cdef inline uint64_t _number(const unsigned char* data, int width, bint swap) no
 def walk_strings(
     const unsigned char[::1] buffer not None, Py_ssize_t at, Py_ssize_t count, str order, int width
 ):
-    """Step over strings as long as whole ones are here; see ``string_walk.walk_strings``."""
+    """Skip strings until the buffer holds no complete one; see ``string_walk.walk_strings``."""
     cdef Py_ssize_t end = buffer.shape[0]
     cdef bint swap = (order == "little") != LITTLE_HOST
     cdef const unsigned char* data
     cdef uint64_t length
     if at < 0 or (width != 8 and width != 4):
-        raise ValueError("no place, or no width, to start from")
+        raise ValueError("index or width out of range")
     if count <= 0 or at > end - width:
         return at, count
     data = &buffer[0]

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""`TensorColumns` of ``tensor_columns.py``, compiled; the same tests hold both.
+"""`TensorColumns` of ``tensor_columns.py``, compiled; the same tests cover both.
 
-What is remembered per tensor is one `Row`, and a slot to find its name again.
+Each tensor is one `Row`, and one slot of a hash table over the names.
 """
 
 import os
@@ -16,21 +16,14 @@ from libc.string cimport memcmp, memcpy, memset
 from prefect_mutagen.parsers._tensor_member cimport Cursor, Row, read_member
 
 from prefect_mutagen.parsers.tensor import TensorInfo
-from prefect_mutagen.parsers.tensor_columns import (
-    COUNT_LIMIT as _COUNT_LIMIT,
-    DTYPE_BITS,
-    ENDED as _ENDED,
-    UNUSUAL as _UNUSUAL,
-)
+from prefect_mutagen.parsers.tensor_columns import COUNT_LIMIT as _COUNT_LIMIT, DTYPE_BITS
 
 cdef enum:
-    ODD = 255  # stands for a dtype where the tensor is in `_odd`
+    IRREGULAR = 255  # in place of a dtype: the tensor is in `_irregular`
 
 cdef tuple DTYPE_NAMES = tuple(DTYPE_BITS)
-cdef int ENDED = _ENDED
-cdef int UNUSUAL = _UNUSUAL
 cdef Py_ssize_t COUNT_LIMIT = _COUNT_LIMIT
-# Names are found again by a hash; a seed that nobody knows keeps anybody from piling them up.
+# A random seed protects the hash table from names crafted to collide.
 cdef uint64_t SEED = int.from_bytes(os.urandom(8), "little")
 
 
@@ -66,43 +59,43 @@ cdef inline uint64_t _hash(const char* text, Py_ssize_t length) noexcept nogil:
 
 
 cdef class TensorColumns:
-    """The tensors that were read so far; see ``tensor_columns.TensorColumns``."""
+    """The tensors read so far; see ``tensor_columns.TensorColumns``."""
 
     cdef bytes _raw
     cdef Py_ssize_t _stop
     cdef Row* _rows
     cdef Py_ssize_t _length
-    cdef Py_ssize_t _room
-    cdef uint32_t* _slots  # number of a row and 1, where its name's hash leads
+    cdef Py_ssize_t _capacity
+    cdef uint32_t* _slots  # hash table of row numbers, counted from 1; 0 is empty
     cdef uint64_t _mask
-    cdef bint _ordered  # each tensor begins where the one before ends
+    cdef bint _ordered  # whether each tensor begins where the previous one ends
     cdef uint64_t _parameters_low
     cdef uint64_t _parameters_high
     cdef readonly uint64_t data_end
-    cdef dict _odd
-    cdef list _kept
+    cdef dict _irregular
+    cdef list _owned_names  # names that the rows point into
 
     def __cinit__(self, bytes raw not None, Py_ssize_t stop):
         if stop > PyBytes_GET_SIZE(raw):
-            raise ValueError("the header ends behind its bytes")
+            raise ValueError("stop is beyond the end of the bytes")
         self._raw = raw
         self._stop = stop
         self._ordered = True
-        self._odd = {}
-        self._kept = []
-        # A member has some 110 bytes; a guess that is too small only grows once or twice.
-        self._room = min(max(stop // 110, 8), COUNT_LIMIT)
-        self._rows = <Row*>PyMem_Malloc(self._room * sizeof(Row))
+        self._irregular = {}
+        self._owned_names = []
+        # A member has some 110 bytes; too small a guess only costs one or two reallocations.
+        self._capacity = min(max(stop // 110, 8), COUNT_LIMIT)
+        self._rows = <Row*>PyMem_Malloc(self._capacity * sizeof(Row))
         if self._rows == NULL:
             raise MemoryError
-        self._make_slots(self._room)
+        self._resize_slots(self._capacity)
 
     def __dealloc__(self):
         PyMem_Free(self._rows)
         PyMem_Free(self._slots)
 
-    cdef int _make_slots(self, Py_ssize_t rows) except -1:
-        """Make room to find this many rows by name, and enter those that are there."""
+    cdef int _resize_slots(self, Py_ssize_t rows) except -1:
+        """Resize the hash table for this many rows and insert the existing ones."""
         cdef uint64_t size = 16
         cdef uint32_t* slots
         cdef uint64_t slot
@@ -124,22 +117,24 @@ cdef class TensorColumns:
         return 0
 
     cdef int _grow(self) except -1:
-        cdef Py_ssize_t room = self._room + self._room // 2 + 8
-        cdef Row* rows = <Row*>PyMem_Realloc(self._rows, room * sizeof(Row))
+        cdef Py_ssize_t capacity = self._capacity + self._capacity // 2 + 8
+        cdef Row* rows = <Row*>PyMem_Realloc(self._rows, capacity * sizeof(Row))
         if rows == NULL:
             raise MemoryError
         self._rows = rows
-        self._room = room
-        self._make_slots(room)
+        self._capacity = capacity
+        self._resize_slots(capacity)
         return 0
 
-    cdef bint _finds(self, const char* name, Py_ssize_t length, uint64_t hashed) noexcept nogil:
-        cdef uint64_t slot = hashed & self._mask
+    cdef bint _contains(
+        self, const char* name, Py_ssize_t length, uint64_t hash_value
+    ) noexcept nogil:
+        cdef uint64_t slot = hash_value & self._mask
         cdef Row* row
         while self._slots[slot] != 0:
             row = &self._rows[self._slots[slot] - 1]
             if (
-                row.hash == hashed
+                row.hash == hash_value
                 and row.name_length == <uint32_t>length
                 and memcmp(row.name, name, length) == 0
             ):
@@ -147,8 +142,8 @@ cdef class TensorColumns:
             slot = (slot + 1) & self._mask
         return False
 
-    cdef void _enter(self, Row* row) noexcept nogil:
-        """Add a row for which there is room."""
+    cdef void _insert(self, Row* row) noexcept nogil:
+        """Add a row; there must be capacity for it."""
         cdef uint64_t slot = row.hash & self._mask
         cdef uint64_t expected = self._rows[self._length - 1].end if self._length else 0
         self._rows[self._length] = row[0]
@@ -167,58 +162,58 @@ cdef class TensorColumns:
             self._parameters_high += 1
 
     def walk(self, Py_ssize_t at):
-        """Read members as long as they are sound tensors in the usual form."""
+        """Read members for as long as they are valid tensors in the common form."""
         cdef Cursor cursor
         cdef Row row
         cdef uint8_t dtype = 0
         cdef char closing = 0
         if at < 0:
-            raise ValueError("no place to start from")
+            raise ValueError("index out of range")
         cursor.data = PyBytes_AS_STRING(self._raw)
         cursor.stop = self._stop
         while self._length < COUNT_LIMIT:
-            if self._length == self._room:
+            if self._length == self._capacity:
                 self._grow()
             cursor.at = at
             if not read_member(&cursor, &row, &dtype, &closing):
-                return at, UNUSUAL
+                return at, False
             row.hash = _hash(row.name, row.name_length)
-            if self._finds(row.name, row.name_length, row.hash):
-                return at, UNUSUAL
-            self._enter(&row)
+            if self._contains(row.name, row.name_length, row.hash):
+                return at, False
+            self._insert(&row)
             self._count(row.count)
             at = cursor.at
             if closing == b"}":
-                return at, ENDED
-        return at, UNUSUAL
+                return at, True
+        return at, False
 
-    def knows(self, bytes name not None):
-        """Say whether a tensor of this name, in UTF-8, was read."""
+    def contains(self, bytes name not None):
+        """Whether a tensor of this name, in UTF-8, was read."""
         cdef const char* text = PyBytes_AS_STRING(name)
         cdef Py_ssize_t length = PyBytes_GET_SIZE(name)
-        return self._finds(text, length, _hash(text, length))
+        return self._contains(text, length, _hash(text, length))
 
     def append(self, info, Py_ssize_t offsets_at):
-        """Add a tensor that was read elsewhere; ``offsets_at`` is where its data_offsets stand."""
+        """Add a tensor from the strict reader; ``offsets_at`` is the index of its data_offsets."""
         cdef bytes name = info.name.encode()
         cdef Row row
-        if self._length == self._room:
+        if self._length == self._capacity:
             self._grow()
-        self._kept.append(name)
+        self._owned_names.append(name)
         memset(&row, 0, sizeof(Row))
         row.name = PyBytes_AS_STRING(name)
         row.name_length = <uint32_t>PyBytes_GET_SIZE(name)
         row.hash = _hash(row.name, row.name_length)
         row.begin = info.offset
         row.end = info.offset + info.size
-        row.dtype = ODD
+        row.dtype = IRREGULAR
         row.offsets_at = <uint32_t>offsets_at
-        self._odd[self._length] = info
-        self._enter(&row)
+        self._irregular[self._length] = info
+        self._insert(&row)
         self._count(info.parameters)
 
     def __len__(self):
-        """Count the tensors."""
+        """Return the number of tensors."""
         return self._length
 
     @property
@@ -232,11 +227,11 @@ cdef class TensorColumns:
         return &self._rows[index]
 
     def offsets_at(self, Py_ssize_t index):
-        """Give an index at, or shortly before, a tensor's data_offsets."""
+        """Return an index at, or shortly before, a tensor's data_offsets."""
         return self._row(index).offsets_at
 
     def first_misplaced(self):
-        """Find the first tensor, in the order of the data, that does not start where it should."""
+        """Find the first tensor, in data order, that does not start where the previous one ends."""
         cdef Place* places
         cdef Py_ssize_t n
         cdef uint64_t position = 0
@@ -260,10 +255,10 @@ cdef class TensorColumns:
         return None
 
     def info(self, Py_ssize_t index):
-        """Make the record of one tensor."""
+        """Return the record of one tensor."""
         cdef Row* row = self._row(index)
-        if row.dtype == ODD:
-            return self._odd[index]
+        if row.dtype == IRREGULAR:
+            return self._irregular[index]
         shape = self._raw[row.shape_at : row.shape_at + row.shape_length]
         return TensorInfo(
             PyUnicode_DecodeUTF8(row.name, row.name_length, NULL),
@@ -275,7 +270,7 @@ cdef class TensorColumns:
         )
 
     def names(self):
-        """Give all names, in the order of the file."""
+        """Return all names in file order."""
         cdef Py_ssize_t n
         return [
             PyUnicode_DecodeUTF8(self._rows[n].name, self._rows[n].name_length, NULL)
@@ -283,9 +278,11 @@ cdef class TensorColumns:
         ]
 
     def dtypes(self):
-        """Give all dtypes, in the order of the file."""
+        """Return all dtypes in file order."""
         cdef Py_ssize_t n
         return [
-            self._odd[n].dtype if self._rows[n].dtype == ODD else DTYPE_NAMES[self._rows[n].dtype]
+            self._irregular[n].dtype
+            if self._rows[n].dtype == IRREGULAR
+            else DTYPE_NAMES[self._rows[n].dtype]
             for n in range(self._length)
         ]

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Read one member of a safetensors header, as long as it is written in the usual form.
+"""Read one member of a safetensors header on the fast path, which knows the common form only.
 
-Nothing is trusted: every index is compared with the end of the header before it is used, every
-product before it is formed, and where anything is unusual the answer is no.
+Every index is checked against the end of the header before it is used, and every product against
+overflow before it is computed. For any other form, and for invalid tensors, the result is False.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -15,6 +15,10 @@ cdef enum:
     MOST_DTYPES = 32
     LONGEST_DTYPE = 16
     DIGIT_ZERO = 48
+    SEEN_DTYPE = 1
+    SEEN_SHAPE = 2
+    SEEN_OFFSETS = 4
+    SEEN_ALL = 7
 
 cdef Py_ssize_t SHAPE_LIMIT = _SHAPE_LIMIT
 cdef tuple DTYPE_NAMES = tuple(DTYPE_BITS)
@@ -28,11 +32,11 @@ cdef _prepare_dtypes():
     cdef int n
     cdef bytes text
     if DTYPE_COUNT > MOST_DTYPES:
-        raise RuntimeError("more dtypes than the walk has room for")
+        raise RuntimeError("more dtypes than MOST_DTYPES")
     for n, name in enumerate(DTYPE_NAMES):
         text = name.encode()
         if len(text) > LONGEST_DTYPE:
-            raise RuntimeError("a dtype with a longer name than the walk has room for")
+            raise RuntimeError("a dtype name longer than LONGEST_DTYPE")
         memcpy(DTYPE_TEXT[n], PyBytes_AS_STRING(text), len(text))
         DTYPE_LENGTH[n] = len(text)
         DTYPE_WIDTH[n] = DTYPE_BITS[name]
@@ -45,32 +49,32 @@ cdef inline bint _is_blank(char letter) noexcept nogil:
     return letter == b" " or letter == b"\n" or letter == b"\t" or letter == b"\r"
 
 
-cdef inline bint _sign(Cursor* cursor, char sign) noexcept nogil:
-    """Move over white space and this sign."""
+cdef inline bint _skip_char(Cursor* cursor, char expected) noexcept nogil:
+    """Consume whitespace and this character."""
     while cursor.at < cursor.stop and _is_blank(cursor.data[cursor.at]):
         cursor.at += 1
-    if cursor.at >= cursor.stop or cursor.data[cursor.at] != sign:
+    if cursor.at >= cursor.stop or cursor.data[cursor.at] != expected:
         return False
     cursor.at += 1
     return True
 
 
-cdef inline bint _word(Cursor* cursor, const char* word, Py_ssize_t length) noexcept nogil:
-    """Move over white space, this word in quotes, and a colon; stay where it is another word."""
+cdef inline bint _skip_key(Cursor* cursor, const char* key, Py_ssize_t length) noexcept nogil:
+    """Consume whitespace, this quoted key and a colon; keep the cursor if it is another key."""
     cdef Py_ssize_t start = cursor.at
-    if _sign(cursor, b'"') and cursor.stop - cursor.at > length:
+    if _skip_char(cursor, b'"') and cursor.stop - cursor.at > length:
         if (
-            memcmp(cursor.data + cursor.at, word, length) == 0
+            memcmp(cursor.data + cursor.at, key, length) == 0
             and cursor.data[cursor.at + length] == b'"'
         ):
             cursor.at += length + 1
-            return _sign(cursor, b":")
+            return _skip_char(cursor, b":")
     cursor.at = start
     return False
 
 
-cdef inline bint _integer(Cursor* cursor, uint64_t* value) noexcept nogil:
-    """Move over white space and a number of at most 19 digits, which always fits."""
+cdef inline bint _read_integer(Cursor* cursor, uint64_t* value) noexcept nogil:
+    """Consume whitespace and an integer of at most 19 digits, which always fits in 64 bits."""
     cdef Py_ssize_t start
     cdef uint64_t number = 0
     cdef char digit
@@ -91,11 +95,11 @@ cdef inline bint _integer(Cursor* cursor, uint64_t* value) noexcept nogil:
     return True
 
 
-cdef inline bint _dtype(Cursor* cursor, uint8_t* dtype) noexcept nogil:
-    """Move over a dtype in quotes; most of the time it is the same as before."""
+cdef inline bint _read_dtype(Cursor* cursor, uint8_t* dtype) noexcept nogil:
+    """Consume a quoted dtype; try the previous tensor's first."""
     cdef Py_ssize_t start, length
     cdef int n = dtype[0]
-    if not _sign(cursor, b'"'):
+    if not _skip_char(cursor, b'"'):
         return False
     start = cursor.at
     while cursor.at < cursor.stop and cursor.data[cursor.at] != b'"':
@@ -113,68 +117,68 @@ cdef inline bint _dtype(Cursor* cursor, uint8_t* dtype) noexcept nogil:
     return False
 
 
-cdef inline bint _shape(Cursor* cursor, uint64_t* count) noexcept nogil:
-    """Move over numbers and the closing bracket, and multiply without overflow."""
+cdef inline bint _read_shape(Cursor* cursor, uint64_t* count) noexcept nogil:
+    """Consume the dimensions and the closing bracket; multiply them, False on overflow."""
     cdef uint64_t total = 1
     cdef uint64_t dim = 0
-    if _sign(cursor, b"]"):
+    if _skip_char(cursor, b"]"):
         count[0] = total
         return True
     while True:
-        if not _integer(cursor, &dim):
+        if not _read_integer(cursor, &dim):
             return False
         if dim != 0 and total > UINT64_MAX / dim:
             return False
         total *= dim
-        if _sign(cursor, b"]"):
+        if _skip_char(cursor, b"]"):
             count[0] = total
             return True
-        if not _sign(cursor, b","):
+        if not _skip_char(cursor, b","):
             return False
 
 
 cdef bint _read_fields(Cursor* cursor, Row* row, uint8_t* dtype) noexcept nogil:
-    """Read the three fields, in any order, and the closing brace."""
+    """Consume the three fields, in any order, and the closing brace."""
     cdef int seen = 0
     while True:
-        if seen & 1 == 0 and _word(cursor, "dtype", 5):
-            if not _dtype(cursor, dtype):
+        if seen & SEEN_DTYPE == 0 and _skip_key(cursor, "dtype", 5):
+            if not _read_dtype(cursor, dtype):
                 return False
             row.dtype = dtype[0]
-            seen |= 1
-        elif seen & 2 == 0 and _word(cursor, "shape", 5):
-            if not _sign(cursor, b"["):
+            seen |= SEEN_DTYPE
+        elif seen & SEEN_SHAPE == 0 and _skip_key(cursor, "shape", 5):
+            if not _skip_char(cursor, b"["):
                 return False
             row.shape_at = <uint32_t>cursor.at
-            if not _shape(cursor, &row.count) or cursor.at - row.shape_at - 1 > SHAPE_LIMIT:
+            if not _read_shape(cursor, &row.count) or cursor.at - row.shape_at - 1 > SHAPE_LIMIT:
                 return False
             row.shape_length = <uint32_t>(cursor.at - row.shape_at - 1)
-            seen |= 2
-        elif seen & 4 == 0 and _word(cursor, "data_offsets", 12):
+            seen |= SEEN_SHAPE
+        elif seen & SEEN_OFFSETS == 0 and _skip_key(cursor, "data_offsets", 12):
             row.offsets_at = <uint32_t>cursor.at
             if (
-                not _sign(cursor, b"[")
-                or not _integer(cursor, &row.begin)
-                or not _sign(cursor, b",")
-                or not _integer(cursor, &row.end)
-                or not _sign(cursor, b"]")
+                not _skip_char(cursor, b"[")
+                or not _read_integer(cursor, &row.begin)
+                or not _skip_char(cursor, b",")
+                or not _read_integer(cursor, &row.end)
+                or not _skip_char(cursor, b"]")
             ):
                 return False
-            seen |= 4
+            seen |= SEEN_OFFSETS
         else:
             return False
-        if seen == 7:
-            return _sign(cursor, b"}")
-        if not _sign(cursor, b","):
+        if seen == SEEN_ALL:
+            return _skip_char(cursor, b"}")
+        if not _skip_char(cursor, b","):
             return False
 
 
 cdef bint read_member(Cursor* cursor, Row* row, uint8_t* dtype, char* closing) noexcept nogil:
-    """Read one member; False when anything about it is unusual."""
+    """Read one member; see ``_tensor_member.pxd``."""
     cdef const char* data = cursor.data
     cdef Py_ssize_t start
     cdef uint64_t bits
-    if not _sign(cursor, b'"'):
+    if not _skip_char(cursor, b'"'):
         return False
     start = cursor.at
     while cursor.at < cursor.stop and data[cursor.at] != b'"':
@@ -186,13 +190,13 @@ cdef bint read_member(Cursor* cursor, Row* row, uint8_t* dtype, char* closing) n
     row.name = data + start
     row.name_length = <uint32_t>(cursor.at - start)
     cursor.at += 1
-    if not _sign(cursor, b":") or not _sign(cursor, b"{"):
+    if not _skip_char(cursor, b":") or not _skip_char(cursor, b"{"):
         return False
     if not _read_fields(cursor, row, dtype):
         return False
-    if _sign(cursor, b","):
+    if _skip_char(cursor, b","):
         closing[0] = b","
-    elif _sign(cursor, b"}"):
+    elif _skip_char(cursor, b"}"):
         closing[0] = b"}"
     else:
         return False

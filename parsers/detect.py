@@ -1,7 +1,7 @@
-"""Say what the first bytes of a file are, above all when they are no model.
+"""Identify a file by its first bytes, above all when it is not a model.
 
-The content decides the format, never the name: loaders look at the bytes as well. The name only
-says what somebody hoped to find, and the difference between the two is a finding.
+The content decides the format, never the name: loaders look at the bytes too. The name only states
+an expectation, and a mismatch between the two is a finding.
 
 Sources: the magic of ggml's ``gguf.h``; the safetensors README; the git-lfs pointer specification
 (version line, then ``oid sha256:…`` and ``size …``); the magic numbers of the archive formats.
@@ -11,7 +11,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers.errors import HeaderError, shown
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.rules import make_error
 
 __all__ = [
     "GGUF_MAGIC",
@@ -28,13 +28,13 @@ __all__ = [
 Format = Literal["gguf", "safetensors"]
 
 SUFFIXES: Final[dict[str, Format]] = {".gguf": "gguf", ".safetensors": "safetensors"}
-"""The format that each ending of a name promises."""
+"""Expected format for each file name extension."""
 
 GGUF_MAGIC: Final = b"GGUF"
 SAFETENSORS_LIMIT: Final = 100_000_000
 """Largest header, in bytes, that the Rust reader accepts."""
 HEAD_SIZE: Final = 1024
-"""Bytes looked at before a file is given its name; fewer when the file is shorter."""
+"""Bytes read before a file is identified; fewer when the file is shorter."""
 
 _LFS_VERSION: Final = b"version https://git-lfs.github.com/spec/"
 _LFS_SIZE: Final = re.compile(rb"^size (\d{1,20})$", re.MULTILINE)
@@ -66,36 +66,36 @@ _SIGNATURES: Final = tuple(
         (rb"ggjt|tjgg|ggla|algg", "archive", "a GGJT file, a format before GGUF"),
     )
 )
-_JSON_SPACE: Final = b" \t\r\n"
+_JSON_WHITESPACE: Final = b" \t\r\n"
 
 
 class Content(NamedTuple):
-    """What the first bytes are."""
+    """What the first bytes of a file contain."""
 
     format: Format | None
-    """The model format, or None when it is no model."""
+    """The model format; None when the file is not a model."""
     kind: str
-    """Last part of the finding's code, such as ``web-page``; the format's name for a model."""
+    """Last part of the finding code, such as ``web-page``; the format's name for a model."""
     description: str
-    """What to tell a person."""
+    """Noun phrase for messages, such as ``a zip archive``."""
 
 
 def format_of(name: str) -> Format | None:
-    """Return the format that a file's name promises; None for another name."""
+    """Return the format that a file's extension promises; None for any other extension."""
     _, dot, suffix = name.rpartition(".")
     return SUFFIXES.get(dot + suffix.lower())
 
 
 def identify(head: bytes, size: int) -> Content:
-    """Name the content of a file.
+    """Identify the content of a file.
 
     Args:
         head: Its first bytes, at least ``min(size, HEAD_SIZE)`` of them.
         size: Size of the whole file in bytes.
 
     Returns:
-        The format, or what lies there instead. A safetensors file is recognised by a possible
-        header length and an opening brace, white space before it allowed.
+        The model format, or what the file contains instead. A safetensors file is recognised by a
+        plausible header length followed by an opening brace, optionally after whitespace.
     """
     if size == 0:
         return Content(None, "empty-file", "an empty file")
@@ -104,9 +104,9 @@ def identify(head: bytes, size: int) -> Content:
     if _opens_like_safetensors(head):
         return Content("safetensors", "safetensors", "a safetensors file")
     if head.startswith(_LFS_VERSION):
-        stated = _LFS_SIZE.search(head)
-        real = f" to a file of {int(stated[1])} bytes" if stated else ""
-        return Content(None, "lfs-pointer", f"a git-lfs pointer{real}")
+        match = _LFS_SIZE.search(head)
+        target = f" to a file of {int(match[1])} bytes" if match else ""
+        return Content(None, "lfs-pointer", f"a git-lfs pointer{target}")
     for pattern, kind, description in _SIGNATURES:
         if pattern.match(head):
             return Content(None, kind, description)
@@ -121,22 +121,22 @@ def _opens_like_safetensors(head: bytes) -> bool:
     length = int.from_bytes(head[:8], "little")
     if not 2 <= length <= SAFETENSORS_LIMIT:
         return False
-    return head[8 : min(8 + length, len(head))].lstrip(_JSON_SPACE)[:1] in (b"{", b"")
+    return head[8 : min(8 + length, len(head))].lstrip(_JSON_WHITESPACE)[:1] in (b"{", b"")
 
 
 def not_a_model(content: Content, expected: Format | None) -> HeaderError:
-    """Make the error for content that is not what the file's name promises.
+    """Return the error for content that does not match the file's name.
 
     Args:
-        content: What the bytes are.
-        expected: The format the name promises; None when it promises nothing.
+        content: The identified content.
+        expected: The format the name promises; None when it promises none.
     """
     if expected is None:
-        code, promise = "sbom/not-a-model", "a GGUF or safetensors file"
+        code, wanted = "sbom/not-a-model", "a GGUF or safetensors file"
     else:
         kind = "wrong-format" if content.format else content.kind
-        code, promise = f"{expected}/{kind}", f"a {_NAMES[expected]} file"
-    return fault(code, offset=0, field="content", expected=promise, found=content.description)
+        code, wanted = f"{expected}/{kind}", f"a {_DISPLAY_NAMES[expected]} file"
+    return make_error(code, offset=0, field="content", expected=wanted, found=content.description)
 
 
-_NAMES: Final = {"gguf": "GGUF", "safetensors": "safetensors"}
+_DISPLAY_NAMES: Final = {"gguf": "GGUF", "safetensors": "safetensors"}

@@ -1,20 +1,20 @@
-"""What can be wrong with a header, as a tree that says whose fault it is.
+"""The error tree of the header readers; each branch says who has to fix the file.
 
-    HeaderError                 never made itself
-    ├── NotAModelError          something else lies under the model's name
+    HeaderError                 abstract base
+    ├── NotAModelError          the file is something else, despite its name
     ├── TruncatedError          the file ends before what it declares
-    ├── MalformedError          a rule of the format is broken: the writer's fault
-    ├── UnsupportedError        well formed, but today's loaders, or this reader, refuse it
-    └── IrregularityError       loaders take it, the specification does not; or good to know
+    ├── MalformedError          the writer broke a rule of the format
+    ├── UnsupportedError        well formed, but refused by current loaders or by this reader
+    └── IrregularityError       accepted by loaders but against the specification, or informational
 
-A reader raises these only to itself. What it hands out is a header with a tuple of them, because a
-bad file is a value, not an accident. Each one carries data first (``code``, ``offset``, ``field``,
-``expected``, ``found``) and draws its text from that data.
+Readers raise these internally only. Their result is a header with a tuple of errors: a bad file is
+a value, not an exception. An error carries its data as attributes (``code``, ``offset``, ``field``,
+``expected``, ``found``) and renders its text from them.
 
-``offset`` is the first byte, in the file, of the field at fault: a string starts at its length
-prefix, an array at its element type, a value of the wrong type at its type; a number that fits its
-neighbours badly is blamed where it stands; data that is cut is blamed at the end of the file;
-inside a safetensors header it is the value in the JSON.
+``offset`` is the file offset of the first byte of the faulty field. A string starts at its length
+prefix, an array at its element type, a value of the wrong type at its type. An inconsistent number
+is reported at its own offset, truncated data at the end of the file. In a safetensors header the
+offset is that of the JSON value.
 """
 
 from typing import Any, Literal
@@ -37,27 +37,27 @@ _SHOWN_LENGTH = 64
 
 
 class HeaderError(Exception):
-    """One thing wrong with a header, or worth knowing about it.
+    """One error or observation about a header.
 
     Attributes:
-        code: Stable name of the rule, such as ``gguf/truncated``; its meaning never changes.
+        code: Stable identifier of the rule, such as ``gguf/truncated``; its meaning never changes.
         severity: ``error`` when the reference loader refuses the file.
         offset: First byte of the field at fault, counted from the start of the file.
-        field: What was being read, in the words of the format.
-        expected: What the rule asks for.
-        found: What the file holds; never more than a few dozen characters of it.
+        field: Name of the field that was being read, in the format's terms.
+        expected: What the rule requires.
+        found: What the file contains, quoted and limited to a few dozen characters.
     """
 
     def __init__(
         self, code: str, severity: Severity, *, offset: int, field: str, expected: str, found: str
     ) -> None:
-        """Keep the facts; the text is drawn from them.
+        """Store the error's data; see the class.
 
         Raises:
-            TypeError: The base class itself was called.
+            TypeError: The abstract base was instantiated.
         """
         if type(self) is HeaderError:
-            raise TypeError("HeaderError is the root of a tree; make one of its children")
+            raise TypeError("HeaderError is abstract; instantiate one of its subclasses")
         super().__init__(code, severity, offset, field, expected, found)
         self.code = code
         self.severity: Severity = severity
@@ -67,57 +67,57 @@ class HeaderError(Exception):
         self.found = found
 
     def __str__(self) -> str:
-        """Draw one sentence: where, what was found, what the rule asks for."""
+        """Return one sentence: where, what was found, what was expected."""
         family = self.code.partition("/")[0]
         name = {"gguf": "GGUF", "safetensors": "safetensors"}.get(family, "file")
         return f"{name}: {self.field} at byte {self.offset}: {self.found}; expected {self.expected}"
 
     def __eq__(self, other: object) -> bool:
-        """Compare by data, so that two readings of one file can be compared."""
+        """Compare by data, so that two reads of one file compare equal."""
         return type(self) is type(other) and self.args == other.args
 
     def __hash__(self) -> int:
-        """Hash by data, in step with equality."""
+        """Hash by data, consistent with equality."""
         return hash((type(self), self.args))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild from the facts: workers in other processes hand these back."""
+        """Pickle by data: worker processes return errors."""
         return _rebuild, (type(self), self.args)
 
 
 class NotAModelError(HeaderError):
-    """Something else lies under the model's name: a web page, a pointer, an archive, nothing."""
+    """The file is not a model: a web page, a git-lfs pointer, an archive, an empty file."""
 
 
 class TruncatedError(HeaderError):
-    """The file ends before what it declares: an interrupted download, most of the time."""
+    """The file ends before what it declares, usually because a download was interrupted."""
 
 
 class MalformedError(HeaderError):
-    """A rule of the format is broken; whoever wrote the file has to write it again."""
+    """The file breaks a rule of its format and has to be rewritten."""
 
 
 class UnsupportedError(HeaderError):
-    """A form that current loaders, or the limits of this reader, do not accept."""
+    """Current loaders, or the limits of this reader, do not accept the file."""
 
 
 class IrregularityError(HeaderError):
-    """Loaders accept it; the specification forbids it, or it is good to know."""
+    """Loaders accept the file; the specification forbids it, or the error is informational."""
 
 
-def _rebuild(kind: type[HeaderError], facts: tuple[Any, ...]) -> HeaderError:
-    code, severity, offset, field, expected, found = facts
+def _rebuild(kind: type[HeaderError], args: tuple[Any, ...]) -> HeaderError:
+    code, severity, offset, field, expected, found = args
     return kind(code, severity, offset=offset, field=field, expected=expected, found=found)
 
 
 def shown(value: bytes | str) -> str:
-    """Quote a value that came from a file: printable ASCII only, and never much of it.
+    """Quote a value from a file as printable ASCII, truncated.
 
     Args:
-        value: Any text or bytes, hostile ones included.
+        value: Any string or bytes, including hostile ones.
 
     Returns:
-        A quoted form that no terminal, log or page takes for anything but text.
+        A quoted form that is safe in a terminal, a log and a web page.
     """
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if len(text) <= _SHOWN_LENGTH:
@@ -126,7 +126,7 @@ def shown(value: bytes | str) -> str:
 
 
 def named(key: str) -> str:
-    """Name a key or a tensor inside a sentence: as it stands when harmless, else quoted."""
+    """Return a key or tensor name for use in a sentence: verbatim if harmless, else quoted."""
     if len(key) <= _SHOWN_LENGTH and key.isascii() and key.isprintable() and key:
         return key
     return shown(key)

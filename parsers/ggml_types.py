@@ -1,7 +1,7 @@
-"""The numbers GGUF uses for value types, tensor types and file types.
+"""GGUF's ids for value types, tensor types and file types.
 
 Sources: ``enum gguf_type`` and ``enum ggml_type`` of ggml (block sizes from its type traits), and
-``enum llama_ftype`` of llama.cpp. A removed id stays removed: ggml never gives it out again.
+``enum llama_ftype`` of llama.cpp. ggml never reuses the id of a removed type.
 """
 
 from types import MappingProxyType
@@ -24,23 +24,23 @@ __all__ = [
 
 
 class ValueType(NamedTuple):
-    """How one metadata value is stored."""
+    """Encoding of a metadata value."""
 
     name: str
     size: int
-    """Bytes; 0 for what carries its own length."""
+    """Size in bytes; 0 for types that carry their own length."""
     code: str
-    """Format character of the ``struct`` module; empty where there is none."""
+    """``struct`` format character; empty for types that have none."""
 
 
 class TensorType(NamedTuple):
-    """How a tensor's elements are packed."""
+    """Block layout of a tensor's elements."""
 
     name: str
     block: int
-    """Elements in one block."""
+    """Elements per block."""
     size: int
-    """Bytes of one block."""
+    """Bytes per block."""
 
 
 UINT32: Final = 4
@@ -120,10 +120,10 @@ REMOVED_TENSOR_TYPES: Final = MappingProxyType(
 )
 
 FLOAT_TENSORS: Final = frozenset({"F16", "F32", "F64", "BF16"})
-"""Tensor types that are number formats rather than quantizations."""
+"""Tensor types that are floating-point formats, not quantizations."""
 
 FILE_TYPE_GUESSED: Final = 1024
-"""Flag bit of ``general.file_type``: the writer guessed."""
+"""Flag bit of ``general.file_type``: the writer guessed the type."""
 
 FILE_TYPES: Final = MappingProxyType(
     {

@@ -1,17 +1,17 @@
-"""Read a GGUF header, strictly and in one pass, from bytes that arrive in pieces.
+"""Read a GGUF header, strictly and in one pass, from chunks of any size.
 
-The file is a preamble, ``n_kv`` metadata entries, ``n_tensors`` tensor infos, padding, data. The
-reader is a cursor over a sliding window of the file and obeys one law: a step claims the bytes of a
-field; when they are not there yet, the step is undone to its last commit and `NeedBytes` says how
-far to look. Steps commit after each key, each value and each tensor; inside long arrays and texts
-they commit wherever the bytes end. So nothing is read twice, nothing understood is kept, nothing
-recurses, and no memory is taken for a *declared* count.
+A file is a preamble, ``n_kv`` metadata entries, ``n_tensors`` tensor infos, padding, data. The
+reader is a cursor over a sliding window of the file. Each step claims the bytes of a field. If they
+have not been received, the cursor is rewound to the last commit and `NeedBytes` requests more.
+Steps commit after each key, value and tensor; inside long arrays and strings they commit at the end
+of the buffer. So nothing is read twice, parsed bytes are dropped, nothing recurses, and no memory
+is allocated for a *declared* count.
 
-Counts and lengths are judged against the size of the file at the field that declares them. What
-the file cannot hold is truncated there, however much of it has arrived.
+Counts and lengths are checked against the file size at the field that declares them. A file that is
+too small for them is reported as truncated there, however much of it has been received.
 
-Ruled by ggml's ``gguf.cpp`` (what loads) and ``gguf.md`` (what is specified); where they differ,
-`prefect_mutagen.parsers.rules` has the decision in the severity of the code.
+References: ggml's ``gguf.cpp`` for what loads, ``gguf.md`` for what is specified. Where they
+differ, `prefect_mutagen.parsers.rules` decides by the severity of the code.
 """
 
 from dataclasses import dataclass
@@ -24,51 +24,51 @@ from prefect_mutagen.parsers.ggml_types import UINT32, VALUE_TYPES
 from prefect_mutagen.parsers.gguf_tensors import TensorLayout
 from prefect_mutagen.parsers.gguf_values import MetadataEntry, Value, ValueReader
 from prefect_mutagen.parsers.need import NeedBytes
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tensor import TensorInfo
-from prefect_mutagen.parsers.window import ByteOrder, Wanted, Window
+from prefect_mutagen.parsers.window import ByteOrder, Incomplete, Window
 
-__all__ = ["DEFAULT_ALIGNMENT", "GgufHeader", "GgufReader"]
+__all__ = ["GgufHeader", "GgufReader"]
 
-DEFAULT_ALIGNMENT: Final = 32
-_NEWEST: Final = 3
-_SMALLEST_ENTRY: Final = {8: 14, 4: 10}  # key length, one letter, value type, one byte
+_DEFAULT_ALIGNMENT: Final = 32
+_NEWEST_VERSION: Final = 3
+_SMALLEST_ENTRY: Final = {8: 14, 4: 10}  # key length, one character, value type, one byte
 _SMALLEST_TENSOR: Final = {8: 24, 4: 20}  # name length, n_dims, type, offset
 _KEY_LIMIT: Final = 65535
-# No known model comes near these; beyond them a header is an attack on whoever reads it.
+# No known model comes near these limits; a larger header is an attack on its reader.
 _HEADER_LIMIT: Final = 1 << 29
 _ENTRY_LIMIT: Final = 1 << 17
 _TENSOR_LIMIT: Final = 1 << 18
-_PADDING_LOOKED_AT: Final = 4096
+_PADDING_LIMIT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """All that a GGUF header says."""
+    """The contents of a GGUF header."""
 
     version: int
-    """1, 2 or 3; 0 when the file ends before it."""
+    """1, 2 or 3; 0 if the file ends before it."""
     byte_order: ByteOrder
     tensor_count: int
-    """Number of tensors as declared."""
+    """Declared number of tensors."""
     metadata: tuple[MetadataEntry, ...]
-    """The entries in the order of the file, as far as they could be read; a key may repeat."""
+    """The entries in file order, as far as they could be read; keys may repeat."""
     tensors: tuple[TensorInfo, ...]
-    """The tensors in the order of the file, as far as they could be read."""
+    """The tensors in file order, as far as they could be read."""
     alignment: int
-    """Alignment of the tensors' data in bytes."""
+    """Alignment of tensor data in bytes."""
     header_size: int
-    """Bytes before the data section when `complete`, else bytes that could be understood."""
+    """Size of everything before the data section if `complete`, else of what could be parsed."""
     data_size: int
-    """Bytes of the data section up to the end of its last tensor."""
+    """Size of the data section in bytes, up to the end of its last tensor."""
     errors: tuple[HeaderError, ...]
-    """What is wrong or worth knowing, in the order of the file."""
+    """Errors and observations, in file order."""
     complete: bool
     """Whether the header could be read to its end."""
 
 
 class GgufReader:
-    """Reads one GGUF header; feed it bytes until it gives a header."""
+    """State machine that reads one GGUF header; feed it until it returns a header."""
 
     __slots__ = (
         "_alignment",
@@ -88,17 +88,17 @@ class GgufReader:
     )
 
     def __init__(self, size: int, known: tuple[HeaderError, ...] = ()) -> None:
-        """Wait for the first byte.
+        """Start at offset 0.
 
         Args:
             size: Size of the whole file in bytes.
-            known: Errors that were found before this reader was chosen.
+            known: Errors found before this reader was chosen.
         """
         self._window = Window(size)
         self._errors = ErrorList(known)
         self._version = 0
         self._n_tensors = self._n_entries = 0
-        self._alignment = DEFAULT_ALIGNMENT
+        self._alignment = _DEFAULT_ALIGNMENT
         self._entries: list[MetadataEntry] = []
         self._keys: set[bytes] = set()
         self._key: str | None = None
@@ -109,7 +109,7 @@ class GgufReader:
         self._stage = 0
 
     def feed(self, data: bytes) -> NeedBytes | GgufHeader:
-        """Take the next bytes; see `prefect_mutagen.parsers.header.HeaderReader.feed`."""
+        """Consume the next bytes; see `prefect_mutagen.parsers.header.HeaderReader.feed`."""
         window = self._window
         window.append(data)
         stages = (self._read_preamble, self._read_metadata, self._read_tensors, self._read_padding)
@@ -117,23 +117,23 @@ class GgufReader:
             while self._stage < len(stages):
                 stages[self._stage]()
                 self._stage += 1
-        except Wanted as wanted:
+        except Incomplete as incomplete:
             window.rewind()
-            upto = min(wanted.upto, window.size)
+            upto = min(incomplete.upto, window.size)
             if upto <= _HEADER_LIMIT:
                 return NeedBytes(upto)
-            most = f"at most {_HEADER_LIMIT} bytes"
-            self._errors.add(_too_large(window.mark, most, f"at least {upto} bytes"))
+            limit = f"at most {_HEADER_LIMIT} bytes"
+            self._errors.add(_too_large(window.mark, limit, f"at least {upto} bytes"))
         except HeaderError as error:
             self._errors.add(error)
-        return self._finish()
+        return self._finish(complete=self._stage == len(stages))
 
     def _read_preamble(self) -> None:
         window = self._window
         at = window.claim(4, "magic")
         magic = bytes(window.buffer[at : at + 4])
         if magic != GGUF_MAGIC:
-            raise fault(
+            raise make_error(
                 "gguf/bad-magic",
                 offset=0,
                 field="magic",
@@ -142,17 +142,17 @@ class GgufReader:
             )
         version = window.u32("version")
         order: ByteOrder = "little"
-        if version and not version & 0xFFFF:  # the reference's own test for a foreign byte order
+        if version and not version & 0xFFFF:  # gguf.cpp's test for a foreign byte order
             version = int.from_bytes(version.to_bytes(4, "little"), "big")
             order = "big"
         self._version = version
         self._judge_version(version, order)
-        window.arrange(order, 4 if version == 1 else 8)
+        window.set_encoding(order, 4 if version == 1 else 8)
         smallest = _SMALLEST_TENSOR[window.width]
         self._n_tensors = self._read_count("tensor count", smallest, _TENSOR_LIMIT)
         smallest = _SMALLEST_ENTRY[window.width]
         self._n_entries = self._read_count("key count", smallest, _ENTRY_LIMIT)
-        self._values.arrange()
+        self._values.set_encoding()
         window.commit()
 
     def _judge_version(self, version: int, order: ByteOrder) -> None:
@@ -160,21 +160,21 @@ class GgufReader:
             self._note("gguf/big-endian", 4, "version", "little-endian", "a big-endian file")
         if version == 1:
             self._note("gguf/version-1", 4, "version", "version 2 or 3", "version 1")
-        elif not 1 < version <= _NEWEST:
-            raise fault(
+        elif not 1 < version <= _NEWEST_VERSION:
+            raise make_error(
                 "gguf/unknown-version",
                 offset=4,
                 field="version",
-                expected=f"version 2 or {_NEWEST}",
+                expected=f"version 2 or {_NEWEST_VERSION}",
                 found=f"version {version}",
             )
 
-    def _read_count(self, field: str, smallest: int, most: int) -> int:
+    def _read_count(self, field: str, smallest: int, limit: int) -> int:
         window = self._window
         start = window.cursor
         count = window.word(field)
         if window.width == 8 and count >= 1 << 63:
-            raise fault(
+            raise make_error(
                 "gguf/negative-count",
                 offset=start,
                 field=field,
@@ -182,15 +182,15 @@ class GgufReader:
                 found=str(count - (1 << 64)),
             )
         if count * smallest > window.size:
-            raise fault(
+            raise make_error(
                 "gguf/truncated",
                 offset=start,
                 field=field,
                 expected=f"at most {window.size // smallest} in a file of {window.size} bytes",
                 found=f"{count} declared",
             )
-        if count > most:
-            raise _too_large(start, f"at most {most}", f"{count} declared", field)
+        if count > limit:
+            raise _too_large(start, f"at most {limit}", f"{count} declared", field)
         return count
 
     def _read_metadata(self) -> None:
@@ -207,7 +207,7 @@ class GgufReader:
                 self._judge_alignment(kind, kind_offset, value)
             self._key = self._kind = None
         self._judge_architecture()
-        self._layout.arrange(self._alignment)
+        self._layout.set_encoding(self._alignment)
 
     def _read_key(self) -> str:
         window = self._window
@@ -217,16 +217,15 @@ class GgufReader:
         at = window.claim(length, field, start)
         raw = bytes(window.buffer[at : at + length])
         if not raw:
-            raise fault(
+            raise make_error(
                 "gguf/empty-key", offset=start, field=field, expected="a name", found="no name"
             )
         if raw in self._keys:
-            again = f"{shown(raw)} again"
-            self._note("gguf/duplicate-key", start, field, "a name of its own", again)
+            self._note("gguf/duplicate-key", start, field, "a unique name", f"{shown(raw)} again")
         self._keys.add(raw)
         if length > _KEY_LIMIT:
-            most = f"at most {_KEY_LIMIT} bytes"
-            self._note("gguf/long-key", start, field, most, f"{length} bytes")
+            limit = f"at most {_KEY_LIMIT} bytes"
+            self._note("gguf/long-key", start, field, limit, f"{length} bytes")
         if not raw.isascii():
             self._note("gguf/non-ascii-key", start, field, "ASCII", shown(raw))
         window.commit()
@@ -237,7 +236,7 @@ class GgufReader:
         start = window.cursor
         kind = window.u32(f"type of {named(key)}")
         if kind not in VALUE_TYPES:
-            raise fault(
+            raise make_error(
                 "gguf/bad-value-type",
                 offset=start,
                 field=f"type of {named(key)}",
@@ -251,7 +250,7 @@ class GgufReader:
         field = "general.alignment"
         if kind != UINT32 or not isinstance(value, int):
             found = f"a value of type {VALUE_TYPES[kind].name}"
-            raise fault(
+            raise make_error(
                 "gguf/bad-alignment",
                 offset=kind_offset,
                 field=field,
@@ -259,7 +258,7 @@ class GgufReader:
                 found=found,
             )
         if value == 0 or value & (value - 1):
-            raise fault(
+            raise make_error(
                 "gguf/bad-alignment",
                 offset=kind_offset + 4,
                 field=field,
@@ -293,20 +292,22 @@ class GgufReader:
     def _read_padding(self) -> None:
         window = self._window
         start = window.cursor
-        # Loaders only seek over it, so only a file that has it is looked at, and only a usual one.
-        if 0 < self._padding <= _PADDING_LOOKED_AT and start + self._padding <= window.size:
+        # Loaders seek over the padding, so it is checked only if present and of ordinary size.
+        if 0 < self._padding <= _PADDING_LIMIT and start + self._padding <= window.size:
             at = window.claim(self._padding, "padding")
             padding = bytes(window.buffer[at : at + self._padding])
             if padding.strip(b"\0"):
-                odd = len(padding) - len(padding.lstrip(b"\0"))
-                self._note("gguf/nonzero-padding", start + odd, "padding", "zero bytes", "others")
+                first = len(padding) - len(padding.lstrip(b"\0"))
+                self._note(
+                    "gguf/nonzero-padding", start + first, "padding", "zero bytes", "other bytes"
+                )
             window.commit()
         self._judge_data(start + self._padding)
 
     def _judge_data(self, data_start: int) -> None:
         layout, size = self._layout, self._window.size
         if not layout.sound:
-            return  # where the data should end is anybody's guess
+            return  # the end of the data is unknown
         end = data_start + layout.data_size
         if end > size:
             self._note(
@@ -336,13 +337,14 @@ class GgufReader:
             )
 
     def _note(self, code: str, offset: int, field: str, expected: str, found: str) -> None:
-        self._errors.add(fault(code, offset=offset, field=field, expected=expected, found=found))
+        self._errors.add(
+            make_error(code, offset=offset, field=field, expected=expected, found=found)
+        )
 
-    def _finish(self) -> GgufHeader:
+    def _finish(self, *, complete: bool) -> GgufHeader:
         window, layout = self._window, self._layout
-        complete = self._stage == 4
         header_size = window.mark
-        if complete and self._padding > _PADDING_LOOKED_AT:
+        if complete and self._padding > _PADDING_LIMIT:
             header_size += self._padding
         return GgufHeader(
             version=self._version,
@@ -359,7 +361,7 @@ class GgufReader:
 
 
 def _too_large(offset: int, expected: str, found: str, field: str = "header") -> HeaderError:
-    return fault(
+    return make_error(
         "gguf/header-too-large",
         offset=offset,
         field=field,

@@ -1,8 +1,8 @@
-"""The tensor infos of GGUF and the layout of the data they promise.
+"""GGUF tensor infos and the data layout they declare.
 
-ggml lays tensors out one behind the other, each padded to the alignment, and refuses a file whose
-offsets say anything else. So the offsets carry no information of their own: they are checked
-against the sum of what stands before, in exact integers that cannot wrap.
+ggml requires tensors to be contiguous in file order, each padded to the alignment. So offsets carry
+no information of their own: each is checked against the total size of the tensors before it, in
+Python integers, which cannot overflow.
 """
 
 from struct import Struct
@@ -11,32 +11,32 @@ from typing import Final
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import REMOVED_TENSOR_TYPES, TENSOR_TYPES, TensorType
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tensor import TensorInfo
 from prefect_mutagen.parsers.window import Window
 
 __all__ = ["TensorLayout"]
 
-_NAME_LIMIT: Final = 64  # GGML_MAX_NAME, the closing zero included
+_NAME_LIMIT: Final = 64  # GGML_MAX_NAME, including the terminating zero
 _DIMENSION_LIMIT: Final = 4  # GGML_MAX_DIMS
 _INT64_MAX: Final = 2**63 - 1
 
 
 class TensorLayout:
-    """Reads tensor infos one by one and keeps account of the data section.
+    """Reads tensor infos one by one and tracks the layout of the data section.
 
     Attributes:
-        tensors: What was read so far.
-        data_size: Bytes up to the end of the last tensor, its padding left out.
-        padded_size: The same with the padding of the last tensor.
-        sound: False once a tensor's size could not be told, or stood at the wrong offset.
+        tensors: The tensors read so far.
+        data_size: Size of the data section in bytes, without padding after the last tensor.
+        padded_size: The same, including that padding.
+        sound: False once a tensor had no known size or a wrong offset.
     """
 
     __slots__ = (
         "_alignment",
         "_errors",
-        "_fixed",
         "_names",
+        "_structs",
         "_window",
         "data_size",
         "padded_size",
@@ -45,7 +45,7 @@ class TensorLayout:
     )
 
     def __init__(self, window: Window, errors: ErrorList) -> None:
-        """Read from this window and note what is wrong."""
+        """Read from a window; add errors to a list."""
         self._window = window
         self._errors = errors
         self._names: set[bytes] = set()
@@ -54,36 +54,36 @@ class TensorLayout:
         self.padded_size = 0
         self.sound = True
 
-    def arrange(self, alignment: int) -> None:
-        """Take over byte order and version from the window; data is aligned to these bytes."""
+    def set_encoding(self, alignment: int) -> None:
+        """Set the alignment; copy byte order and version from the window, once known."""
         self._alignment = alignment
         sign = "<" if self._window.order == "little" else ">"
         dimension = "q" if self._window.width == 8 else "I"
-        self._fixed = [Struct(f"{sign}{dimension * n}IQ") for n in range(_DIMENSION_LIMIT + 1)]
+        self._structs = [Struct(f"{sign}{dimension * n}IQ") for n in range(_DIMENSION_LIMIT + 1)]
 
     def read(self) -> None:
         """Read one tensor info and commit it.
 
         Raises:
-            HeaderError: What follows cannot be read any more.
-            Wanted: More bytes are needed; call again.
+            HeaderError: The rest of the header cannot be read.
+            Incomplete: More bytes are needed; call again.
         """
         window = self._window
         label = f"tensor {len(self.tensors)}"
         start = window.cursor
         length = window.string_length(f"{label}, name")
         name_at = window.claim(length, f"{label}, name", start)
-        dimensions_at = window.cursor
+        n_dims_offset = window.cursor
         n_dims = window.u32(f"{label}, number of dimensions")
         if n_dims > _DIMENSION_LIMIT:
-            raise fault(
+            raise make_error(
                 "gguf/too-many-dimensions",
-                offset=dimensions_at,
+                offset=n_dims_offset,
                 field=f"{label}, number of dimensions",
                 expected=f"at most {_DIMENSION_LIMIT}",
                 found=str(n_dims),
             )
-        fixed = self._fixed[n_dims]
+        fixed = self._structs[n_dims]
         shape_offset = window.cursor
         at = self._claim_rest(fixed, n_dims, label)
         *dims, type_id, offset = fixed.unpack_from(window.buffer, at)
@@ -102,7 +102,7 @@ class TensorLayout:
         window = self._window
         if window.cursor + fixed.size <= window.size:
             return window.claim(fixed.size, label)
-        # The file ends in here: find the first field that is not there as a whole.
+        # The file ends in here: find the first incomplete field.
         for number in range(n_dims):
             window.claim(window.width, f"{label}, dimension {number}")
         window.claim(4, f"{label}, type")
@@ -111,7 +111,7 @@ class TensorLayout:
     def _judge_name(self, raw: bytes, start: int, label: str) -> str:
         if len(raw) >= _NAME_LIMIT:
             self._errors.add(
-                fault(
+                make_error(
                     "gguf/long-tensor-name",
                     offset=start,
                     field=f"{label}, name",
@@ -120,23 +120,23 @@ class TensorLayout:
                 )
             )
         # ggml compares C strings: a name ends at its first zero byte.
-        known = raw.partition(b"\0")[0]
-        if known in self._names:
+        c_name = raw.partition(b"\0")[0]
+        if c_name in self._names:
             self._errors.add(
-                fault(
+                make_error(
                     "gguf/duplicate-tensor",
                     offset=start,
                     field=f"{label}, name",
-                    expected="a name of its own",
+                    expected="a unique name",
                     found=f"{shown(raw)} again",
                 )
             )
-        self._names.add(known)
+        self._names.add(c_name)
         try:
             return raw.decode()
         except UnicodeDecodeError:
             self._errors.add(
-                fault(
+                make_error(
                     "gguf/invalid-utf8",
                     offset=start,
                     field=f"{label}, name",
@@ -147,12 +147,12 @@ class TensorLayout:
             return raw.decode("utf-8", "replace")
 
     def _count(self, dims: tuple[int, ...], start: int, label: str) -> int | None:
-        """Multiply the dimensions as ggml's guard does; None when they make no sense."""
+        """Multiply the dimensions with ggml's overflow checks; None if they are invalid."""
         width = self._window.width
         for number, dim in enumerate(dims):
             if dim < 0:
                 self._errors.add(
-                    fault(
+                    make_error(
                         "gguf/negative-dimension",
                         offset=start + number * width,
                         field=f"{label}, dimension {number}",
@@ -168,7 +168,7 @@ class TensorLayout:
             count *= dim
             if count >= _INT64_MAX:
                 self._errors.add(
-                    fault(
+                    make_error(
                         "gguf/tensor-too-large",
                         offset=start + number * width,
                         field=f"{label}, dimension {number}",
@@ -191,7 +191,7 @@ class TensorLayout:
         row = dims[0] if dims else 1
         if row % kind.block:
             self._errors.add(
-                fault(
+                make_error(
                     "gguf/partial-block",
                     offset=at,
                     field=field,
@@ -205,7 +205,7 @@ class TensorLayout:
     def _unknown_type(self, type_id: int, at: int, field: str) -> str:
         removed = REMOVED_TENSOR_TYPES.get(type_id)
         self._errors.add(
-            fault(
+            make_error(
                 "gguf/removed-tensor-type" if removed else "gguf/bad-tensor-type",
                 offset=at,
                 field=field,
@@ -220,7 +220,7 @@ class TensorLayout:
         if size <= _INT64_MAX:
             return size
         self._errors.add(
-            fault(
+            make_error(
                 "gguf/tensor-too-large",
                 offset=at,
                 field=field,
@@ -231,10 +231,10 @@ class TensorLayout:
         return None
 
     def _place(self, offset: int, size: int | None, at: int, label: str) -> None:
-        # Where one size is unknown, all offsets behind it are, and one complaint is enough.
+        # After a tensor of unknown size all offsets are unknown, and one error is enough.
         if self.sound and offset != self.padded_size:
             self._errors.add(
-                fault(
+                make_error(
                     "gguf/bad-tensor-offset",
                     offset=at,
                     field=f"{label}, offset",

@@ -1,15 +1,15 @@
-"""Feed bytes, get a header: one door to the readers of both formats.
+"""Feed bytes, get a header: the common entry point of both format readers.
 
-The readers are machines without I/O, in the manner of h11. Whoever owns the connection decides how
-to fetch; a reader only says how far it has to see before it can go on::
+The readers are sans-I/O state machines, in the manner of h11. The caller owns the connection and
+decides how to fetch; a reader only states up to which offset it needs the file::
 
     reader = read_header(size, expected="gguf")
     answer = reader.feed(first_bytes)
     while isinstance(answer, NeedBytes):
         answer = reader.feed(fetch(reader.position, answer.upto))
 
-Bytes are fed in order and once. Nothing is read twice, nothing is kept that has been understood,
-and any cut of the stream into pieces gives the same header.
+Bytes are fed in order and once. Parsed bytes are dropped from the buffer and never read again. The
+resulting header does not depend on how the stream was split into chunks.
 """
 
 from dataclasses import dataclass
@@ -33,16 +33,16 @@ __all__ = ["Header", "HeaderReader", "UnknownHeader", "read_header"]
 
 @dataclass(frozen=True, slots=True)
 class UnknownHeader:
-    """What is known about a file that is no model."""
+    """Result for a file that is not a model."""
 
     content: Content
-    """What lies there instead."""
+    """What the file contains instead."""
     errors: tuple[HeaderError, ...]
-    """Why it is no model; never empty."""
+    """Why it is not a model; never empty."""
     header_size: int = 0
-    """No header, no bytes."""
+    """Always 0: there is no header."""
     complete: bool = False
-    """Never: there was no header to read to its end."""
+    """Always False: there is no header."""
 
 
 Header = GgufHeader | SafetensorsHeader | UnknownHeader
@@ -57,26 +57,26 @@ def read_header(size: int, expected: Format | None = None) -> "HeaderReader":
 
     Args:
         size: Size of the whole file in bytes; every count in the header is judged against it.
-        expected: The format that the file's name promises, None when it promises nothing.
+        expected: The format that the file's name promises; None when it promises none.
 
     Returns:
-        A reader that waits for the first bytes of the file.
+        A reader that expects the first bytes of the file.
     """
     return HeaderReader(size, expected)
 
 
 class HeaderReader:
-    """Reads one header; see the module for how to drive it.
+    """State machine that reads one header; see the module for its protocol.
 
     Attributes:
         position: Offset of the next byte to feed.
-        format: The format that the first bytes show; None before they are here, and for others.
+        format: The detected format; None until it is known, and for other content.
     """
 
     __slots__ = ("_expected", "_head", "_reader", "_size", "format", "position")
 
     def __init__(self, size: int, expected: Format | None) -> None:
-        """Wait for the first bytes; see `read_header`."""
+        """Start at offset 0; see `read_header`."""
         self._size = size
         self._expected = expected
         self._head = b""
@@ -85,15 +85,15 @@ class HeaderReader:
         self.format: Format | None = None
 
     def feed(self, data: bytes) -> NeedBytes | Header:
-        """Take the next bytes of the file.
+        """Consume the next bytes of the file.
 
         Args:
-            data: The bytes from `position` on, as many as there are; more than were asked for is
-                fine, and so is b"" to ask again.
+            data: The bytes that start at `position`. More than were requested is fine; b"" repeats
+                the last request.
 
         Returns:
-            How far the reader has to see, or the header. A header is final: it holds everything
-            that could be read, with what is wrong in its ``errors``.
+            `NeedBytes`, or the header. A header is final: it holds everything that could be read,
+            and its ``errors`` hold what is wrong.
         """
         self.position += len(data)
         if self._reader is not None:
@@ -107,8 +107,8 @@ class HeaderReader:
         content = identify(head[:HEAD_SIZE], self._size)
         self.format = content.format
         found = content.format
-        if found is None and content.kind == "bad-magic" and self._may_be_torn(head):
-            # The promised reader has a more precise complaint than that this resembles nothing.
+        if found is None and content.kind == "bad-magic" and self._is_cut_off(head):
+            # The expected format's reader reports a more precise error than bad-magic.
             found = self._expected
         if found is None:
             return UnknownHeader(content, (not_a_model(content, self._expected),))
@@ -121,8 +121,8 @@ class HeaderReader:
         self._reader = reader(self._size, mismatch)
         return self._reader.feed(head)
 
-    def _may_be_torn(self, head: bytes) -> bool:
-        """Say whether a few bytes could be the beginning of what the name promises."""
+    def _is_cut_off(self, head: bytes) -> bool:
+        """Whether a few bytes may be the start of a truncated file of the expected format."""
         if self._expected == "gguf":
             return GGUF_MAGIC.startswith(head)
         return self._expected == "safetensors"

@@ -1,4 +1,4 @@
-"""The answer of a reader that cannot go on yet."""
+"""The result of a reader that needs more input."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,8 @@ __all__ = ["NeedBytes"]
 
 
 class NeedBytes(NamedTuple):
-    """The reader has to see the file up to here before it can go on."""
+    """The reader cannot continue before it has the file's bytes up to an offset."""
 
     upto: int
-    """Offset in the file, never past its end. It is what is certain to be needed: a string array
-    of n elements asks for its n length prefixes first. Reading ahead of it is fine."""
+    """File offset, never past the end of the file. It is a lower bound: an array of n strings first
+    requests only the bytes of n length prefixes. Callers may read ahead."""

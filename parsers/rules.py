@@ -1,9 +1,9 @@
-"""The rules of both formats as one table: code, whose fault, severity, meaning, remedy.
+"""The rules of both formats as one table: code, error class, severity, meaning, remedy.
 
-The severity follows one principle. The reference loader refuses the file: ``error``. The
-specification forbids it but the reference loads it: ``warning``. Good to know: ``info``. There are
-two exceptions. Duplicates are errors although a loader may take them, because two readers would
-load two different models; a big-endian file is a warning, because its own hosts load it.
+Severities follow one principle. The reference loader refuses the file: ``error``. The specification
+forbids it but the reference loads it: ``warning``. Anything else worth knowing: ``info``. There are
+two exceptions. Duplicates are errors even where a loader accepts them, because two readers would
+load two different models. A big-endian file is a warning, because big-endian hosts load it.
 
 The references are ggml's ``gguf.cpp`` for GGUF and the Rust crate ``safetensors`` for safetensors.
 """
@@ -21,25 +21,25 @@ from prefect_mutagen.parsers.errors import (
     UnsupportedError,
 )
 
-__all__ = ["RULES", "Rule", "fault"]
+__all__ = ["RULES", "Rule", "make_error"]
 
 
 class Rule(NamedTuple):
-    """What a code stands for."""
+    """Definition of a finding code."""
 
     kind: type[HeaderError]
-    """Which branch of the error tree it belongs to."""
+    """Class in the error tree."""
     severity: Severity
-    """What it does to the gate."""
+    """``error`` fails the verdict; see the policy for ``warning``."""
     meaning: str
-    """One sentence for someone who has never seen the format."""
+    """One sentence for a reader who does not know the format."""
     remedy: str
     """What to do about it."""
 
 
 _FETCH = "Fetch the file again from its source and compare its size or SHA-256."
 _REWRITE = "Write the file again with a current converter; do not load it."
-_REPORT = "No action is needed to load the file; tell whoever writes it."
+_REPORT = "No action is needed to load the file; report it to the author of the file."
 _LOOK = "Find out what this file is before anything loads it."
 
 _NOT_A_MODEL: Final = {
@@ -58,20 +58,20 @@ _NOT_A_MODEL: Final = {
     ),
     "archive": (
         "An archive or a pickle: another kind of file under a model's name.",
-        "Unpack it, or convert it; never load a pickle from a stranger.",
+        "Unpack it, or convert it; never load a pickle from an untrusted source.",
     ),
-    "zeros": ("Only zero bytes: space was reserved and never written.", _FETCH),
+    "zeros": ("Only zero bytes: space was allocated and never written.", _FETCH),
     "wrong-format": (
-        "A model of the other format: the name promises what the bytes are not.",
-        "Rename the file to what it is.",
+        "A model of the other format: the name does not match the content.",
+        "Rename the file to match its content.",
     ),
-    "bad-magic": ("The first bytes belong to no model format.", _LOOK),
+    "bad-magic": ("The first bytes match no model format.", _LOOK),
 }
 
 _GGUF: Final = {
     "truncated": Rule(TruncatedError, "error", "The file ends inside its header.", _FETCH),
     "truncated-data": Rule(
-        TruncatedError, "error", "The header is whole, the tensors' data is cut.", _FETCH
+        TruncatedError, "error", "The header is complete; the tensor data is truncated.", _FETCH
     ),
     "version-1": Rule(
         UnsupportedError, "error", "GGUF version 1: no current loader reads it.", _REWRITE
@@ -92,12 +92,12 @@ _GGUF: Final = {
         MalformedError, "error", "A string of more than 1 GiB is declared.", _REWRITE
     ),
     "empty-key": Rule(MalformedError, "error", "A metadata key has no name.", _REWRITE),
-    "duplicate-key": Rule(MalformedError, "error", "A metadata key stands twice.", _REWRITE),
+    "duplicate-key": Rule(MalformedError, "error", "A metadata key appears twice.", _REWRITE),
     "long-key": Rule(
         IrregularityError, "warning", "A metadata key is longer than 65535 bytes.", _REPORT
     ),
     "non-ascii-key": Rule(
-        IrregularityError, "warning", "A metadata key has other than ASCII characters.", _REPORT
+        IrregularityError, "warning", "A metadata key has non-ASCII characters.", _REPORT
     ),
     "bad-value-type": Rule(
         MalformedError, "error", "A metadata value has a type that does not exist.", _REWRITE
@@ -109,27 +109,30 @@ _GGUF: Final = {
         MalformedError, "error", "An array of more than 2^30 elements is declared.", _REWRITE
     ),
     "bad-bool": Rule(
-        IrregularityError, "warning", "A truth value is neither 0 nor 1; read as true.", _REPORT
+        IrregularityError, "warning", "A boolean is neither 0 nor 1; read as true.", _REPORT
     ),
     "invalid-utf8": Rule(
-        IrregularityError, "warning", "A text is not UTF-8; shown with replacements.", _REPORT
+        IrregularityError,
+        "warning",
+        "A string is not UTF-8; shown with replacement characters.",
+        _REPORT,
     ),
     "non-finite-number": Rule(
         IrregularityError, "info", "A number is NaN or infinite; shown as null.", _REPORT
     ),
     "bad-alignment": Rule(
-        MalformedError, "error", "general.alignment is no power of two as u32.", _REWRITE
+        MalformedError, "error", "general.alignment is not a UINT32 power of two.", _REWRITE
     ),
     "odd-alignment": Rule(
         IrregularityError, "warning", "general.alignment is not a multiple of 8.", _REPORT
     ),
     "missing-architecture": Rule(
-        IrregularityError, "warning", "general.architecture is missing or no text.", _REPORT
+        IrregularityError, "warning", "general.architecture is missing or not a string.", _REPORT
     ),
     "long-tensor-name": Rule(
         MalformedError, "error", "A tensor's name has 64 bytes or more.", _REWRITE
     ),
-    "duplicate-tensor": Rule(MalformedError, "error", "A tensor's name stands twice.", _REWRITE),
+    "duplicate-tensor": Rule(MalformedError, "error", "A tensor's name appears twice.", _REWRITE),
     "too-many-dimensions": Rule(
         MalformedError, "error", "A tensor has more than four dimensions.", _REWRITE
     ),
@@ -143,7 +146,7 @@ _GGUF: Final = {
         MalformedError, "error", "A tensor has a type that no loader knows.", _REWRITE
     ),
     "removed-tensor-type": Rule(
-        UnsupportedError, "error", "A tensor has a type that loaders have dropped.", _REWRITE
+        UnsupportedError, "error", "A tensor has a type that loaders no longer support.", _REWRITE
     ),
     "partial-block": Rule(
         MalformedError, "error", "A tensor's rows do not fill its type's blocks.", _REWRITE
@@ -171,7 +174,7 @@ _GGUF: Final = {
 _SAFETENSORS: Final = {
     "truncated": Rule(TruncatedError, "error", "The file ends inside its header.", _FETCH),
     "truncated-data": Rule(
-        TruncatedError, "error", "The header is whole, the tensors' data is cut.", _FETCH
+        TruncatedError, "error", "The header is complete; the tensor data is truncated.", _FETCH
     ),
     "header-too-large": Rule(
         MalformedError, "error", "A header of more than 100,000,000 bytes is declared.", _REWRITE
@@ -189,11 +192,14 @@ _SAFETENSORS: Final = {
         IrregularityError, "warning", "The header does not start with a brace.", _REPORT
     ),
     "duplicate-key": Rule(
-        MalformedError, "error", "A name stands twice: readers disagree which counts.", _REWRITE
+        MalformedError,
+        "error",
+        "A key appears twice; readers disagree on which one counts.",
+        _REWRITE,
     ),
     "null-metadata": Rule(IrregularityError, "warning", "__metadata__ is null.", _REPORT),
     "bad-metadata": Rule(
-        MalformedError, "error", "__metadata__ is not an object of texts.", _REWRITE
+        MalformedError, "error", "__metadata__ is not an object of strings.", _REWRITE
     ),
     "bad-tensor": Rule(
         MalformedError, "error", "A tensor is not an object of its three fields.", _REWRITE
@@ -201,17 +207,22 @@ _SAFETENSORS: Final = {
     "unusual-tensor": Rule(
         IrregularityError,
         "warning",
-        "A tensor is written in a form that the Rust reader takes and others do not.",
+        "A tensor is written in a form that only the Rust reader accepts.",
         _REPORT,
     ),
     "unknown-field": Rule(
-        IrregularityError, "warning", "A tensor has a field nobody has defined.", _REPORT
+        IrregularityError,
+        "warning",
+        "A tensor has a field that the format does not define.",
+        _REPORT,
     ),
     "missing-field": Rule(
         MalformedError, "error", "A tensor lacks dtype, shape or data_offsets.", _REWRITE
     ),
     "bad-dtype": Rule(MalformedError, "error", "A tensor's dtype does not exist.", _REWRITE),
-    "bad-shape": Rule(MalformedError, "error", "A shape is not a list of whole numbers.", _REWRITE),
+    "bad-shape": Rule(
+        MalformedError, "error", "A shape is not a list of non-negative integers.", _REWRITE
+    ),
     "tensor-too-large": Rule(
         MalformedError, "error", "A tensor's elements or bits overflow 64 bits.", _REWRITE
     ),
@@ -245,14 +256,14 @@ def _collect() -> dict[str, Rule]:
 
 
 RULES: Final = MappingProxyType(_collect())
-"""Every code a header reader can give."""
+"""Every code that a header reader can report."""
 
 
-def fault(code: str, *, offset: int, field: str, expected: str, found: str) -> HeaderError:
-    """Make the error that a rule's code stands for.
+def make_error(code: str, *, offset: int, field: str, expected: str, found: str) -> HeaderError:
+    """Return the error for a code, with the kind and severity of its rule.
 
     Raises:
-        KeyError: There is no such rule: a bug in the reader, not in the file.
+        KeyError: There is no such code: a bug in the reader, not in the file.
     """
     rule = RULES[code]
     return rule.kind(

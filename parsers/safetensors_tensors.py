@@ -1,8 +1,8 @@
-"""The tensors of a safetensors header: each one judged for itself, then how they tile the data.
+"""Read the tensors of a safetensors header; check each one, then how they tile the data section.
 
-Sound tensors in the usual form are taken by the walk (`prefect_mutagen.parsers.tensor_columns`, or
-its compiled twin). What the walk leaves is read here, field by field, by the strict scanner, which
-accepts the same and can say what is wrong, and where.
+Valid tensors in the common form are read on the fast path (`prefect_mutagen.parsers.tensor_columns`
+or its compiled equivalent). All others are read here, field by field, by the strict scanner, which
+accepts the same input and reports what is wrong, and where.
 """
 
 from typing import Final
@@ -10,26 +10,25 @@ from typing import Final
 from prefect_mutagen.parsers import walks
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import named, shown
-from prefect_mutagen.parsers.json_text import JsonText, spaced
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.json_text import JsonText, compile_spaced
+from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tensor import TensorInfo
 from prefect_mutagen.parsers.tensor_columns import (
     COUNT_LIMIT,
     DTYPE_BITS,
-    ENDED,
     count_elements,
 )
 
 __all__ = ["TensorReader"]
 
 _UINT64_MAX: Final = 2**64 - 1
-_UNUSUAL_LIMIT: Final = 1 << 16  # reading one takes the time of a hundred usual ones
+_STRICT_LIMIT: Final = 1 << 16  # the strict path takes a hundred times as long per tensor
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
-_UNIT_VARIANT: Final = spaced(r'\{ "([A-Z0-9_]+)" : null \}')
+_UNIT_VARIANT: Final = compile_spaced(r'\{ "([A-Z0-9_]+)" : null \}')
 
 
 class _Draft:
-    """A tensor while it is read: None for what is missing or makes no sense."""
+    """A tensor while it is being read; missing and invalid fields are None."""
 
     __slots__ = (
         "dtype",
@@ -57,38 +56,38 @@ class TensorReader:
     """Reads tensors into columns.
 
     Attributes:
-        columns: What was read so far.
+        columns: The tensors read so far.
     """
 
-    __slots__ = ("_errors", "_placed", "_text", "_unusual", "columns")
+    __slots__ = ("_errors", "_placed", "_strict_count", "_text", "columns")
 
     def __init__(self, text: JsonText, errors: ErrorList) -> None:
-        """Read from this text, at its cursor."""
+        """Read from the cursor of a JSON text."""
         self._text = text
         self._errors = errors
-        self._unusual = 0
-        self._placed = True  # every tensor has offsets that make a pair
+        self._strict_count = 0
+        self._placed = True  # whether every tensor has valid data_offsets
         self.columns = walks.TensorColumns(text.raw, text.stop)
 
-    def read_usual(self) -> bool:
-        """Read members as long as they are tensors in the usual form; say whether more follows."""
-        self._text.at, why = self.columns.walk(self._text.at)
+    def read_common(self) -> bool:
+        """Read tensors in the common form; return whether another member follows."""
+        self._text.at, ended = self.columns.walk(self._text.at)
         if len(self.columns) >= COUNT_LIMIT:
             raise self._text.too_complex("tensors", COUNT_LIMIT)
-        return why != ENDED
+        return not ended
 
     def read(self, name: str) -> None:
-        """Read a tensor in whatever form it is written; the cursor stands at its value.
+        """Read a tensor in any form; the cursor is at its value.
 
         Raises:
-            HeaderError: What stands there is not JSON, or has more parts than are examined.
+            HeaderError: The value is not JSON, or has more parts than this reader examines.
         """
         text = self._text
         start = text.at
-        self._unusual += 1
-        if self._unusual > _UNUSUAL_LIMIT:
-            raise text.too_complex("tensors in an unusual form", _UNUSUAL_LIMIT)
-        if self.columns.knows(name.encode()):
+        self._strict_count += 1
+        if self._strict_count > _STRICT_LIMIT:
+            raise text.too_complex("tensors in an unusual form", _STRICT_LIMIT)
+        if self.columns.contains(name.encode()):
             text.note_duplicate(name)
         draft = _Draft(name)
         first = text.peek()
@@ -112,7 +111,7 @@ class TensorReader:
         more = not text.accept(b"}")
         while more:
             if text.peek() != b'"':
-                raise text.complaint("a field's name")
+                raise text.syntax_error("a field's name")
             field = text.string()
             text.expect(b":")
             text.skip_space()
@@ -161,12 +160,14 @@ class TensorReader:
             draft.shape_at = at
             draft.shape = self._text.numbers()
             if draft.shape is None:
-                self._note("bad-shape", at, label, "a list of whole numbers", "another value")
+                self._note(
+                    "bad-shape", at, label, "a list of non-negative integers", "another value"
+                )
         else:
             draft.offsets_at = at
             pair = self._text.numbers()
             if pair is None or len(pair) != 2:
-                self._note("bad-offsets", at, label, "two whole numbers", "another value")
+                self._note("bad-offsets", at, label, "two non-negative integers", "another value")
             elif pair[0] > pair[1]:
                 self._note("bad-offsets", at, label, "the start before the end", str(list(pair)))
             else:
@@ -191,7 +192,7 @@ class TensorReader:
         return dtype
 
     def _judge(self, draft: _Draft) -> None:
-        """Judge what was read of a tensor as a whole, and keep it."""
+        """Check that the fields of a tensor are consistent, and add it to the columns."""
         label = draft.label
         bits = DTYPE_BITS.get(draft.dtype or "")
         count = None if draft.shape is None else count_elements(draft.shape)
@@ -218,10 +219,10 @@ class TensorReader:
         )
 
     def judge_tiling(self, data_start: int, size: int) -> None:
-        """Check that the tensors fill the data section of the file: no hole, overlap or rest.
+        """Check that the tensors cover the data section without holes, overlaps or trailing bytes.
 
         Args:
-            data_start: Offset in the file of the data section.
+            data_start: File offset of the data section.
             size: Size of the whole file in bytes.
         """
         available = size - data_start
@@ -231,7 +232,7 @@ class TensorReader:
             end = data_start + self.columns.data_end
             early = f"the file ends at byte {size}, {end - size} bytes early"
             self._errors.add(
-                fault(
+                make_error(
                     "safetensors/truncated-data",
                     offset=size,
                     field=field,
@@ -242,7 +243,7 @@ class TensorReader:
         elif tiled and self.columns.data_end < available:
             end = data_start + self.columns.data_end
             self._errors.add(
-                fault(
+                make_error(
                     "safetensors/trailing-data",
                     offset=end,
                     field=field,
@@ -252,7 +253,7 @@ class TensorReader:
             )
 
     def _judge_order(self) -> bool:
-        """Say whether each tensor starts where the one before ends; complain once if not."""
+        """Return whether the tensors are contiguous; add one error if not."""
         misplaced = self.columns.first_misplaced()
         if misplaced is None:
             return True
@@ -269,7 +270,7 @@ class TensorReader:
 
     def _note(self, name: str, at: int, field: str, expected: str, found: str) -> None:
         self._errors.add(
-            fault(
+            make_error(
                 f"safetensors/{name}",
                 offset=at,
                 field=field,

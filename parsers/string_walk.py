@@ -1,7 +1,7 @@
-"""Walk over the strings of a GGUF array: nearly all the work there is in a real header.
+"""Skip the strings of a GGUF array: nearly all the work in a real header.
 
-A tokenizer brings hundreds of thousands of length-prefixed strings. Nobody wants their text; the
-reader only has to know where they end.
+A tokenizer has hundreds of thousands of length-prefixed strings. Their text is not needed; the
+reader only has to find where they end.
 """
 
 import struct
@@ -21,36 +21,36 @@ _PREFIXES: Final = {
 def walk_strings(
     buffer: bytes | bytearray, at: int, count: int, order: str, width: int
 ) -> tuple[int, int]:
-    """Step over strings as long as whole ones are here.
+    """Skip strings until the buffer holds no further complete one.
 
     Args:
         buffer: Bytes that hold the strings.
         at: Index of the first length prefix.
-        count: How many strings to step over.
+        count: Number of strings to skip.
         order: Byte order of the prefixes, ``little`` or ``big``.
-        width: Bytes of a prefix: 8, or 4 in version 1.
+        width: Size of a prefix in bytes: 8, or 4 in version 1.
 
     Returns:
-        The index behind the last whole string, and how many of the ``count`` are left.
+        The index after the last complete string, and how many of the ``count`` remain.
     """
     length_at = _PREFIXES[order, width].unpack_from
     end = len(buffer)
     while count >= _BATCH:
-        # Run ahead without looking; a batch that ran over the end is walked again, with care.
-        ahead = at
+        # Skip a batch without bounds checks; a batch that overruns the buffer is redone below.
+        batch_end = at
         try:
             for _ in range(_BATCH):
-                ahead += length_at(buffer, ahead)[0] + width
+                batch_end += length_at(buffer, batch_end)[0] + width
         except (struct.error, OverflowError):
             break
-        if ahead > end:
+        if batch_end > end:
             break
-        at = ahead
+        at = batch_end
         count -= _BATCH
     while count and at <= end - width:
-        after = at + width + length_at(buffer, at)[0]
-        if after > end:
+        next_at = at + width + length_at(buffer, at)[0]
+        if next_at > end:
             break
-        at = after
+        at = next_at
         count -= 1
     return at, count

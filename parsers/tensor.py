@@ -1,4 +1,4 @@
-"""What a header says about one tensor, the same for both formats."""
+"""Tensor records, the same for both formats."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, overload
@@ -7,61 +7,61 @@ __all__ = ["Columns", "TensorInfo", "TensorTable"]
 
 
 class TensorInfo(NamedTuple):
-    """One tensor as declared."""
+    """One tensor as the header declares it."""
 
     name: str
     shape: tuple[int, ...]
-    """Elements per dimension in the order of the file: GGUF stores the fastest one first."""
+    """Elements per dimension in file order; GGUF stores the fastest-varying dimension first."""
     dtype: str
-    """Name of the element type, such as ``Q4_K`` or ``BF16``; ``UNKNOWN_n`` for a GGUF type that
-    does not exist, the file's own text for a dtype that does not."""
+    """Name of the element type, such as ``Q4_K`` or ``BF16``. An undefined GGUF type n is
+    ``UNKNOWN_n``; an undefined safetensors dtype is the file's own string."""
     offset: int
-    """Start of its data as declared, in bytes from the start of the data section."""
+    """Declared start of its data, in bytes from the start of the data section."""
     size: int
-    """Bytes of its data without padding; 0 when type or shape make no sense."""
+    """Size of its data in bytes, without padding; 0 if type or shape is invalid."""
     parameters: int
-    """Number of elements; 0 when the shape makes no sense."""
+    """Number of elements; 0 if the shape is invalid."""
 
 
 class Columns(Protocol):
-    """Tensors kept as columns of numbers; a record is made when it is asked for."""
+    """Tensors stored as columns; records are created on demand."""
 
     parameters: int
     """Number of elements of all tensors."""
 
     def __len__(self) -> int:
-        """Count the tensors."""
+        """Return the number of tensors."""
         ...
 
     def info(self, index: int) -> TensorInfo:
-        """Make the record of one tensor."""
+        """Return the record of one tensor."""
         ...
 
     def names(self) -> list[str]:
-        """Give all names, in the order of the file."""
+        """Return all names in file order."""
         ...
 
     def dtypes(self) -> list[str]:
-        """Give all dtypes, in the order of the file."""
+        """Return all dtypes in file order."""
         ...
 
 
 class TensorTable(Sequence[TensorInfo]):
-    """The tensors of a header, in the order of the file.
+    """The tensors of a header in file order, as a sequence.
 
     Attributes:
-        parameters: Number of elements of all of them.
+        parameters: Number of elements of all tensors.
     """
 
     __slots__ = ("_columns", "parameters")
 
     def __init__(self, columns: Columns) -> None:
-        """Show these columns as a sequence of records."""
+        """Wrap columns as a sequence of records."""
         self._columns = columns
         self.parameters = columns.parameters
 
     def __len__(self) -> int:
-        """Count the tensors."""
+        """Return the number of tensors."""
         return len(self._columns)
 
     @overload
@@ -69,32 +69,32 @@ class TensorTable(Sequence[TensorInfo]):
     @overload
     def __getitem__(self, index: slice) -> tuple[TensorInfo, ...]: ...
     def __getitem__(self, index: int | slice) -> TensorInfo | tuple[TensorInfo, ...]:
-        """Make one record, or some."""
+        """Return one record, or a tuple of records for a slice."""
         numbers = range(len(self))[index]
         if isinstance(numbers, int):
             return self._columns.info(numbers)
         return tuple(map(self._columns.info, numbers))
 
     def __iter__(self) -> Iterator[TensorInfo]:
-        """Make the records one by one."""
+        """Yield the records one by one."""
         return map(self._columns.info, range(len(self)))
 
     def names(self) -> list[str]:
-        """Give all names."""
+        """Return all names in file order."""
         return self._columns.names()
 
     def dtypes(self) -> list[str]:
-        """Give all dtypes."""
+        """Return all dtypes in file order."""
         return self._columns.dtypes()
 
     def __eq__(self, other: object) -> bool:
-        """Compare with any sequence of records."""
+        """Whether another sequence holds the same records."""
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
-        """Hash like the tuple of the records."""
+        """Return the hash of the tuple of records."""
         return hash(tuple(self))
 
     def __repr__(self) -> str:
-        """Show what the records are."""
+        """Return a representation that lists the records."""
         return f"TensorTable({list(self)!r})"

@@ -1,13 +1,14 @@
-"""The tensors of a safetensors header as columns: the walk of the usual form, in pure Python.
+"""The tensors of a safetensors header as columns, and the fast path that reads them.
 
-Every known writer writes a tensor the same way: name, dtype, shape, data_offsets, with or without
-blanks between them. Such members are walked in one go and kept as numbers: where name and shape
-stand in the JSON, and begin, end and count of the data. Texts and records are made when somebody
-asks for them. The walk stops at the first member that is written otherwise, or about which anything
-at all is wrong; the strict reader takes that one (`prefect_mutagen.parsers.safetensors_tensors`)
-and hands the walk back. So the walk never has to say what is wrong.
+Every known writer uses the same form: name, dtype, shape, data_offsets, with or without spaces
+between tokens. Such members are read in one loop and stored as integers: the positions of name and
+shape in the JSON; begin, end and element count of the data. Strings and records are created on
+demand. The loop stops before the first member that has another form or is invalid. The strict
+reader (`prefect_mutagen.parsers.safetensors_tensors`) reads that one and resumes the loop, so the
+loop itself reports no errors.
 
-`prefect_mutagen.parsers._tensor_columns` has the same class compiled; the same tests hold both.
+This is the pure Python version. `prefect_mutagen.parsers._tensor_columns` is the same class,
+compiled; the same tests cover both.
 """
 
 import re
@@ -17,13 +18,12 @@ from typing import Final
 
 from prefect_mutagen.parsers.tensor import TensorInfo
 
-__all__ = ["COUNT_LIMIT", "DTYPE_BITS", "ENDED", "SHAPE_LIMIT", "UNUSUAL", "TensorColumns"]
+__all__ = ["COUNT_LIMIT", "DTYPE_BITS", "SHAPE_LIMIT", "TensorColumns", "count_elements"]
 
-ENDED, UNUSUAL = 0, 1
 COUNT_LIMIT: Final = 1 << 20
-"""Tensors that are read; no known model comes near."""
+"""Most tensors that are read; no known model comes near."""
 SHAPE_LIMIT: Final = 4096
-"""Bytes of a shape that the walk takes."""
+"""Longest shape, in bytes of JSON, that the fast path reads."""
 
 DTYPE_BITS: Final = MappingProxyType(
     {
@@ -54,15 +54,15 @@ DTYPE_BITS: Final = MappingProxyType(
 """Bits of one element, for every dtype of the Rust crate."""
 
 _DTYPES: Final = tuple(DTYPE_BITS)
-_ODD: Final = 255
+_IRREGULAR: Final = 255
 _METADATA: Final = b"__metadata__"
 _UINT64_MAX: Final = 2**64 - 1
 _INT: Final = "((?:0|[1-9][0-9]{0,18}))"  # 19 digits always fit into 64 bits
-_BLANK: Final = r"[ \t\n\r]*"
+_SPACE: Final = r"[ \t\n\r]*"
 
 
-def _form(before: str, colon: str, comma: str, inside: str) -> re.Pattern[bytes]:
-    """Compile a member with this white space around its signs."""
+def _member_pattern(before: str, colon: str, comma: str, inside: str) -> re.Pattern[bytes]:
+    """Compile the pattern of a member with the given whitespace around its punctuation."""
     parts = (
         (before, r'"([^"\\\x00-\x1f]*)"', colon, r"\{", inside),
         ('"dtype"', colon, '"([A-Z0-9_]+)"', comma),
@@ -73,21 +73,21 @@ def _form(before: str, colon: str, comma: str, inside: str) -> re.Pattern[bytes]
     return re.compile("".join("".join(part) for part in parts).encode())
 
 
-# As compact writers and json.dumps write it, and with any white space that JSON allows.
-_FORMS: Final = (
-    _form("", ":", ",", ""),
-    _form(" ?", ": ", ", ", ""),
-    _form(_BLANK, f"{_BLANK}:{_BLANK}", f"{_BLANK},{_BLANK}", _BLANK),
+# The style of compact writers, that of json.dumps, and any whitespace that JSON allows.
+_PATTERNS: Final = (
+    _member_pattern("", ":", ",", ""),
+    _member_pattern(" ?", ": ", ", ", ""),
+    _member_pattern(_SPACE, f"{_SPACE}:{_SPACE}", f"{_SPACE},{_SPACE}", _SPACE),
 )
-_NUMBERS: Final = re.compile(rf"{_BLANK}(?:{_INT}{_BLANK}(?:,{_BLANK}{_INT}{_BLANK})*)?".encode())
+_NUMBERS: Final = re.compile(rf"{_SPACE}(?:{_INT}{_SPACE}(?:,{_SPACE}{_INT}{_SPACE})*)?".encode())
 
 
 class TensorColumns:
-    """The tensors that were read so far, as columns.
+    """The tensors read so far, as columns.
 
     Attributes:
         parameters: Number of elements of all tensors.
-        data_end: End of the last tensor's data, in bytes from the start of the data section.
+        data_end: Largest end of a tensor's data, in bytes from the start of the data section.
     """
 
     __slots__ = (
@@ -95,12 +95,12 @@ class TensorColumns:
         "_counts",
         "_dtypes",
         "_ends",
-        "_form",
+        "_irregular",
         "_name_ends",
         "_names",
         "_names_at",
-        "_odd",
         "_offsets_at",
+        "_pattern",
         "_raw",
         "_shape_ends",
         "_shapes_at",
@@ -114,15 +114,15 @@ class TensorColumns:
         """Start without tensors.
 
         Args:
-            raw: Bytes that hold the header's JSON.
-            stop: Index behind its last byte.
+            raw: Bytes that contain the header's JSON.
+            stop: Index after the last byte of the JSON.
         """
         self._raw = raw
         self._stop = stop
-        self._form = 0
+        self._pattern = 0
         self._names: set[bytes] = set()
         self._sizes: dict[tuple[bytes, bytes], tuple[int, int, int]] = {}
-        self._odd: dict[int, TensorInfo] = {}
+        self._irregular: dict[int, TensorInfo] = {}
         self._dtypes = bytearray()
         self._names_at, self._name_ends = array("I"), array("I")
         self._shapes_at, self._shape_ends = array("I"), array("I")
@@ -132,33 +132,33 @@ class TensorColumns:
         self.data_end = 0
 
     def __len__(self) -> int:
-        """Count the tensors."""
+        """Return the number of tensors."""
         return len(self._dtypes)
 
-    def walk(self, at: int) -> tuple[int, int]:
-        """Read members as long as they are sound tensors in the usual form.
+    def walk(self, at: int) -> tuple[int, bool]:
+        """Read members for as long as they are valid tensors in the common form.
 
         Args:
-            at: Index of the first one, or of white space before it.
+            at: Index of the first member, or of whitespace before it.
 
         Returns:
-            The index where it stopped, and why: `ENDED` behind the object's closing brace,
-            `UNUSUAL` before a member that somebody else has to look at.
+            The index where the loop stopped, and whether the object ended there. If it did not,
+            the next member is for the strict reader.
         """
         raw, stop, names, sizes = self._raw, self._stop, self._names, self._sizes
-        match = _FORMS[self._form].match
+        match = _PATTERNS[self._pattern].match
         while len(self._dtypes) < COUNT_LIMIT:
             found = match(raw, at, stop)
             if found is None:
-                found = self._try_other_forms(at)
+                found = self._match_any(at)
                 if found is None:
-                    return at, UNUSUAL
-                match = _FORMS[self._form].match
+                    return at, False
+                match = _PATTERNS[self._pattern].match
             name, dtype, shape, first, last, separator = found.groups()
-            sized = sizes.get((dtype, shape)) or self._size_up(dtype, shape)
+            sized = sizes.get((dtype, shape)) or self._measure(dtype, shape)
             begin, end = int(first), int(last)
             if begin > end or end - begin != sized[2] or name in names or name == _METADATA:
-                return at, UNUSUAL
+                return at, False
             names.add(name)
             self._dtypes.append(sized[0])
             self._names_at.append(found.start(1))
@@ -173,38 +173,38 @@ class TensorColumns:
             self.data_end = max(self.data_end, end)
             at = found.end()
             if separator == b"}":
-                return at, ENDED
-        return at, UNUSUAL
+                return at, True
+        return at, False
 
-    def _try_other_forms(self, at: int) -> re.Match[bytes] | None:
-        for number, form in enumerate(_FORMS):
-            found = form.match(self._raw, at, self._stop)
+    def _match_any(self, at: int) -> re.Match[bytes] | None:
+        for number, pattern in enumerate(_PATTERNS):
+            found = pattern.match(self._raw, at, self._stop)
             if found is not None:
-                self._form = number
+                self._pattern = number
                 return found
         return None
 
-    def _size_up(self, dtype: bytes, shape: bytes) -> tuple[int, int, int]:
-        """Work out a tensor once for all alike: dtype, elements, bytes; -1 for no sense."""
+    def _measure(self, dtype: bytes, shape: bytes) -> tuple[int, int, int]:
+        """Return dtype number, elements and bytes, cached; bytes are -1 if anything is invalid."""
         name = dtype.decode()
         if name not in DTYPE_BITS or len(shape) > SHAPE_LIMIT or not _NUMBERS.fullmatch(shape):
-            return _ODD, 0, -1
+            return _IRREGULAR, 0, -1
         count = count_elements(tuple(map(int, shape.split(b","))) if shape.strip() else ())
         bits = 0 if count is None else count * DTYPE_BITS[name]
         if count is None or bits > _UINT64_MAX or bits % 8:
-            return _ODD, 0, -1
+            return _IRREGULAR, 0, -1
         sized = self._sizes[dtype, shape] = (_DTYPES.index(name), count, bits // 8)
         return sized
 
-    def knows(self, name: bytes) -> bool:
-        """Say whether a tensor of this name, in UTF-8, was read."""
+    def contains(self, name: bytes) -> bool:
+        """Whether a tensor of this name, in UTF-8, was read."""
         return name in self._names
 
     def append(self, info: TensorInfo, offsets_at: int) -> None:
-        """Add a tensor that was read elsewhere; ``offsets_at`` is where its data_offsets stand."""
-        self._odd[len(self)] = info
+        """Add a tensor from the strict reader; ``offsets_at`` is the index of its data_offsets."""
+        self._irregular[len(self)] = info
         self._names.add(info.name.encode())
-        self._dtypes.append(_ODD)
+        self._dtypes.append(_IRREGULAR)
         for column in (self._names_at, self._name_ends, self._shapes_at, self._shape_ends):
             column.append(0)
         self._offsets_at.append(offsets_at)
@@ -216,14 +216,14 @@ class TensorColumns:
         self.data_end = max(self.data_end, end)
 
     def offsets_at(self, index: int) -> int:
-        """Give an index at, or shortly before, a tensor's data_offsets."""
+        """Return an index at, or shortly before, a tensor's data_offsets."""
         return self._offsets_at[index]
 
     def first_misplaced(self) -> tuple[int, int] | None:
-        """Find the first tensor, in the order of the data, that does not start where it should.
+        """Find the first tensor, in data order, that does not start where the previous one ends.
 
         Returns:
-            Its index, and where it should start; None when the tensors tile the data from 0 on.
+            Its index and its expected start; None if the tensors are contiguous from 0 on.
         """
         begins, ends = self._begins, self._ends
         position = 0
@@ -234,9 +234,9 @@ class TensorColumns:
         return None
 
     def info(self, index: int) -> TensorInfo:
-        """Make the record of one tensor."""
-        if index in self._odd:
-            return self._odd[index]
+        """Return the record of one tensor."""
+        if index in self._irregular:
+            return self._irregular[index]
         raw = self._raw
         shape = raw[self._shapes_at[index] : self._shape_ends[index]]
         begin, end = self._begins[index], self._ends[index]
@@ -250,25 +250,25 @@ class TensorColumns:
         )
 
     def names(self) -> list[str]:
-        """Give all names, in the order of the file."""
+        """Return all names in file order."""
         raw = self._raw
         ranges = zip(self._names_at, self._name_ends, strict=True)
         names = [raw[start:end].decode() for start, end in ranges]
-        for index, info in self._odd.items():
+        for index, info in self._irregular.items():
             names[index] = info.name
         return names
 
     def dtypes(self) -> list[str]:
-        """Give all dtypes, in the order of the file."""
-        named = dict(enumerate(_DTYPES)) | {_ODD: ""}
-        dtypes = [named[number] for number in self._dtypes]
-        for index, info in self._odd.items():
+        """Return all dtypes in file order."""
+        by_number = dict(enumerate(_DTYPES)) | {_IRREGULAR: ""}
+        dtypes = [by_number[number] for number in self._dtypes]
+        for index, info in self._irregular.items():
             dtypes[index] = info.dtype
         return dtypes
 
 
 def count_elements(shape: tuple[int, ...]) -> int | None:
-    """Multiply dimensions in their order, as the Rust reader does; None when 64 bits overflow."""
+    """Multiply the dimensions in order, as the Rust reader does; None if 64 bits overflow."""
     count = 1
     for dim in shape:
         count *= dim

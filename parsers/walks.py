@@ -1,8 +1,8 @@
-"""Choose between the compiled walks and their twins in pure Python.
+"""Select the compiled scanners or their pure Python equivalents.
 
-The extension is optional: where no compiler was at hand when this package was installed, the twins
-do the same, slower. ``PREFECT_MUTAGEN_PURE=1`` asks for them where both are there. Callers look
-the names up here at every call, so that tests can hold both to the same cases.
+The extension modules are optional. Where they could not be compiled at installation, the pure
+Python modules do the same, only slower. ``PREFECT_MUTAGEN_PURE=1`` forces the pure ones. Callers
+look the names up in this module at every call, so that tests can switch implementations.
 """
 
 import os
@@ -15,7 +15,7 @@ __all__ = ["COMPILED", "TensorColumns", "walk_strings"]
 walk_strings = string_walk.walk_strings
 TensorColumns: type[tensor_columns.TensorColumns] = tensor_columns.TensorColumns
 COMPILED: bool = False
-"""Whether the compiled walks are in use."""
+"""Whether the compiled scanners are in use."""
 
 _PURE: Final = os.environ.get("PREFECT_MUTAGEN_PURE", "") not in ("", "0")
 if not _PURE:

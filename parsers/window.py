@@ -1,16 +1,16 @@
-"""A sliding window over a file that arrives in pieces, with a cursor that can be taken back.
+"""A sliding window over a file that arrives in chunks, with a cursor that can be rewound.
 
-The window knows the size of the file, so it can tell "not here yet" (`Wanted`) from "not in the
-file at all" (a ``truncated`` error). Bytes before the last commit are dropped when new ones come.
+The window knows the size of the file, so it can tell "not received yet" (`Incomplete`) from "not in
+the file" (a ``truncated`` error). Bytes before the last commit are dropped when new ones arrive.
 """
 
 from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, Literal
 
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.rules import make_error
 
-__all__ = ["STRING_LIMIT", "ByteOrder", "Wanted", "Window"]
+__all__ = ["STRING_LIMIT", "ByteOrder", "Incomplete", "Window"]
 
 ByteOrder = Literal["little", "big"]
 
@@ -18,27 +18,27 @@ STRING_LIMIT: Final = 1 << 30
 """Longest string, in bytes, that ggml reads (``GGUF_MAX_STRING_LENGTH``)."""
 
 
-class Wanted(Exception):  # noqa: N818 - an answer on its way up, not an error
-    """The step cannot end before the file is seen up to here."""
+class Incomplete(Exception):  # noqa: N818 - control flow, not an error
+    """The window ends before the field; more bytes are needed."""
 
     def __init__(self, upto: int) -> None:
-        """Remember how far to look."""
+        """Store the file offset up to which bytes are needed."""
         super().__init__(upto)
         self.upto = upto
 
 
 class Window:
-    """The part of a file that is here, and where reading stands in it.
+    """The buffered part of a file and the read position in it.
 
     Attributes:
         size: Size of the whole file in bytes.
         buffer: The bytes from `base` to `end`.
-        base: Offset in the file of the buffer's first byte.
-        end: Offset in the file behind the buffer's last byte.
-        cursor: Offset of the next byte to read.
-        mark: Offset of the last commit; the cursor goes back to it.
-        order: Byte order of all numbers.
-        width: Bytes of a count or a length: 8, but 4 in version 1.
+        base: File offset of the buffer's first byte.
+        end: File offset after the buffer's last byte.
+        cursor: File offset of the next byte to read.
+        mark: File offset of the last commit, to which `rewind` returns.
+        order: Byte order of numbers.
+        width: Size of a count or a length in bytes: 8, or 4 in version 1.
     """
 
     __slots__ = (
@@ -55,14 +55,14 @@ class Window:
     )
 
     def __init__(self, size: int) -> None:
-        """Open an empty window on a file of this many bytes."""
+        """Create an empty window on a file of ``size`` bytes."""
         self.size = size
         self.buffer: bytes | bytearray = b""
         self.base = self.end = self.cursor = self.mark = 0
-        self.arrange("little", 8)
+        self.set_encoding("little", 8)
 
-    def arrange(self, order: ByteOrder, width: int) -> None:
-        """Set byte order and width of counts, once the version is known."""
+    def set_encoding(self, order: ByteOrder, width: int) -> None:
+        """Set byte order and width of counts once the version is known."""
         self.order: ByteOrder = order
         self.width = width
         sign = "<" if order == "little" else ">"
@@ -72,14 +72,14 @@ class Window:
         ).unpack_from
 
     def append(self, data: bytes) -> None:
-        """Add the bytes that follow; forget what was committed."""
+        """Append the next bytes; drop those that were committed."""
         rest = memoryview(self.buffer)[self.mark - self.base :]
         if len(rest) <= len(data):
-            # Mostly nothing or half a number is left over, and to join it costs one copy; a
-            # bytearray of this size would be new memory for each piece, which costs far more.
+            # Usually little or nothing is left over, and joining costs one copy. A bytearray would
+            # be a fresh allocation for each chunk, which costs far more.
             self.buffer = b"".join((rest, data)) if rest else data
         elif isinstance(self.buffer, bytearray):
-            # It grows and loses its head without being copied as a whole each time.
+            # A bytearray grows and drops its head without being copied as a whole.
             rest.release()
             del self.buffer[: self.mark - self.base]
             self.buffer += data
@@ -90,36 +90,36 @@ class Window:
         self.end += len(data)
 
     def commit(self) -> None:
-        """Keep what was read up to the cursor."""
+        """Commit everything before the cursor."""
         self.mark = self.cursor
 
     def rewind(self) -> None:
-        """Take the cursor back to the last commit; free the buffer when all of it was used."""
+        """Reset the cursor to the last commit; free the buffer if all of it was committed."""
         self.cursor = self.mark
         if self.mark == self.end:
             self.buffer = b""
             self.base = self.mark
 
     def claim(self, count: int, field: str, blame: int | None = None) -> int:
-        """Move over the next bytes.
+        """Advance the cursor over a field.
 
         Args:
-            count: How many bytes the field has.
-            field: What is being read, for the error.
-            blame: Offset to report when the file ends first; the cursor's by default.
+            count: Size of the field in bytes.
+            field: Name of the field, for errors.
+            blame: Offset to report if the file ends first; the cursor by default.
 
         Returns:
-            Where in the buffer they start.
+            Index in the buffer at which the field starts.
 
         Raises:
-            TruncatedError: The file is too short for them.
-            Wanted: They are in the file, but not here yet.
+            TruncatedError: The file ends inside the field.
+            Incomplete: The field has not been received in full.
         """
         begin = self.cursor
         end = begin + count
         if end > self.size:
             at = begin if blame is None else blame
-            raise fault(
+            raise make_error(
                 "gguf/truncated",
                 offset=at,
                 field=field,
@@ -127,32 +127,32 @@ class Window:
                 found=f"the file ends at byte {self.size}",
             )
         if end > self.end:
-            raise Wanted(end)
+            raise Incomplete(end)
         self.cursor = end
         return begin - self.base
 
     def u32(self, field: str) -> int:
-        """Read an unsigned number of 4 bytes; raises as `claim` does."""
+        """Read an unsigned 32-bit integer; raises as `claim` does."""
         number: int = self._u32(self.buffer, self.claim(4, field))[0]
         return number
 
     def word(self, field: str) -> int:
-        """Read an unsigned count of `width` bytes; raises as `claim` does."""
+        """Read an unsigned integer of `width` bytes; raises as `claim` does."""
         number: int = self._word(self.buffer, self.claim(self.width, field))[0]
         return number
 
     def string_length(self, field: str) -> int:
-        """Read and judge a string's length prefix; the cursor then stands at its first byte.
+        """Read and check a string's length prefix; leave the cursor at its first byte.
 
         Raises:
-            MalformedError: It is longer than any loader reads.
-            TruncatedError: The file is too short for it.
-            Wanted: The prefix is not here yet.
+            MalformedError: The string is longer than ggml reads.
+            TruncatedError: The file ends inside the string.
+            Incomplete: The prefix has not been received in full.
         """
         start = self.cursor
         length = self.word(field)
         if length > STRING_LIMIT:
-            raise fault(
+            raise make_error(
                 "gguf/string-too-long",
                 offset=start,
                 field=field,
@@ -160,7 +160,7 @@ class Window:
                 found=f"a string of {length} bytes",
             )
         if self.cursor + length > self.size:
-            raise fault(
+            raise make_error(
                 "gguf/truncated",
                 offset=start,
                 field=field,
@@ -170,7 +170,7 @@ class Window:
         return length
 
     def take(self, most: int) -> memoryview | None:
-        """Take and commit whatever is here, up to ``most`` bytes; None when nothing is."""
+        """Consume and commit up to ``most`` buffered bytes; None if there are none."""
         count = min(self.end - self.cursor, most)
         if count == 0:
             return None

@@ -1,9 +1,9 @@
 """A URL to an SBOM, findings and a verdict. Knows storage, knows no Prefect.
 
-The rooms, from the ground up; each imports only what stands before it:
+Its parts, from the bottom up; each imports only those before it:
 
 * ``findings``, ``verdicts``, ``results``: codes and remedies, the records of a scan;
-  ``internal_errors``: faults of our own; ``shutdown``: how signals end a command.
+  ``internal_errors``: logging of bugs; ``shutdown``: signal handling of the command.
 * ``storage/``: addresses, listings, ranged reads of one version of an object, retries, hashing.
 * ``content/``: what the small files beside a model say, read under limits.
 * ``listing/``: a root to artifacts: roles, selection, inventories, grouping.

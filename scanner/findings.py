@@ -1,7 +1,6 @@
-"""Findings: one thing wrong with an artifact, or worth knowing about it.
+"""Findings, and the table of all finding codes with their severity, meaning and remedy.
 
-Every code is listed here, with what it means and what to do about it; the documentation is drawn
-from this table. A code never changes its meaning.
+The documentation is generated from this table. A code never changes its meaning.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ __all__ = ["CODES", "Code", "Finding", "from_header", "make_finding"]
 
 
 class Code(NamedTuple):
-    """What a finding code stands for."""
+    """Definition of a finding code."""
 
     severity: Severity
     meaning: str
@@ -24,12 +23,12 @@ class Code(NamedTuple):
 _OWN: Final = {
     "storage/not-found": Code(
         "error",
-        "The object was listed but is not there any more, or never was.",
+        "The object does not exist, or was deleted after it was listed.",
         "Scan again; if it comes back, look for what deletes it.",
     ),
     "storage/denied": Code(
         "error",
-        "Storage refuses to hand out the object.",
+        "Storage denies access to the object.",
         "Give the scanner's identity the right to read it (s3:GetObject, or read permission).",
     ),
     "storage/credentials": Code(
@@ -49,8 +48,8 @@ _OWN: Final = {
     ),
     "storage/other-pin": Code(
         "error",
-        "Other bytes lie at the address than those that were pinned.",
-        "Scan them and decide anew, or bring back what was pinned.",
+        "The object is not the one that was pinned.",
+        "Scan the object and decide again, or restore the pinned version.",
     ),
     "storage/timeout": Code(
         "error",
@@ -69,32 +68,32 @@ _OWN: Final = {
     ),
     "storage/not-a-file": Code(
         "error",
-        "The name belongs to a device, a socket or a pipe, not to a file.",
+        "The path is a device, a socket or a pipe, not a file.",
         "Remove it from the scanned root.",
     ),
     "storage/unsupported": Code(
         "error",
-        "There is no reader for this kind of address here.",
-        "Check the address; some storages need a package of their own, such as gcsfs.",
+        "No driver for this kind of address is installed.",
+        "Check the address; some kinds of storage need an extra package, such as gcsfs.",
     ),
     "storage/failed": Code(
         "error",
         "Storage answered with an error.",
-        "Read the message; scan again if it looks like a passing fault.",
+        "Read the message; scan again if the error looks transient.",
     ),
     "scan/crashed": Code(
         "error",
-        "The scan of this artifact broke off for a reason of the scanner's own.",
+        "The scan of this artifact was aborted by a failure of the scanner.",
         "Read the task run's log; it is a bug, or the machine it ran on was lost.",
     ),
     "scan/internal-error": Code(
         "error",
-        "The scanner met a fault of its own in this artifact; nothing is known about it.",
+        "The scanner itself failed on this artifact; nothing is known about it.",
         "Report the place that the message names; everything else is complete.",
     ),
     "set/missing-shard": Code(
         "error",
-        "A shard of the model is not there; loaders may go on with weights that were never set.",
+        "A shard of the model is missing; loaders may continue with uninitialised weights.",
         "Fetch the missing file; the model is not complete without it.",
     ),
     "set/index-mismatch": Code(
@@ -109,7 +108,7 @@ _OWN: Final = {
     ),
     "set/index-missing": Code(
         "warning",
-        "Safetensors shards lie there without an index; most loaders need it.",
+        "The safetensors shards have no index; most loaders need one.",
         "Fetch the index, or leave it if your loader takes all files of the folder.",
     ),
     "set/duplicate-tensor": Code(
@@ -119,12 +118,12 @@ _OWN: Final = {
     ),
     "set/total-size": Code(
         "warning",
-        "The index states another number of bytes than the tensors have.",
+        "The total size that the index states is not that of the tensors.",
         "Compare with the publisher's index; some writers count shared tensors twice.",
     ),
     "set/split-mismatch": Code(
         "error",
-        "What a shard says about its place in the set is not what its name or the set says.",
+        "A shard's metadata disagrees with its name, or with the set, about its position.",
         "Fetch the shards again, all of one revision, and keep their names.",
     ),
     "set/unnamed-shard": Code(
@@ -159,23 +158,23 @@ _OWN: Final = {
     ),
     "sbom/duplicate-key": Code(
         "warning",
-        "A key stands twice in a file beside the model; the last one was taken.",
+        "A key appears twice in a file beside the model; the last one was used.",
         "Remove one of the two.",
     ),
     "sbom/quantization-disagrees": Code(
         "warning",
-        "general.file_type names another quantization than most of the tensors have.",
-        "Believe the tensors; tell whoever writes the file.",
+        "general.file_type names a quantization that most of the tensors do not have.",
+        "Trust the tensors; report it to the author of the file.",
     ),
     "sbom/quantization-unknown": Code(
         "info",
-        "general.file_type is a number that has no name; the tensors were asked instead.",
-        "No action is needed; forks of llama.cpp use numbers of their own.",
+        "general.file_type is an unknown number; the quantization was taken from the tensors.",
+        "No action is needed; forks of llama.cpp define additional numbers.",
     ),
     "sbom/shadowed-key": Code(
         "warning",
-        "The file has a metadata key of a name that the SBOM uses for its own facts.",
-        "The SBOM shows its own fact; look into the file for the other.",
+        "A metadata key of the file has a name that the SBOM reserves.",
+        "The SBOM shows its own value; read the file for the other.",
     ),
     "sbom/hash-mismatch": Code(
         "error",
@@ -184,7 +183,7 @@ _OWN: Final = {
     ),
     "template/escape": Code(
         "error",
-        "A chat template reaches for more than text: it could run code in a careless renderer.",
+        "A chat template uses constructs that could run code in an unsandboxed renderer.",
         "Do not render it; take the template from the model's publisher and compare.",
     ),
     "template/unexamined": Code(
@@ -258,7 +257,9 @@ _OWN: Final = {
         "The policy does not allow the licence of a model that this one was made from.",
         "Choose a model whose lineage you may use.",
     ),
-    "policy/size": Code("error", "The artifact is larger than the policy allows.", "Choose one."),
+    "policy/size": Code(
+        "error", "The artifact is larger than the policy allows.", "Choose a smaller one."
+    ),
     "policy/parameters": Code(
         "error", "The model has more parameters than the policy allows.", "Choose a smaller one."
     ),
@@ -268,7 +269,7 @@ _OWN: Final = {
     "policy/source": Code(
         "error",
         "The artifact lies below none of the addresses that the policy allows.",
-        "Take it from an allowed place, or have it moved there by whoever looks after that.",
+        "Use a copy at an allowed address, or ask the owner of one to publish it there.",
     ),
     "policy/publisher": Code(
         "error",
@@ -277,7 +278,7 @@ _OWN: Final = {
     ),
     "policy/template": Code(
         "error",
-        "The policy names the chat templates that may be used, and this is another one.",
+        "The policy lists the chat templates that may be used; this one is not listed.",
         "Read the template; allow it by its SHA-256, or load the model with an allowed one.",
     ),
     "policy/signature-missing": Code(
@@ -294,12 +295,12 @@ _OWN: Final = {
     "policy/scan-age": Code(
         "error",
         "The artifact was examined longer ago than the policy allows.",
-        "Scan again; a scan examines anew what is too old.",
+        "Scan again; results that are too old are not reused.",
     ),
     "policy/waiver-expired": Code(
         "error",
         "A waiver that covered this artifact has expired.",
-        "Mend what was waived, or have its owner decide anew and set another last day.",
+        "Fix what was waived, or have its owner renew the waiver.",
     ),
     "policy/warning": Code(
         "error", "The policy counts warnings as failures.", "Look at the warning."
@@ -309,40 +310,40 @@ _OWN: Final = {
 CODES: Final = MappingProxyType(
     {code: Code(rule.severity, rule.meaning, rule.remedy) for code, rule in RULES.items()} | _OWN
 )
-"""Every code there is, the header readers' included."""
+"""Every finding code, including those of the header readers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with an artifact, or worth knowing about it."""
+    """One problem of an artifact, or observation about it."""
 
     code: str
-    """Stable name, such as ``gguf/truncated``."""
+    """Stable identifier, such as ``gguf/truncated``."""
     severity: Severity
     message: str
-    """One sentence: what, where, what was expected. Safe to show anywhere."""
+    """One sentence: what, where, what was expected. Safe to display anywhere."""
     url: str = ""
-    """The object it is about."""
+    """Address of the object concerned."""
     offset: int | None = None
-    """First byte of the field at fault, where there is one."""
+    """File offset of the faulty field, if there is one."""
     field: str = ""
-    """What is at fault, in the words of the format."""
+    """Name of the faulty field, in the format's terms."""
     hint: str = ""
     """What to do about it."""
 
 
 def make_finding(code: str, message: str, *, url: str = "", field: str = "") -> Finding:
-    """Make a finding of one of the scanner's own codes.
+    """Return a finding for one of the scanner's own codes.
 
     Raises:
         KeyError: There is no such code: a bug, not a bad file.
     """
-    known = CODES[code]
-    return Finding(code, known.severity, message, url, None, field, known.remedy)
+    definition = CODES[code]
+    return Finding(code, definition.severity, message, url, None, field, definition.remedy)
 
 
 def from_header(error: HeaderError, url: str) -> Finding:
-    """Turn what a header reader complained about into a finding."""
+    """Convert a header reader's error to a finding."""
     return Finding(
         error.code,
         error.severity,

@@ -1,8 +1,8 @@
-"""Faults of our own: name the place in the code, and nothing that a file may have said.
+"""Log bugs of the scanner by their location in the code, without the exception's message.
 
-An exception's text holds values from files, headers of requests and sometimes secrets; so neither
-it nor a traceback is written anywhere. The name of the exception and the innermost line of this
-package tell whoever mends it where to look.
+The message of an exception may contain values from files, request headers and secrets. So neither
+it nor a traceback is logged. The exception's type and the innermost line in this package are enough
+to find the bug.
 """
 
 import logging
@@ -20,24 +20,24 @@ _logger: Final = logging.getLogger("prefect_mutagen")
 
 
 def log_fault(problem: Exception, doing: str, url: str) -> str:
-    """Write a fault to the log.
+    """Log an unexpected exception.
 
     Args:
         problem: The exception that was caught.
-        doing: What was being done, as "examining" is.
-        url: The artifact it was done for.
+        doing: The step that failed, as a participle such as "examining".
+        url: Address of the artifact.
 
     Returns:
-        The same in a clause, without the artifact.
+        The logged clause, without the address.
     """
-    message = f"the scanner itself failed while {doing}: {_place_of(problem)}"
+    message = f"the scanner itself failed while {doing}: {_location(problem)}"
     _logger.error("%a: %s: %s", url, CODE, message)
     return message
 
 
 @contextmanager
 def faults_on_stderr() -> Iterator[None]:
-    """Show faults as the command shows what is wrong: in a line on stderr."""
+    """Write logged faults to stderr, one line each, in the style of the command's errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("prefect-mutagen: %(message)s"))
     _logger.addHandler(handler)
@@ -49,14 +49,14 @@ def faults_on_stderr() -> Iterator[None]:
         _logger.removeHandler(handler)
 
 
-def _place_of(problem: Exception) -> str:
-    """Name an exception and the innermost line of this package that it went through."""
-    place = "no line of its own"
+def _location(problem: Exception) -> str:
+    """Return an exception's type and the innermost line of this package in its traceback."""
+    location = "no line of this package"
     trace = problem.__traceback__
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "")
         if module.startswith(_PACKAGE):
             name = trace.tb_frame.f_code.co_qualname
-            place = f"{module}:{name}:{trace.tb_lineno}"
+            location = f"{module}:{name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return f"{type(problem).__name__} at {place}"
+    return f"{type(problem).__name__} at {location}"

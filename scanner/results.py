@@ -1,7 +1,7 @@
-"""What a scan says: one result per artifact, and the whole truth as one JSON document.
+"""Records of a scan: one result per artifact, a summary, and their form in the JSON report.
 
-The document (``--format report``) is the contract for tools; readers must accept keys they do not
-know. What is not known is null.
+The report (``--format report``) is the contract for tools. Readers must accept unknown keys. A
+value that is not known is null.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 Kind = Literal["file", "set"]
-"""Whether an artifact is one file, or a set of files that only make a model together."""
+"""Whether an artifact is one file, or a set of shards that form one model."""
 
 Drift = Literal["added", "changed", "removed", "unchanged", "left-out"]
-"""What became of an artifact since the scan before. ``left-out``, in the table alone: it is known,
-and this scan was not about it."""
+"""Change of an artifact since the previous scan. ``left-out`` occurs in the table only: the
+artifact is known but outside the scan's selection."""
 
 STATED: Final = (
     "architecture",
@@ -42,9 +42,9 @@ STATED: Final = (
     "base_model",
     "training_framework",
 )
-"""Fields whose value some source states, in the document's order."""
+"""SBOM fields whose value comes from a source, in document order."""
 
-_ELEMENTS: Final = (
+_COMPLETENESS_FIELDS: Final = (
     "generated_at",
     "tool_name",
     "tool_version",
@@ -63,15 +63,15 @@ class Sbom:
 
     sbom_version: str
     generated_at: str
-    """Time of the scan, ISO 8601, UTC."""
+    """Time of the scan in ISO 8601, UTC."""
     tool_name: str
     tool_version: str
     model_path: str
-    """A local file's absolute path, else the address."""
+    """Absolute path of a local file, else the address."""
     model_filename: str
     file_size_bytes: int
     sha256: str
-    """Of the whole object, in hexadecimal; empty when it is not known."""
+    """SHA-256 of the whole object, in hexadecimal; empty if unknown."""
     format: str
     """``gguf``, ``safetensors`` or ``unknown``."""
     architecture: str | None = None
@@ -81,16 +81,16 @@ class Sbom:
     context_length: int | None = None
     vocab_size: int | None = None
     license: str | None = None
-    """As the source writes it."""
+    """Verbatim from its source."""
     base_model: str | None = None
     training_framework: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What the header says, as values that JSON has."""
+    """Metadata of the header, as JSON values."""
     warnings: tuple[str, ...] = ()
-    """The notice that no hash was computed, then the text of each error finding."""
+    """The notice that no hash was computed, if so, then the message of each error finding."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields in their order, lists as lists."""
+        """Return the fields in order, as JSON values."""
         document = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         document["metadata"] = dict(self.metadata)
         document["warnings"] = list(self.warnings)
@@ -98,7 +98,7 @@ class Sbom:
 
 
 class Tally(NamedTuple):
-    """What the summary counts of one artifact."""
+    """One artifact's contribution to the summary."""
 
     status: Status
     objects: int
@@ -112,80 +112,81 @@ class ObjectResult:
 
     url: str
     size: int
-    """Bytes; -1 when nobody says."""
+    """Size in bytes; -1 if unknown."""
     pin: str
     sbom: Sbom | None = None
-    """Its own document, where the artifact has several files."""
+    """Document of this file, if the artifact has several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is not as it was in the scan before."""
+    """One difference from the previous scan."""
 
     field: str
-    """What changed: a column of the table, ``status``, or ``object:`` and ``neighbour:`` with the
-    name of a file."""
+    """What changed: a column of the table, ``status``, or ``object:`` or ``neighbour:`` and a file
+    name."""
     before: str
-    """As text, cut where it is long; empty when there was nothing."""
+    """Previous value as text, truncated; empty if there was none."""
     after: str
+    """New value as text, truncated; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """All that is known about one artifact."""
+    """Result of scanning one artifact."""
 
     url: str
-    """Its file; for a set its index, else its first shard."""
+    """Address of its file; of a set's index, else of its first shard."""
     kind: Kind
     pin: str
-    """What names these very bytes, and what describes them."""
+    """Digest that identifies its files and the files that describe them."""
     objects: tuple[ObjectResult, ...]
     sbom: Sbom
     license_spdx: str | None
-    """The licence as an SPDX expression; null when none is stated."""
+    """Licence as an SPDX expression; None if none is stated."""
     sources: Mapping[str, str]
-    """For each stated field of the SBOM, where its value comes from."""
+    """Source of each stated SBOM field."""
     facts: Mapping[str, Any]
-    """What is stated beyond the SBOM's fields; see `scanner.content.details`."""
+    """Facts beyond the SBOM's fields; see `scanner.content.details`."""
     header_sha256: str
-    """SHA-256 of the header's bytes: it names metadata and layout. Empty when not computed."""
+    """SHA-256 of the header's bytes, which covers metadata and layout; empty if not computed."""
     sha256_source: str
-    """Who states the SBOM's sha256; empty when it is not known."""
+    """Source of the SBOM's sha256; empty if unknown."""
     findings: tuple[Finding, ...]
     verdict: Verdict
     drift: Drift | None = None
-    """Compared with the scan before; null without one."""
+    """Change since the previous scan; None without one."""
     modified: float | None = None
-    """Time of the last change in seconds since 1970, where storage tells."""
+    """Last modification in seconds since the epoch, if storage reports it."""
     bytes_read: int = 0
     requests: int = 0
     neighbours: Mapping[str, str] | None = None
-    """Pins of the files that describe it, by name; null when nobody noted them."""
+    """Pins of the files that describe it, by name; None if not recorded."""
     drift_details: tuple[Change, ...] = ()
-    """What differs from the scan before."""
+    """Differences from the previous scan."""
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Total size of its files in bytes."""
         return sum(max(0, item.size) for item in self.objects)
 
     @property
     def passed(self) -> bool:
-        """Whether agents may have it."""
+        """Whether the verdict is ``passed``, so that agents may start."""
         return self.verdict.status == "passed"
 
     @property
     def sbom_id(self) -> str:
-        """Name of its document: the same for the same artifact, bytes and version of this tool."""
+        """Identifier of its document, determined by artifact, pin and tool version."""
         key = f"{self.url}\0{self.pin}\0{self.sbom.tool_version}"
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def tally(self) -> Tally:
-        """Give what the summary counts."""
+        """Return its contribution to the summary."""
         return Tally(self.verdict.status, len(self.objects), self.bytes_read, self.requests)
 
     def subject(self) -> Subject:
-        """Give what a policy looks at."""
+        """Return the input for a policy decision."""
         return Subject(
             findings=self.findings,
             size_bytes=self.size,
@@ -194,7 +195,7 @@ class ScanResult:
             parameter_count=self.sbom.parameter_count,
             quantization=self.sbom.quantization,
             license_spdx=self.license_spdx,
-            # A set has no digest of its own; its source says that every shard has one.
+            # A set has no digest of its own; its source is set if every shard has one.
             sha256=self.sbom.sha256 or self.sha256_source,
             url=self.url,
             base_model=self.sbom.base_model,
@@ -203,7 +204,7 @@ class ScanResult:
         )
 
     def to_report(self) -> dict[str, Any]:
-        """Give the artifact's entry in the report."""
+        """Return its entry in the report."""
         return {
             "url": self.url,
             "kind": self.kind,
@@ -215,9 +216,9 @@ class ScanResult:
             "facts": dict(self.facts),
             "completeness": {
                 "stated": sum(
-                    1 for name in _ELEMENTS if getattr(self.sbom, name) not in (None, "")
+                    1 for name in _COMPLETENESS_FIELDS if getattr(self.sbom, name) not in (None, "")
                 ),
-                "of": len(_ELEMENTS),
+                "of": len(_COMPLETENESS_FIELDS),
             },
             "header_sha256": self.header_sha256 or None,
             "sha256_source": self.sha256_source or None,
@@ -247,7 +248,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts that grow with the scan."""
+    """Running totals of a scan."""
 
     artifacts: int = 0
     objects: int = 0
@@ -259,11 +260,11 @@ class Summary:
     finished_at: str = ""
 
     def add(self, result: ScanResult) -> None:
-        """Count one more artifact."""
+        """Add a result to the totals."""
         self.count(result.tally())
 
     def count(self, tally: Tally) -> None:
-        """Count one more artifact by what there is to count of it."""
+        """Add an artifact's tally to the totals."""
         self.artifacts += 1
         self.objects += tally.objects
         self.bytes_read += tally.bytes_read
@@ -271,16 +272,16 @@ class Summary:
         setattr(self, tally.status, getattr(self, tally.status) + 1)
 
     def correct(self, before: Status, after: Status) -> None:
-        """Count another verdict for an artifact than was counted before."""
+        """Replace the verdict of an artifact that was already counted."""
         if before != after:
             setattr(self, before, getattr(self, before) - 1)
             setattr(self, after, getattr(self, after) + 1)
 
     @property
     def all_passed(self) -> bool:
-        """Whether nothing failed and nothing stayed unknown."""
+        """Whether every artifact passed."""
         return self.passed == self.artifacts
 
     def to_report(self) -> dict[str, Any]:
-        """Give the report's end."""
+        """Return the ``summary`` object of the report."""
         return asdict(self)

@@ -8,7 +8,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import has_secrets
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 
@@ -39,7 +39,8 @@ def scan(
     Raises:
         StorageError: The root does not exist or cannot be listed.
     """
-    store = open_store(url, storage_options)
+    address = Address.parse(url)
+    store = open_store(address, storage_options)
     examiner = Examiner(policy or Policy(), hash)
-    artifacts = list_artifacts(store, siblings=not has_secrets(url))
+    artifacts = list_artifacts(store, siblings=not address.has_secrets)
     yield from examine_artifacts(store, artifacts, examiner, concurrency)

@@ -1,12 +1,12 @@
-"""End a command on SIGINT, SIGTERM or SIGHUP, once, and leave nothing of it behind.
+"""Terminate a command on SIGINT, SIGTERM or SIGHUP, once, and clean up after it.
 
-An exception raised wherever the main thread happens to be would run through contexts that are half
-open, get lost in destructors, and be broken off itself by the next signal. Here nothing is unwound:
-the main thread stops where it is, and a thread of its own, which hears a signal while the main
-thread is deep in a library too, says so in one line, does what is left to do (`on_shutdown`), ends
-the children and removes the process's folder of temporary files. Then the process dies of that
-signal, so that shells see the status 128 and its number, and a loop around the command ends with
-it. Signals that come meanwhile change nothing.
+An exception raised in the main thread at an arbitrary point would unwind half-open contexts, get
+lost in destructors, and be interrupted by the next signal. So nothing is unwound. The main thread
+stops where it is. A dedicated thread, which receives signals even while the main thread is inside a
+C library, prints one line, runs the registered actions (`on_shutdown`), kills the child processes
+and removes the process's temporary folder. Then the process re-raises the signal with its default
+action, so that shells see status 128+n and a loop around the command ends too. Further signals are
+ignored meanwhile.
 """
 
 import os
@@ -24,12 +24,12 @@ from typing import Final
 __all__ = ["SIGNALS", "ended_by_signals", "on_shutdown", "outermost_folder"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a command. One that the process was started to ignore (``nohup``) stays ignored."""
-_PATIENCE: Final = 3.0
-"""Seconds that putting away may take; a file system that hangs must not keep the process."""
-_HALTING: Final = 1.0
-"""Seconds in which the main thread stops, unless it is deep in a library."""
-_PAUSE: Final = 0.005
+"""Signals that terminate a command. Those ignored at start, as under ``nohup``, stay ignored."""
+_CLEANUP_TIMEOUT: Final = 3.0
+"""Seconds that cleaning up may take; a hanging file system must not keep the process alive."""
+_HALT_TIMEOUT: Final = 1.0
+"""Seconds for the main thread to stop; inside a C library it may not."""
+_POLL_INTERVAL: Final = 0.005
 
 _actions: Final[dict[object, Callable[[], None]]] = {}
 _folders: Final[list[str]] = []
@@ -37,12 +37,11 @@ _folders: Final[list[str]] = []
 
 @contextmanager
 def on_shutdown(action: Callable[[], None]) -> Iterator[None]:
-    """Have something done if a signal ends the command while this context is open.
+    """Register an action that runs if a signal terminates the command in this context.
 
     Args:
-        action: What to do. It runs in another thread while the main thread stands still wherever
-            it was, so it must neither wait for a lock nor import anything; what it raises is passed
-            over.
+        action: Runs in another thread while the main thread is stopped at an arbitrary point, so it
+            must neither acquire a lock nor import a module. Exceptions are suppressed.
     """
     key = object()
     _actions[key] = action
@@ -53,21 +52,24 @@ def on_shutdown(action: Callable[[], None]) -> Iterator[None]:
 
 
 def outermost_folder(folder: str) -> str:
-    """Return what to remove for a temporary folder to be gone when this process was killed."""
-    inside = (own for own in _folders if folder.startswith(own + os.sep))
-    return next(inside, folder)
+    """Return the outermost temporary folder of this process around a folder, or the folder itself.
+
+    Another process that cleans up after SIGKILL has to remove this one.
+    """
+    parents = (own for own in _folders if folder.startswith(own + os.sep))
+    return next(parents, folder)
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Run a command that `SIGNALS` end, with a folder of its own for temporary files.
+    """Run a command that `SIGNALS` terminate, with its own folder for temporary files.
 
-    For a process that belongs to the command, and its main thread. The handlers stay when the
-    context is left: a signal may come while the interpreter ends.
+    Only for the main thread of the command's process. The handlers stay installed after the
+    context: a signal may arrive during interpreter shutdown.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with suppress(OSError):  # where nothing can be written, a verification works all the same
+        with suppress(OSError):  # verify works on a read-only file system too
             folder = os.path.join(tempfile.gettempdir(), f"prefect-mutagen-{os.urandom(8).hex()}")
             os.mkdir(folder, 0o700)
             _folders.append(folder)
@@ -88,7 +90,7 @@ def _remove_folders() -> None:
 
 
 class _Shutdown:
-    """The end of this process by a signal: the first one that comes."""
+    """Termination of this process by the first signal that arrives."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -96,54 +98,56 @@ class _Shutdown:
         self._done = False
 
     def listen(self) -> None:
-        """Wait for signals, in a thread of its own."""
-        wake, woken = os.pipe()
-        os.set_blocking(woken, False)
-        # The interpreter writes a signal's number there at once, whatever the main thread does.
-        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        """Install the handlers and start the thread that waits for signals."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        # The C-level handler writes the signal's number to the pipe, whatever the main thread does.
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._halt)
-        threading.Thread(target=self._put_away, args=(wake,), name="shutdown", daemon=True).start()
+        threading.Thread(
+            target=self._clean_up, args=(reader,), name="shutdown", daemon=True
+        ).start()
 
     def _halt(self, number: int, _frame: FrameType | None) -> None:
-        """Stop the main thread where it is, until everything is put away; then die."""
+        """Block the main thread until cleanup is done, then die of the signal."""
         if self._halted:
             return
         self._halted = True
-        self._wait(lambda: self._done, _PATIENCE)
+        self._wait(lambda: self._done, _CLEANUP_TIMEOUT)
         number = self._number or number
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        os._exit(128 + number)  # the first process of a container does not die of its own signals
+        os._exit(128 + number)  # PID 1 of a container ignores its own signals
 
-    def _put_away(self, wake: int) -> None:
+    def _clean_up(self, reader: int) -> None:
         while not self._number:
-            self._number = next((each for each in os.read(wake, 64) if each in SIGNALS), 0)
-        _say(f"stopped by {signal.Signals(self._number).name}")
-        self._wait(lambda: self._halted, _HALTING)
+            self._number = next((number for number in os.read(reader, 64) if number in SIGNALS), 0)
+        _print_last_line(f"stopped by {signal.Signals(self._number).name}")
+        self._wait(lambda: self._halted, _HALT_TIMEOUT)
         for action in reversed(list(_actions.values())):
             with suppress(Exception):
                 action()
-        _end_children()
+        _kill_children()
         _remove_folders()
         self._done = True
         if self._halted:
-            time.sleep(_HALTING)
+            time.sleep(_HALT_TIMEOUT)
         os._exit(128 + self._number)
 
     @staticmethod
-    def _wait(over: Callable[[], bool], seconds: float) -> None:
-        """Wait without a lock: the main thread may stand still with any of them."""
+    def _wait(condition: Callable[[], bool], seconds: float) -> None:
+        """Poll instead of using a lock, which the stopped main thread may hold."""
         deadline = time.monotonic() + seconds
-        while not over() and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL)
 
 
-def _end_children() -> None:
-    """Kill the children of this process, where the kernel lists them.
+def _kill_children() -> None:
+    """Kill child processes where /proc lists them; elsewhere our own end by themselves.
 
-    One that leads a session of its own is left alone: it is the supervisor of an agent, which ends
+    The leader of a session of its own is left alone: it is the supervisor of an agent, which ends
     once it has cleaned up.
     """
     with suppress(OSError):
@@ -157,11 +161,11 @@ def _end_children() -> None:
                         os.waitpid(child, 0)
 
 
-def _say(text: str) -> None:
-    """Say one line on stderr, and let nobody say anything after it."""
+def _print_last_line(text: str) -> None:
+    """Write one line to stderr, then redirect stderr to the null device."""
     with suppress(OSError, ValueError):
         stderr = 2
-        if select.select([], [stderr], [], _HALTING)[1]:  # a pipe that nobody reads is full
+        if select.select([], [stderr], [], _HALT_TIMEOUT)[1]:  # a full pipe would block
             clear = "\r\x1b[K" if os.isatty(stderr) else ""
             os.write(stderr, f"{clear}prefect-mutagen: {text}\n".encode())
         os.dup2(os.open(os.devnull, os.O_WRONLY), stderr)

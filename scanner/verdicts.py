@@ -1,4 +1,4 @@
-"""What is judged, and what comes of it: plain records."""
+"""Verdicts, their reasons, and the subject that a policy judges, as plain records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,37 +11,37 @@ __all__ = ["Reason", "Status", "Subject", "Verdict"]
 
 Status = Literal["passed", "failed", "unknown"]
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason why an artifact did not pass, or would not have passed."""
+    """One reason why an artifact did not pass, or would not have passed without a waiver."""
 
     code: str
-    """A finding's code, or a code of the policy's own."""
+    """Code of a finding, or a ``policy/`` code."""
     policy_field: str
-    """Field of the policy that decided."""
+    """Policy field that decided."""
     value: str
-    """The value it met."""
+    """Value that the field was compared with."""
     message: str
-    """One sentence for a person."""
+    """One sentence for display."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of one artifact under one policy."""
+    """Outcome for one artifact under one policy."""
 
     status: Status
     reasons: tuple[Reason, ...] = ()
-    """Why it did not pass; empty when it did."""
+    """Why it did not pass; empty if it did."""
     waived: tuple[Reason, ...] = ()
-    """What a waiver accepted all the same: the value says until when and who answers for it."""
+    """Reasons that a waiver overrode; the value states its expiry and its owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a policy looks at; a scan gives it, and so does a row of the table."""
+    """Input of a policy decision, from a scan result or from a row of the table."""
 
     findings: tuple[Finding, ...]
     size_bytes: int
@@ -53,7 +53,7 @@ class Subject:
     sha256: str
     url: str = ""
     base_model: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
-    """What is stated beyond the SBOM: lineage, publisher, templates, signatures."""
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
+    """Facts beyond the SBOM: lineage, publisher, templates, signatures."""
     examined_at: str = ""
-    """When its bytes were read, in ISO 8601."""
+    """Time at which its bytes were read, in ISO 8601."""

@@ -11,7 +11,7 @@ from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
-from prefect_mutagen.scanner.storage.address import has_secrets
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import Store
@@ -96,14 +96,15 @@ def verify(
 
 
 def verify_root(
-    url: str,
+    url: str | Address,
     pin: str | None = None,
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Verified:
     """Check everything below a root, and say of each waiver where it counted; see `verify`."""
-    store = open_store(url, storage_options)
-    return verify_store(store, pin, policy, siblings=not has_secrets(url))
+    address = Address.parse(url)
+    store = open_store(address, storage_options)
+    return verify_store(store, pin, policy, siblings=not address.has_secrets)
 
 
 def verify_store(

@@ -1,51 +1,77 @@
-"""Read and write the Parquet table as tasks."""
+"""Write the Parquet table as tasks."""
 
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.table.recording import Publication
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.table import Table
-from prefect_mutagen.tasks.storage_blocks import storage_options
+from prefect_mutagen.scanner.table.table_scan import TableScan, publish
+from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["read_state", "write_table"]
+__all__ = ["open_table", "publish_scan", "write_table"]
 
-_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
-
-
-def _open(table: str, source: str, storage: str) -> Table:
-    """Open a table; the root's credentials are used when both lie in the same kind of storage."""
-    same = table.partition("://")[0] == source.partition("://")[0]
-    return Table(table, source, storage_options(storage) if same else {})
+_OPTIONS: dict[str, Any] = {
+    "name": "write table",
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
 
 
-@task(name="read state", **_OPTIONS)
-def read_state(table: str, source: str, storage: str = "") -> State:
-    """Open the newest state of a root in the table.
+def open_table(table: str, source: str, storage: str = "") -> Table:
+    """Open a table; the root's credentials are used when both lie in the same kind of storage.
 
     Args:
         table: Address of the table.
         source: The root.
         storage: Name of a block with the credentials; empty: the environment's.
-
-    Returns:
-        The state; an empty one when this is the first scan.
-
-    Raises:
-        StorageError: The table is there but cannot be read.
     """
-    return _open(table, source, storage).open_state()
+    return Table(table, source, table_options(table, source, storage))
 
 
-@task(name="write table", **_OPTIONS)
+@task(**_OPTIONS)
 def write_table(
     table: str,
-    recording: Recording,
-    summary: Summary,
+    results: list[ScanResult],
+    source: str,
+    policy: Policy = Policy(),
+    storage: str = "",
+    retention: Retention = Retention(),
+) -> dict[str, int]:
+    """Publish the results of all artifacts below a root; then delete what need not be kept.
+
+    Args:
+        table: Address of the table.
+        results: One for every artifact; what has none is recorded as removed.
+        source: The root.
+        policy: What they were judged by.
+        storage: Name of a block with the credentials; empty: the environment's.
+        retention: How much history the table keeps.
+
+    Returns:
+        How many artifacts were added, changed, removed and unchanged.
+
+    Raises:
+        StorageError: The table cannot be read or written; nothing of this scan is to be seen then.
+    """
+    opened, summary = open_table(table, source, storage), Summary()
+    with TableScan(new_scan(source, policy), opened) as scan:
+        for result in results:
+            summary.add(scan.recording.add(result))
+        scan.finish(summary)
+        publish(opened, scan.prepare(summary), retention)
+        return dict(scan.recording.drift)
+
+
+@task(**_OPTIONS)
+def publish_scan(
+    table: str,
+    publication: Publication,
     storage: str = "",
     retention: Retention = Retention(),
 ) -> None:
@@ -53,14 +79,11 @@ def write_table(
 
     Args:
         table: Address of the table.
-        recording: What the scan found, closed.
-        summary: The scan's counts.
+        publication: The scan's files.
         storage: Name of a block with the credentials; empty: the environment's.
         retention: How much history the table keeps.
 
     Raises:
         StorageError: The table cannot be written.
     """
-    opened = _open(table, recording.scan.source, storage)
-    opened.publish(recording, summary)
-    opened.prune(retention)
+    publish(open_table(table, publication.source, storage), publication, retention)

@@ -19,6 +19,7 @@ from prefect.blocks.core import Block, UnknownBlockType
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import SecretStr
 
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.options import load_options
 
 __all__ = ["options_of", "storage_options", "table_options"]
@@ -105,7 +106,7 @@ def table_options(table: str, source: str, block: str) -> dict[str, Any]:
         source: The root.
         block: As for `storage_options`.
     """
-    same = table.partition("://")[0] == source.partition("://")[0]
+    same = Address.parse(table).shares_storage(Address.parse(source))
     return storage_options(block) if same else {}
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from prefect_mutagen.scanner.storage.address import clean_url, is_local
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["Claim", "StartRecord", "Waiting"]
@@ -61,7 +61,7 @@ class Waiting:
 class StartRecord:
     """Claims, ends and waiting starts, stored beside a table."""
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, url: str | Address, options: Mapping[str, Any] | None = None) -> None:
         """Open the record of a table; neither has to exist yet.
 
         Args:
@@ -73,13 +73,16 @@ class StartRecord:
         """
         import fsspec
 
-        self.url = clean_url(url)
+        address = Address.parse(url)
+        self.url = address.text
         try:
-            self._fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **(options or {}))
+            self._fs, path = fsspec.core.url_to_fs(
+                address.secret_text, use_listings_cache=False, **(options or {})
+            )
         except (ImportError, TypeError, ValueError):
             raise StorageError("storage/unsupported", self.url, "no record can be kept") from None
         self._path = f"{path}/{_FOLDER}"
-        self._local = is_local(url)
+        self._local = address.is_local
 
     def claim(self, key: str, about: Mapping[str, str], *, again: bool = False) -> Claim | None:
         """Claim a start.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import clean_url, has_secrets, is_local
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
@@ -157,17 +157,18 @@ def open_verified(
             version to hold on to, or it changed while it was open
             (``storage/changed-during-scan``).
     """
-    if is_local(url):
+    address = Address.parse(url)
+    if address.is_local:
         from prefect_mutagen.scanner.storage.descriptor import DescriptorStore
 
-        held = DescriptorStore(clean_url(url))
+        held = DescriptorStore(address.key)
         try:
             yield from _open_local(held, pin, policy)
         finally:
             held.close()
         return
-    store = open_store(url, storage_options)
-    result = verify_store(store, pin, policy, siblings=not has_secrets(url)).result
+    store = open_store(address, storage_options)
+    result = verify_store(store, pin, policy, siblings=not address.has_secrets).result
     with VerifiedFile(_Ranges(store, _verified(store, result)), result, _PIECE) as file:
         yield file
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.commands.arguments import WrongUsage, filled
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, complain
-from prefect_mutagen.scanner.storage.address import has_secrets
+from prefect_mutagen.scanner.storage.address import Address
 
 __all__ = ["add_parser"]
 
@@ -91,13 +91,13 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
     for name, value in parameters.items():
         if name == "storage":
             continue
-        if has_secrets(value):
+        address = Address.parse(value)
+        if address.has_secrets:
             raise WrongUsage(
                 f"--{name} carries a user, a password or a signature, which Prefect would store in "
                 "clear text: put the credentials into a block and name it with --storage"
             )
-        if "://" not in value:
-            parameters[name] = os.path.abspath(os.path.expanduser(value))
+        parameters[name] = address.text
     return parameters
 
 

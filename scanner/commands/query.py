@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.commands.arguments import filled, one_of
 from prefect_mutagen.scanner.commands.shared import PASSED, UNREACHABLE, add_storage, complain
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.sbom.json_text import to_json
-from prefect_mutagen.scanner.storage.address import check_address, clean_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.options import load_options
 
@@ -71,15 +71,15 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
 
     from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 
+    address = Address.parse(url)
     try:
-        check_address(url)
-        system, path = fsspec.core.url_to_fs(url, **options)
+        system, path = fsspec.core.url_to_fs(address.secret_text, **options)
         if "file" not in system.protocol:
             connection.register_filesystem(system)
         for part, schema in (("artifacts", ARTIFACTS), ("sboms", SBOMS), ("scans", SCANS)):
             paths = system.glob(f"{escape(path)}/{part}/*/*.parquet")
             if part == "scans" and not paths:
-                raise StorageError("storage/not-found", clean_url(url), "there is no table")
+                raise StorageError("storage/not-found", address.text, "there is no table")
             connection.register(f"no_{part}", schema.empty_table())
             known = connection.table(f"no_{part}")
             if paths:
@@ -89,7 +89,7 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
             known.create_view("scans" if part == "scans" else f"all_{part}")
     except (ImportError, OSError, TypeError, ValueError) as problem:
         reason = f"the table cannot be read: {type(problem).__name__}"
-        raise StorageError("storage/failed", clean_url(url), reason) from None
+        raise StorageError("storage/failed", address.text, reason) from None
     connection.execute(VIEWS)
 
 

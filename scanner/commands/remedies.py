@@ -7,7 +7,6 @@ from typing import Final
 
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.listing.selection import NothingIncluded
-from prefect_mutagen.scanner.storage.address import split_url
 from prefect_mutagen.scanner.storage.errors import StorageError
 
 __all__ = ["complaint"]
@@ -60,7 +59,7 @@ def complaint(problem: StorageError, given: str = "") -> str:
     named = _HUB_NAME.fullmatch(given) and not os.path.isdir(os.path.dirname(given))
     if named and problem.code == "storage/not-found" and problem.url == os.path.abspath(given):
         return f"{problem}; for the model on the Hugging Face hub write hf://{given}"
-    kind = _KINDS.get(split_url(problem.url).scheme, "")
+    kind = _KINDS.get(problem.url.partition("://")[0] if "://" in problem.url else "file", "")
     remedy = _REMEDIES.get((problem.code, kind))
     if remedy is None:
         remedy = _REMEDIES.get((problem.code, ""), CODES[problem.code].remedy)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
@@ -36,16 +36,13 @@ from prefect_mutagen.scanner.outputs.documents import (
 )
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage.address import clean_url, has_secrets
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
-
-if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table.state import State
 
 __all__ = ["add_parser"]
 
@@ -91,8 +88,10 @@ class _Run:
         self._level = cast("HashLevel", options.hash)
         self.policy = read_policy(options.policy)
         self._roots = _distinct(options.urls)
-        self.scan = new_scan(self._roots[0], self.policy)
-        sources = [clean_url(url) for url in self._roots]
+        """Each with the text that it was given as."""
+        roots = list(self._roots)
+        self.scan = new_scan(roots[0], self.policy)
+        sources = [root.text for root in roots]
         if len(sources) > 1:
             self.scan = replace(self.scan, source=" ".join(sources))
         # Of a root inside another one, what the other has shown is not shown again. Each has a
@@ -119,17 +118,17 @@ class _Run:
     def rendered(self, render: Callable[[ScanResult], RenderedResult]) -> Iterator[RenderedResult]:
         """Examine root after root, on all cores, and give texts instead of results."""
 
-        def examined(url: str) -> Iterator[RenderedResult]:
-            store = self._open(url)
+        def examined(root: Address) -> Iterator[RenderedResult]:
+            store = self._open(root)
             for one in examine_artifacts(
                 store,
-                self._artifacts(store, url),
+                self._artifacts(store, root),
                 self._examiner(),
                 self._options.concurrency,
                 make=render,
                 workers=Workers(
                     self._options.processes,
-                    url,
+                    root,
                     self._storage_options,
                     self._selection.all_versions,
                 ),
@@ -139,17 +138,17 @@ class _Run:
 
         return self._each_root(examined)
 
-    def _each_root(self, examine: Callable[[str], Iterator[_T]]) -> Iterator[_T]:
+    def _each_root(self, examine: Callable[[Address], Iterator[_T]]) -> Iterator[_T]:
         """Go from root to root; one that cannot be reached costs only itself."""
         self._progress.start()
         unfit: list[NothingIncluded] = []
-        for url in self._roots:
+        for root, given in self._roots.items():
             try:
-                yield from examine(url)
+                yield from examine(root)
             except NothingIncluded as problem:
                 unfit.append(problem)
             except StorageError as problem:
-                self._complain(complaint(problem, url))
+                self._complain(complaint(problem, given))
                 self.trouble = True
         # Of several roots, not each has to have what is asked for.
         self.trouble |= len(unfit) == len(self._roots)
@@ -162,24 +161,22 @@ class _Run:
         self._progress.clear()
         complain(text)
 
-    def _open(self, url: str) -> Store:
-        return open_store(url, self._storage_options, versions=self._selection.all_versions)
+    def _open(self, root: Address) -> Store:
+        return open_store(root, self._storage_options, versions=self._selection.all_versions)
 
     def _examiner(self) -> Examiner:
         return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_piece)
 
-    def _artifacts(
-        self, store: Store, url: str, state: "State | None" = None
-    ) -> Iterator[Artifact]:
-        """List what is selected of a root, and say so where that is nothing."""
+    def _artifacts(self, store: Store, root: Address) -> Iterator[Artifact]:
+        """List what is selected of a root."""
+        selected = self._selection, self._storage_options
+        listed = list_selected(store, *selected, siblings=not root.has_secrets)
+        return self._watched(store, listed)
+
+    def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
+        """Say so where nothing is listed; leave out what another root has shown."""
         found = False
-        for artifact in list_selected(
-            store,
-            self._selection,
-            self._storage_options,
-            siblings=not has_secrets(url),
-            state=state,
-        ):
+        for artifact in artifacts:
             found = True
             if self._shown is not None:
                 if artifact.url in self._shown:
@@ -187,60 +184,70 @@ class _Run:
                 self._shown.add(artifact.url)
             yield artifact
         if not found:
-            wanted = "model file" if self._selection.takes_all else "model file that is selected"
-            self._complain(f"{store.root}: there is no {wanted}")
+            self._say_nothing_is_there(store)
 
-    def _examined(self, url: str, state: "State | None" = None) -> Iterator[ScanResult]:
-        """Examine what is selected of a root; all of it, or what differs from its state."""
-        store = self._open(url)
-        artifacts = self._artifacts(store, url, state)
-        if state is not None and self._options.rescan != "all":
-            keep, policy, level = state.keep, self.policy, self._level
-            artifacts = (item for item in artifacts if not keep(item, level, policy))
+    def _say_nothing_is_there(self, store: Store) -> None:
+        wanted = "model file" if self._selection.takes_all else "model file that is selected"
+        self._complain(f"{store.root}: there is no {wanted}")
+
+    def _examined(self, root: Address) -> Iterator[ScanResult]:
+        """Examine what is selected of a root."""
+        store = self._open(root)
+        return self._examine(store, self._artifacts(store, root))
+
+    def _examine(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[ScanResult]:
         concurrency = self._options.concurrency
         for result in examine_artifacts(store, artifacts, self._examiner(), concurrency):
             self.summary.add(result)
             yield result
 
-    def _recorded(self, url: str) -> Iterator[ScanResult]:
-        """Examine what is not as it was, and publish it together with the rest."""
-        from prefect_mutagen.scanner.table.recording import Recording
+    def _recorded(self, root: Address) -> Iterator[ScanResult]:
+        """Examine what changed, and publish it together with the rest."""
         from prefect_mutagen.scanner.table.retention import Retention
+        from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed, publish
 
         options = self._options
-        info = new_scan(url, self.policy)
-        table = Table(options.table, url, self._table_options(url))
-        state = table.open_state()
+        place = Address.parse(options.table)
+        same = self._storage_options if place.shares_storage(root) else {}
+        table = Table(place, root, same)
         own = Summary()
-        with Recording(info, state) as recording:
-            for result in self._examined(url, state):
-                compared = recording.add(result)
+        with TableScan(new_scan(root, self.policy), table) as scan:
+            store = self._open(root)
+            changed = list_changed(
+                scan.known,
+                store,
+                self._selection,
+                self._storage_options,
+                hash_level=self._level,
+                policy=self.policy,
+                rescan=options.rescan or "changed",
+                siblings=not root.has_secrets,
+            )
+            for result in self._examine(store, changed):
+                compared = scan.recording.add(result)
                 self.summary.correct(result.verdict.status, compared.verdict.status)
                 own.add(compared)
                 yield compared
-            recording.close(own)
-            recording.correct(self.summary)
+            if not own.artifacts and not scan.known.kept:
+                self._say_nothing_is_there(store)
+            scan.finish(own)
+            scan.recording.correct(self.summary)
             # Documents are looked up where the format shows them.
-            brief = (result for _, result in recording.kept())
-            for result in brief if options.format == "table" else table.documented(recording):
+            brief = (result for _, result in scan.recording.unchanged())
+            for result in brief if options.format == "table" else table.documented(scan.recording):
                 self.summary.add(result)
                 yield result
             own.finished_at = datetime.now(UTC).isoformat()
-            table.publish(recording, own)
-        table.prune(Retention(options.keep_states, options.keep_days))
-
-    def _table_options(self, url: str) -> dict[str, Any]:
-        """Use the root's options for a table of the same kind of storage."""
-        same = url.partition("://")[0] == self._options.table.partition("://")[0]
-        return self._storage_options if same else {}
+            retention = Retention(options.keep_states, options.keep_days)
+            publish(table, scan.prepare(own), retention)
 
 
-def _distinct(urls: Sequence[str]) -> list[str]:
-    """Leave out what was named before; what a signature opens is known by the whole address."""
-    named: dict[str, str] = {}
-    for url in urls:
-        named.setdefault(url if has_secrets(url) else clean_url(url), url)
-    return list(named.values())
+def _distinct(texts: Sequence[str]) -> dict[Address, str]:
+    """Parse roots, and leave out what was named before; a signature makes another root."""
+    named: dict[Address, str] = {}
+    for text in texts:
+        named.setdefault(Address.parse(text), text)
+    return named
 
 
 def _any_inside(sources: Sequence[str]) -> bool:

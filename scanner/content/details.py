@@ -1,7 +1,7 @@
-"""What a model states beyond the SBOM's 20 fields: lineage, experts, rope scaling, templates.
+"""Facts beyond the SBOM's 20 fields: lineage, experts, rope scaling, templates.
 
-The report's ``facts`` and the table carry it. Values stand as the source writes them, texts cut to
-a length and lists to a number that a person can read; what is not stated is not there.
+They appear in the report's ``facts`` and in the table. Values are verbatim, except that strings and
+lists are truncated to a readable length. What no source states is omitted.
 
 Keys: the GGUF specification and llama.cpp; ``config.json`` as transformers writes it;
 ``adapter_config.json`` of PEFT; the model card's front matter.
@@ -17,8 +17,8 @@ from prefect_mutagen.scanner.content.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
 
-_TEXT: Final = 1000
-_LIST: Final = 100
+_TEXT_LIMIT: Final = 1000
+_LIST_LIMIT: Final = 100
 _GGUF_TEXTS: Final = {
     "name": "general.name",
     "author": "general.author",
@@ -43,7 +43,7 @@ _GGUF_LISTS: Final = {
     "languages": "general.languages",
     "datasets": "general.datasets",
 }
-_GENERATION: Final = (
+_GENERATION_KEYS: Final = (
     "do_sample",
     "temperature",
     "top_k",
@@ -52,12 +52,12 @@ _GENERATION: Final = (
     "max_length",
     "max_new_tokens",
 )
-_EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts")
-_EXPERTS_USED: Final = ("num_experts_per_tok", "num_experts_per_token", "moe_topk")
+_EXPERT_COUNT_KEYS: Final = ("num_experts", "num_local_experts", "n_routed_experts")
+_EXPERTS_USED_KEYS: Final = ("num_experts_per_tok", "num_experts_per_token", "moe_topk")
 
 
-def _short(value: Any) -> Any:
-    """Keep a value readable: numbers and truth values as they are, texts and lists cut."""
+def _truncated(value: Any) -> Any:
+    """Truncate strings and lists; return numbers and booleans unchanged."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int):
@@ -65,29 +65,29 @@ def _short(value: Any) -> Any:
     if isinstance(value, ArrayValue):
         value = list(value.preview)
     if isinstance(value, list):
-        texts = (plain_text(item) for item in value[:_LIST])
-        return [text[:_TEXT] for text in texts if text] or None
+        texts = (plain_text(item) for item in value[:_LIST_LIMIT])
+        return [text[:_TEXT_LIMIT] for text in texts if text] or None
     text = plain_text(value)
-    return text[:_TEXT] if text else None
+    return text[:_TEXT_LIMIT] if text else None
 
 
 def _number(value: Any) -> Any:
-    return _short(value) if isinstance(value, bool | int | float) else None
+    return _truncated(value) if isinstance(value, bool | int | float) else None
 
 
 def _present(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what nobody states."""
+    """Return the entries that have a value."""
     return {name: value for name, value in details.items() if value not in (None, {}, [])}
 
 
 def gguf_details(header: GgufHeader) -> dict[str, Any]:
-    """Read what a GGUF header states beyond the SBOM's fields."""
+    """Return the facts of a GGUF header beyond the SBOM's fields."""
     values: dict[str, Any] = {}
     for entry in header.metadata:
         values.setdefault(entry.key, entry.value)
     arch = plain_text(values.get("general.architecture")) or ""
     details: dict[str, Any] = {
-        name: _short(values.get(key)) for name, key in (_GGUF_TEXTS | _GGUF_LISTS).items()
+        name: _truncated(values.get(key)) for name, key in (_GGUF_TEXTS | _GGUF_LISTS).items()
     }
     details["base_models"] = _lineage(values, "general.base_model")
     details["datasets"] = details["datasets"] or _lineage(values, "general.dataset")
@@ -96,8 +96,8 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
     )
     details["rope_scaling"] = _present(
         {
-            "type": _short(values.get(f"{arch}.rope.scaling.type")),
-            "factor": _short(values.get(f"{arch}.rope.scaling.factor")),
+            "type": _truncated(values.get(f"{arch}.rope.scaling.type")),
+            "factor": _truncated(values.get(f"{arch}.rope.scaling.factor")),
             "original_context_length": whole_number(
                 values.get(f"{arch}.rope.scaling.original_context_length")
             ),
@@ -105,8 +105,8 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
     )
     details["adapter"] = _present(
         {
-            "type": _short(values.get("adapter.type")),
-            "lora_alpha": _short(values.get("adapter.lora.alpha")),
+            "type": _truncated(values.get("adapter.type")),
+            "lora_alpha": _truncated(values.get("adapter.lora.alpha")),
         }
     )
     return _present(details)
@@ -118,12 +118,12 @@ def _numbers(values: Mapping[str, Any], arch: str, keys: Mapping[str, str]) -> d
 
 
 def _lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
-    """Read the numbered entries of models or data sets that this one was made from."""
+    """Return the numbered entries for base models or data sets."""
     count = whole_number(values.get(f"{prefix}.count")) or 0
     found = []
-    for number in range(min(count, _LIST)):
+    for number in range(min(count, _LIST_LIMIT)):
         fields = ("name", "organization", "version", "repo_url", "doi", "license")
-        entry = {field: _short(values.get(f"{prefix}.{number}.{field}")) for field in fields}
+        entry = {field: _truncated(values.get(f"{prefix}.{number}.{field}")) for field in fields}
         found.append(_present(entry))
     return [entry for entry in found if entry]
 
@@ -131,19 +131,22 @@ def _lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
 def config_details(
     config: Mapping[str, Any], generation: Mapping[str, Any], adapter: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Read what config.json (``text_config`` included) and its kin state."""
+    """Return the facts of config.json, including ``text_config``, and of the other JSON files."""
     nested = config.get("text_config")
     sources = [config, nested if isinstance(nested, dict) else {}]
     details: dict[str, Any] = {
         "experts": _present(
-            {"count": _first(sources, _EXPERTS), "used": _first(sources, _EXPERTS_USED)}
+            {
+                "count": _first(sources, _EXPERT_COUNT_KEYS),
+                "used": _first(sources, _EXPERTS_USED_KEYS),
+            }
         ),
-        "generation": _present({key: _number(generation.get(key)) for key in _GENERATION}),
+        "generation": _present({key: _number(generation.get(key)) for key in _GENERATION_KEYS}),
         "adapter": _present(
             {
-                "type": _short(adapter.get("peft_type")),
+                "type": _truncated(adapter.get("peft_type")),
                 "rank": whole_number(adapter.get("r")),
-                "lora_alpha": _short(adapter.get("lora_alpha")),
+                "lora_alpha": _truncated(adapter.get("lora_alpha")),
             }
         ),
     }
@@ -153,8 +156,8 @@ def config_details(
             original = scaling.get("original_max_position_embeddings")
             details["rope_scaling"] = _present(
                 {
-                    "type": _short(scaling.get("rope_type") or scaling.get("type")),
-                    "factor": _short(scaling.get("factor")),
+                    "type": _truncated(scaling.get("rope_type") or scaling.get("type")),
+                    "factor": _truncated(scaling.get("factor")),
                     "original_context_length": whole_number(original),
                 }
             )
@@ -172,32 +175,32 @@ def _first(sources: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> int | N
 
 
 def card_details(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what a model card's front matter states beyond licence and base model."""
+    """Return the facts of a model card's front matter beyond licence and base model."""
 
-    def listed(key: str) -> Any:
+    def as_list(key: str) -> Any:
         value = card.get(key)
-        return _short(value if isinstance(value, list) else [value])
+        return _truncated(value if isinstance(value, list) else [value])
 
     return _present(
         {
-            "tags": listed("tags"),
-            "languages": listed("language"),
-            "datasets": listed("datasets"),
-            "library": _short(card.get("library_name")),
-            "pipeline": _short(card.get("pipeline_tag")),
-            "relation": _short(card.get("base_model_relation")),
-            "license_name": _short(card.get("license_name")),
-            "license_link": _short(card.get("license_link")),
+            "tags": as_list("tags"),
+            "languages": as_list("language"),
+            "datasets": as_list("datasets"),
+            "library": _truncated(card.get("library_name")),
+            "pipeline": _truncated(card.get("pipeline_tag")),
+            "relation": _truncated(card.get("base_model_relation")),
+            "license_name": _truncated(card.get("license_name")),
+            "license_link": _truncated(card.get("license_link")),
         }
     )
 
 
 def template_details(templates: Iterable[Template]) -> list[dict[str, Any]]:
-    """Name chat templates without showing them: where they stand, bytes, SHA-256."""
+    """Describe chat templates without their text: place, length, SHA-256."""
     return [
         _present(
             {
-                "place": template.place[:_TEXT],
+                "place": template.place[:_TEXT_LIMIT],
                 "length": template.length,
                 "sha256": template.sha256,
             }

@@ -1,10 +1,10 @@
-"""What a header states about a model, each fact with its source.
+"""Extract the facts that a header states about a model, each with its source.
 
-A value is only stated when a named source states it. Facts of several sources are put together in
-`scanner.sbom.document`; nothing is guessed here or there.
+Every value has a named source; nothing is guessed. `scanner.sbom.document` merges the facts of
+several sources.
 
-Keys are those of the GGUF specification and of llama.cpp; ``__metadata__`` of safetensors has no
-fixed keys but ``format``.
+Keys are those of the GGUF specification and of llama.cpp. The only standard key of safetensors'
+``__metadata__`` is ``format``.
 """
 
 from collections import Counter
@@ -16,11 +16,20 @@ from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TENSORS
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["Facts", "Stated", "gguf_facts", "gguf_quantization", "safetensors_facts"]
+__all__ = [
+    "Facts",
+    "Stated",
+    "fits",
+    "gguf_facts",
+    "gguf_quantization",
+    "plain_text",
+    "safetensors_facts",
+    "whole_number",
+]
 
 
 class Stated(NamedTuple):
-    """A value and who states it."""
+    """A value and its source."""
 
     value: Any
     source: str
@@ -28,10 +37,10 @@ class Stated(NamedTuple):
 
 
 Facts = dict[str, Stated]
-"""Facts by the name of the SBOM field they fill."""
+"""Facts by SBOM field."""
 
-# Most of the tensors of a file type have one of these; where the name alone does not say it.
-_USUAL_TENSORS: Final = {
+# Tensor types that dominate a file type, where they differ from its name.
+_DOMINANT_TYPES: Final = {
     "Q2_K": {"Q2_K", "Q3_K"},
     "Q2_K_S": {"Q2_K"},
     "Q3_K_S": {"Q3_K"},
@@ -58,9 +67,9 @@ _HUB: Final = "https://huggingface.co/"
 
 
 def whole_number(value: Any) -> int | None:
-    """Read a number that writers sometimes store as a float or a truth value.
+    """Return an integer, which some writers store as a float or a boolean; None for other values.
 
-    None for one that 64 bits do not hold: JSON has numbers of any length, and no model has them.
+    None as well for an integer beyond 64 bits: JSON integers are unbounded, and outputs are not.
     """
     if isinstance(value, float) and not value.is_integer():
         return None
@@ -70,14 +79,14 @@ def whole_number(value: Any) -> int | None:
 
 
 def fits(number: float) -> bool:
-    """Whether 64 bits hold a whole number."""
+    """Whether a number is in the range of a signed or unsigned 64-bit integer."""
     return -(1 << 63) <= number < 1 << 64
 
 
 def plain_text(value: Any) -> str | None:
-    """Give a text without the space around it; None for anything else, and for nothing.
+    """Return a string without surrounding whitespace; None for other values and for blank strings.
 
-    JSON can hold halves of characters, which no output can; they become question marks.
+    Lone surrogates, which JSON can hold and the outputs cannot, become question marks.
     """
     if isinstance(value, LongText):
         value = value.head
@@ -87,18 +96,18 @@ def plain_text(value: Any) -> str | None:
 
 
 def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
-    """Read what a GGUF header states.
+    """Extract the facts of a GGUF header.
 
     Args:
-        header: The header, whole or torn.
+        header: The header, complete or truncated.
         url: Address of the file, for findings.
 
     Returns:
-        The facts, and what is odd about them.
+        The facts, and findings about them.
     """
     values: dict[str, Any] = {}
     for entry in header.metadata:
-        values.setdefault(entry.key, entry.value)  # of two equal keys, loaders take the first
+        values.setdefault(entry.key, entry.value)  # of duplicate keys, loaders use the first
     facts: Facts = {}
     _add_text(facts, "architecture", values, "general.architecture")
     for field in ("license", "license.name", "license.link"):
@@ -109,12 +118,12 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
     parameters = sum(tensor.parameters for tensor in header.tensors)
     if parameters:
         facts["parameter_count"] = Stated(parameters, "gguf:tensors")
-    quantization, odd = gguf_quantization([header], url)
+    quantization, findings = gguf_quantization([header], url)
     if quantization:
         facts["quantization"] = quantization
         if quantization.value in FLOAT_TENSORS:
             facts["dtype"] = quantization
-    return facts, odd
+    return facts, findings
 
 
 def _add_text(facts: Facts, field: str, values: Mapping[str, Any], key: str) -> None:
@@ -153,10 +162,10 @@ def _numbers(values: Mapping[str, Any], keys: list[str]) -> Iterator[Stated]:
 
 
 def _base_models(values: Mapping[str, Any]) -> Iterator[Stated]:
-    """Name the models this one was made from, as the hub names them where that is known."""
+    """Yield the base models, by their hub repository where the header states it."""
     for number in range(whole_number(values.get("general.base_model.count")) or 0):
         if number >= 64:
-            return  # nobody merges more; a declared count is no reason to loop
+            return  # bounds the loop over a declared count; no real merge has more
         key = f"general.base_model.{number}"
         link = plain_text(values.get(f"{key}.repo_url"))
         if link and link.startswith(_HUB):
@@ -173,14 +182,14 @@ def _base_models(values: Mapping[str, Any]) -> Iterator[Stated]:
 def gguf_quantization(
     headers: Sequence[GgufHeader], url: str
 ) -> tuple[Stated | None, list[Finding]]:
-    """Name the quantization; where name and tensors disagree, the tensors are what will be run.
+    """Determine the quantization; if file type and tensors disagree, the tensors decide.
 
     Args:
-        headers: Of a file, or of all shards of a set; the first that states a file type counts.
+        headers: Headers of a file, or of all shards of a set; the first stated file type counts.
         url: Address of the artifact, for findings.
 
     Returns:
-        Its name with its source, and what is odd about it.
+        The quantization with its source, and findings about it.
     """
     counts: Counter[str] = Counter()
     for header in headers:
@@ -191,14 +200,14 @@ def gguf_quantization(
     number = next(_file_types(headers), None)
     if number is None:
         return by_tensors, []
-    named = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED if number >= 0 else number)
-    if named is None:
-        message = f"general.file_type {number} has no name; most parameters are {most or 'nowhere'}"
-        return by_tensors, [_odd("sbom/quantization-unknown", message, url)]
-    if most and most not in _USUAL_TENSORS.get(named, {named}):
-        message = f"general.file_type says {named}, but most parameters are {shown(most)}"
-        return by_tensors, [_odd("sbom/quantization-disagrees", message, url)]
-    return Stated(named, "gguf:general.file_type"), []
+    file_type = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED if number >= 0 else number)
+    if file_type is None:
+        message = f"general.file_type {number} has no name; most parameters are {most or 'unknown'}"
+        return by_tensors, [_file_type_finding("sbom/quantization-unknown", message, url)]
+    if most and most not in _DOMINANT_TYPES.get(file_type, {file_type}):
+        message = f"general.file_type says {file_type}, but most parameters are {shown(most)}"
+        return by_tensors, [_file_type_finding("sbom/quantization-disagrees", message, url)]
+    return Stated(file_type, "gguf:general.file_type"), []
 
 
 def _file_types(headers: Iterable[GgufHeader]) -> Iterator[int]:
@@ -208,15 +217,15 @@ def _file_types(headers: Iterable[GgufHeader]) -> Iterator[int]:
                 number = whole_number(entry.value)
                 if number is not None:
                     yield number
-                break  # of two equal keys, loaders take the first
+                break  # of duplicate keys, loaders use the first
 
 
-def _odd(code: str, message: str, url: str) -> Finding:
+def _file_type_finding(code: str, message: str, url: str) -> Finding:
     return make_finding(code, message, url=url, field="general.file_type")
 
 
 def safetensors_facts(header: SafetensorsHeader) -> Facts:
-    """Read what a safetensors header states."""
+    """Extract the facts of a safetensors header."""
     facts: Facts = {}
     metadata: dict[str, str] = {}
     for key, value in header.metadata:

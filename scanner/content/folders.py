@@ -1,7 +1,7 @@
-"""What the small files of folders state, remembered for all models beside them.
+"""Cache the parsed neighbours of a folder for all models in it.
 
-A folder may hold a thousand models and one configuration; it is read and understood once. Files are
-known by address and pin, so what was replaced meanwhile is another folder.
+A folder may hold a thousand models and one configuration, which is read and parsed once. The cache
+key is the address and pin of each file, so a replaced file is a cache miss.
 """
 
 import threading
@@ -15,55 +15,55 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["Folder", "Folders"]
 
-_MOST_FOLDERS: Final = 256
-_MOST_BYTES: Final = 64 << 20
+_FOLDER_LIMIT: Final = 256
+_BYTE_LIMIT: Final = 64 << 20
 
 _Key = tuple[tuple[str, str], ...]
 
 
 class Folder(NamedTuple):
-    """The neighbours that the models of a folder share."""
+    """Neighbours shared by the models of a folder."""
 
     neighbours: Neighbours
     objects: tuple[StoredObject, ...]
     """The files, as they were read."""
     bytes_read: int
-    """Bytes that this was made of: what it takes in memory is less."""
+    """Bytes read for it; an upper bound of its size in memory."""
 
 
 @dataclass(slots=True)
 class Folders:
-    """The folders seen last, bounded in number and bytes; threads may share it."""
+    """Thread-safe LRU cache of folders, bounded in number and bytes."""
 
-    most_bytes: int = _MOST_BYTES
-    _known: OrderedDict[_Key, Folder] = field(default_factory=OrderedDict)
+    most_bytes: int = _BYTE_LIMIT
+    _cached: OrderedDict[_Key, Folder] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, items: Iterable[StoredObject]) -> Folder | None:
-        """Return what these files state, if it is known."""
+        """Return the cached folder for these files; None on a cache miss."""
         key = _key(items)
         with self._lock:
-            folder = self._known.get(key)
+            folder = self._cached.get(key)
             if folder is not None:
-                self._known.move_to_end(key)
+                self._cached.move_to_end(key)
             return folder
 
     def add(self, items: Iterable[StoredObject], folder: Folder) -> Folder:
-        """Remember a folder; whoever was first is kept, and returned.
+        """Add a folder to the cache unless it is there; return the cached one.
 
         Args:
-            items: Its files as they were listed.
-            folder: What they state.
+            items: Its files, as listed.
+            folder: Their parsed contents.
         """
         key = _key(items)
         with self._lock:
-            if key in self._known:
-                return self._known[key]
-            self._known[key] = folder
+            if key in self._cached:
+                return self._cached[key]
+            self._cached[key] = folder
             self._bytes += folder.bytes_read
-            while len(self._known) > _MOST_FOLDERS or self._bytes > self.most_bytes:
-                self._bytes -= self._known.popitem(last=False)[1].bytes_read
+            while len(self._cached) > _FOLDER_LIMIT or self._bytes > self.most_bytes:
+                self._bytes -= self._cached.popitem(last=False)[1].bytes_read
         return folder
 
 

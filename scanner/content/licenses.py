@@ -1,9 +1,8 @@
-"""Licences as people write them, as SPDX expressions, and as a policy judges them.
+"""Convert stated licences to SPDX expressions, and evaluate them against a policy.
 
-What stands in model files is mostly a lower-case slug (``apache-2.0``, ``llama3.1``, ``other``).
-A known one becomes its SPDX identifier, an unknown one a ``LicenseRef``; what says nothing becomes
-``NOASSERTION``. The raw text stays beside it. Identifiers come from SPDX's list as the package
-``packaging`` carries it.
+Model files mostly state a lower-case slug (``apache-2.0``, ``llama3.1``, ``other``). A known one
+becomes its SPDX identifier, an unknown one a ``LicenseRef``, an uninformative one ``NOASSERTION``.
+The raw text is kept beside it. Identifiers come from the SPDX list in the package ``packaging``.
 """
 
 import re
@@ -15,74 +14,76 @@ from typing import Final
 __all__ = ["NOASSERTION", "allows", "denies", "spdx_expression"]
 
 NOASSERTION: Final = "NOASSERTION"
-_SILENT: Final = frozenset({"", "unknown", "other", "none", "n/a", "noassertion", "unlicensed"})
-_LONGEST: Final = 256
-_REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
+_UNINFORMATIVE: Final = frozenset(
+    {"", "unknown", "other", "none", "n/a", "noassertion", "unlicensed"}
+)
+_LENGTH_LIMIT: Final = 256
+_NOT_IN_REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _TOKEN: Final = re.compile(r"\s*([()]|[^\s()]+)")
 
 
 @lru_cache(maxsize=1024)
 def spdx_expression(raw: str, name: str = "") -> str:
-    """Turn a stated licence into an SPDX expression.
+    """Convert a stated licence to an SPDX expression.
 
     Args:
-        raw: What the file says, for example ``apache-2.0``, ``MIT OR Apache-2.0`` or ``other``.
-        name: Name of the licence where the file says ``other``.
+        raw: Licence as stated, for example ``apache-2.0``, ``MIT OR Apache-2.0`` or ``other``.
+        name: Name of the licence, used if ``raw`` is uninformative.
 
     Returns:
         A canonical expression, a ``LicenseRef``, or `NOASSERTION`.
     """
     stated = raw.strip()
-    if stated.lower() in _SILENT:
-        return _reference(name) if name.strip().lower() not in _SILENT else NOASSERTION
+    if stated.lower() in _UNINFORMATIVE:
+        return _license_ref(name) if name.strip().lower() not in _UNINFORMATIVE else NOASSERTION
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-    if len(stated) <= _LONGEST:
+    if len(stated) <= _LENGTH_LIMIT:
         try:
             return str(canonicalize_license_expression(stated))
         except InvalidLicenseExpression:
             pass
-    return _reference(stated)
+    return _license_ref(stated)
 
 
-def _reference(text: str) -> str:
-    slug = _REFERENCE.sub("-", text.strip()[:_LONGEST]).strip("-.").lower()
+def _license_ref(text: str) -> str:
+    slug = _NOT_IN_REFERENCE.sub("-", text.strip()[:_LENGTH_LIMIT]).strip("-.").lower()
     if slug.startswith("licenseref-"):
         slug = slug.removeprefix("licenseref-")
     return f"LicenseRef-{slug}" if slug else NOASSERTION
 
 
 def allows(allowed: Collection[str], expression: str) -> bool:
-    """Say whether a licence may be used: of ``A OR B`` one side is enough, ``A AND B`` needs both.
+    """Whether an allow list permits a licence: one side of ``A OR B``, both of ``A AND B``.
 
     Args:
-        allowed: Licences as people write them; ``*`` stands for any characters, and an entry that
-            is an expression for each licence in it.
-        expression: What `spdx_expression` gave.
+        allowed: Licences in any spelling. ``*`` matches any characters; an entry that is an
+            expression lists each licence in it.
+        expression: Result of `spdx_expression`.
     """
-    is_listed = _listed(tuple(allowed))
+    is_listed = _make_matcher(tuple(allowed))
     return _evaluate(expression, is_listed)
 
 
 def denies(denied: Collection[str], expression: str) -> bool:
-    """Say whether there is no way to use this without a forbidden licence.
+    """Whether every choice that an expression offers includes a denied licence.
 
     Args:
-        denied: Licences as people write them, as for `allows`.
-        expression: What `spdx_expression` gave.
+        denied: Licences in any spelling, as for `allows`.
+        expression: Result of `spdx_expression`.
     """
-    is_listed = _listed(tuple(denied))
+    is_listed = _make_matcher(tuple(denied))
     return not _evaluate(expression, lambda leaf: not is_listed(leaf))
 
 
 @lru_cache(maxsize=256)
-def _listed(entries: tuple[str, ...]) -> Callable[[str], bool]:
-    """Make a test for whether a single licence is among these entries."""
-    known: set[str] = set()
+def _make_matcher(entries: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return a predicate: whether a single licence matches one of the entries."""
+    identifiers: set[str] = set()
     patterns: list[str] = []
 
     def collect(leaf: str) -> bool:
-        known.add(leaf.lower())
+        identifiers.add(leaf.lower())
         return True
 
     for entry in entries:
@@ -94,7 +95,7 @@ def _listed(entries: tuple[str, ...]) -> Callable[[str], bool]:
     def is_listed(leaf: str) -> bool:
         lower = leaf.lower()
         slug = lower.removeprefix("licenseref-")
-        return lower in known or any(
+        return lower in identifiers or any(
             fnmatchcase(lower, pattern) or fnmatchcase(slug, pattern) for pattern in patterns
         )
 
@@ -102,9 +103,9 @@ def _listed(entries: tuple[str, ...]) -> Callable[[str], bool]:
 
 
 def _evaluate(expression: str, holds: Callable[[str], bool]) -> bool:
-    """Evaluate a canonical expression; AND binds tighter than OR, and WITH tighter than both."""
+    """Evaluate a canonical expression; WITH binds tighter than AND, and AND tighter than OR."""
     tokens = _TOKEN.findall(expression)
-    values: list[list[bool]] = [[False, True]]  # for each open bracket: the ORs, and this AND
+    values: list[list[bool]] = [[False, True]]  # per open bracket: the OR so far, the current AND
     position = 0
     while position < len(tokens):
         token = tokens[position]

@@ -1,8 +1,8 @@
-"""The files beside a model that say more about it: configuration, tokenizer, adapter, model card.
+"""Read the files beside a model that describe it: configuration, tokenizer, adapter, model card.
 
-They come from strangers like the model itself: each is read up to a limit, parsed as plain data,
-and a fault in one is a finding that costs nothing else. ``_name_or_path`` is often the path of a
-home directory; a base model is only taken from it when it looks like ``owner/name``.
+They are as untrusted as the model. Each is read up to a limit and parsed as plain data. A problem
+in one file is a finding and does not affect the others. ``_name_or_path`` is often a path in a home
+directory, so it counts as a base model only if it looks like ``owner/name``.
 """
 
 import re
@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, who
 from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
 from prefect_mutagen.scanner.content.templates import (
     Template,
-    look_at_templates,
+    find_template_escapes,
     make_template,
     tokenizer_templates,
 )
@@ -35,7 +35,7 @@ LIMITS: Final = MappingProxyType(
         "README.md": 1 << 18,
     }
 )
-"""Bytes of each file that are read at most; of README.md only the front matter counts."""
+"""Most bytes that are read of each file; of README.md only the front matter is used."""
 
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
@@ -57,32 +57,32 @@ _BASE_KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What the files beside a model state."""
+    """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that count more than the header's: licence, framework, and what no header states."""
+    """Facts that override the header's: licence and framework."""
     behind: Facts = field(default_factory=dict)
-    """Facts that count where the header is silent."""
+    """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """What of config.json and tokenizer_config.json belongs into the SBOM's metadata."""
+    """Values of config.json and tokenizer_config.json for the SBOM's metadata."""
     packing: Mapping[str, Any] | None = None
     """``quantization_config`` of config.json."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else they state."""
+    """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of each file that was read whole, by its name."""
+    """SHA-256 of each file that was read whole, by file name."""
 
 
 def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
-    """Read all files beside a model.
+    """Parse all files beside a model.
 
     Args:
-        files: For each name of `LIMITS` that is there, its address and its bytes up to the limit.
+        files: Address and content, up to the limit, of each file in `LIMITS` that exists.
 
     Returns:
-        What they state, and what is wrong with them.
+        Their facts and findings.
     """
     findings: list[Finding] = []
     config = _load(load_json, "config.json", files, findings)
@@ -93,11 +93,11 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
-    licences = _texts("license", ("config.json", config), ("tokenizer_config.json", tokenizer))
+    licences = _strings("license", ("config.json", config), ("tokenizer_config.json", tokenizer))
     _add(before, "license", licences)
     _add(behind, "license", _card_licences(card))
     for key in ("license_name", "license_link"):
-        _add(behind, key, _texts(key, ("README.md", card)))
+        _add(behind, key, _strings(key, ("README.md", card)))
     _add(behind, "architecture", _architectures(config))
     _add(behind, "dtype", _dtypes(config, tokenizer))
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
@@ -105,12 +105,12 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
     templates = tuple(_templates(tokenizer, files))
     for url, template in templates:
-        findings += look_at_templates((template,), url)
+        findings += find_template_escapes((template,), url)
     packing = config.get("quantization_config")
     return Neighbours(
         before,
         behind,
-        _shown_config(config, tokenizer),
+        _sbom_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
         card_details(card) | config_details(config, generation, adapter),
         tuple(template for _, template in templates),
@@ -127,7 +127,7 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
 def _templates(
     tokenizer: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]
 ) -> Iterator[tuple[str, Template]]:
-    """Give the chat templates beside a model, each with the address of its file."""
+    """Yield the chat templates beside a model, each with the address of its file."""
     if tokenizer:
         url = files["tokenizer_config.json"][0]
         for template in tokenizer_templates(tokenizer):
@@ -147,25 +147,25 @@ def _load(
     files: Mapping[str, tuple[str, bytes]],
     findings: list[Finding],
 ) -> dict[str, Any]:
-    """Load one file; what is wrong with it is a finding, and it states nothing then."""
+    """Load one file; if it is invalid, add a finding and return what could be read."""
     if name not in files:
         return {}
     url, raw = files[name]
     if loader is load_json and len(raw) >= LIMITS[name]:
-        loaded = Loaded({}, f"it has more than the {LIMITS[name]} bytes that are read")
+        loaded = Loaded({}, f"it is larger than the limit of {LIMITS[name]} bytes")
     else:
         loaded = loader(raw)
     if loaded.problem:
         code = "neighbour-invalid" if loader is load_json else "front-matter-invalid"
         message = f"{name}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=name))
-    elif loaded.twice:
-        message = f"{name}: the key {shown(loaded.twice)} stands twice"
+    elif loaded.duplicate:
+        message = f"{name}: the key {shown(loaded.duplicate)} appears twice"
         findings.append(make_finding("sbom/duplicate-key", message, url=url, field=name))
     return loaded.values
 
 
-def _texts(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:
+def _strings(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:
     for name, values in sources:
         text = plain_text(values.get(key))
         if text:
@@ -184,25 +184,25 @@ def _card_licences(card: Mapping[str, Any]) -> Iterator[Stated]:
 
 
 def _architectures(config: Mapping[str, Any]) -> Iterator[Stated]:
-    yield from _texts("model_type", ("config.json", config))
-    names = _text_list(config.get("architectures"))
+    yield from _strings("model_type", ("config.json", config))
+    names = _string_list(config.get("architectures"))
     if names:
         yield Stated(names[0], "config.json:architectures")
 
 
-def _text_list(value: Any) -> list[str]:
+def _string_list(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     return [text for text in map(plain_text, values) if text]
 
 
 def _dtypes(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> Iterator[Stated]:
-    yield from _texts("torch_dtype", ("config.json", config))
-    yield from _texts("dtype", ("config.json", config))
-    yield from _texts("torch_dtype", ("tokenizer_config.json", tokenizer))
+    yield from _strings("torch_dtype", ("config.json", config))
+    yield from _strings("dtype", ("config.json", config))
+    yield from _strings("torch_dtype", ("tokenizer_config.json", tokenizer))
 
 
 def _numbers_in(config: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[Stated]:
-    """Look for a number, also inside ``text_config``, where multimodal models keep it."""
+    """Yield the numbers under any of the keys, also in ``text_config`` of multimodal models."""
     nested = config.get("text_config")
     for prefix, values in (("", config), ("text_config.", nested)):
         if not isinstance(values, dict):
@@ -229,7 +229,7 @@ def _base_models(
     config: Mapping[str, Any],
     tokenizer: Mapping[str, Any],
 ) -> Iterator[Stated]:
-    for name in _text_list(card.get("base_model")):
+    for name in _string_list(card.get("base_model")):
         yield Stated(name, "README.md:base_model")
     for file, values in (
         ("adapter_config.json", adapter),
@@ -237,17 +237,17 @@ def _base_models(
         ("tokenizer_config.json", tokenizer),
     ):
         for key in (*_BASE_KEYS, "_name_or_path"):
-            for name in _text_list(values.get(key)):
+            for name in _string_list(values.get(key)):
                 if _REPOSITORY.fullmatch(name):
                     yield Stated(name, f"{file}:{key}")
 
 
-def _shown_config(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:
-    shown_config: dict[str, Any] = {
+def _sbom_config(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {
         "model_type": plain_text(config.get("model_type")),
-        "architectures": _text_list(config.get("architectures")),
+        "architectures": _string_list(config.get("architectures")),
         "torch_dtype": next(_dtypes(config, tokenizer), (None,))[0],
         "transformers_version": plain_text(config.get("transformers_version")),
         "tokenizer_class": plain_text(tokenizer.get("tokenizer_class")),
     }
-    return {key: value for key, value in shown_config.items() if value}
+    return {key: value for key, value in values.items() if value}

@@ -1,9 +1,9 @@
-"""Count the parameters of models whose weights are packed into wider numbers.
+"""Count the parameters of models whose weights are packed into wider integers.
 
-AWQ, GPTQ and their kin store eight 4-bit weights in one 32-bit integer, bitsandbytes two in a byte.
-What the header counts is then off by that factor, and its dtype says nothing about the weights.
-``quantization_config`` of config.json names the method and the bits; the tensors' names tell which
-ones hold weights and which only serve to unpack them.
+AWQ, GPTQ and similar methods store eight 4-bit weights in one 32-bit integer, bitsandbytes two in a
+byte. The header's element count is then off by that factor, and its dtype is not that of the
+weights. ``quantization_config`` of config.json states method and bits. Tensor names tell packed
+weights from the auxiliary tensors that unpack them.
 
 Sources: the checkpoint layouts of AutoAWQ, GPTQModel, bitsandbytes and compressed-tensors.
 """
@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.content.facts import Stated, plain_text, whole_numb
 __all__ = ["logical_parameters", "packed_quantization"]
 
 _SOURCE: Final = "config.json:quantization_config"
-# Per method: the ending of tensors that hold weights, and of those that only serve them.
+# Per method: name suffix of packed weights, and suffixes of auxiliary tensors.
 _LAYOUTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "awq": (".qweight", (".qzeros", ".scales")),
     "gptq": (".qweight", (".qzeros", ".scales", ".g_idx")),
@@ -38,7 +38,7 @@ _WIDTHS: Final = {"I32": 32, "U32": 32, "I8": 8, "U8": 8}
 
 
 def packed_quantization(packing: Mapping[str, Any]) -> Stated | None:
-    """Name the quantization that config.json states, such as ``awq-4bit``."""
+    """Return the quantization that config.json states, such as ``awq-4bit``."""
     method = plain_text(packing.get("quant_method"))
     if method is None:
         return None
@@ -58,7 +58,7 @@ def _bits(packing: Mapping[str, Any]) -> int | None:
 
 
 def _group_bits(groups: Any) -> int | None:
-    """Find the bits where compressed-tensors states them: the same in all groups."""
+    """Return the bits that compressed-tensors states, if they are equal in all groups."""
     if not isinstance(groups, dict):
         return None
     found = {
@@ -70,22 +70,22 @@ def _group_bits(groups: Any) -> int | None:
 
 
 def logical_parameters(header: SafetensorsHeader, packing: Mapping[str, Any]) -> int | None:
-    """Count weights as the model has them, not as the file packs them.
+    """Return the number of weights after unpacking.
 
     Returns:
-        Their number; None when the method or its layout is not known, or nothing is packed.
+        Their number; None if method or layout is unknown, or if nothing is packed.
     """
     layout = _LAYOUTS.get(plain_text(packing.get("quant_method")) or "")
     bits = _bits(packing)
     if layout is None or bits is None:
         return None
-    weights, helpers = layout
+    packed_suffix, auxiliary_suffixes = layout
     total = packed = 0
     for tensor in header.tensors:
         width = _WIDTHS.get(tensor.dtype)
-        if tensor.name.endswith(helpers):
+        if tensor.name.endswith(auxiliary_suffixes):
             continue
-        if tensor.name.endswith(weights) and width is not None and width > bits:
+        if tensor.name.endswith(packed_suffix) and width is not None and width > bits:
             total += tensor.parameters * width // bits
             packed += 1
         else:

@@ -1,11 +1,11 @@
-"""Load JSON and YAML that strangers wrote, as plain data, under limits.
+"""Load untrusted JSON and YAML as plain data, under limits.
 
-What is wrong with a text is said in a clause; nothing is raised, executed or followed. Limits on
-the number of bytes are the caller's.
+Problems are returned as a clause; nothing is raised, executed or dereferenced. The caller limits
+the size of the input.
 
-YAML is read as texts: a licence ``2.0`` and a language ``no`` mean what they say. Tags, numbers,
-dates and the many words for true and false are where YAML's own readers go astray, so nothing is
-constructed from them; ``true``, ``false`` and ``null`` alone keep their meaning.
+YAML scalars are loaded as strings, so that a licence ``2.0`` and a language ``no`` stay what they
+are. No numbers, dates, tags or alternative spellings of booleans are interpreted; only ``true``,
+``false`` and ``null`` are.
 """
 
 import json
@@ -22,38 +22,38 @@ __all__ = ["Loaded", "load_front_matter", "load_json"]
 _FRONT_MATTER: Final = re.compile(
     rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
 )
-_DEPTH: Final = 32
-_WORDS: Final[dict[str, bool | None]] = {
+_DEPTH_LIMIT: Final = 32
+_CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-"""Unquoted words that are no texts: those of YAML's core schema."""
+"""Plain scalars of YAML's core schema that are not strings."""
 _TAGS: Final = "tag:yaml.org,2002:"
-_FOREIGN: Final = f"{_TAGS}python/"
+_PYTHON_TAGS: Final = f"{_TAGS}python/"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The keys and values of a text, and what is wrong with it."""
+    """The keys and values of a document, and its problem."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
-    """In a clause; there are values all the same where they can be told."""
-    twice: str = ""
-    """A key that stands twice, of which the last value was taken."""
+    """A clause; values may be present all the same."""
+    duplicate: str = ""
+    """A key that appears twice; its last value was used."""
 
 
 def load_json(raw: bytes) -> Loaded:
-    """Load a JSON object; NaN and infinities become null."""
-    twice: list[str] = []
+    """Load a JSON object; NaN and infinities become None."""
+    duplicates: list[str] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        known = dict(pairs)
-        if len(known) < len(pairs) and not twice:
+        members = dict(pairs)
+        if len(members) < len(pairs) and not duplicates:
             keys = sorted(key for key, _ in pairs)
-            twice.extend(key for key, after in pairwise(keys) if key == after)
-        return known
+            duplicates.extend(key for key, after in pairwise(keys) if key == after)
+        return members
 
     try:
         values = json.loads(raw, object_pairs_hook=collect, parse_constant=lambda _: None)
@@ -64,20 +64,20 @@ def load_json(raw: bytes) -> Loaded:
     except json.JSONDecodeError as error:
         return Loaded(problem=f"it is not JSON at character {error.pos}: {error.msg}")
     except ValueError:
-        return Loaded(problem="it has a number of thousands of digits")
+        return Loaded(problem="it has a number with thousands of digits")
     if not isinstance(values, dict):
         return Loaded(problem="it is not a JSON object")
-    return Loaded(values, twice=twice[0] if twice else "")
+    return Loaded(values, duplicate=duplicates[0] if duplicates else "")
 
 
 def load_front_matter(raw: bytes) -> Loaded:
-    """Load the YAML block at the top of a Markdown file; without one, nothing is stated."""
+    """Load the YAML block at the top of a Markdown file; empty without one."""
     block = _FRONT_MATTER.match(raw)
     if block is None:
         return Loaded()
     loaded = _load_yaml(block[1])
     if loaded.problem:
-        how = "is read as texts alone" if loaded.values else "cannot be read"
+        how = "is read as plain strings" if loaded.values else "cannot be read"
         return Loaded(loaded.values, f"the front matter {how}: {loaded.problem}")
     return loaded
 
@@ -98,52 +98,53 @@ def _load_yaml(raw: bytes) -> Loaded:
         return Loaded(problem="it is not YAML")
 
 
-class _Refused(Exception):  # noqa: N818 - it says what became of the text
-    """What makes a text unreadable, in a clause."""
+class _Refused(Exception):  # noqa: N818 - control flow, not an error
+    """The reason, as a clause, why a document is not loaded."""
 
 
 @dataclass(slots=True)
 class _Collector:
-    """Builds texts, lists and mappings from a parser's events.
+    """Builds strings, lists and mappings from YAML parser events.
 
-    Aliases are refused because they multiply, and so are merge keys: what a key means must not
-    depend on another one.
+    Aliases are refused because they allow exponential expansion, merge keys because a key's value
+    must not depend on another key.
     """
 
-    whole: list[Any] = field(default_factory=list)
-    twice: str = ""
-    foreign: str = ""
-    """A tag that YAML's own schema does not have."""
+    documents: list[Any] = field(default_factory=list)
+    duplicate: str = ""
+    """First key that appears twice."""
+    foreign_tag: str = ""
+    """First tag outside YAML's core schema."""
     _open: list[dict[str, Any] | list[Any]] = field(init=False)
-    """What contains the next value, the innermost last."""
+    """The open collections, innermost last."""
     _keys: list[str | None] = field(default_factory=lambda: [None])
-    """For each of these the key of the next value; None where a key comes next, and in lists."""
+    """For each open collection, the key of the next value; None in lists and before a key."""
 
     def __post_init__(self) -> None:
-        self._open = [self.whole]
+        self._open = [self.documents]
 
     def add(self, value: Any, text: str | None = None) -> None:
-        """Take a value; a text is what it is as a key."""
-        within, key = self._open[-1], self._keys[-1]
-        if isinstance(within, list):
-            if within is self.whole and within:
+        """Add a value to the innermost collection; ``text`` is its form as a key."""
+        parent, key = self._open[-1], self._keys[-1]
+        if isinstance(parent, list):
+            if parent is self.documents and parent:
                 raise _Refused("it holds more than one document")
-            within.append(value)
+            parent.append(value)
         elif key is not None:
-            within[key] = value
+            parent[key] = value
             self._keys[-1] = None
         elif text is None:
-            raise _Refused("it has a key that is no text")
+            raise _Refused("it has a key that is not a string")
         else:
-            if text in within:
-                self.twice = self.twice or text
+            if text in parent:
+                self.duplicate = self.duplicate or text
             self._keys[-1] = text
 
     def begin(self, values: dict[str, Any] | list[Any]) -> None:
         self.add(values)
         self._open.append(values)
         self._keys.append(None)
-        if len(self._open) > _DEPTH:
+        if len(self._open) > _DEPTH_LIMIT:
             raise _Refused("it is nested too deeply")
 
     def end(self) -> None:
@@ -154,12 +155,12 @@ class _Collector:
         text, plain = event.value, not event.style
         if plain and text == "<<":
             raise _Refused("it uses a merge key")
-        bare = plain and event.tag is None and text in _WORDS
-        self.add(_WORDS[text] if bare else text, text)
+        bare = plain and event.tag is None and text in _CORE_WORDS
+        self.add(_CORE_WORDS[text] if bare else text, text)
 
     def note_tag(self, tag: str | None) -> None:
-        if tag and tag != "!" and (not tag.startswith(_TAGS) or tag.startswith(_FOREIGN)):
-            self.foreign = self.foreign or tag
+        if tag and tag != "!" and (not tag.startswith(_TAGS) or tag.startswith(_PYTHON_TAGS)):
+            self.foreign_tag = self.foreign_tag or tag
 
 
 def _collect(events: Iterable[Any]) -> Loaded:
@@ -179,8 +180,8 @@ def _collect(events: Iterable[Any]) -> Loaded:
                 return Loaded(problem="it uses an alias")
     except _Refused as refusal:
         return Loaded(problem=str(refusal))
-    values = collector.whole[0] if collector.whole else None
+    values = collector.documents[0] if collector.documents else None
     if values is not None and not isinstance(values, dict):
-        return Loaded(problem="it is not a list of keys and values")
-    problem = f"it has the tag {shown(collector.foreign)}, which is none of YAML's own"
-    return Loaded(values or {}, problem if collector.foreign else "", collector.twice)
+        return Loaded(problem="it is not a mapping")
+    problem = f"it has the tag {shown(collector.foreign_tag)}, which is not in YAML's core schema"
+    return Loaded(values or {}, problem if collector.foreign_tag else "", collector.duplicate)

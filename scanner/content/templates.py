@@ -1,13 +1,13 @@
-"""Look at chat templates without ever rendering one.
+"""Inspect chat templates statically; none is ever rendered.
 
-A chat template is a Jinja program that comes with the model. Loaders render it in a sandbox; a
-careless one does not, and even sandboxes had holes. What a template needs to lay out messages is
-little; what it would need to break out is not among it, so a look at its text tells them apart:
+A chat template is a Jinja program that comes with the model. Most loaders render it in a sandbox,
+some do not, and sandboxes have had escapes. Formatting messages needs none of the constructs that
+an escape needs, so their presence in the source is a finding:
 
 * names with double underscores, as attributes or as subscripts (``x.__class__``,
   ``x["__init__"]``), also inside a string that is formatted;
 * the filter ``attr``, which reads attributes by computed names;
-* what hangs on Jinja's own globals ``lipsum``, ``cycler``, ``joiner`` and ``self``;
+* attributes and calls of Jinja's globals ``lipsum``, ``cycler``, ``joiner`` and ``self``;
 * tags that load other templates: include, import, from, extends.
 """
 
@@ -22,8 +22,8 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
     "Template",
+    "find_template_escapes",
     "gguf_templates",
-    "look_at_templates",
     "make_template",
     "tokenizer_templates",
 ]
@@ -31,7 +31,7 @@ __all__ = [
 _LIMIT: Final = 1 << 20
 _OPEN: Final = re.compile(r"\{([{%#])")
 _CLOSE: Final = {"{": "}}", "%": "%}", "#": "#}"}
-# A string that is never closed runs to the end, so that nothing is looked at twice.
+# An unterminated string extends to the end, which keeps the search linear.
 _STRING: Final = re.compile(
     r"'(?:[^'\\]++|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]++|\\.)*+(?:\"|\\?\Z)", re.DOTALL
 )
@@ -52,26 +52,26 @@ _IN_CODE: Final = tuple(
 
 
 class Template(NamedTuple):
-    """A chat template: where it stands, and what is known of its text."""
+    """A chat template: its place, and its text as far as it was read."""
 
     place: str
-    """Key or file, for example ``tokenizer.chat_template``."""
+    """Key or file name, for example ``tokenizer.chat_template``."""
     text: str | None
-    """Its text; None when it is too long to be kept."""
+    """Its text; None if it was too long to keep."""
     length: int
-    """Bytes of the text."""
+    """Length of the text in bytes."""
     sha256: str
-    """Of the text, in hexadecimal; empty when it was not read whole."""
+    """SHA-256 of the text, in hexadecimal; empty if it was not read whole."""
 
 
 def make_template(place: str, text: str) -> Template:
-    """Describe a template whose text is there."""
+    """Return the template for a text."""
     raw = text.encode("utf-8", "replace")
     return Template(place, text, len(raw), hashlib.sha256(raw).hexdigest())
 
 
 def gguf_templates(header: GgufHeader) -> Iterator[Template]:
-    """Give the templates of a GGUF header."""
+    """Yield the templates of a GGUF header."""
     for entry in header.metadata:
         if entry.key.startswith("tokenizer.chat_template"):
             if isinstance(entry.value, LongText):
@@ -81,7 +81,7 @@ def gguf_templates(header: GgufHeader) -> Iterator[Template]:
 
 
 def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
-    """Give the templates of a tokenizer_config.json: one, or a list of named ones."""
+    """Yield the templates of a tokenizer_config.json: a string, or a list of named ones."""
     place = "tokenizer_config.json:chat_template"
     template = tokenizer.get("chat_template")
     if isinstance(template, str):
@@ -92,12 +92,12 @@ def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
                 yield make_template(place, entry["template"])
 
 
-def look_at_templates(templates: Iterable[Template], url: str) -> Iterator[Finding]:
-    """Look for what no chat template needs.
+def find_template_escapes(templates: Iterable[Template], url: str) -> Iterator[Finding]:
+    """Yield a finding for each template that could escape a sandbox or is too long to inspect.
 
     Args:
-        templates: What to look at.
-        url: The file they stand in.
+        templates: The templates to inspect.
+        url: Address of the file that contains them.
     """
     for template in templates:
         place = template.place
@@ -113,11 +113,11 @@ def look_at_templates(templates: Iterable[Template], url: str) -> Iterator[Findi
 
 
 def _find_escape(text: str) -> tuple[str, str] | None:
-    """Find the first thing that no chat template needs: what it is, and how it is written."""
+    """Return the first suspicious construct: its description and its source; None if none."""
     for kind, code in _blocks(text):
-        hidden = _find_in_strings(code)
-        if hidden is not None:
-            return hidden
+        in_string = _find_in_strings(code)
+        if in_string is not None:
+            return in_string
         bare = _STRING.sub("''", code)
         if kind == "%" and _LOADING.match(bare):
             return "a tag that loads another template", bare[:40]
@@ -129,7 +129,7 @@ def _find_escape(text: str) -> tuple[str, str] | None:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Give the code between braces, as Jinja's own lexer cuts it: a string may hold a brace."""
+    """Yield kind and code of each block, split as by Jinja's lexer: strings may hold braces."""
     at = 0
     while True:
         opening = _OPEN.search(text, at)

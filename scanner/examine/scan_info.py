@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import Address
 
 __all__ = ["ScanInfo", "new_scan"]
 
@@ -35,7 +35,7 @@ class ScanInfo:
         }
 
 
-def new_scan(source: str, policy: Policy) -> ScanInfo:
+def new_scan(source: str | Address, policy: Policy) -> ScanInfo:
     """Give a scan its name.
 
     Args:
@@ -44,4 +44,4 @@ def new_scan(source: str, policy: Policy) -> ScanInfo:
     """
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
-    return ScanInfo(name, clean_url(source), now.isoformat(), __version__, policy)
+    return ScanInfo(name, Address.parse(source).text, now.isoformat(), __version__, policy)

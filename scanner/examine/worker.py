@@ -60,7 +60,7 @@ def serve() -> None:
         # block is never touched, so it costs nothing.
         bytearray(_LARGEST_BLOCK)
         root = settings.workers
-        store = open_store(root.url, root.options, versions=root.versions)
+        store = open_store(root.address, root.options, versions=root.versions)
         examiner = Examiner(settings.policy, settings.hash_level, settings.generated_at)
         while True:
             order: Order = orders.get()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.store import Store
 
 __all__ = ["Workers"]
@@ -14,8 +15,8 @@ class Workers:
     """How many processes may examine, and how each opens the storage for itself."""
 
     most: int
-    url: str
-    """Address of the root."""
+    address: str | Address
+    """The root."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options for fsspec's file system."""
     versions: bool = False

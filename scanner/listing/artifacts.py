@@ -1,10 +1,10 @@
-"""Artifacts: what a loader loads as one thing, and what describes it.
+"""Artifacts: the files that are loaded as one model, and the files that describe them.
 
-An artifact is a model file, or a set of shards that only make a model together: GGUF files that
-number themselves, safetensors files that an index names or that number themselves. With it go the
-files beside it that say more about it (`NEIGHBOURS`, checksums), and those that could be loaded in
-its place (pickles). Its pin is a digest over the names and pins of all of them, the absent ones
-included: a licence edited in README.md, or a config.json that appears, is a change of the artifact.
+An artifact is a model file, or a set of shards that form one model: numbered GGUF files, or
+safetensors files that are numbered or named by an index. It includes the files beside it that
+describe it (`NEIGHBOURS`, checksums, signatures), and those that could be loaded instead of it
+(pickles). Its pin is a digest over the names and pins of all of them, and over the names of absent
+neighbours: an edited licence in README.md, or a new config.json, changes the pin.
 """
 
 import hashlib
@@ -24,71 +24,70 @@ _ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
 
 
 class Pickles(NamedTuple):
-    """The pickled weights in a folder: what loads the folder may load them instead."""
+    """Pickled weights in a folder, which a loader may prefer to the artifact."""
 
     names: tuple[str, ...] = ()
-    """The first of them."""
+    """The first few names."""
     total: int = 0
     pin: str = "absent"
-    """Digest over the names and pins of all."""
+    """Digest over the names and pins of all of them."""
 
 
 class Beside(NamedTuple):
-    """What lies beside an artifact and says more about it, or could be loaded in its place."""
+    """Files beside an artifact that describe it, or that could be loaded instead of it."""
 
     neighbours: tuple[StoredObject, ...] = ()
-    """Those of `NEIGHBOURS` that lie there."""
+    """The files of `NEIGHBOURS` that exist."""
     checksums: tuple[StoredObject, ...] = ()
-    """Files that state the SHA-256 of its files."""
+    """Files that may state the SHA-256 of its files."""
     signatures: tuple[StoredObject, ...] = ()
-    """Signatures and attestations that may name it."""
+    """Signatures and attestations that may cover it."""
     pickles: Pickles = Pickles()
 
 
 class Artifact(NamedTuple):
-    """What is judged, pinned and handed to agents as one thing."""
+    """The unit that is judged, pinned and passed to agents."""
 
     url: str
     """Address of its file; for a set, of its index, else of its first shard."""
     objects: tuple[StoredObject, ...]
-    """The files a loader reads tensors from."""
+    """Files that contain its tensors."""
     beside: Beside = Beside()
-    """What lies beside them; the same record for all artifacts of a folder that share it."""
+    """Files beside it; artifacts of a folder share one record where possible."""
     kind: Kind = "file"
     shard_index: StoredObject | None = None
-    """The file that says which shard holds which tensor."""
+    """Index file that maps tensors to shards."""
     listed: bool = True
-    """Whether a listing showed what lies beside it; if not, shards have to be looked for."""
+    """Whether the folder was listed; if not, the shards still have to be looked up."""
 
     @property
     def describing(self) -> tuple[StoredObject, ...]:
-        """The files that say more about it: its index, and what is read of what lies beside it."""
+        """The files that describe it: its index, neighbours, checksums and signatures."""
         index = (self.shard_index,) if self.shard_index is not None else ()
         return (*index, *self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
 
     @property
     def size(self) -> int:
-        """Bytes of its files, as listed."""
+        """Total size of its files in bytes, as listed."""
         return sum(max(0, item.size) for item in self.objects)
 
     @property
     def pin(self) -> str:
-        """Name these very bytes, and what describes them.
+        """Identifier of its files and the files that describe them.
 
         Returns:
-            ``sha256:`` and a digest; the empty text when a file has no pin of its own yet, because
-            the listing did not say.
+            ``sha256:`` and a digest; the empty string if the listing did not pin every file.
         """
         digest = self.digest
         return f"sha256:{digest.hex()}" if digest else ""
 
     @property
     def digest(self) -> bytes:
-        """Give the 32 bytes of the pin; none when a file has no pin of its own yet."""
+        """The 32 bytes of the pin; empty if the listing did not pin every file."""
         neighbours, checksums, signatures, pickles = self.beside
-        described = neighbours or checksums or signatures or self.shard_index
-        if len(self.objects) == 1 and not described:
-            item = self.objects[0]  # most are so, and a bucket has many
+        is_described = neighbours or checksums or signatures or self.shard_index
+        if len(self.objects) == 1 and not is_described:
+            item = self.objects[0]  # fast path for the common case
             if not item.pin:
                 return b""
             return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}")

@@ -1,9 +1,9 @@
-"""Objects of a listing, put together to artifacts: models, their sets, and what lies beside them.
+"""Group listed objects into artifacts: single models, sets, and the files beside them.
 
-An artifact carries what its folder holds besides, so nothing of a folder is given out before the
-listing has left it. A folder is held in memory while it is small; from `object_spool.HELD` objects
-on they go to a temporary file, and memory does not grow with a bucket of one flat folder. What
-stays in proportion is one artifact: a set has all its shards in hand when it is given out.
+An artifact includes the files beside it, so a folder's artifacts are yielded only after the listing
+has left the folder. Beyond `object_spool.SPILL_THRESHOLD` objects a folder spills to a temporary
+file, so memory does not grow with a flat bucket. It only grows with the largest set, whose shards
+are all in memory when it is yielded.
 """
 
 import hashlib
@@ -18,7 +18,11 @@ from typing import Final
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
-from prefect_mutagen.scanner.listing.object_spool import HELD, ObjectSpool, Shelf
+from prefect_mutagen.scanner.listing.object_spool import (
+    SPILL_THRESHOLD,
+    FolderObjects,
+    ObjectSpool,
+)
 from prefect_mutagen.scanner.listing.roles import (
     CHECKSUMS,
     index_stem,
@@ -29,14 +33,14 @@ from prefect_mutagen.scanner.listing.roles import (
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["artifact_of", "group_artifacts"]
+__all__ = ["artifact_of", "group_artifacts", "ungrouped"]
 
-_PICKLES_NAMED: Final = 5
+_PICKLE_NAMES: Final = 5
 _CANDIDATES: Final = 5_000
-"""Files that an index may mean which names files without numbers; of more, only those are looked
-up that it does name."""
-# What git, the hub's cache and archivers keep for themselves: no model is loaded from there, and
-# the cache marks files that a repository does not have by empty ones of their names.
+"""Most files that are considered as shards of an index without numbered shards. In larger folders,
+only the files that the index names are looked up."""
+# Internal folders of git, the hub's cache and archivers. No model is loaded from there, and the
+# cache marks files that a repository lacks by empty files of the same names.
 _TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 
 
@@ -44,35 +48,35 @@ _TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 class _Folder:
     url: str
     spool: ObjectSpool
-    kept: bool = True
+    ignored: bool = False
     models: list[StoredObject] = field(default_factory=list)
-    """The last ones that were listed; those before them are in the spool."""
+    """The most recently listed models; earlier ones are in the spool."""
     neighbours: list[StoredObject] = field(default_factory=list)
     checksums: dict[str, StoredObject] = field(default_factory=dict)
-    """Those that speak of any file."""
+    """Checksum files that may list any file, by name."""
     signatures: list[StoredObject] = field(default_factory=list)
-    """Those that may speak of any file."""
-    shelf: Shelf = field(init=False)
-    """What is named after a model, shards under their sets, and pickles."""
+    """Signatures that may cover any file."""
+    objects: FolderObjects = field(init=False)
+    """Files named after a model, shards by set, indexes, pickles, and spilled models."""
     fault: str = ""
-    """How the scanner itself failed over it, in a clause; then none of its files is judged."""
+    """Clause about a bug that occurred while grouping it; then none of its files is judged."""
     _shared: Beside | None = None
-    """What lies beside every artifact of the folder; known when it has been listed."""
-    _some_are_named: bool = False
-    """Whether something is named after one artifact."""
+    """Files beside every artifact of the folder; cached once it has been listed."""
+    _has_named_files: bool = False
+    """Whether a checksum file or a signature is named after one model."""
 
     def __post_init__(self) -> None:
-        self.shelf = Shelf(self.spool)
+        self.objects = FolderObjects(self.spool)
 
     def add(self, item: StoredObject) -> None:
-        if not self.kept:
+        if self.ignored:
             return
         name = item.name
         role = role_of(name)
-        if role == "model" or role is None:  # what has no role is a folder that cannot be listed
+        if role == "model" or role is None:  # no role: a folder that cannot be listed
             self.models.append(item)
-            if len(self.models) >= self.spool.held:
-                self.shelf.put_away("model", self.models)
+            if len(self.models) >= self.spool.threshold:
+                self.objects.spill("model", self.models)
                 self.models.clear()
         elif role == "neighbour":
             self.neighbours.append(item)
@@ -80,20 +84,20 @@ class _Folder:
             if name in CHECKSUMS:
                 self.checksums[name] = item
             else:
-                self.shelf.add("checksums", name.removesuffix(".sha256"), item)
+                self.objects.add("checksums", name.removesuffix(".sha256"), item)
         elif role == "signature":
             if target := signed_name(name):
-                self.shelf.add("signature", target, item)
+                self.objects.add("signature", target, item)
             else:
                 self.signatures.append(item)
         elif role == "pickle":
-            self.shelf.add("pickle", name, item)
+            self.objects.add("pickle", name, item)
         else:
-            self.shelf.add("index", index_stem(name) or "", item)
+            self.objects.add("index", index_stem(name) or "", item)
 
     def artifacts(self) -> Iterator[Artifact]:
-        """Give single files as they were listed, then sets."""
-        indexed = self.shelf.has("index")
+        """Yield single files in listing order, then sets."""
+        indexed = self.objects.has("index")
         candidates: list[StoredObject] = []
         for item in self._models():
             name = item.name
@@ -101,67 +105,67 @@ class _Folder:
             shard = shard_name(name)
             if shard is not None and item.version:
                 shard = None
-            # An index speaks for all shards of its name, whatever count they claim.
+            # An index covers all shards of its stem, whatever count their names state.
             if (
                 shard is not None
                 and form == "safetensors"
-                and self.shelf.holds("index", shard.stem)
+                and self.objects.contains("index", shard.stem)
             ):
-                self.shelf.add("shard", _set_key(form, shard.stem), item)
+                self.objects.add("shard", _set_key(form, shard.stem), item)
             elif shard is None or shard.total == 1:
                 if form == "safetensors" and len(candidates) <= _CANDIDATES:
                     candidates.append(item)
                 yield self.single(item)
             else:
                 key = _set_key(format_of(name) or "", shard.stem, shard.total)
-                self.shelf.add("shard", key, item)
-        yield from self._numbered()
+                self.objects.add("shard", key, item)
+        yield from self._numbered_sets()
         if indexed:
-            yield from self._unnumbered(candidates)
-        self.shelf.clear()
+            yield from self._indexed_sets(candidates)
+        self.objects.clear()
 
-    def spoil(self, item: StoredObject, fault: str) -> None:
-        """Note that the scanner failed over one of its objects."""
+    def fail(self, item: StoredObject, fault: str) -> None:
+        """Record a bug that occurred while an object was added."""
         self.fault = fault
         if not self.models or self.models[-1] is not item:
             self.models.append(item)
 
-    def rest(self, singles: int, in_sets: set[int]) -> Iterator[StoredObject]:
-        """Give the models and indexes that `artifacts` had not come to.
+    def remaining(self, singles: int, in_sets: set[int]) -> Iterator[StoredObject]:
+        """Yield the models and indexes that `artifacts` had not reached.
 
         Args:
-            singles: How many single files it had given out, in the order of the models.
-            in_sets: Hashes of the addresses that were in sets.
+            singles: Number of single files that it had yielded, in listing order.
+            in_sets: Hashes of the addresses in the sets that it had yielded.
         """
-        put_aside = {hash(item.url) for _, item in self.shelf.take("shard")}
+        shards = {hash(item.url) for _, item in self.objects.items("shard")}
         for item in self._models():
             code = hash(item.url)
-            if singles and code not in put_aside:
+            if singles and code not in shards:
                 singles -= 1
             elif code not in in_sets:
                 yield item
-        for _, item in self.shelf.take("index"):
+        for _, item in self.objects.items("index"):
             if hash(item.url) not in in_sets:
                 yield item
 
     def _models(self) -> Iterator[StoredObject]:
-        yield from (item for _, item in self.shelf.take("model"))
+        yield from (item for _, item in self.objects.items("model"))
         yield from self.models
 
-    def _numbered(self) -> Iterator[Artifact]:
-        """Give the sets of files that number themselves."""
-        for key, group in groupby(self.shelf.take("shard"), key=itemgetter(0)):
+    def _numbered_sets(self) -> Iterator[Artifact]:
+        """Yield the sets of numbered shards."""
+        for key, group in groupby(self.objects.items("shard"), key=itemgetter(0)):
             shards = sorted((item for _, item in group), key=attrgetter("name"))
             stem, _, count = key.rsplit("/", 2)
-            indexes = () if int(count) else self.shelf.get("index", stem)
+            indexes = () if int(count) else self.objects.get("index", stem)
             yield self._set(shards, indexes[-1] if indexes else None)
 
-    def _unnumbered(self, candidates: list[StoredObject]) -> Iterator[Artifact]:
-        """Give a set for each index that must mean other files; these stand for themselves too."""
+    def _indexed_sets(self, candidates: list[StoredObject]) -> Iterator[Artifact]:
+        """Yield a set for each index without numbered shards; its files are artifacts as well."""
         candidates.sort(key=attrgetter("name"))
-        for stem, group in groupby(self.shelf.take("index"), key=itemgetter(0)):
+        for stem, group in groupby(self.objects.items("index"), key=itemgetter(0)):
             *_, (_, index) = group
-            if self.shelf.holds("shard", _set_key("safetensors", stem)):
+            if self.objects.contains("shard", _set_key("safetensors", stem)):
                 continue
             if len(candidates) <= _CANDIDATES:
                 yield self._set(candidates, index)
@@ -178,22 +182,22 @@ class _Folder:
         )
 
     def single(self, item: StoredObject) -> Artifact:
-        """Make the artifact of one file; what lies beside an older version is of another time."""
+        """Return the artifact of one file; an older version has no files beside it."""
         if item.version:
             return Artifact(item.url, (item,))
         return Artifact(item.url, (item,), self._beside((item,)))
 
     def _beside(self, items: Sequence[StoredObject]) -> Beside:
-        """Say what lies beside the files of an artifact."""
+        """Return the files beside an artifact."""
         if self._shared is None:
             self._shared = Beside(
                 tuple(self.neighbours),
                 tuple(self.checksums[name] for name in CHECKSUMS if name in self.checksums),
                 tuple(self.signatures),
-                self._count_pickles(),
+                self._collect_pickles(),
             )
-            self._some_are_named = self.shelf.has("checksums") or self.shelf.has("signature")
-        if not self._some_are_named:
+            self._has_named_files = self.objects.has("checksums") or self.objects.has("signature")
+        if not self._has_named_files:
             return self._shared
         shared = self._shared
         signatures = [*shared.signatures, *self._named_after("signature", items)]
@@ -203,64 +207,63 @@ class _Folder:
         )
 
     def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
-        return [other for item in items for other in self.shelf.get(kind, item.name)]
+        return [other for item in items for other in self.objects.get(kind, item.name)]
 
-    def _count_pickles(self) -> Pickles:
-        if not self.shelf.has("pickle"):
+    def _collect_pickles(self) -> Pickles:
+        if not self.objects.has("pickle"):
             return Pickles()
         first: list[str] = []
         digest, number = hashlib.sha256(), 0
-        for number, (name, item) in enumerate(self.shelf.take("pickle"), 1):
+        for number, (name, item) in enumerate(self.objects.items("pickle"), 1):
             text = f"{name}\0{item.pin}" if number == 1 else f"\n{name}\0{item.pin}"
             digest.update(text.encode("utf-8", "surrogateescape"))
-            if number <= _PICKLES_NAMED:
+            if number <= _PICKLE_NAMES:
                 first.append(name)
         return Pickles(tuple(first), number, digest.hexdigest())
 
 
 def _set_key(form: str, stem: str, count: int = 0) -> str:
-    """Name a set within its folder; no part but the stem is of any length, and none has a slash."""
+    """Return the key of a set within its folder; only the stem varies in length."""
     return f"{stem}/{form}/{count:05}"
 
 
 def group_artifacts(
-    objects: Iterable[StoredObject], root: str = "", held: int = HELD
+    objects: Iterable[StoredObject], root: str = "", threshold: int = SPILL_THRESHOLD
 ) -> Iterator[Artifact]:
-    """Group listed objects into artifacts, each with its neighbours.
+    """Group listed objects into artifacts, each with the files beside it.
 
     Args:
-        objects: Objects as `Store.list_objects` yields them, below a folder. Only the folders on
-            the way to the current object are held; of large ones most is in a temporary file.
-        root: Address of that folder; what tools keep for themselves below it is passed over.
-        held: How many of a folder are held in memory.
+        objects: Objects as `Store.list_objects` yields them, below a folder. Only the ancestors of
+            the current object are open; large folders spill to a temporary file.
+        root: Address of that folder; tools' internal folders below it are ignored.
+        threshold: Number of objects that a folder may hold in memory before it spills.
 
     Yields:
-        Artifacts, folder by folder as each one is complete. What cannot be looked at (a folder
-        that may not be listed) is an artifact too: it must not be lost. So is each file of a
-        folder over which the scanner itself fails.
+        Artifacts, folder by folder as each is complete. A folder that cannot be listed is an
+        artifact too, so that it is not lost; so is each file of a folder whose grouping fails.
     """
     path: list[_Folder] = []
-    with closing(ObjectSpool(held)) as spool:
+    with closing(ObjectSpool(threshold)) as spool:
         for item in objects:
             url = item.url
             while path and not url.startswith(path[-1].url):
-                yield from _given_out(path.pop())
+                yield from _emit(path.pop())
             if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
                 folder = item.folder
-                path.append(_Folder(folder, spool, not _is_tool_folder(folder, root)))
+                path.append(_Folder(folder, spool, _is_tool_folder(folder, root)))
             try:
                 path[-1].add(item)
-            except Exception as problem:  # noqa: BLE001 - a bug costs this folder alone
-                path[-1].spoil(item, log_fault(problem, "grouping", url))
+            except Exception as problem:  # noqa: BLE001 - a bug affects this folder only
+                path[-1].fail(item, log_fault(problem, "grouping", url))
         while path:
-            yield from _given_out(path.pop())
+            yield from _emit(path.pop())
 
 
-def _given_out(folder: _Folder) -> Iterator[Artifact]:
-    """Give out a folder's artifacts; where that fails, each file that is still to come by itself.
+def _emit(folder: _Folder) -> Iterator[Artifact]:
+    """Yield a folder's artifacts; if grouping fails, each remaining file by itself.
 
-    A folder may hold a million: single files that were given out are only counted, those of sets
-    are known by their hashes.
+    A folder may hold a million files. So single files that were yielded are only counted, and files
+    of sets are remembered as hashes.
     """
     singles, in_sets = 0, array("q")
     if not folder.fault:
@@ -271,12 +274,12 @@ def _given_out(folder: _Folder) -> Iterator[Artifact]:
                 else:
                     in_sets.extend(hash(url) for url in (artifact.url, *_urls(artifact)))
                 yield artifact
-        except Exception as problem:  # noqa: BLE001 - a bug costs this folder alone
+        except Exception as problem:  # noqa: BLE001 - a bug affects this folder only
             folder.fault = log_fault(problem, "grouping", folder.url)
     if folder.fault:
-        for item in folder.rest(singles, set(in_sets)):
+        for item in folder.remaining(singles, set(in_sets)):
             yield ungrouped(item, folder.fault)
-        folder.shelf.clear()
+        folder.objects.clear()
 
 
 def _urls(artifact: Artifact) -> Iterator[str]:
@@ -289,16 +292,16 @@ def _is_tool_folder(folder: str, root: str) -> bool:
 
 
 def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
-    """Make the artifact of a file that was named by itself: what a loader loads by that name.
+    """Return the artifact that a loader would load by a file's name.
 
     Args:
         item: The file; the index or the first shard of a set stands for the set.
-        beside: The files in its folder, itself included or not; taken one by one.
+        beside: The files in its folder, with or without the file itself; consumed lazily.
     """
     if item.version:
         return Artifact(item.url, (item,))
     role = role_of(item.name)
-    # Other models matter only to what may stand for a set.
+    # Other models matter only for the index or a shard of a set.
     of_set = role == "index" or (role == "model" and shard_name(item.name) is not None)
     with closing(ObjectSpool()) as spool:
         folder = _Folder(item.folder, spool)
@@ -314,7 +317,7 @@ def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
 
 
 def ungrouped(item: StoredObject, message: str) -> Artifact:
-    """Return the artifact of a file that could not be put together with those beside it.
+    """Return the artifact of a file whose grouping failed.
 
     Args:
         item: The file, as it was listed.

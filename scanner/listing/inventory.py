@@ -1,9 +1,9 @@
-"""Start from an S3 Inventory instead of a listing: for buckets of many millions of objects.
+"""List a bucket of many millions of objects from an S3 Inventory.
 
-A manifest names data files with a row per object, in CSV (gzip, keys quoted as in URLs) or Parquet.
-Rows come in no promised order, and a folder has to come in one piece, so what is wanted is sorted
-on disk first. The inventory is as old as its date: an object that was replaced since is noticed
-when it is read, one that was deleted is a finding.
+A manifest names data files with a row per object, in CSV (gzip, URL-encoded keys) or Parquet. Rows
+are in no guaranteed order, but grouping needs folders to be contiguous, so the relevant rows are
+sorted on disk first. An inventory is a snapshot: an object that was replaced since is detected when
+it is read, a deleted one becomes a finding.
 
 Source: the user guide of Amazon S3, "Amazon S3 Inventory".
 """
@@ -29,11 +29,11 @@ from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["Inventory", "list_inventory", "read_inventory"]
 
-_PIECE: Final = 8 << 20
+_CHUNK_SIZE: Final = 8 << 20
 _MANIFEST_LIMIT: Final = 16 << 20
 _BATCH: Final = 10_000
-_DIGITS: Final = 17
-"""No time in milliseconds is that long."""
+_TIMESTAMP_DIGITS: Final = 17
+"""More digits than any time in milliseconds has."""
 _COLUMNS: Final = {
     "key": "key",
     "size": "size",
@@ -49,14 +49,14 @@ _Row = tuple[str, int, str, float | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """An inventory whose manifest was read."""
+    """An inventory and its parsed manifest."""
 
     store: Store
-    """Where the manifest lies."""
+    """Store whose root is the manifest."""
     manifest: Mapping[str, Any]
     begun_at: float
-    """When S3 began to make it, in seconds since 1970; what was changed later may be missing. 0
-    where the manifest does not say."""
+    """Start of the inventory's creation, in seconds since the epoch; later changes may be missing.
+    0 if the manifest does not state it."""
 
 
 def read_inventory(manifest_url: str, options: Mapping[str, Any]) -> Inventory:
@@ -67,13 +67,13 @@ def read_inventory(manifest_url: str, options: Mapping[str, Any]) -> Inventory:
         options: Storage options.
 
     Raises:
-        StorageError: It cannot be read.
-        ValueError: It is none.
+        StorageError: The manifest cannot be read.
+        ValueError: The file is not a manifest.
     """
     store = open_store(manifest_url, options)
     manifest = _read_manifest(store, store.root)
     begun = str(manifest.get("creationTimestamp") or "")
-    milliseconds = int(begun) if begun.isdecimal() and len(begun) < _DIGITS else 0
+    milliseconds = int(begun) if begun.isdecimal() and len(begun) < _TIMESTAMP_DIGITS else 0
     return Inventory(store, manifest, milliseconds / 1000)
 
 
@@ -83,17 +83,17 @@ def list_inventory(
     """List the objects of an inventory below a root.
 
     Args:
-        inventory: Its data files are looked for where the manifest says, or else beside it, so
-            that a copy works as well.
+        inventory: The inventory. Its data files are looked up in the destination bucket, then
+            beside the manifest, so that a copy works too.
         root: Address of the bucket or of a prefix in it.
-        wanted: Says for a file's name whether the caller has a use for it.
+        wanted: Predicate on file names.
 
     Yields:
-        Objects sorted by key, as a listing gives them.
+        Objects sorted by key, as a listing does.
 
     Raises:
         StorageError: A file of the inventory cannot be read, or it lists nothing below the root.
-        ValueError: The inventory is of another bucket, or a file of it is not what it says.
+        ValueError: The inventory is of another bucket, or one of its files is invalid.
     """
     store, manifest = inventory.store, inventory.manifest
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
@@ -113,7 +113,7 @@ def list_inventory(
         path = os.path.join(folder, "part")
         seen = False
 
-        def chosen() -> Iterator[_Row]:
+        def wanted_rows() -> Iterator[_Row]:
             nonlocal seen
             for row in _rows(path, manifest):
                 if row[0].startswith(prefix):
@@ -123,7 +123,7 @@ def list_inventory(
 
         for entry in manifest["files"]:
             _fetch(store, manifest, str(entry["key"]), path)
-            table.executemany("INSERT OR REPLACE INTO o VALUES (?, ?, ?, ?, ?)", chosen())
+            table.executemany("INSERT OR REPLACE INTO o VALUES (?, ?, ?, ?, ?)", wanted_rows())
         if prefix and not seen:
             reason = "the inventory lists nothing under this prefix"
             raise StorageError("storage/not-found", root, reason)
@@ -141,19 +141,21 @@ def _read_manifest(store: Store, url: str) -> dict[str, Any]:
         form = manifest["fileFormat"]
     except (ValueError, KeyError, TypeError):
         raise ValueError("the inventory's manifest is not one") from None
-    named = isinstance(files, list) and all(isinstance(one, dict) and "key" in one for one in files)
-    if not named or not isinstance(schema, str) or form not in ("CSV", "Parquet"):
+    is_valid = isinstance(files, list) and all(
+        isinstance(entry, dict) and "key" in entry for entry in files
+    )
+    if not is_valid or not isinstance(schema, str) or form not in ("CSV", "Parquet"):
         raise ValueError("the inventory's manifest names no CSV or Parquet files")
     return dict(manifest)
 
 
 def _fetch(store: Store, manifest: Mapping[str, Any], key: str, path: str) -> None:
-    """Copy one data file here, piece by piece."""
+    """Download one data file in chunks."""
     destination = str(manifest.get("destinationBucket") or "").rpartition(":")[2]
     beside = store.root.rpartition("/")[0] + "/" + key.rpartition("/")[2]
-    places = [f"s3://{destination}/{key}"] if store.root.startswith("s3://") else []
+    candidates = [f"s3://{destination}/{key}"] if store.root.startswith("s3://") else []
     item: StoredObject | None = None
-    for url in (*places, beside):
+    for url in (*candidates, beside):
         try:
             item = run(store, store.find(url))
             break
@@ -163,22 +165,26 @@ def _fetch(store: Store, manifest: Mapping[str, Any], key: str, path: str) -> No
     if item is None:
         raise StorageError("storage/not-found", beside, "there is no such object")
     with open(path, "wb") as out:
-        for start in range(0, item.size, _PIECE):
-            reply = run(store, store.read(item, start, min(item.size, start + _PIECE)))
+        for start in range(0, item.size, _CHUNK_SIZE):
+            reply = run(store, store.read(item, start, min(item.size, start + _CHUNK_SIZE)))
             out.write(reply.data)
 
 
 def _rows(path: str, manifest: Mapping[str, Any]) -> Iterator[_Row]:
-    """Read the rows of current objects from a data file.
+    """Yield the rows of current objects in a data file.
 
     Raises:
-        ValueError: The file is not what the manifest says.
+        ValueError: The file does not match the manifest.
     """
     try:
-        records = _csv(path, manifest) if manifest["fileFormat"] == "CSV" else _parquet(path)
+        records = (
+            _csv_records(path, manifest)
+            if manifest["fileFormat"] == "CSV"
+            else _parquet_records(path)
+        )
         for record in records:
-            current = _truth(record.get("is_latest", True))
-            if current and not _truth(record.get("is_delete_marker", False)):
+            is_latest = _is_true(record.get("is_latest", True))
+            if is_latest and not _is_true(record.get("is_delete_marker", False)):
                 yield (
                     str(record["key"]),
                     int(record.get("size") or 0),
@@ -191,7 +197,7 @@ def _rows(path: str, manifest: Mapping[str, Any]) -> Iterator[_Row]:
         raise ValueError(f"a data file of the inventory cannot be read ({kind})") from None
 
 
-def _csv(path: str, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _csv_records(path: str, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names = [_column(name) for name in manifest["fileSchema"].split(",")]
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         for values in csv.reader(lines):
@@ -200,7 +206,7 @@ def _csv(path: str, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _parquet(path: str) -> Iterable[dict[str, Any]]:
+def _parquet_records(path: str) -> Iterable[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -218,7 +224,7 @@ def _column(name: str) -> str:
     return _COLUMNS.get(plain, plain)
 
 
-def _truth(value: Any) -> bool:
+def _is_true(value: Any) -> bool:
     return value is True or str(value).lower() == "true"
 
 

@@ -1,8 +1,8 @@
-"""List the artifacts below a root: all of them, or what a scan is about.
+"""List the artifacts below a root: all of them, or those that a scan selects.
 
-A scan says nothing about what its selection leaves out: that stays as it is known, and only what is
-neither there nor left out is gone. So older versions are not gone where only the newest ones are
-listed, and neither is what was changed after an inventory was made.
+A scan makes no statement about unselected artifacts, which keep their previous results. Only what
+is neither listed nor unselected counts as removed. So older versions are not removed when only the
+newest are listed, nor are objects that changed after an inventory was made.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,18 +29,18 @@ __all__ = ["Known", "list_artifacts", "list_selected"]
 
 
 class Known(Protocol):
-    """What is known of a root, and is told what a listing is not about."""
+    """Previous results for a root, which are told what a listing does not cover."""
 
     def leave_out(self, artifact: Artifact) -> None:
-        """Leave an artifact as it is known: it is there and not selected."""
+        """Keep the result of an artifact that exists but is not selected."""
         ...
 
     def leave_out_versions(self) -> None:
-        """Leave older versions of objects as they are known."""
+        """Keep the results of older object versions."""
         ...
 
     def leave_out_since(self, moment: float) -> None:
-        """Leave out what was changed at a time or later, in seconds since 1970."""
+        """Keep the results of objects changed at or after a time, in seconds since the epoch."""
         ...
 
 
@@ -56,14 +56,14 @@ def list_artifacts(
 
     Args:
         store: The root.
-        siblings: Whether to look for neighbours beside a root that is one file; a signed address
-            opens that one file only.
-        selection: Which of them; all by default. A root that is one file is always given.
-        objects: What lies there, where an inventory says so and nothing has to be listed.
-        left_out: Told of each artifact that is there and not selected.
+        siblings: Whether to look for neighbours if the root is one file; a presigned URL grants
+            access to that file only.
+        selection: Selection; all by default. A root that is one file is always selected.
+        objects: Objects of an inventory, to use instead of a listing.
+        left_out: Called with each artifact that exists but is not selected.
 
     Raises:
-        NothingIncluded: The selection's patterns fit nothing of what lies there.
+        NothingIncluded: No artifact matches the patterns to include.
         StorageError: The root does not exist or cannot be listed.
     """
     listed = iter(store.list_objects(is_relevant) if objects is None else objects)
@@ -72,12 +72,12 @@ def list_artifacts(
         return
     if first.url == store.root:
         try:
-            named = _named(store, first, siblings=siblings)
+            artifact = _find_artifact(store, first, siblings=siblings)
         except StorageError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
-            named = ungrouped(first, log_fault(problem, "grouping", first.url))
-        yield named
+            artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
+        yield artifact
         return
     artifacts = group_artifacts(chain((first,), listed), store.root)
     if selection is None or selection.takes_all:
@@ -97,27 +97,27 @@ def list_artifacts(
         raise NothingIncluded("storage/not-found", store.root, reason)
 
 
-def _named(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
-    """Make the artifact of a file that was named by itself: what a loader would load by that name.
+def _find_artifact(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
+    """Return the artifact that a loader would load by a file's address.
 
-    The address of a set (its index, or its first shard) stands for the set.
+    The address of a set's index or first shard stands for the set.
     """
     if siblings:
-        with suppress(StorageError):  # who may read one file may not be allowed to list
+        with suppress(StorageError):  # read permission does not imply list permission
             listed = store.list_folder(item.folder, is_relevant)
             if listed is not None:
                 return artifact_of(item, listed)
-    artifact = artifact_of(item, _look_beside(store, item) if siblings else [])
+    artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
     shard = shard_name(item.name)
     if shard is not None and shard.number != 1:
         artifact = artifact._replace(kind="file")
     return artifact._replace(listed=False)
 
 
-def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
-    """Look for the files beside one where no listing shows them."""
+def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
+    """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
 
-    def look(name: str) -> StoredObject | None:
+    def probe(name: str) -> StoredObject | None:
         url = item.folder + name
         try:
             if store.loop is None:
@@ -133,12 +133,12 @@ def _look_beside(store: Store, item: StoredObject) -> list[StoredObject]:
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*NEIGHBOURS, f"{item.name}.sha256", *signatures)
     if store.loop is None:
-        found = [look(name) for name in names]
+        found = [probe(name) for name in names]
     else:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(len(names)) as threads:
-            found = list(threads.map(look, names))
+            found = list(threads.map(probe, names))
     return [neighbour for neighbour in found if neighbour is not None]
 
 
@@ -153,15 +153,15 @@ def list_selected(
     """List the selected artifacts below a store's root.
 
     Args:
-        store: The root, opened with its older versions if the selection asks for them.
-        selection: Which of them.
-        options: Storage options of root and inventory.
+        store: The root, opened with older versions if the selection requires them.
+        selection: Selection.
+        options: Storage options for root and inventory.
         siblings: As for `list_artifacts`.
-        state: What is known; it is told what is left out, completely when all have been taken.
+        state: Previous results, told what is not selected; complete when the iterator is exhausted.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
-        ValueError: The inventory is none, or of another bucket.
+        ValueError: The inventory is invalid, or of another bucket.
     """
     left_out = None
     if state is not None:

@@ -1,7 +1,7 @@
-"""The listing in a file: what is to be examined, an artifact a line.
+"""JSON-lines manifest of the artifacts to examine.
 
-A bucket may hold a million artifacts. Whoever hands them out holds a number for each, and passes on
-a path and a range; whoever examines them reads its own lines.
+A bucket may hold a million artifacts. The producer keeps one offset per artifact and passes on a
+path and a range; each worker reads its own lines.
 """
 
 import json
@@ -19,64 +19,66 @@ __all__ = ["Batch", "Manifest"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some artifacts of a manifest, in a row."""
+    """A contiguous range of artifacts in a manifest."""
 
     path: str
-    """The manifest's file."""
+    """Path of the manifest file."""
     offset: int
-    """Where the first one begins, in bytes."""
+    """Byte offset of the first artifact."""
     count: int
 
     def __len__(self) -> int:
-        """Count the artifacts."""
+        """Return the number of artifacts."""
         return self.count
 
     def read(self) -> Iterator[Artifact]:
-        """Read the artifacts; one at a time is in memory."""
+        """Yield the artifacts, one at a time in memory."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             for _ in range(self.count):
-                yield _artifact(json.loads(file.readline()))
+                yield _to_artifact(json.loads(file.readline()))
 
 
 class Manifest:
-    """Artifacts in a file, in the order in which they came."""
+    """Artifacts in a file, in listing order."""
 
     def __init__(self, path: str) -> None:
-        """Name the file; it is written by `write`."""
+        """Set the path; `write` creates the file."""
         self.path = path
         self._offsets = array("Q")
 
     def __len__(self) -> int:
-        """Count the artifacts."""
+        """Return the number of artifacts."""
         return len(self._offsets)
 
     def write(self, artifacts: Iterable[Artifact]) -> None:
-        """Write artifacts, and forget what was written before."""
+        """Write artifacts; replace the previous contents."""
         self._offsets = array("Q")
-        at = 0
+        offset = 0
         with open(self.path, "wb") as file:
             for artifact in artifacts:
                 text = json.dumps(artifact, default=StorageError.to_plain, separators=(",", ":"))
-                self._offsets.append(at)
-                at += file.write(f"{text}\n".encode())
+                self._offsets.append(offset)
+                offset += file.write(f"{text}\n".encode())
 
-    def batches(self, most: int) -> Iterator[Batch]:
-        """Split into at most so many batches of nearly equal length."""
-        count = min(most, len(self))
+    def batches(self, limit: int) -> Iterator[Batch]:
+        """Split into at most ``limit`` batches of nearly equal length."""
+        count = min(limit, len(self))
         for number in range(count):
             start, end = len(self) * number // count, len(self) * (number + 1) // count
             yield Batch(self.path, self._offsets[start], end - start)
 
 
-def _artifact(plain: list[Any]) -> Artifact:
+def _to_artifact(plain: list[Any]) -> Artifact:
     url, objects, beside, kind, index, listed = plain
     neighbours, checksums, signatures, (names, total, pin) = beside
     pickles = Pickles(tuple(names), total, pin)
-    beside = Beside(_objects(neighbours), _objects(checksums), _objects(signatures), pickles)
+    beside = Beside(
+        _to_objects(neighbours), _to_objects(checksums), _to_objects(signatures), pickles
+    )
     shard_index = None if index is None else StoredObject.from_plain(index)
-    return Artifact(url, _objects(objects), beside, kind, shard_index, listed)
+    return Artifact(url, _to_objects(objects), beside, kind, shard_index, listed)
 
 
-def _objects(plain: list[Any]) -> tuple[StoredObject, ...]:
+def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:
     return tuple(map(StoredObject.from_plain, plain))

@@ -1,8 +1,8 @@
-"""What a file is to a loader, as far as its name says.
+"""Classify files by name into the role that they have for a loader.
 
-Shards are named as llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers name them; an index is
-``NAME.safetensors.index.json``, with the variant before or behind its ``index``. Signatures are
-named by OpenSSF Model Signing, in-toto and sigstore.
+Shards are named as by llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers. An index is
+``NAME.safetensors.index.json``, with a variant before or after ``index``. Signatures are named as
+by OpenSSF Model Signing, in-toto and sigstore.
 """
 
 import re
@@ -27,7 +27,7 @@ __all__ = [
 
 Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
 
-_MODELS: Final = tuple(SUFFIXES)
+_MODEL_SUFFIXES: Final = tuple(SUFFIXES)
 NEIGHBOURS: Final = (
     "config.json",
     "tokenizer_config.json",
@@ -36,15 +36,15 @@ NEIGHBOURS: Final = (
     "chat_template.jinja",
     "README.md",
 )
-"""Names of the files that say more about a model in their folder."""
+"""Names of files that describe the models in their folder."""
 CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
-"""Names of files that list the SHA-256 of files beside them; so does ``NAME.sha256`` for one."""
+"""Names of files that list the SHA-256 of other files; ``NAME.sha256`` states that of one file."""
 
 OMS_NAME: Final = "model.sig"
-"""What OpenSSF Model Signing calls the signature of a folder."""
+"""File name of a folder's signature in OpenSSF Model Signing."""
 SIGNATURE_SUFFIXES: Final = (".intoto.jsonl", ".intoto.json", ".sigstore.json")
 
-# A name may hold anything, line ends too.
+# A file name may contain line breaks.
 _SHARD: Final = re.compile(
     r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
     re.IGNORECASE | re.DOTALL,
@@ -53,7 +53,7 @@ _SHARD_MARK: Final = "-of-"
 _INDEX: Final = re.compile(
     r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
 )
-# What Python's pickle is called when it holds weights, and the .bin files that are one.
+# Extensions of pickled weights, and the .bin files that are pickles.
 _PICKLE: Final = re.compile(
     r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
     r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
@@ -62,14 +62,14 @@ _PICKLE: Final = re.compile(
 
 
 class ShardName(NamedTuple):
-    """What the name of a shard says."""
+    """Parts of a shard's file name."""
 
     stem: str
-    """What all shards of the set are called, without numbers."""
+    """Name that all shards of the set share, without numbers."""
     number: int
-    """From 1."""
+    """Position in the set, from 1."""
     total: int
-    """Of shards."""
+    """Number of shards in the set."""
 
 
 def is_signature(name: str) -> bool:
@@ -78,13 +78,13 @@ def is_signature(name: str) -> bool:
 
 
 def signed_name(name: str) -> str:
-    """Say after which model file a signature is named (``m.gguf.intoto.jsonl``).
+    """Return the model file that a signature is named after (``m.gguf.intoto.jsonl``).
 
     Args:
         name: Name of a signature or an attestation.
 
     Returns:
-        The model's name; empty when it may speak of whatever lies beside it.
+        The model's file name; empty if the signature may cover any file beside it.
     """
     for suffix in SIGNATURE_SUFFIXES:
         target = name.removesuffix(suffix)
@@ -94,7 +94,7 @@ def signed_name(name: str) -> str:
 
 
 def shard_name(name: str) -> ShardName | None:
-    """Read the name of a shard; None for any other name."""
+    """Parse the name of a shard; None for any other name."""
     match = _SHARD.fullmatch(name) if _SHARD_MARK in name.lower() else None
     if match is None:
         return None
@@ -103,14 +103,14 @@ def shard_name(name: str) -> ShardName | None:
 
 
 def index_stem(name: str) -> str | None:
-    """Say what the shards that an index of this name speaks for are called; None for no index."""
+    """Return the stem of the shards that an index of this name maps; None if it is no index."""
     match = _INDEX.fullmatch(name)
     return None if match is None else match["stem"] + (match["variant"] or "")
 
 
 def role_of(name: str) -> Role | None:
-    """Say what a file of this name is here; None for one that nobody looks at."""
-    if name.endswith(_MODELS) or format_of(name) is not None:  # nearly all are in small letters
+    """Return the role of a file by its name; None for files that are not examined."""
+    if name.endswith(_MODEL_SUFFIXES) or format_of(name) is not None:  # most are lower case
         return "model"
     if name in NEIGHBOURS:
         return "neighbour"
@@ -124,5 +124,5 @@ def role_of(name: str) -> Role | None:
 
 
 def is_relevant(name: str) -> bool:
-    """Say whether a listing has to show a file of this name."""
+    """Whether a listing has to include a file of this name."""
     return role_of(name) is not None

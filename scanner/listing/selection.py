@@ -1,8 +1,8 @@
-"""Which artifacts a scan is about: patterns, an age, and what is listed in the first place.
+"""Select the artifacts that a scan examines: patterns, modification time, versions, inventory.
 
-A pattern is a shell's: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders, and a pattern
-without a slash is held against the name alone. It selects whole artifacts: a set whose index or any
-of whose shards fits is examined with all its shards, and neighbours are always looked at.
+Patterns are shell globs: ``*`` and ``?`` do not match a slash, ``**`` does, and a pattern without a
+slash is matched against the file name only. Patterns select whole artifacts: a set is examined with
+all its shards if its index or any shard matches, and neighbours are always read.
 """
 
 import re
@@ -22,27 +22,27 @@ _AGE: Final = re.compile(r"(\d{1,6})(min|h|d|w)")
 _UNITS: Final = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class NothingIncluded(StorageError):  # noqa: N818 - it names what happened
-    """Nothing of what lies below a root is included: the patterns may be misspelt."""
+class NothingIncluded(StorageError):  # noqa: N818 - named after the condition
+    """No artifact below a root matches the patterns to include, which may be misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a scan examines; by default everything."""
+    """Criteria for what a scan examines; by default everything."""
 
     include: tuple[str, ...] = ()
-    """Patterns; an artifact is selected when one of its files fits one. Empty: all are."""
+    """Patterns; an artifact is selected if one of its files matches one. Empty selects all."""
     exclude: tuple[str, ...] = ()
-    """Patterns; an artifact is left out when one of its files fits one."""
+    """Patterns; an artifact is left out if one of its files matches one."""
     modified_since: float = 0.0
-    """Seconds since 1970; older artifacts are left out, and those whose age is unknown are not."""
+    """Seconds since the epoch; older artifacts are left out, those of unknown age are not."""
     all_versions: bool = False
-    """Whether older versions of model files are listed too, in a bucket that keeps them."""
+    """Whether to list older versions of model files too, in a versioned bucket."""
     inventory: str = ""
-    """Address of the ``manifest.json`` of an S3 Inventory, in place of a listing; empty: none."""
+    """Address of the ``manifest.json`` of an S3 Inventory to use instead of a listing, if any."""
 
     def __post_init__(self) -> None:
-        """Refuse what selects nothing, and what cannot be had together."""
+        """Refuse empty patterns and contradictory criteria."""
         for name, texts in (("include", self.include), ("exclude", self.exclude)):
             if not all(text.strip() for text in texts):
                 raise ValueError(f"a pattern of {name} is empty")
@@ -52,7 +52,7 @@ class Selection:
             raise ValueError("an inventory gives the newest versions; leave one of the two out")
 
     def describe(self) -> str:
-        """Say in one line what is selected; empty where everything is."""
+        """Return the criteria as one line of text; empty if everything is selected."""
         parts = [
             ("only ", ", ".join(self.include)),
             ("not ", ", ".join(self.exclude)),
@@ -64,20 +64,20 @@ class Selection:
 
     @property
     def takes_all(self) -> bool:
-        """Whether every artifact that is listed is examined."""
+        """Whether every listed artifact is selected."""
         return not (self.include or self.exclude or self.modified_since)
 
     def takes(self, artifact: Artifact, root: str) -> bool:
-        """Say whether an artifact is examined.
+        """Whether an artifact is selected.
 
         Args:
-            artifact: What the listing shows.
+            artifact: Artifact as listed.
             root: Address that patterns are relative to.
         """
         paths = _paths(artifact, root)
-        if self.include and not _fits_any(self.include, paths):
+        if self.include and not _matches_any(self.include, paths):
             return False
-        if self.exclude and _fits_any(self.exclude, paths):
+        if self.exclude and _matches_any(self.exclude, paths):
             return False
         if not self.modified_since:
             return True
@@ -85,8 +85,8 @@ class Selection:
         return any(time is None or time >= self.modified_since for time in times)
 
     def includes(self, artifact: Artifact, root: str) -> bool:
-        """Whether a pattern of ``include`` fits an artifact, whatever else leaves it out."""
-        return not self.include or _fits_any(self.include, _paths(artifact, root))
+        """Whether an artifact matches ``include``, regardless of the other criteria."""
+        return not self.include or _matches_any(self.include, _paths(artifact, root))
 
 
 def _paths(artifact: Artifact, root: str) -> list[str]:
@@ -98,7 +98,7 @@ def _date(moment: float) -> str:
     try:
         return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
-        return f"{moment:g}"  # a zone may shift a date out of the calendar
+        return f"{moment:g}"  # outside the range of datetime
 
 
 def _files(artifact: Artifact) -> Iterator[StoredObject]:
@@ -107,11 +107,11 @@ def _files(artifact: Artifact) -> Iterator[StoredObject]:
         yield artifact.shard_index
 
 
-def _fits_any(patterns: tuple[str, ...], paths: list[str]) -> bool:
+def _matches_any(patterns: tuple[str, ...], paths: list[str]) -> bool:
     for pattern in patterns:
         compiled = _compile(pattern)
-        whole = "/" in pattern
-        if any(compiled.fullmatch(path if whole else path.rpartition("/")[2]) for path in paths):
+        is_path = "/" in pattern
+        if any(compiled.fullmatch(path if is_path else path.rpartition("/")[2]) for path in paths):
             return True
     return False
 
@@ -119,23 +119,23 @@ def _fits_any(patterns: tuple[str, ...], paths: list[str]) -> bool:
 @lru_cache(maxsize=256)
 def _compile(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("/"))
-    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    text = "".join(wild.get(part, re.escape(part)) for part in parts)
+    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    text = "".join(wildcards.get(part, re.escape(part)) for part in parts)
     return re.compile(text, re.DOTALL)
 
 
 def read_moment(text: str, now: datetime | None = None) -> float:
-    """Read a moment: ISO 8601, or an age such as ``36h``, ``7d``, ``2w`` or ``90min``.
+    """Parse a time in ISO 8601, or an age such as ``36h``, ``7d``, ``2w`` or ``90min``.
 
     Args:
-        text: What was given; without a zone it is UTC.
-        now: What an age counts back from; the present by default.
+        text: Time or age; a time without a zone is UTC.
+        now: Time that an age is subtracted from; the current time by default.
 
     Returns:
-        Seconds since 1970.
+        Seconds since the epoch.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither.
     """
     age = _AGE.fullmatch(text.strip())
     try:
@@ -144,5 +144,5 @@ def read_moment(text: str, now: datetime | None = None) -> float:
             return ((now or datetime.now(UTC)) - past).timestamp()
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):  # an age may reach back beyond the first year
+    except (ValueError, OverflowError):  # OverflowError: an age may reach back before year 1
         raise ValueError(f"{text!a} is neither a date nor an age such as 7d or 36h") from None

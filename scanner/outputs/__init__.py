@@ -1,6 +1,6 @@
-"""What a scan is written as: one file per format, all with the contract of `Writer`.
+"""Output formats of a scan: one module per format, each with a `Writer`.
 
-Formats are imported when they are asked for: most commands need one.
+A format is imported when it is first used, because most commands need only one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ __all__ = ["FORMATS", "Writer", "writer_of"]
 
 
 class Writer(Protocol):
-    """Writes the results of a scan, as they come where the format allows it."""
+    """Writes the results of a scan, streaming where the format allows it."""
 
     def __call__(
         self,
@@ -29,14 +29,15 @@ class Writer(Protocol):
         """Write all results.
 
         Args:
-            results: They are examined as they are taken from here.
-            scan: What was asked.
+            results: The results; artifacts are examined as this is iterated.
+            scan: The scan's id, source, start time and policy.
             summary: Counts, complete once the last result is taken.
-            out: Where to write.
-            options: What was asked of the format.
+            out: The stream to write to.
+            options: Options of the formats.
 
         Raises:
-            ValueError: The format cannot hold this: several models, where it describes one.
+            ValueError: The format cannot represent the results, such as several models in a format
+                for one.
         """
         ...
 
@@ -57,11 +58,11 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "table": ("table", "write_table"),
     }
 )
-"""For each format, the module under ``outputs/`` and its writer."""
+"""Module below ``outputs/`` and name of the writer, by format."""
 
 
 def writer_of(name: str) -> Writer:
-    """Give the writer of a format.
+    """Return the writer for a format.
 
     Args:
         name: A key of `FORMATS`.

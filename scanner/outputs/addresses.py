@@ -1,10 +1,10 @@
-"""Addresses as standards want them: URIs, and package URLs of what has an identity.
+"""Convert addresses to URIs and package URLs (purls).
 
-A package URL is only given where it names one thing: a file of a hub repository at a known commit,
-or a file whose SHA-256 or address is known. A type is never invented.
+A package URL is returned only where it is unambiguous: for a file of a hub repository at a known
+commit, or for a file whose SHA-256 or address is known. No purl types are invented.
 
-Sources: RFC 3986; the package URL specification (ECMA-427) and its types ``huggingface``, whose
-owner and name are case-sensitive and whose commit is lower case, and ``generic``.
+Sources: RFC 3986; the package URL specification (ECMA-427) with its types ``generic`` and
+``huggingface`` (owner and name are case-sensitive, the commit is lower case).
 """
 
 import re
@@ -26,19 +26,19 @@ _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
 
 
 def is_remote(url: str) -> bool:
-    """Say whether this is an address, not a path of this machine."""
+    """Whether this is an address rather than a local path."""
     return "://" in url
 
 
 def as_uri(url: str) -> str:
-    """Write an address as a URI: ASCII, everything odd percent-encoded.
+    """Return an address as an ASCII URI, percent-encoded where needed.
 
     Args:
-        url: An absolute path, or an address. That of a web server is taken as encoded already;
-            in any other a key is meant as it stands, ``%`` and ``?`` included.
+        url: An absolute path or an address. HTTP URLs are taken as already encoded; in all other
+            addresses the key is literal, including ``%`` and ``?``.
 
     Returns:
-        The URI; for a path one with the scheme ``file``.
+        The URI; for a path, with the scheme ``file``.
     """
     if url.startswith(("http://", "https://")):
         return quote(_ESCAPED.sub("%25", url), safe="%/:?#[]@!$&'()*+,;=~")
@@ -50,15 +50,15 @@ def as_uri(url: str) -> str:
 
 
 def file_purl(url: str, name: str, sha256: str) -> str:
-    """Give the package URL of a model file.
+    """Return the package URL of a model file.
 
     Args:
-        url: Where it lies.
-        name: Its name.
-        sha256: Its digest in hexadecimal; empty when it is not known.
+        url: The file's address.
+        name: The file's name.
+        sha256: Its digest in hexadecimal; empty if unknown.
 
     Returns:
-        The package URL; empty when nothing names just this file.
+        The package URL; empty when nothing identifies exactly this file.
     """
     for pattern in _HUB_FILES:
         match = pattern.fullmatch(url)
@@ -77,7 +77,7 @@ def file_purl(url: str, name: str, sha256: str) -> str:
 
 
 def base_purl(base_model: str) -> str:
-    """Give the package URL of a model named ``owner/name``; empty for any other name."""
+    """Return the package URL of a model named ``owner/name``; empty for any other name."""
     return f"pkg:huggingface/{base_model}" if _HUB_NAME.fullmatch(base_model) else ""
 
 
@@ -86,7 +86,7 @@ def _encoded(text: str) -> str:
 
 
 def _octets(text: str) -> bytes:
-    """Give a name's bytes: those of a file name in no encoding are the ones on disk."""
+    """Encode a name; undecodable bytes of a file name come back as they are on disk."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""``cyclonedx``: a CycloneDX ML-BOM in JSON, of one artifact or of a whole scan.
+"""``cyclonedx``: a CycloneDX ML-BOM in JSON, for one artifact or a whole scan.
 
-Every artifact is a component of the type ``machine-learning-model``; a set of shards is one, with
-its files nested in it. What the standard has no place for is a property ``mutagen:...``: its model
-parameters take no other keys. Findings are annotations.
+Every artifact is a component of type ``machine-learning-model``; a set of shards is one component
+with its files nested in it. Facts without a field in the standard become properties named
+``mutagen:...``, because ``modelParameters`` allows no other keys. Findings are annotations.
 
-Components are written as the scan goes; annotations stand in a list of their own at the end and are
-kept on disk until then.
+Components are streamed. The format has all annotations in one list at the end, so they are spooled
+to disk until then.
 
 Source: the CycloneDX specification 1.6 and 1.7 (https://cyclonedx.org/docs/).
 """
@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
 __all__ = ["Component", "make_component", "write_bom", "write_cyclonedx"]
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "prefect-mutagen.cyclonedx")
-# The architecture has a place of its own.
+# Without the architecture, which has a field of its own.
 _PROPERTIES: Final = ("file_size_bytes", "format", *STATED[1:])
 
 
@@ -47,19 +47,19 @@ def write_cyclonedx(
 
 
 class Component(NamedTuple):
-    """What a BOM says about one artifact, as JSON."""
+    """An artifact's component and annotations, as JSON."""
 
     text: str
     annotations: tuple[str, ...]
 
 
 def make_component(scan: ScanInfo, result: ScanResult, number: int) -> Component:
-    """Describe an artifact.
+    """Build the component of an artifact.
 
     Args:
-        scan: The scan it was found in.
-        result: What is known about it.
-        number: Its place in the BOM, from 1.
+        scan: The scan it belongs to.
+        result: The artifact's result.
+        number: Its position in the BOM, from 1.
     """
     ref = f"artifact-{number}"
     annotations = (
@@ -81,12 +81,12 @@ def _tool(scan: ScanInfo) -> dict[str, str]:
 
 
 def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, version: str) -> None:
-    """Write one BOM of all artifacts, as they come.
+    """Stream one BOM of all artifacts.
 
     Args:
-        components: What is said about each.
-        scan: Names the BOM: the same scan has the same serial number.
-        out: Where to write; nothing follows the closing bracket.
+        components: The components of the artifacts.
+        scan: The scan; its id determines the serial number.
+        out: The stream to write to. Nothing is written after the closing brace.
         version: Version of the specification, ``1.6`` or ``1.7``.
     """
     head = {
@@ -140,7 +140,7 @@ def _hashes(sha256: str) -> list[dict[str, str]]:
 
 
 def _licenses(expression: str | None) -> list[dict[str, Any]]:
-    """State the licence; an expression is always valid, an identifier has to be on SPDX's list."""
+    """Return the declared licence; only an identifier on the SPDX list may be a ``license.id``."""
     if expression is None or expression == NOASSERTION:
         return []
     if (
@@ -160,7 +160,7 @@ def _pedigree(base_model: str | None) -> dict[str, Any] | None:
 
 
 def _files(result: ScanResult, ref: str) -> list[dict[str, Any]]:
-    """Describe the files of a set; of a single file all is said."""
+    """Return the components of a set's files; a single file is its artifact's component."""
     if result.kind == "file":
         return []
     return [_file(item, f"{ref}/file-{number}") for number, item in enumerate(result.objects, 1)]
@@ -218,7 +218,7 @@ def _stated(sbom: Sbom) -> dict[str, Any]:
 
 
 def _named(prefix: str, values: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Give properties; their values are text, so what is none is JSON inside it."""
+    """Yield properties; their values must be strings, so other types are encoded as JSON."""
     for name, value in values.items():
         if value is not None and value != "":
             yield {"name": prefix + name, "value": _text(value)}

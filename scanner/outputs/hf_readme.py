@@ -1,6 +1,7 @@
-"""``hf-readme``: the README that l-bom writes, section for section, without its faults.
+"""``hf-readme``: l-bom's README, section by section, with its defects fixed.
 
-Its front matter is that of a Hugging Face Space, as in l-bom; a model's own is in ``model-card``.
+The front matter is that of a Hugging Face Space, as in l-bom; for that of a model, use
+``model-card``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,15 +28,15 @@ __all__ = ["write_hf_readme"]
 
 def write_hf_readme(
     results: Iterable[ScanResult],
-    scan: ScanInfo,  # noqa: ARG001 - a contract
+    scan: ScanInfo,  # noqa: ARG001 - the Writer contract
     summary: Summary,
     out: TextIO,
     options: OutputOptions,
 ) -> None:
-    """Write the README of the one model there is; see `scanner.outputs.Writer`.
+    """Write the README of the scan's only model; see `scanner.outputs.Writer`.
 
     Raises:
-        ValueError: There is no model, or a second one; or a port for a Space that has none.
+        ValueError: There is not exactly one model, or a port is given for an SDK without one.
     """
     if options.hf_app_port is not None and options.hf_sdk not in ("", "docker"):
         raise ValueError("--hf-app-port can only be used with --hf-sdk docker")
@@ -97,7 +98,7 @@ def _short_description(sbom: Sbom, name: str) -> str:
 
 
 def _models(sbom: Sbom) -> list[str]:
-    """Name the models on the hub that this one was made from; a path is none of them."""
+    """Return the hub models that this one was made from; local paths are left out."""
     keys = ("base_model", "base_model_repo_id", "source_model")
     stated = [sbom.base_model, *(metadata_text(sbom, key) for key in keys)]
     return list(dict.fromkeys(name for name in stated if name and REPOSITORY.fullmatch(name)))
@@ -154,7 +155,7 @@ def _number(value: int | None) -> str | None:
 
 
 def _compact(number: int) -> str:
-    """Write a number as l-bom does: two decimals, and no unit above billions."""
+    """Format a number as l-bom does: two decimals, and no unit above billions."""
     for limit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if number >= limit:
             return f"{number / limit:.2f}{letter}"

@@ -1,7 +1,7 @@
-"""Licences that Hugging Face's hub has an identifier for.
+"""Licence identifiers of the Hugging Face Hub.
 
-The list: https://huggingface.co/docs/hub/repositories-licenses. What is not on it is ``other``,
-with a name of its own.
+Source: https://huggingface.co/docs/hub/repositories-licenses. A licence that is not listed is
+``other``, with a ``license_name``.
 """
 
 from typing import Final
@@ -20,5 +20,5 @@ HUB_LICENSES: Final = frozenset(
     intel-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3
     llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openmdw-1.0 openrail openrail++
     osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
-    """.split()  # noqa: SIM905 - a list of 82 lines says no more
+    """.split()  # noqa: SIM905 - shorter than a list of 82 lines
 )

@@ -1,10 +1,10 @@
-"""``intoto``: an in-toto Statement that says of model files, by their SHA-256, what their BOM is.
+"""``intoto``: an unsigned in-toto Statement that binds a CycloneDX BOM to model files by SHA-256.
 
-Only what has a known SHA-256 can be a subject; other artifacts are neither subjects nor in the BOM.
-A set is taken when the SHA-256 of each of its files is known; those files are the subjects. The
-statement is not signed: that is the work of whoever has a key.
+A subject needs a known SHA-256; artifacts without one are neither subjects nor in the BOM. A set is
+included when the SHA-256 of each of its files is known; its files are the subjects. Signing is left
+to whoever holds the key.
 
-The BOM is written as the scan goes; the subjects are kept on disk and follow it.
+The BOM is streamed; the subjects are spooled to disk and written after it.
 
 Source: the in-toto attestation framework, Statement v1
 (https://github.com/in-toto/attestation/tree/main/spec/v1).
@@ -40,7 +40,7 @@ def write_intoto(
     """Write the statement; see `scanner.outputs.Writer`.
 
     Raises:
-        ValueError: No artifact has a known SHA-256; nothing is written then.
+        ValueError: No artifact has a known SHA-256. Nothing is written.
     """
     with Later() as subjects:
         attested = _attested(results, scan, summary, subjects)
@@ -59,7 +59,7 @@ def write_intoto(
 def _attested(
     results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, subjects: Later
 ) -> Iterator[Component]:
-    """Describe the artifacts whose files all have a known SHA-256, and put off their subjects."""
+    """Yield the components of artifacts with known SHA-256 values; spool their subjects."""
     attested = count(1)
 
     def make(result: ScanResult, _: int) -> tuple[list[str], Component | None]:
@@ -86,5 +86,5 @@ def _digests(result: ScanResult) -> list[tuple[str, str]]:
 
 
 def _name(url: str, source: str) -> str:
-    """Name a file as it lies below the scanned root, wherever that is."""
+    """Return a file's path relative to the scanned root."""
     return url.rpartition("/")[2] if url == source else url.removeprefix(source.rstrip("/") + "/")

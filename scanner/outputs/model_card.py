@@ -1,8 +1,8 @@
-"""``model-card``: a model card for Hugging Face's hub; front matter for machines, body for people.
+"""``model-card``: a model card for the Hugging Face Hub, with front matter and a readable body.
 
-Only what a source states is in it, with the source beside it; what nobody states is listed as not
-known. The front matter follows https://huggingface.co/docs/hub/model-cards: a value that the hub
-would refuse there stands in the body alone.
+It contains only stated facts, each with its source; the rest is listed as not known. The front
+matter follows https://huggingface.co/docs/hub/model-cards. A value that the hub would reject there
+appears only in the body.
 """
 
 import re
@@ -55,12 +55,12 @@ def write_model_card(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
-    """Write the card of the one model there is; see `scanner.outputs.Writer`.
+    """Write the card of the scan's only model; see `scanner.outputs.Writer`.
 
     Raises:
-        ValueError: There is no model, or a second one.
+        ValueError: There is not exactly one model.
     """
     result = only_result(results, "model-card")
     shown, page = render(result, lambda one: "".join(_page(one, scan)))
@@ -99,7 +99,7 @@ def _page(result: ScanResult, scan: ScanInfo) -> Iterator[str]:
 
 
 def _metadata(result: ScanResult) -> dict[str, Any]:
-    """Put together the front matter, in the order of the hub's documentation."""
+    """Return the front matter, in the order of the hub's documentation."""
     sbom, facts = result.sbom, result.facts
     fields = _license(result)
     base = sbom.base_model or ""
@@ -111,12 +111,12 @@ def _metadata(result: ScanResult) -> dict[str, Any]:
     for key, value in (("library_name", _library(result)), ("pipeline_tag", facts.get("pipeline"))):
         if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
             fields[key] = value
-    form = None if sbom.format == "unknown" else sbom.format
-    own = [form, sbom.architecture, sbom.quantization and sbom.quantization.lower()]
-    tags = list(dict.fromkeys([*_list(facts.get("tags")), *(tag for tag in own if tag)]))
+    file_format = None if sbom.format == "unknown" else sbom.format
+    own = [file_format, sbom.architecture, sbom.quantization and sbom.quantization.lower()]
+    tags = list(dict.fromkeys([*_texts(facts.get("tags")), *(tag for tag in own if tag)]))
     if tags:
         fields["tags"] = tags
-    languages = [one for one in _list(facts.get("languages")) if _LANGUAGE.fullmatch(one)]
+    languages = [code for code in _texts(facts.get("languages")) if _LANGUAGE.fullmatch(code)]
     if languages:
         fields["language"] = languages
     return fields
@@ -132,7 +132,7 @@ def _license(result: ScanResult) -> dict[str, Any]:
     name = license_detail(result, "name") or ("" if known else raw)
     link = license_detail(result, "link")
     fields = {"license": "other"}
-    # The hub takes small letters, digits, dots and hyphens; the body has it as it is stated.
+    # The hub allows lower-case letters, digits, dots and hyphens; the body has the name as stated.
     slug = _NOT_IN_A_NAME.sub("-", name[:200].lower()).strip("-.")
     if slug:
         fields["license_name"] = slug
@@ -142,10 +142,10 @@ def _license(result: ScanResult) -> dict[str, Any]:
 
 
 def _relation(result: ScanResult) -> str:
-    """Say how the model comes from its base; empty where no source says it.
+    """Return the model's relation to its base model; empty where no source states it.
 
-    ``general.base_model`` of GGUF names what the *unquantized* model was made from, so a quantized
-    file says nothing about its relation to that one.
+    ``general.base_model`` of GGUF names the base of the *unquantized* model. So a quantized file
+    that states its base only there does not state how it relates to it.
     """
     stated = result.facts.get("relation")
     if stated in _RELATIONS:
@@ -158,7 +158,7 @@ def _relation(result: ScanResult) -> str:
 
 
 def _library(result: ScanResult) -> str | None:
-    """Name the library that the files beside the model are of."""
+    """Return the library that the model is for, judging by the files beside it."""
     stated = result.facts.get("library")
     if isinstance(stated, str):
         return stated
@@ -170,7 +170,7 @@ def _library(result: ScanResult) -> str | None:
     return framework if framework in ("transformers", "diffusers") else None
 
 
-def _list(value: Any) -> list[str]:
+def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
@@ -213,7 +213,7 @@ def _findings(result: ScanResult) -> Iterator[tuple[str, ...]]:
 def _table(
     heading: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
 ) -> Iterator[str]:
-    """Write a section with a table; a word instead of an empty one."""
+    """Yield a section with a table, or with "None." instead of an empty one."""
     yield f"\n## {heading}\n\n"
     lines = [f"| {' | '.join(text(cell) for cell in row)} |\n" for row in rows]
     if not lines:

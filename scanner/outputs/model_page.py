@@ -1,6 +1,6 @@
-"""What ``hf-readme`` and ``model-card`` have in common: pages about exactly one model.
+"""Shared parts of ``hf-readme`` and ``model-card``, the pages about exactly one model.
 
-They are made to be published, so no path of this machine is in them.
+The pages are meant to be published, so they contain no local paths.
 """
 
 import os
@@ -18,19 +18,19 @@ from prefect_mutagen.scanner.results import Sbom, ScanResult
 __all__ = ["REPOSITORY", "front_matter", "only_result", "place", "public", "title"]
 
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-"""A model on the hub, ``owner/name``."""
+"""Name of a hub repository, ``owner/name``."""
 
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{16,}")
 
 
 class _Quoted(str):
-    """A text that stands in double quotes, as l-bom writes them."""
+    """A string to be dumped in double quotes, as l-bom does."""
 
     __slots__ = ()
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists a step further in than their key."""
+    """A dumper that indents lists below their key."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the library's own signature
         super().increase_indent(flow, indentless=False)
@@ -43,35 +43,36 @@ def _represent(dumper: yaml.SafeDumper, value: _Quoted) -> yaml.Node:
 _Dumper.add_representer(_Quoted, _represent)
 
 
-def only_result(results: Iterable[ScanResult], form: str) -> ScanResult:
-    """Take the one model of a scan.
+def only_result(results: Iterable[ScanResult], page_format: str) -> ScanResult:
+    """Return the only result of a scan.
 
     Args:
-        results: What the scan gives.
-        form: Name of the format that describes one model only.
+        results: The results of the scan.
+        page_format: Name of the format, for error messages.
 
     Raises:
-        ValueError: There is none, or a second one.
+        ValueError: There is not exactly one result.
     """
     found: ScanResult | None = None
     for result in results:
         if found is not None:
-            raise ValueError(f"{form} describes one model, and there are several; name one of them")
+            problem = "there are several; name one of them"
+            raise ValueError(f"{page_format} describes one model, and {problem}")
         found = result
     if found is None:
-        raise ValueError(f"{form} describes one model, and there is none")
+        raise ValueError(f"{page_format} describes one model, and there is none")
     return found
 
 
 def front_matter(fields: Mapping[str, Any], *, quoted: bool = False) -> str:
-    """Write the YAML block at the top of a page.
+    """Return the YAML block at the top of a page.
 
     Args:
-        fields: Texts, numbers, and lists of texts.
-        quoted: Whether every text stands in quotes.
+        fields: Strings, numbers and lists of strings.
+        quoted: Whether to put every string in double quotes.
 
     Returns:
-        The block with its two fences and a line end; control characters are escaped in it.
+        The block between its fences, with control characters escaped.
     """
 
     def fit(value: Any) -> Any:
@@ -94,7 +95,7 @@ def front_matter(fields: Mapping[str, Any], *, quoted: bool = False) -> str:
 
 
 def title(sbom: Sbom) -> str:
-    """Name a model: as its header does, unless that is a digest, else as its file."""
+    """Return a model's name: that in its header unless it is a digest, else the file's stem."""
     name = metadata_text(sbom, "general.name")
     if name and not _DIGEST.fullmatch(name):
         return name
@@ -102,12 +103,12 @@ def title(sbom: Sbom) -> str:
 
 
 def place(sbom: Sbom) -> str:
-    """Say where a model lies: its address, or the name of a local file without its path."""
+    """Return a model's address, or the file name of a local model."""
     return sbom.model_path if "://" in sbom.model_path else sbom.model_filename
 
 
 def public(message: str, result: ScanResult) -> str:
-    """Take the path of a local model's folder out of a sentence about it."""
+    """Return a message without the folder of a local model."""
     for url in {result.url, *(item.url for item in result.objects)}:
         folder = url[: url.rfind("/") + 1]
         if "://" not in url and len(folder) > 1:

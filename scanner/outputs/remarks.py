@@ -1,4 +1,4 @@
-"""What is to be said about an artifact: its findings, and what its policy objects to."""
+"""Merge an artifact's findings and policy reasons, for formats that list both as one."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -12,26 +12,25 @@ __all__ = ["Remark", "remarks", "statements"]
 
 
 class Remark(NamedTuple):
-    """One remark about an artifact."""
+    """A finding or a policy reason."""
 
     code: str
     severity: Severity
     message: str
     url: str
-    """The object it is about."""
+    """Address of the object concerned."""
     field: str = ""
-    """What is at fault, in the words of the format or of the policy."""
+    """The field of the format or of the policy."""
     offset: int | None = None
-    """First byte of it, where there is one."""
+    """Offset of the first byte, if there is one."""
     waived: str = ""
-    """Why, until when and by whom a waiver of the policy accepts it; empty where none does."""
+    """Reason, expiry and owner of the waiver that covers it; empty without one."""
 
 
 def remarks(result: ScanResult) -> Iterator[Remark]:
-    """Name what findings and policy say about an artifact, each thing once.
+    """Yield an artifact's findings and policy reasons without duplicates.
 
-    A policy's reason that only repeats a finding is left out, and so is a waiver of one: it stands
-    with the finding.
+    A reason that only repeats a finding is left out. The waiver of a finding is part of its remark.
     """
     for finding in result.findings:
         yield Remark(
@@ -49,12 +48,12 @@ def remarks(result: ScanResult) -> Iterator[Remark]:
     found = {finding.code for finding in result.findings}
     for reason in result.verdict.waived:
         if reason.code not in found:
-            place = result.url, reason.policy_field, None
-            yield Remark(reason.code, "error", reason.message, *place, reason.value)
+            field, waiver = reason.policy_field, reason.value
+            yield Remark(reason.code, "error", reason.message, result.url, field, waived=waiver)
 
 
 def _waiver(finding: Finding, waived: Iterable[Reason]) -> str:
-    """Say what waives a finding; empty when nothing does."""
+    """Return the waiver of a finding; empty without one."""
     for reason in waived:
         if reason.code == finding.code and reason.message.endswith(f": {finding.message}"):
             return f"{reason.message.removesuffix(f': {finding.message}')} {reason.value}"
@@ -62,7 +61,7 @@ def _waiver(finding: Finding, waived: Iterable[Reason]) -> str:
 
 
 def statements(result: ScanResult) -> Iterator[str]:
-    """Say each remark in one sentence, and after them the warnings that are none of them."""
+    """Yield each remark as one sentence, then the SBOM's warnings that no remark repeats."""
     messages = set()
     for remark in remarks(result):
         messages.add(remark.message)

@@ -1,7 +1,7 @@
-"""One artifact's part of an output: made whole before anything of it is written.
+"""Render one artifact's part of an output completely before any of it is written.
 
-Where a writer fails over an artifact, the part says so instead: the artifact is a row with the
-verdict ``unknown``, and half a part is never seen.
+When rendering fails, the part reports an internal error instead: the artifact keeps its entry, with
+the verdict ``unknown``, and a partial entry is never written.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,14 +18,14 @@ _T = TypeVar("_T")
 
 
 def render(result: ScanResult, make: Callable[[ScanResult], _T]) -> tuple[ScanResult, _T]:
-    """Make an artifact's part of an output.
+    """Render an artifact's part of an output.
 
     Args:
-        result: What is known about it.
-        make: Makes the part; it changes nothing else, for it may be called again.
+        result: The artifact's result.
+        make: Renders the part. It must have no side effects, because it may be called again.
 
     Returns:
-        What the part is about, the result or what stands in for it, and the part.
+        The rendered result, which is an internal error if `make` failed, and the part.
     """
     try:
         return result, make(result)
@@ -33,7 +33,7 @@ def render(result: ScanResult, make: Callable[[ScanResult], _T]) -> tuple[ScanRe
         broken = internal_error(result, problem, "writing")
     try:
         return broken, make(broken)
-    except Exception as problem:  # noqa: BLE001 - nothing is left to fail over but the address
+    except Exception as problem:  # noqa: BLE001 - only the address is left to cause this
         address = quote(result.url.encode("utf-8", "surrogatepass"), safe="/:")
         broken = internal_error(replace(result, url=address, objects=()), problem, "writing")
         return broken, make(broken)
@@ -42,12 +42,12 @@ def render(result: ScanResult, make: Callable[[ScanResult], _T]) -> tuple[ScanRe
 def render_each(
     results: Iterable[ScanResult], summary: Summary, make: Callable[[ScanResult, int], _T]
 ) -> Iterator[_T]:
-    """Make each artifact's part of an output.
+    """Render each artifact's part of an output.
 
     Args:
-        results: What is known about them; they are counted in the summary already.
-        summary: Corrected where something else stands in for a result.
-        make: Makes a part of a result and its number, from 1; see `render`.
+        results: The results, which the summary has already counted.
+        summary: Corrected where an internal error replaces a result.
+        make: Renders the part of a result, given its number from 1; see `render`.
     """
     for number, result in enumerate(results, 1):
         shown, part = render(result, _numbered(make, number))

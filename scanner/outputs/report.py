@@ -1,4 +1,4 @@
-"""``report``: the whole truth as one JSON object; written as the scan goes."""
+"""``report``: everything that is known, as one streamed JSON object."""
 
 from collections.abc import Iterable
 from typing import TextIO
@@ -17,7 +17,7 @@ def write_report(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
     """Write the report, an artifact per line; see `scanner.outputs.Writer`."""
     out.write(f'{{"scan": {to_json(scan.to_report())},\n "artifacts": [')

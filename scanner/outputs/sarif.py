@@ -1,10 +1,10 @@
-"""``sarif``: findings and a policy's objections for code scanning, as SARIF 2.1.0.
+"""``sarif``: findings and policy reasons for code scanning, as SARIF 2.1.0.
 
-One run. Results are written as the scan goes; the artifacts and the rules that occurred follow, the
-artifacts kept on disk until then. GitHub shows 5,000 results of a run and refuses more than 25,000;
-nothing is left out here, so scan large buckets root by root for it.
+The log has one run. Results are streamed; artifacts are spooled to disk and written after them,
+followed by the rules that occurred. GitHub shows 5,000 results of a run and rejects more than
+25,000. Nothing is left out here, so scan the roots of a large bucket separately for GitHub.
 
-Sources: SARIF 2.1.0 with errata 01 (OASIS); GitHub's notes on SARIF support for code scanning.
+Sources: SARIF 2.1.0 with errata 01 (OASIS); GitHub's documentation of SARIF for code scanning.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def write_sarif(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
     """Write the log, a result per line; see `scanner.outputs.Writer`."""
     rules: dict[str, int] = {}
@@ -49,20 +49,20 @@ def write_sarif(
 
         def make(result: ScanResult, _: int) -> tuple[list[str], list[str]]:
             listed = [
-                _artifact(item, result, place)
-                for place, item in enumerate(result.objects, count + 1)
+                _artifact(item, result, number)
+                for number, item in enumerate(result.objects, count + 1)
             ]
-            said = [
+            entries = [
                 _result(remark, rules.setdefault(remark.code, len(rules)))
                 for remark in remarks(result)
             ]
-            return [*map(to_exchange_json, listed)], [*map(to_exchange_json, said)]
+            return [*map(to_exchange_json, listed)], [*map(to_exchange_json, entries)]
 
-        for listed, said in render_each(results, summary, make):
+        for listed, entries in render_each(results, summary, make):
             count += len(listed)
             for entry in listed:
                 artifacts.add(entry)
-            for entry in said:
+            for entry in entries:
                 out.write(between + entry)
                 between = ",\n"
         out.write('],\n"artifacts":')
@@ -91,7 +91,7 @@ def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, 
     artifact: dict[str, Any] = {
         "location": {"uri": as_uri(item.url)},
         "roles": ["analysisTarget"],
-        # Roots may overlap, but no two entries may be equal.
+        # Roots may overlap, but SARIF requires unique entries; the number makes them so.
         "properties": {"number": number, "verdict": result.verdict.status},
     }
     if item.size >= 0:
@@ -102,10 +102,10 @@ def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, 
 
 
 def _result(remark: Remark, index: int) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": as_uri(remark.url)}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": as_uri(remark.url)}}
     if remark.offset is not None:
-        place["region"] = {"byteOffset": remark.offset, "byteLength": 0}
-    location: dict[str, Any] = {"physicalLocation": place}
+        physical["region"] = {"byteOffset": remark.offset, "byteLength": 0}
+    location: dict[str, Any] = {"physicalLocation": physical}
     if remark.field:
         location["logicalLocations"] = [{"fullyQualifiedName": remark.field}]
     key = f"{remark.code}\0{remark.url}\0{remark.field}"
@@ -121,7 +121,7 @@ def _result(remark: Remark, index: int) -> dict[str, Any]:
         **suppressed,
         "partialFingerprints": {
             "codeUrlField/v1": digest,
-            "primaryLocationLineHash": f"{digest[:16]}:1",  # the only one GitHub looks at
+            "primaryLocationLineHash": f"{digest[:16]}:1",  # the only one GitHub uses
         },
     }
 
@@ -138,7 +138,7 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _message(text: str) -> str:
-    """Write a plain text message: brackets make links and braces placeholders otherwise.
+    """Escape a plain text message; unescaped, brackets are links and braces are placeholders.
 
     Source: SARIF 2.1.0, 3.11.5 and 3.11.6.
     """

@@ -1,8 +1,8 @@
-"""``spdx``: an SPDX 2.3 document in the tag-value format; written as the scan goes.
+"""``spdx``: a streamed SPDX 2.3 document in tag-value format.
 
-A value stands on its line or between ``<text>`` and ``</text>``; the format has no escapes for what
-would end it, or for what its readers take for a keyword at the start of a line. So these are
-written like control characters everywhere: as the character's number.
+A value is either one line or enclosed in ``<text>`` and ``</text>``. The format has no escape for
+the closing tag, nor for a line start that parsers take for a keyword. Both are therefore written
+like control characters, as the character's code point.
 """
 
 import re
@@ -12,7 +12,6 @@ from typing import Final, TextIO
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
     DOCUMENT_ID,
     Described,
@@ -26,8 +25,8 @@ from prefect_mutagen.scanner.results import ScanResult, Summary
 __all__ = ["write_spdx"]
 
 _MARK: Final = re.compile(r"<(?=/?text>)", re.IGNORECASE)
-# A value that begins like this, or is one word of the format, is read as something else.
-_TAKEN: Final = re.compile(
+# A value that starts like this, or is a keyword of the format, is parsed as something else.
+_RESERVED: Final = re.compile(
     r"\s|(?:Tool|Person|Organization|ADLER32|BLAKE[\w-]+|MD\d|SHA[\d-]+):|\d{4}-\d\d-\d\dT"
     r"|(?:NONE|NOASSERTION|(?:SPDX|Package|File|Files|License|Snippet|Document|Data|External|Creat"
     r"|Annotat|Relationship|Extracted|Primary|Built|Release|Valid)[A-Za-z]*)$"
@@ -39,9 +38,9 @@ def write_spdx(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
-    """Write one document; see `scanner.outputs.Writer`."""
+    """Write the document; see `scanner.outputs.Writer`."""
     document = SpdxDocument(results, scan)
     tags = [
         ("SPDXVersion", "SPDX-2.3"),
@@ -53,15 +52,9 @@ def write_spdx(
         ("Created", document.created),
     ]
     out.writelines(_lines(tags))
-
-    def make(result: ScanResult, number: int) -> tuple[Described, str]:
-        described = document.describe(result, number)
-        return described, "".join(_described(described, document))
-
-    for described, text in render_each(document.results, summary, make):
-        document.add(described)
-        out.write("\n" + text)
-    for relationship in document.nothing():
+    parts = document.render(summary, lambda described: "".join(_described(described, document)))
+    out.writelines("\n" + text for _, text in parts)
+    for relationship in document.empty_relationships():
         out.write("\n")
         out.writelines(_lines([_relationship(relationship)]))
     for licence in document.licenses():
@@ -129,9 +122,9 @@ def _text(value: str) -> str:
 
 def _line(value: str) -> str:
     value = _unmarked(value)
-    return f"\\x{ord(value[0]):02x}{value[1:]}" if _TAKEN.match(value) else value
+    return f"\\x{ord(value[0]):02x}{value[1:]}" if _RESERVED.match(value) else value
 
 
 def _unmarked(value: str) -> str:
-    # In an annotation's JSON this very escape is the right one too.
+    # This is also the correct escape inside the JSON of an annotation.
     return _MARK.sub(r"\\u003c", value)

@@ -1,11 +1,11 @@
-"""``spdx3``: an SPDX 3.0.1 document in JSON-LD, with the classes of its AI profile.
+"""``spdx3``: an SPDX 3.0.1 document in JSON-LD, with classes of the AI profile.
 
-An artifact is an AIPackage that contains its files. Elements are written as the scan goes, in one
-graph; the document itself stands last and names them all, so their identifiers are kept on disk.
-Identifiers lie under a namespace made from the scan's own.
+An artifact is an AIPackage that contains its files. Elements are streamed into one graph. The
+document element comes last and lists all of them, so their identifiers are spooled to disk. The
+identifiers' namespace is derived from the scan's id.
 
-``profileConformance`` does not name ``ai``: that would declare that supplier, version and time of
-release of each model are stated, and a file's header does not know them.
+``profileConformance`` does not include ``ai``, which requires each model's supplier, version and
+release time. File headers do not state these.
 
 Source: SPDX 3.0.1 (https://spdx.github.io/spdx-spec/v3.0.1/).
 """
@@ -51,7 +51,7 @@ def write_spdx3(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
     """Write the document, an element per line; see `scanner.outputs.Writer`."""
     space = f"urn:uuid:{uuid.uuid5(_NAMESPACE, scan.id)}#"
@@ -92,7 +92,7 @@ def write_spdx3(
 
 
 def _texts(elements: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Write elements as JSON, each with its identifier in front."""
+    """Serialize elements; each comes with its identifier, also as JSON."""
     return [(to_exchange_json(one["spdxId"]), to_exchange_json(one)) for one in elements]
 
 
@@ -108,7 +108,7 @@ def _write_collection(element: dict[str, Any], key: str, entries: Later, out: Te
 
 
 def _element(kind: str, ref: str, **fields: Any) -> dict[str, Any]:
-    """Make an element of those fields that are stated."""
+    """Return an element with its non-empty fields."""
     stated = {name: value for name, value in fields.items() if value}
     return {"type": kind, "spdxId": ref, "creationInfo": _CREATION} | stated
 
@@ -119,7 +119,7 @@ def _relationship(ref: str, kind: str, source: str, targets: list[str]) -> dict[
 
 
 def _elements(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
-    """Describe one artifact; all its identifiers begin with its own."""
+    """Yield the elements of an artifact; all identifiers start with the artifact's own."""
     sbom = result.sbom
     yield _element(
         "ai_AIPackage",
@@ -181,7 +181,7 @@ def _sha256(item: ObjectResult, result: ScanResult) -> str:
 
 
 def _license(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
-    """State the declared licence; the concluded one is a lawyer's to know."""
+    """Yield the declared licence; concluding one is left to a legal review."""
     declared, expression = _NO_LICENSE, result.license_spdx
     if expression is not None and expression != NOASSERTION:
         declared = f"{root}/license"

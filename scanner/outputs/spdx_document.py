@@ -1,24 +1,26 @@
-"""A scan as an SPDX 2.3 document: the records that ``spdx`` and ``spdx-json`` write down.
+"""An SPDX 2.3 document as records, which ``spdx`` and ``spdx-json`` serialize.
 
-One document whatever the number of artifacts, and one package per artifact; a set's files are named
-in its annotation, because a file of SPDX's own kind needs a SHA-1 that nobody computes here. What
-SPDX has no field for stands in one annotation, as JSON. The licence is what is declared; nothing is
-concluded. Document: https://spdx.github.io/spdx-spec/v2.3/
+There is one document per scan and one package per artifact. The files of a set are listed in an
+annotation, because an SPDX file needs a SHA-1, which is not computed. Facts without an SPDX field
+are JSON in the same annotation. Licences are declared, never concluded.
+
+Source: https://spdx.github.io/spdx-spec/v2.3/
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.stated import license_detail
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult
+from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.sbom.json_text import to_json
 
@@ -38,19 +40,16 @@ _LINE: Final = 1000
 _TEXT: Final = 1 << 16
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _LICENSE_REF: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
-# What the specification's readers take for an address: a host with a domain.
+# SPDX validators accept only URLs whose host has a domain.
 _WEB: Final = re.compile(r"https?://[a-z0-9]+(?:[-.][a-z0-9]+)*\.[a-z]{2,}(?:[:/]|$)", re.ASCII)
-_REST: Final = (
-    "file_size_bytes",
-    "format",
-    *STATED,
-    "metadata",
-)
+_ANNOTATED: Final = ("file_size_bytes", "format", *STATED, "metadata")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Something said about a package."""
+    """An annotation of a package."""
 
     kind: str
     """``OTHER`` for facts, ``REVIEW`` for findings."""
@@ -59,12 +58,12 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A model."""
+    """The package of an artifact or a base model."""
 
     id: str
     name: str
     version: str = ""
-    """Empty where none is stated; nothing is read out of a file's name."""
+    """Empty where none is stated; it is not guessed from the file name."""
     file_name: str = ""
     download_location: str = NOASSERTION
     source_info: str = ""
@@ -76,7 +75,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """How an element stands to another one."""
+    """A relationship between two elements."""
 
     element: str
     kind: str
@@ -86,7 +85,7 @@ class Relationship:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedLicense:
-    """A licence that SPDX's list does not have, as the models state it."""
+    """A licence that is not on the SPDX list, as stated by the model."""
 
     id: str
     text: str
@@ -96,28 +95,27 @@ class ExtractedLicense:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What one more artifact adds to the document."""
+    """The elements that an artifact adds to the document."""
 
     packages: tuple[Package, ...]
     relationships: tuple[Relationship, ...]
     licenses: tuple[ExtractedLicense, ...] = ()
-    """Licences that its packages refer to and no package before did."""
+    """Licences that no earlier package refers to."""
     base: str = ""
-    """The base model that it describes for the first time."""
+    """The base model, if this is its first occurrence."""
 
 
 class SpdxDocument:
-    """One document about one scan; its packages come as the scan goes.
+    """The document of one scan, streamed package by package.
 
-    Only licences and base models are kept until the end, each once.
+    Only licences and base models are kept in memory until the end, each once.
     """
 
     def __init__(self, results: Iterable[ScanResult], scan: ScanInfo) -> None:
-        """Look at the first two results, which the document's name depends on."""
+        """Peek at the first two results, because a single model gives the document its name."""
         remaining = iter(results)
         first = list(islice(remaining, 2))
-        self.results = chain(first, remaining)
-        """All of them."""
+        self._results = chain(first, remaining)
         self._empty = not first
         names = [result.sbom.model_filename for result in first]
         name = names[0] if len(names) == 1 else scan.source.rstrip("/").rpartition("/")[2]
@@ -128,15 +126,28 @@ class SpdxDocument:
         self._licenses: dict[str, ExtractedLicense] = {}
         self._bases: dict[str, str] = {}
 
-    def describe(self, result: ScanResult, number: int) -> Described:
-        """Make an artifact's package, and that of its base model where it is the first time.
+    def render(
+        self, summary: Summary, serialize: Callable[[Described], _T]
+    ) -> Iterator[tuple[Described, _T]]:
+        """Yield each artifact's elements together with their serialized form.
 
         Args:
-            result: What is known about the artifact.
-            number: Its place in the document, from 1.
+            summary: Corrected where an internal error replaces a result; see `render_each`.
+            serialize: Serializes the elements of an artifact; see `rendering.render`.
+        """
 
-        Returns:
-            What it adds; nothing is added before `add`.
+        def make(result: ScanResult, number: int) -> tuple[Described, _T]:
+            described = self._describe(result, number)
+            return described, serialize(described)
+
+        for described, text in render_each(self._results, summary, make):
+            self._add(described)
+            yield described, text
+
+    def _describe(self, result: ScanResult, number: int) -> Described:
+        """Build an artifact's package, and its base model's on first occurrence.
+
+        Nothing is registered before `_add`, since rendering may fail and start again.
         """
         package = _package(result, number)
         packages = [package]
@@ -150,20 +161,20 @@ class SpdxDocument:
         licenses = tuple(self._new_licenses(result, package.license_declared))
         return Described(tuple(packages), tuple(relations), licenses, base if first else "")
 
-    def add(self, described: Described) -> None:
-        """Take what an artifact adds, once it is certain that it will be written."""
+    def _add(self, described: Described) -> None:
+        """Register the licences and base model of an artifact that has been rendered."""
         for licence in described.licenses:
             self._licenses.setdefault(licence.id, licence)
         if described.base:
             self._bases[described.base] = described.packages[-1].id
 
-    def nothing(self) -> Iterator[Relationship]:
-        """Give what stands in the document of a scan without any artifact."""
+    def empty_relationships(self) -> Iterator[Relationship]:
+        """Yield the relationship that a document without packages needs."""
         if self._empty:
             yield Relationship(DOCUMENT_ID, "DESCRIBES", "NONE")
 
     def licenses(self) -> Iterable[ExtractedLicense]:
-        """Give the licences that the packages refer to; complete once the last one is taken."""
+        """Return the licences that the packages refer to; complete after the last package."""
         return self._licenses.values()
 
     def _new_licenses(self, result: ScanResult, expression: str) -> Iterator[ExtractedLicense]:
@@ -197,22 +208,22 @@ def _package(result: ScanResult, number: int) -> Package:
 
 def _annotations(result: ScanResult) -> Iterator[Annotation]:
     sbom = result.sbom
-    rest: dict[str, Any] = {name: getattr(sbom, name) for name in _REST}
-    rest["sources"] = dict(result.sources)
-    rest["facts"] = dict(result.facts)
-    rest["header_sha256"] = result.header_sha256 or None
-    rest["sha256_source"] = result.sha256_source or None
+    facts: dict[str, Any] = {name: getattr(sbom, name) for name in _ANNOTATED}
+    facts["sources"] = dict(result.sources)
+    facts["facts"] = dict(result.facts)
+    facts["header_sha256"] = result.header_sha256 or None
+    facts["sha256_source"] = result.sha256_source or None
     if result.kind == "set":
-        rest["files"] = [_file(item) for item in result.objects]
-    yield Annotation("OTHER", to_json(rest))
+        facts["files"] = [_file(item) for item in result.objects]
+    yield Annotation("OTHER", to_json(facts))
     messages = {finding.message for finding in result.findings}
     for warning in sbom.warnings:
         if warning not in messages:
             yield Annotation("REVIEW", visible(warning, _TEXT))
     for finding in result.findings:
         where = f" ({finding.url})" if result.kind == "set" and finding.url else ""
-        said = f"{finding.severity} {finding.code}: {finding.message}{where}"
-        yield Annotation("REVIEW", visible(said, _TEXT))
+        comment = f"{finding.severity} {finding.code}: {finding.message}{where}"
+        yield Annotation("REVIEW", visible(comment, _TEXT))
 
 
 def _file(item: ObjectResult) -> dict[str, Any]:
@@ -224,14 +235,14 @@ def _file(item: ObjectResult) -> dict[str, Any]:
 
 
 def _purls(sbom: Sbom) -> Iterator[str]:
-    """Name architecture and quantization the way l-bom does, for those who look them up there."""
+    """Yield l-bom's package URLs for architecture and quantization, for tools that use them."""
     for kind, value in (("architecture", sbom.architecture), ("quantization", sbom.quantization)):
         if value:
             yield f"pkg:generic/llm-{kind}@{quote(visible(value, _LINE), safe='._-')}"
 
 
 def _address(stated: str) -> str:
-    """Give an address as SPDX wants it; empty for any other place."""
+    """Return a web address as SPDX requires it; empty for anything else."""
     if not _WEB.match(stated):
         return ""
     return quote(visible(stated, _LINE), safe=":/%?#[]@!$&'()*+,;=~")
@@ -242,7 +253,7 @@ def _line(value: str) -> str:
 
 
 def _id(kind: str, name: str, number: int) -> str:
-    """Make an id that no other element has, whatever the names are: the number is its end."""
+    """Return an id made unique by the number at its end, whatever the names are."""
     slug = _NOT_IN_AN_ID.sub("-", name[:100]).strip("-") or "model"
     return f"SPDXRef-{kind}-{slug}-{number}"
 

@@ -1,7 +1,7 @@
 """``spdx-json``: the same SPDX 2.3 document as JSON.
 
-Packages are written as the scan goes, one per line; their relationships, which the format keeps in
-a list of its own, are held until the end.
+Packages are streamed, one per line. The format has all relationships in one list, so they are kept
+in memory until the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,6 @@ from typing import Any, TextIO
 from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
-from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.spdx_document import (
     DOCUMENT_ID,
     Described,
@@ -30,9 +29,9 @@ def write_spdx_json(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
-    """Write one document; see `scanner.outputs.Writer`."""
+    """Write the document; see `scanner.outputs.Writer`."""
     document = SpdxDocument(results, scan)
     head = {
         "spdxVersion": "SPDX-2.3",
@@ -44,16 +43,14 @@ def write_spdx_json(
     }
     relationships: list[Relationship] = []
 
-    def make(result: ScanResult, number: int) -> tuple[Described, list[str]]:
-        described = document.describe(result, number)
-        return described, [to_json(_package(one, document)) for one in described.packages]
+    def package_texts(described: Described) -> list[str]:
+        return [to_json(_package(package, document)) for package in described.packages]
 
     def packages() -> Iterator[str]:
-        for described, texts in render_each(document.results, summary, make):
-            document.add(described)
+        for described, texts in document.render(summary, package_texts):
             relationships.extend(described.relationships)
             yield from texts
-        relationships.extend(document.nothing())
+        relationships.extend(document.empty_relationships())
 
     out.write(to_json(head)[:-1])
     _write_list(out, "packages", packages())

@@ -1,4 +1,4 @@
-"""What sources state beyond the SBOM's fields, for the formats that have a place for it."""
+"""Read stated values that are not SBOM fields, for the formats that have a field for them."""
 
 from typing import Literal
 
@@ -8,17 +8,17 @@ __all__ = ["license_detail", "metadata_text"]
 
 
 def metadata_text(sbom: Sbom, key: str) -> str | None:
-    """Read a text of the header's metadata; None for anything else, and for nothing."""
+    """Return a string of the header's metadata; None if it is missing, empty or not a string."""
     value = sbom.metadata.get(key)
     if isinstance(value, dict) and value.get("type") == "string":
-        value = value["head"]  # too long to be kept whole
+        value = value["head"]  # a long string, of which only the start is kept
     return value.strip() or None if isinstance(value, str) else None
 
 
 def license_detail(result: ScanResult, part: Literal["name", "link"]) -> str:
-    """Read the name or the link of a licence that has no identifier; empty when not stated.
+    """Return the name or link of a licence without an identifier; empty if not stated.
 
-    The header and the model card beside it are asked, in this order, as for the licence itself.
+    The header takes precedence over the model card, as for the licence itself.
     """
     own = metadata_text(result.sbom, f"license_{part}")  # in ``__metadata__`` of safetensors
     stated = result.facts.get(f"license_{part}")

@@ -1,4 +1,4 @@
-"""``table``: one line per artifact for a person, the reasons of what did not pass, and waivers."""
+"""``table``: one line per artifact for people, followed by reasons and waivers."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
@@ -17,7 +17,7 @@ _ORDER: Final = ("error", "warning", "info")
 _NAME_WIDTH: Final = 48
 
 _Lines = list[tuple[str, str]]
-"""What is said about an artifact, each line with its style."""
+"""The explanation of an artifact's verdict: each line with its style."""
 
 
 def write_table(
@@ -25,7 +25,7 @@ def write_table(
     scan: ScanInfo,
     summary: Summary,
     out: TextIO,
-    options: OutputOptions,  # noqa: ARG001 - a contract
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
 ) -> None:
     """Write the table; see `scanner.outputs.Writer`."""
     from rich.console import Console
@@ -44,7 +44,7 @@ def write_table(
         table.add_row(Text(status, style=style), *map(Text, cells))
         if lines:
             (waived if status == "passed" else refused).append(lines)
-    # A pipe has no width; a person who pipes wants whole lines.
+    # A pipe has no width; do not wrap lines there.
     width = None if out.isatty() else 400
     console = Console(file=out, width=width, highlight=False, soft_wrap=not out.isatty())
     if not summary.artifacts:
@@ -64,7 +64,7 @@ def write_table(
 
 
 def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:
-    """Make an artifact's verdict with its style, its other cells, and what is said below."""
+    """Return an artifact's verdict with its style, its other cells and its explanation."""
     sbom, status = result.sbom, result.verdict.status
     cells = [
         _name(result.url.removeprefix(root)),
@@ -75,13 +75,13 @@ def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:
         short_size(result.size),
         _worst(result),
     ]
-    told = not result.passed or result.verdict.waived
+    explained = not result.passed or result.verdict.waived
     style = "yellow" if result.verdict.waived else _STYLES[status]
-    return status, style, [*map(visible, cells)], [*_explanation(result)] if told else []
+    return status, style, [*map(visible, cells)], [*_explanation(result)] if explained else []
 
 
 def _explanation(result: ScanResult) -> Iterator[tuple[str, str]]:
-    """Say in lines, each with a style, why an artifact did not pass, or passed all the same."""
+    """Yield the lines, with their styles, that explain a refusal or a pass by waiver."""
     how = ": passed by a waiver" if result.passed else ""
     yield f"{visible(result.url, 1000)}{how}", "bold"
     for reason in result.verdict.reasons:
@@ -98,7 +98,7 @@ def _name(url: str) -> str:
 
 
 def _worst(result: ScanResult) -> str:
-    """Name the worst thing about an artifact; a policy's reason counts like an error."""
+    """Return the code of the worst finding; a policy reason ranks as an error."""
     if result.verdict.reasons:
         return result.verdict.reasons[0].code
     if result.verdict.waived:

@@ -1,5 +1,5 @@
-"""What may be handed to an agent: fields, judging, waivers, lineage, publishers.
+"""Policies and verdicts: fields, judging, waivers, licences of base models, publishers.
 
-Hands out `Policy` and `load_policy` (``policy``) and `judge`. Knows facts and findings, not where
-they were read.
+Provides `Policy` and `load_policy` (``policy``) and `judge`. Works on facts and findings alone and
+does no I/O on models.
 """

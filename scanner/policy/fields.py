@@ -1,8 +1,8 @@
-"""The fields of a policy: plain data that says what an organisation accepts.
+"""The fields of a policy, as frozen dataclasses of plain types.
 
-Frozen dataclasses of plain types, so that judging needs no library, and so that Prefect draws them
-as a form. What no type can say (a date, a code that exists, a waiver without an owner) each record
-checks itself, wherever it comes from.
+So judging needs no library, and Prefect can render the fields as a form. Rules that types cannot
+express (a valid date, an existing code, a waiver with an owner) are checked by each record itself,
+wherever it is created.
 """
 
 import difflib
@@ -23,26 +23,26 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Ask for the known name that is nearest to a misspelt one; empty when none is near."""
+    """Return a "did you mean" suffix for a misspelt name; empty when no known name is close."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 @dataclass(frozen=True)
 class SeverityChange:
-    """How severe a finding is here."""
+    """An override of a finding's severity."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     code: str
-    """A finding's code, or a whole family such as sbom/*. An entry for the very code counts more. A
-    family never lowers what is wrong with an artifact's own structure: gguf, safetensors, set,
+    """A finding code, or a whole family such as sbom/*. An entry for the exact code takes
+    precedence. A family never lowers the severity of structural findings: gguf, safetensors, set,
     storage and scan."""
     severity: Severity
-    """error fails the artifact; warning only under fail_on: warning; info never."""
+    """error fails the artifact; warning fails it only under fail_on: warning; info never does."""
 
     def __post_init__(self) -> None:
-        """Refuse a code that does not exist.
+        """Validate the code.
 
         Raises:
             ValueError: There is no such finding.
@@ -56,26 +56,26 @@ class SeverityChange:
 
 @dataclass(frozen=True)
 class Waiver:
-    """One thing that is accepted all the same, for a while, and who answers for it."""
+    """A temporary exception for one code, with an owner."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     code: str
-    """Code of the finding, or of the policy's own reason, that is waived."""
+    """Code of the finding or policy reason to waive."""
     url: str
-    """Address of the artifact; * stands for any characters, ? for one."""
+    """Address of the artifact; * matches any characters, ? matches one."""
     reason: str
-    """Why it is accepted."""
+    """Why the exception is made."""
     owner: str
-    """Who answers for it."""
+    """Who is responsible for it."""
     expires: str
-    """Last day on which it holds, as year-month-day (UTC)."""
+    """Last day of validity, as YYYY-MM-DD (UTC)."""
 
     def __post_init__(self) -> None:
-        """Refuse a waiver that nobody answers for, or that never ends.
+        """Validate the fields: every waiver has an owner and an end.
 
         Raises:
-            ValueError: A field is empty, the code does not exist, or the date is none.
+            ValueError: A field is empty, the code does not exist, or the date is invalid.
         """
         for name in ("url", "reason", "owner", "expires"):
             if not getattr(self, name).strip():
@@ -85,22 +85,24 @@ class Waiver:
         try:
             date.fromisoformat(self.expires)
         except ValueError:
-            raise ValueError(f"expires is no date such as 2027-01-31: {self.expires!a}") from None
+            raise ValueError(
+                f"expires is not a date such as 2027-01-31: {self.expires!a}"
+            ) from None
 
 
 @dataclass(frozen=True)
 class BaseLicense:
-    """The licence of a base model, where no file states it."""
+    """The licence of a base model, for models whose files do not state it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     model: str
-    """Name of the base model as owner/name; * stands for any characters, ? for one."""
+    """Name of the base model as owner/name; * matches any characters, ? matches one."""
     license: str
     """Its licence."""
 
     def __post_init__(self) -> None:
-        """Refuse an entry that says nothing.
+        """Validate the fields.
 
         Raises:
             ValueError: A field is empty.
@@ -111,65 +113,65 @@ class BaseLicense:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be handed to an agent; by default, all that is sound and was seen."""
+    """What may be handed to an agent; by default everything that was examined without an error."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     allowed_licenses: tuple[str, ...] = ()
-    """Licences that may be used, as SPDX identifiers or as models state them, with * for any
-    characters; empty: any. With entries, an artifact that states no licence fails."""
+    """Allowed licences, as SPDX identifiers or as models state them; * matches any characters.
+    Empty: any. With entries, an artifact that states no licence fails."""
     denied_licenses: tuple[str, ...] = ()
-    """Licences that may not be used, such as cc-by-nc-*."""
+    """Denied licences, such as cc-by-nc-*."""
     require_license: bool = False
-    """Fail what states no licence."""
+    """Fail artifacts that state no licence."""
     licenses_of_base: bool = True
-    """Whether the licences of base models count as well, where they are stated."""
+    """Apply the licence rules to base models as well, where their licences are known."""
     base_licenses: tuple[BaseLicense, ...] = ()
-    """Licences of base models, for lineage that names a model and no licence."""
+    """Licences of base models that are named without a licence."""
     allowed_formats: tuple[Literal["gguf", "safetensors"], ...] = ()
-    """Formats that may be used; empty: both."""
+    """Allowed formats; empty: both."""
     allowed_architectures: tuple[str, ...] = ()
-    """Architectures that may be used, such as llama; empty: any."""
+    """Allowed architectures, such as llama; empty: any."""
     denied_architectures: tuple[str, ...] = ()
-    """Architectures that may not be used."""
+    """Denied architectures."""
     allowed_quantizations: tuple[str, ...] = ()
-    """Quantizations that may be used, such as Q4_K_M; empty: any, and none."""
+    """Allowed quantizations, such as Q4_K_M; empty: any, and unquantized models."""
     denied_quantizations: tuple[str, ...] = ()
-    """Quantizations that may not be used."""
+    """Denied quantizations."""
     max_parameters: int = 0
-    """Most parameters a model may have; 0: any number. With a limit, an unknown number fails."""
+    """Largest number of parameters; 0: no limit. With a limit, an unknown number fails."""
     max_size_bytes: int = 0
-    """Most bytes an artifact may have; 0: any number."""
+    """Largest size in bytes; 0: no limit."""
     require_sha256: bool = False
-    """Fail what has no known SHA-256."""
+    """Fail artifacts without a known SHA-256."""
     require_signature: bool = False
-    """Fail what no readable signature or attestation beside it names. The signature itself is not
-    verified for that; allowed_signers does."""
+    """Fail artifacts that no readable signature or attestation beside them names. This does not
+    verify the signature; allowed_signers does."""
     allowed_signers: tuple[Signer, ...] = ()
-    """Whose signatures count; empty: nobody's is verified. With entries, an artifact fails unless
+    """Trusted signers; empty: signatures are not verified. With entries, an artifact fails unless
     one of them signed all of its files. Needs prefect-mutagen[signing]."""
     allowed_sources: tuple[str, ...] = ()
-    """Addresses below which artifacts may lie, such as s3://models/trusted; empty: anywhere."""
+    """Address prefixes that artifacts must lie under, such as s3://models/trusted; empty: any."""
     allowed_publishers: tuple[str, ...] = ()
-    """Publishers whose models may be used: the owner in owner/name where the address says it, else
-    what the file states; empty: any."""
+    """Allowed publishers: the owner in the address (owner/name) if there is one, else the publisher
+    that the file states; empty: any."""
     allowed_templates: tuple[str, ...] = ()
-    """SHA-256 values of the chat templates that may be used; empty: any that is harmless."""
+    """SHA-256 values of allowed chat templates; empty: any harmless template."""
     max_scan_age_hours: int = 0
-    """Longest time since the artifact was examined; 0: any. Older results are not reused by a scan,
-    and fail where they are judged."""
+    """Longest time since the artifact was examined; 0: no limit. A scan does not reuse older
+    results; judged as they are, they fail."""
     fail_on: Literal["error", "warning"] = "error"
-    """Least severe finding that fails an artifact."""
+    """Lowest severity that fails an artifact."""
     severities: tuple[SeverityChange, ...] = ()
-    """Findings that are more or less severe here than usual."""
+    """Overrides of finding severities."""
     waivers: tuple[Waiver, ...] = ()
-    """What is accepted all the same, each with a reason, an owner and a last day."""
+    """Temporary exceptions, each with a reason, an owner and an expiry date."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no artifact could meet.
+        """Validate the fields.
 
         Raises:
-            ValueError: A limit is negative, an address relative, a digest none.
+            ValueError: A limit is negative, an address is relative, or a digest is invalid.
         """
         for name in ("max_parameters", "max_size_bytes", "max_scan_age_hours"):
             if getattr(self, name) < 0:
@@ -180,8 +182,8 @@ class Policy:
                 raise ValueError(f"{message}: {source!a}")
         for digest in self.allowed_templates:
             if not _SHA256.fullmatch(digest.lower()):
-                raise ValueError(f"an entry of allowed_templates is no SHA-256: {digest!a}")
+                raise ValueError(f"an entry of allowed_templates is not a SHA-256: {digest!a}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all fields as plain values."""
+        """Return all fields as plain values."""
         return asdict(self)

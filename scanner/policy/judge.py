@@ -1,4 +1,4 @@
-"""The judgement of an artifact under a policy: plain comparisons, no library, no I/O."""
+"""Judge an artifact under a policy: plain comparisons, without libraries or I/O."""
 
 import math
 from collections.abc import Iterator
@@ -15,25 +15,26 @@ from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = ["is_time_bound", "is_too_old", "judge"]
 
-# Findings that say the artifact was not seen, rather than that something is wrong with it.
+# These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
-# Clocks differ; a result from further ahead than this is from no clock that can be compared.
-_AHEAD: Final = 1.0
+# Tolerance for clock skew; an examination further in the future has no usable time.
+_MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
-    """Judge an artifact.
+    """Judge an artifact under a policy.
 
     Args:
-        subject: What is known about it.
-        policy: What is accepted.
-        now: The time of the judgement, by which waivers expire and results grow old; None: now.
+        subject: The facts and findings about the artifact.
+        policy: The policy.
+        now: The time at which waivers and results expire; None: the current time.
 
     Returns:
-        ``unknown`` when it could not be examined, ``failed`` with all reasons, or ``passed``. What
-        no header was read of stays unknown, whatever severities and waivers say: nobody has seen
-        what would be passed. So does what the scanner itself fails to judge.
+        ``unknown`` when the artifact could not be examined, ``failed`` with all reasons, or
+        ``passed``. An artifact whose header was not read stays unknown whatever severities and
+        waivers say, because nothing is known about it. An internal error while judging is unknown
+        as well.
     """
     try:
         return _judge(subject, policy, now)
@@ -170,7 +171,7 @@ def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:
 
 
 def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
-    """Ask who signed, as it was verified when the artifact was examined."""
+    """Check the signers that were recorded when the artifact was examined."""
     if not policy.allowed_signers:
         return
     stated = subject.facts.get("signature")
@@ -203,19 +204,19 @@ def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
 
 
 def is_too_old(examined_at: str, policy: Policy, now: datetime | None = None) -> bool:
-    """Say whether an examination lies further back than a policy allows.
+    """Whether an examination is older than a policy allows.
 
     Args:
-        examined_at: When it was, in ISO 8601; a text that is no time is too old for any limit.
-        policy: What is accepted.
-        now: The time of the question; None: now.
+        examined_at: Time of the examination, in ISO 8601; an invalid time is too old for any limit.
+        policy: The policy.
+        now: The time to compare with; None: the current time.
     """
     most = policy.max_scan_age_hours
-    return most > 0 and not -_AHEAD <= _hours_since(examined_at, now) <= most
+    return most > 0 and not -_MAX_SKEW_HOURS <= _hours_since(examined_at, now) <= most
 
 
 def is_time_bound(policy: Policy) -> bool:
-    """Say whether the passing of time alone can change a verdict under a policy."""
+    """Whether a verdict under this policy can change through the passing of time alone."""
     certified = any(signer.certificate for signer in policy.allowed_signers)
     return policy.max_scan_age_hours > 0 or bool(policy.waivers) or certified
 
@@ -224,14 +225,14 @@ def _age(subject: Subject, policy: Policy, now: datetime | None) -> Reason:
     most, age = policy.max_scan_age_hours, _hours_since(subject.examined_at, now)
     message = f"it was examined {age:.0f} hours ago; at most {most} are allowed"
     if not math.isfinite(age):
-        message = f"nobody knows when it was examined; at most {most} hours ago is allowed"
+        message = f"the time of its examination is not known; at most {most} hours are allowed"
     elif age < 0:
-        message = "the time of its examination lies ahead"
+        message = "the time of its examination is in the future"
     return Reason("policy/scan-age", "max_scan_age_hours", subject.examined_at or "none", message)
 
 
 def _hours_since(examined_at: str, now: datetime | None) -> float:
-    """Count the hours since a time: below 0 for one ahead, infinity for a text that is none."""
+    """Return the hours since a time: negative for a future one, infinity for an invalid one."""
     try:
         moment = datetime.fromisoformat(examined_at)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The licences of the models that one was made from, as far as anybody states them.
+"""The licences of an artifact's base models, as far as they are known.
 
-GGUF names its base models under ``general.base_model.*`` and has no key for their licences; some
-writers add one. Where none does, a policy may say what it knows: `BaseLicense`.
+GGUF names base models under ``general.base_model.*`` but defines no key for their licences; some
+writers add one. Where it is missing, a policy can state the licence: `BaseLicense`.
 """
 
 import re
@@ -19,15 +19,15 @@ _REPOSITORY: Final = re.compile(r"https?://[^/]+/([^/?#]+/[^/?#]+)")
 
 
 def base_licenses_of(subject: Subject, known: Iterable[BaseLicense]) -> Iterator[tuple[str, str]]:
-    """List the licences of an artifact's base models.
+    """Yield the licences of an artifact's base models.
 
     Args:
         subject: The artifact.
-        known: What the policy says about base models.
+        known: The policy's entries for base models.
 
     Yields:
-        Name of a base model and its licence as an SPDX expression, each pair once; a base model
-        whose licence nobody states is left out.
+        The name of a base model and its licence as an SPDX expression, each pair once. Base models
+        without a known licence are omitted.
     """
     seen: set[tuple[str, str]] = set()
     for names, stated in _bases(subject):
@@ -45,7 +45,7 @@ def base_licenses_of(subject: Subject, known: Iterable[BaseLicense]) -> Iterator
 
 
 def _bases(subject: Subject) -> Iterator[tuple[list[str], str]]:
-    """Give each base model's names, and its licence where the file states it."""
+    """Yield the names of each base model, and its licence where the file states it."""
     if subject.base_model:
         yield _names(subject.base_model, {}), ""
     for entry in subject.facts.get("base_models") or ():
@@ -58,7 +58,7 @@ def _bases(subject: Subject) -> Iterator[tuple[list[str], str]]:
 
 
 def _names(name: str, entry: Mapping[str, Any]) -> list[str]:
-    """Write a base model's name in every way that a policy may name it, owner/name first."""
+    """Return every spelling of a base model's name that a policy may use, owner/name first."""
     title = name or str(entry.get("name") or "")
     address = str(entry.get("repo_url") or "") or title
     found = []

@@ -1,8 +1,8 @@
-"""What an organisation accepts, and the judgement of an artifact under it.
+"""Load and validate policies.
 
-A policy is plain data (`policy_fields`), judging it plain comparison (`judge`), so neither needs a
-library. Where a policy enters (a file, a flow's parameter, a block), pydantic validates it and
-refuses fields that do not exist.
+A policy is plain data (`scanner.policy.fields`) and judging is plain comparison (`judge`), so
+neither needs a library. Where a policy enters (a file, a flow parameter, a block), pydantic
+validates it and refuses unknown fields.
 """
 
 import os
@@ -47,15 +47,16 @@ _NESTED: Final[dict[str, type[BaseLicense | SeverityChange | Signer | Waiver]]] 
 
 
 def load_policy(text: str, folder: str | None = None) -> Policy:
-    """Read a policy from YAML or JSON.
+    """Load a policy from YAML or JSON.
 
     Args:
-        text: The file's text.
-        folder: Where it lies, for keys and certificates that it names as files; None: it names
-            none. What they hold takes the place of their names, so that a policy is always whole.
+        text: The policy as text.
+        folder: The folder that paths of keys and certificates are relative to. The files are read
+            and their contents replace the paths, so a loaded policy is self-contained. None: paths
+            are not resolved.
 
     Raises:
-        ValueError: It is no policy; the message names the field and what it should be.
+        ValueError: The policy is invalid; the message names the field and the expected value.
     """
     from pydantic import ValidationError
 
@@ -63,7 +64,7 @@ def load_policy(text: str, folder: str | None = None) -> Policy:
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        raise ValueError("the policy is not a list of fields and values")  # noqa: TRY004
+        raise ValueError("the policy is not a mapping of fields to values")  # noqa: TRY004
     if folder is not None:
         given = {**given, "allowed_signers": _with_files(given.get("allowed_signers", ()), folder)}
     try:
@@ -74,18 +75,18 @@ def load_policy(text: str, folder: str | None = None) -> Policy:
 
 
 def _with_files(signers: Any, folder: str) -> Any:
-    """Put what files hold in the place of their names; anything odd is left to the validator."""
+    """Replace paths by the contents of the files; malformed values are left to the validator."""
     if not isinstance(signers, list):
         return signers
-    whole = []
+    resolved = []
     for number, signer in enumerate(signers):
         given = dict(signer) if isinstance(signer, Mapping) else signer
-        for field, mark in TEXTS_OR_PATHS.items():
+        for field, marker in TEXTS_OR_PATHS.items():
             text = given.get(field) if isinstance(given, dict) else None
-            if isinstance(text, str) and text and mark not in text:
+            if isinstance(text, str) and text and marker not in text:
                 given[field] = _read_file(os.path.join(folder, text), f"{number}.{field}")
-        whole.append(given)
-    return whole
+        resolved.append(given)
+    return resolved
 
 
 def _read_file(path: str, field: str) -> str:
@@ -102,30 +103,30 @@ def _read_file(path: str, field: str) -> str:
 
 @cache
 def _validator() -> Any:
-    """Build the validator once: pydantic reads this package's sources for it."""
+    """Build the validator once; it is slow, as pydantic parses this package's source for it."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(Policy)
 
 
 def _load(text: str) -> Any:
-    """Load the text; dates stay as they are written, and nothing may stand twice."""
+    """Parse the YAML; dates stay text, and duplicate keys are refused."""
     import yaml
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen: set[str] = set()
-            # A tag may call anything a mapping; the library refuses it below.
+            # A tag can declare any node a mapping; the library refuses that below.
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 name = str(key.value)
                 if name in seen:
                     line = key.start_mark.line + 1
-                    raise ValueError(f"the policy says {name!a} twice, again in line {line}")
+                    raise ValueError(f"the policy has a duplicate key {name!a} in line {line}")
                 seen.add(name)
             return super().construct_mapping(node, deep)
 
         def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
-            # The library's own constructors raise whatever they come upon.
+            # The library's constructors let errors of the conversion through.
             try:
                 return super().construct_object(node, deep)
             except (ArithmeticError, LookupError, ValueError):

@@ -1,7 +1,7 @@
-"""Where an artifact lies and who made it, as a policy compares them.
+"""Match an artifact's address and publisher against a policy.
 
-A place is proven by the address. A publisher is proven only by an address of Hugging Face or of its
-cache; what a file states about its organisation is a claim like any other in it.
+The address proves where an artifact lies. Only an address on Hugging Face or in its cache proves a
+publisher; the organisation stated in a file is a claim like any other in it.
 """
 
 import re
@@ -19,28 +19,28 @@ _SPACE: Final = re.compile(r"[\s_-]+")
 
 
 def lies_below(url: str, sources: Iterable[str]) -> bool:
-    """Say whether an address is one of these, or lies in a folder of them.
+    """Whether an address is one of the sources or lies below one.
 
-    An address that climbs (``..``, also written in escapes) lies nowhere, and so does none.
+    An empty address does not, nor does one with ``.`` or ``..`` segments, percent-encoded or not.
     """
     if not url or any(part in (".", "..") for part in unquote(url).split("/")):
         return False
     for source in sources:
-        place = source.rstrip("/").replace("s3a://", "s3://", 1)
-        if url == place or url.startswith(f"{place}/"):
+        prefix = source.rstrip("/").replace("s3a://", "s3://", 1)
+        if url == prefix or url.startswith(f"{prefix}/"):
             return True
     return False
 
 
 def publisher_of(url: str, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """Name who published an artifact, and say who says so.
+    """Return an artifact's publisher and the source of that name.
 
     Args:
-        url: Its address: an owner that stands there counts more than what the file claims.
-        facts: What is stated beyond the SBOM; see `scanner.content.details`.
+        url: The address; an owner in it takes precedence over what the file claims.
+        facts: The facts beyond the SBOM; see `scanner.content.details`.
 
     Returns:
-        The publisher and the source of the name; two empty texts when nobody says.
+        The publisher and its source; both empty when no publisher is stated.
     """
     owner = _owner(url)
     if owner:
@@ -65,5 +65,5 @@ def _owner(url: str) -> str:
 
 
 def same_publisher(one: str, other: str) -> bool:
-    """Compare names; converters write ``meta-llama`` as ``Meta Llama``."""
+    """Whether two names are equal; converters write ``meta-llama`` as ``Meta Llama``."""
     return _SPACE.sub("-", one.strip()).casefold() == _SPACE.sub("-", other.strip()).casefold()

@@ -1,4 +1,4 @@
-"""Severities that a policy changes, and reasons that it waives."""
+"""Apply a policy's severity overrides and waivers."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -12,18 +12,18 @@ from prefect_mutagen.scanner.verdicts import Reason
 
 __all__ = ["severity_of", "waive"]
 
-# What is wrong with an artifact's own structure is lowered only by whoever names the very code.
+# Only an entry for the exact code lowers these; a family does not.
 _STRUCTURAL: Final = ("gguf/", "safetensors/", "set/", "storage/", "scan/")
 _RANK: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "error": 2}
 
 
 def severity_of(finding: Finding, changes: Iterable[SeverityChange]) -> Severity:
-    """Say how severe a finding is under a policy.
+    """Return the severity of a finding under a policy.
 
     Args:
-        finding: The finding, with its usual severity.
-        changes: The policy's entries; one that names the code counts more than one for its family,
-            and of two equal ones the last.
+        finding: The finding, with its default severity.
+        changes: The policy's overrides. The exact code takes precedence over its family, and a
+            later entry over an earlier one.
     """
     family = f"{finding.code.partition('/')[0]}/*"
     exact: Severity | None = None
@@ -44,30 +44,30 @@ def severity_of(finding: Finding, changes: Iterable[SeverityChange]) -> Severity
 def waive(
     reasons: Iterable[Reason], waivers: tuple[Waiver, ...], url: str, today: date
 ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-    """Take out the reasons that a waiver covers.
+    """Split reasons into those that stand and those that are waived.
 
     Args:
         reasons: Why an artifact does not pass.
         waivers: The policy's waivers.
-        url: The artifact.
-        today: The day in UTC; a waiver holds to the end of its last day.
+        url: The artifact's address.
+        today: The date in UTC; a waiver is valid through its last day.
 
     Returns:
-        The reasons that stand, and those that are waived. A waiver that would cover a reason but
-        has expired adds a reason of its own.
+        The standing and the waived reasons. An expired waiver that would have covered a reason adds
+        a standing reason of its own.
     """
     here = [waiver for waiver in waivers if fnmatchcase(url, waiver.url)]
     standing: list[Reason] = []
     waived: list[Reason] = []
     for reason in reasons:
-        fitting = [waiver for waiver in here if waiver.code == reason.code]
-        valid = [waiver for waiver in fitting if today <= date.fromisoformat(waiver.expires)]
+        matching = [waiver for waiver in here if waiver.code == reason.code]
+        valid = [waiver for waiver in matching if today <= date.fromisoformat(waiver.expires)]
         if valid:
             waived.append(_waived(reason, max(valid, key=_last_day)))
             continue
         standing.append(reason)
-        if fitting:
-            expired = _expired(max(fitting, key=_last_day))
+        if matching:
+            expired = _expired(max(matching, key=_last_day))
             if expired not in standing:
                 standing.append(expired)
     return tuple(standing), tuple(waived)
@@ -83,5 +83,5 @@ def _waived(reason: Reason, waiver: Waiver) -> Reason:
 
 
 def _expired(waiver: Waiver) -> Reason:
-    message = f"the waiver of {waiver.code} ended with {waiver.expires}; ask {waiver.owner}"
+    message = f"the waiver of {waiver.code} expired on {waiver.expires}; ask {waiver.owner}"
     return Reason("policy/waiver-expired", "waivers", waiver.expires, message)

@@ -1,5 +1,5 @@
-"""From facts and their sources to the 20-field document.
+"""Build the 20-field document from facts and their sources.
 
-Hands out `build_sbom` and `describe` (``document``) and the JSON that documents are written as
+Provides `build_sbom` and `describe` (``document``), and the JSON encoder for all documents
 (``json_text``). Knows no policy and no storage requests.
 """

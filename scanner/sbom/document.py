@@ -1,8 +1,8 @@
-"""Build the SBOM of one model file: the document l-bom prints, without its faults.
+"""Build the SBOM of one model file: l-bom's document, without its bugs.
 
-The document is a contract with everybody who reads l-bom's: 20 fields, in order and type. What
-differs from l-bom is listed in the documentation. Where several sources state a fact, the order in
-which they count is fixed here.
+The document is compatible with l-bom's: 20 fields, in the same order and of the same types. The
+documentation lists the differences. This module defines the precedence of sources that state the
+same fact.
 """
 
 import hashlib
@@ -25,7 +25,11 @@ from prefect_mutagen.scanner.content.details import gguf_details, template_detai
 from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
-from prefect_mutagen.scanner.content.templates import Template, gguf_templates, look_at_templates
+from prefect_mutagen.scanner.content.templates import (
+    Template,
+    find_template_escapes,
+    gguf_templates,
+)
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -35,6 +39,7 @@ __all__ = [
     "Description",
     "build_sbom",
     "describe",
+    "warnings_of",
 ]
 
 TOOL_NAME: Final = "prefect-mutagen"
@@ -44,53 +49,53 @@ _UNHASHED: Final = "SHA256 computation skipped by request."
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What header and neighbours together state about one file."""
+    """Merged facts and findings of one file's header and neighbours."""
 
     facts: Facts = field(default_factory=dict)
-    """Facts by field, each with its source."""
+    """Facts by SBOM field, each with its source."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else is stated."""
+    """Facts beyond the SBOM's fields."""
     findings: tuple[Finding, ...] = ()
 
     def fields(self) -> dict[str, Any]:
-        """Give the SBOM's fields that a source states."""
+        """Return the values of the stated SBOM fields."""
         return {name: self.facts[name].value for name in STATED if name in self.facts}
 
     def sources(self) -> dict[str, str]:
-        """Say where each stated field comes from."""
+        """Return the source of each stated SBOM field."""
         return {name: self.facts[name].source for name in STATED if name in self.facts}
 
 
 def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
-    """Put together what is stated about one file.
+    """Merge what header and neighbours state about one file.
 
     Args:
-        header: What its first bytes are, read whole or in part.
-        neighbours: What the files beside it state.
+        header: Its header, complete or truncated.
+        neighbours: Contents of the files beside it.
         url: Its address, for findings.
 
     Returns:
-        Facts, metadata and the findings about them (not those of the header reader).
+        Facts, metadata and findings about them, without the header reader's errors.
     """
     findings: list[Finding] = []
     details: dict[str, Any]
     templates: tuple[Template, ...]
     if isinstance(header, GgufHeader):
-        facts, odd = gguf_facts(header, url)
-        findings += odd
+        facts, fact_findings = gguf_facts(header, url)
+        findings += fact_findings
         metadata = _gguf_metadata(header)
-        own = {entry.key for entry in header.metadata}
+        own_keys = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
         details = gguf_details(header)
         templates = tuple(gguf_templates(header))
-        findings += look_at_templates(templates, url)
+        findings += find_template_escapes(templates, url)
     elif isinstance(header, SafetensorsHeader):
         facts = safetensors_facts(header)
         metadata = {}
         for key, value in header.metadata:
-            metadata.setdefault(key, _text(value))
-        own = set(metadata)
+            metadata.setdefault(key, _json_text(value))
+        own_keys = set(metadata)
         reported = _safetensors_report(header)
         details, templates = {}, ()
         if neighbours.packing is not None:
@@ -99,14 +104,14 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         return Description()
     if neighbours.config:
         reported["sidecar_config"] = dict(neighbours.config)
-    findings += _shadowed(own & set(reported), url)
-    # A user's key of the same name keeps its place in the order but not its value.
+    findings += _shadowed(own_keys & set(reported), url)
+    # A header key of the same name keeps its position but not its value.
     metadata.update(reported)
     merged = {**neighbours.behind, **facts, **neighbours.before}
     details = {**neighbours.details, **details}
-    shown_templates = template_details((*templates, *neighbours.templates))
-    if shown_templates:
-        details["chat_templates"] = shown_templates
+    all_templates = template_details((*templates, *neighbours.templates))
+    if all_templates:
+        details["chat_templates"] = all_templates
     if "stored_parameter_count" in reported:
         details["stored_parameter_count"] = reported["stored_parameter_count"]
     return Description(merged, metadata, details, (*findings, *neighbours.findings))
@@ -115,7 +120,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
 def _unpack(
     facts: Facts, header: SafetensorsHeader, neighbours: Neighbours, reported: dict[str, Any]
 ) -> None:
-    """Correct what packed weights make of the header's counts."""
+    """Correct quantization, parameter count and dtype for packed weights."""
     packing = neighbours.packing or {}
     quantization = packed_quantization(packing)
     if quantization is not None:
@@ -125,12 +130,14 @@ def _unpack(
         return
     reported["stored_parameter_count"] = facts["parameter_count"].value
     facts["parameter_count"] = quantization._replace(value=logical)
-    facts.pop("dtype", None)  # of the packed integers; config.json may state the real one
+    facts.pop(
+        "dtype", None
+    )  # it is that of the packed integers; config.json may state the real one
 
 
 def _shadowed(keys: set[str], url: str) -> Iterator[Finding]:
     for key in sorted(keys):
-        message = f"the metadata key {shown(key)} has the name of a fact of the SBOM"
+        message = f"the metadata key {shown(key)} has a name that the SBOM reserves"
         yield make_finding("sbom/shadowed-key", message, url=url, field=key)
 
 
@@ -138,7 +145,7 @@ def _gguf_metadata(header: GgufHeader) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for entry in header.metadata:
         if entry.key not in metadata:
-            metadata[entry.key] = _value(entry.value)
+            metadata[entry.key] = _json_value(entry.value)
     return metadata
 
 
@@ -166,16 +173,16 @@ def _safetensors_report(header: SafetensorsHeader) -> dict[str, Any]:
     }
 
 
-def _value(value: Any) -> Any:
-    """Turn a metadata value into one that JSON has, and not much of it."""
+def _json_value(value: Any) -> Any:
+    """Convert a metadata value to a JSON value of limited size."""
     if isinstance(value, str):
-        return _text(value)
+        return _json_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, LongText):
-        return _cut(value.head, value.length, value.sha256)
+        return _truncated(value.head, value.length, value.sha256)
     if isinstance(value, ArrayValue):
-        preview = [_value(item) for item in value.preview]
+        preview = [_json_value(item) for item in value.preview]
         if value.count <= len(preview):
             return preview
         return {
@@ -188,16 +195,16 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _text(value: str) -> Any:
+def _json_text(value: str) -> Any:
     raw = value.encode()
     if len(raw) <= _TEXT_LIMIT:
         return value
-    return _cut(
+    return _truncated(
         raw[:_TEXT_LIMIT].decode("utf-8", "ignore"), len(raw), hashlib.sha256(raw).hexdigest()
     )
 
 
-def _cut(head: str, length: int, sha256: str) -> dict[str, Any]:
+def _truncated(head: str, length: int, sha256: str) -> dict[str, Any]:
     return {"type": "string", "length": length, "sha256": sha256, "head": head, "truncated": True}
 
 
@@ -209,15 +216,15 @@ def build_sbom(
     generated_at: str,
     warnings: tuple[str, ...],
 ) -> Sbom:
-    """Write the document of one file.
+    """Build the document of one file.
 
     Args:
-        description: What is stated about it.
+        description: Its facts and metadata.
         item: The file.
-        file_format: What its bytes are: ``gguf``, ``safetensors`` or ``unknown``.
-        sha256: Its digest, where known.
-        generated_at: Time of the scan.
-        warnings: See `warnings_of`.
+        file_format: Format of its content: ``gguf``, ``safetensors`` or ``unknown``.
+        sha256: Its digest; empty if unknown.
+        generated_at: Time of the scan in ISO 8601.
+        warnings: Result of `warnings_of`.
     """
     return Sbom(
         sbom_version="1.0",
@@ -236,11 +243,11 @@ def build_sbom(
 
 
 def warnings_of(findings: Iterable[Finding], *, unhashed: bool) -> tuple[str, ...]:
-    """Give the texts that l-bom's readers look for: the hash notice and the errors, each once.
+    """Return l-bom's ``warnings``: the hash notice and the error messages, without duplicates.
 
     Args:
-        findings: What is wrong with the artifact, in the order of the file.
-        unhashed: Whether the caller asked for no hash.
+        findings: Findings of the artifact, in file order.
+        unhashed: Whether the caller disabled hashing.
     """
     warnings = [_UNHASHED] if unhashed else []
     warnings += [finding.message for finding in findings if finding.severity == "error"]

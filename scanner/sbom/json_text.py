@@ -1,12 +1,12 @@
-"""JSON that is valid everywhere and does nothing to a terminal.
+"""Encode JSON that every reader accepts and that is safe to print to a terminal.
 
-Letters of all scripts stay as they are. What is not meant to be read is escaped: control characters
-of both blocks (a terminal obeys some of the second one too), characters that turn the direction of
-text, and halves of characters, which no encoding has.
+Letters of all scripts stay as they are. Escaped are control characters of both blocks (C1 controls
+act on terminals too), bidirectional formatting characters, and lone surrogates, which no encoding
+can represent.
 
-Where orjson is installed (Prefect brings it), it writes what it writes exactly as the standard
-library does, twenty times as fast. That is everything but numbers with a fraction, which it spells
-otherwise, and what it refuses: large integers, halves of characters.
+orjson is used if it is installed (Prefect depends on it), twenty times as fast as the standard
+library, for values that both encode identically: everything except floats, which orjson formats
+differently, and values that it rejects: large integers and lone surrogates.
 """
 
 import json
@@ -22,67 +22,67 @@ except ImportError:  # without Prefect
 
 __all__ = ["to_exchange_json", "to_json"]
 
-_EXACT: Final = {str, int, bool, type(None)}
+_SCALARS: Final = {str, int, bool, type(None)}
 _CONTAINERS: Final = {dict, list, tuple}
-_MANY: Final = 32
-_UNFIT: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LARGE: Final = 32
+_UNSAFE: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Write a value as JSON.
+    """Encode a value as JSON.
 
     Args:
-        value: Anything JSON has; numbers have to be finite.
-        indent: Blanks per level; None writes one line.
+        value: Any JSON value; numbers have to be finite.
+        indent: Spaces per level; None writes one line.
 
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _without_unfit(_encode(value, indent), _escape)
+    return _escape_unsafe(_encode(value, indent), _escape)
 
 
 def to_exchange_json(value: Any) -> str:
-    r"""Write a value as JSON for documents that strict readers take in.
+    r"""Encode a value as JSON for documents that are exchanged with strict readers.
 
-    An escaped half of a character is grammatical JSON, yet many readers refuse the whole document
-    for it. Here it becomes text that shows it: ``\udcff`` of a file name's odd byte.
+    An escaped lone surrogate is valid JSON, but many readers reject the whole document for it. So
+    it is written as visible text, such as ``\udcff`` for an undecodable byte of a file name.
 
     Args:
-        value: Anything JSON has; numbers have to be finite.
+        value: Any JSON value; numbers have to be finite.
 
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _without_unfit(_encode(value, None), _show)
+    return _escape_unsafe(_encode(value, None), _escape_visibly)
 
 
 def _encode(value: Any, indent: int | None) -> str:
-    if orjson is not None and indent in (None, 2) and not _has_fractions(value):
+    if orjson is not None and indent in (None, 2) and not _may_hold_floats(value):
         try:
             return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()
         except TypeError:
-            pass  # it has no way to write this
+            pass  # a value that orjson rejects
     return _encoder(indent)(value)
 
 
-def _has_fractions(value: Any) -> bool:
-    """Say whether a value may hold a number that is no integer, or something that is no JSON."""
-    waiting: list[Any] = [(value,)]
-    while waiting:
-        part = waiting.pop()
+def _may_hold_floats(value: Any) -> bool:
+    """Whether a value may contain a float, or something that is not a JSON value."""
+    pending: list[Any] = [(value,)]
+    while pending:
+        part = pending.pop()
         members = part.values() if type(part) is dict else part
-        if len(members) > _MANY and _is_text(members):
+        if len(members) > _LARGE and _are_strings(members):
             continue
-        others = {*map(type, members)} - _EXACT
+        others = {*map(type, members)} - _SCALARS
         if others:
             if not others <= _CONTAINERS:
                 return True
-            waiting += [member for member in members if type(member) in _CONTAINERS]
+            pending += [member for member in members if type(member) in _CONTAINERS]
     return False
 
 
-def _is_text(members: Iterable[Any]) -> bool:
-    """Say, as fast as can be, whether all members are texts: the names of many tensors are."""
+def _are_strings(members: Iterable[Any]) -> bool:
+    """Whether all members are strings; the fast check for lists of tensor names."""
     try:
         "".join(members)
     except TypeError:
@@ -90,18 +90,18 @@ def _is_text(members: Iterable[Any]) -> bool:
     return True
 
 
-def _without_unfit(text: str, replace: Callable[[re.Match[str]], str]) -> str:
-    # These characters can only stand inside strings, so an escape is always right.
-    return text if text.isascii() and "\x7f" not in text else _UNFIT.sub(replace, text)
+def _escape_unsafe(text: str, replace: Callable[[re.Match[str]], str]) -> str:
+    # These characters occur only inside strings, so escaping them is always valid.
+    return text if text.isascii() and "\x7f" not in text else _UNSAFE.sub(replace, text)
 
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-def _show(match: re.Match[str]) -> str:
-    half = "\ud800" <= match[0] <= "\udfff"
-    return f"\\{_escape(match)}" if half else _escape(match)
+def _escape_visibly(match: re.Match[str]) -> str:
+    is_surrogate = "\ud800" <= match[0] <= "\udfff"
+    return f"\\{_escape(match)}" if is_surrogate else _escape(match)
 
 
 @lru_cache(maxsize=16)

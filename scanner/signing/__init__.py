@@ -1,7 +1,8 @@
-"""Signatures beside a model: what they name, and whether someone whom the policy trusts made them.
+"""Signatures beside a model: which files they cover, and whether a trusted signer made them.
 
-* ``signatures``: reads them; ``digests``: holds what they name against what is known.
-* ``signers``: what a policy says of signers; ``check``: looks for a signature by one of them.
-* ``document``: the signed text; ``keys``, ``identities``: keys and certificates, and Sigstore. The
-  last two need the extra ``signing``, and are imported when a policy names signers.
+* ``signatures``: parse signature files; ``digests``: compare their digests with the known ones.
+* ``signers``: the signers a policy trusts; ``check``: verify signatures against them.
+* ``document``: the signed payload; ``keys``, ``identities``: verification by key or certificate and
+  by Sigstore identity. The last two need the extra ``signing``; they are imported only when a
+  policy names signers.
 """

@@ -1,7 +1,7 @@
-"""Verify the signatures beside a model: which of them did one of the policy's signers make?
+"""Verify the signatures beside a model against the signers of a policy.
 
-The libraries for it come with ``prefect-mutagen[signing]``, and are imported only when a policy
-names signers. Without them such a policy is refused: nothing passes unverified.
+The cryptographic libraries come with ``prefect-mutagen[signing]`` and are imported only when a
+policy names signers. Without them such a policy is refused: nothing passes unverified.
 """
 
 from collections.abc import Iterable
@@ -27,23 +27,23 @@ _VOUCHING: Final = (
     "https://slsa.dev/provenance/",
     "https://in-toto.io/attestation/release/",
 )
-"""Statements by which somebody stands up for a file, as its maker or publisher. Others say anything
-about it, that it is bad included: reports of tests, of faults, of a scan."""
+"""Predicate types by which a producer or publisher vouches for a file. Any other attestation, such
+as a test report or a vulnerability scan, may just as well say that the file is bad."""
 
 
 @dataclass(frozen=True, slots=True)
 class Genuine:
-    """A statement that one of the signers made."""
+    """A statement with a valid signature by one of the signers."""
 
     signer: str
     """The signer's name."""
     statement: Signature
     expires: str = ""
-    """Until when it counts, in ISO 8601; empty: for ever."""
+    """When the signature stops counting, in ISO 8601; empty: never."""
 
     @property
     def vouches(self) -> bool:
-        """Whether the signer stands up for the files, and does not only speak of them."""
+        """Whether the statement vouches for the files rather than only describing them."""
         kinds = self.statement.predicates
         named = bool(kinds) and kinds[0].startswith(_VOUCHING)
         return named or self.statement.kind == "sigstore"
@@ -51,56 +51,56 @@ class Genuine:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of verifying one file beside a model."""
+    """The result of verifying one signature file."""
 
     genuine: tuple[Genuine, ...] = ()
     problem: str = ""
-    """Why one of its signatures is bad, in a clause; empty when none is."""
+    """Why one of its signatures is invalid, as a clause; empty when none is."""
     strangers: int = 0
-    """Statements that none of the signers made."""
+    """Number of statements that none of the signers signed."""
     detail: str = ""
-    """Why one of these is a stranger's, where there is more to say."""
+    """Why the first of these did not verify, where the library gives a reason."""
 
 
 def check_signers(signers: Iterable[Signer]) -> None:
-    """Make sure that signatures can be verified, before anything is examined.
+    """Check that signatures can be verified, before anything is examined.
 
     Args:
-        signers: Those of a policy.
+        signers: The signers of a policy.
 
     Raises:
-        ValueError: A library is missing, or a key, a certificate or a trusted root is none; the
-            message says which, and what to do.
+        ValueError: A library is missing, or a key, certificate or trusted root is invalid. The
+            message says which and what to do.
     """
     SignatureChecker(signers)
 
 
 class SignatureChecker:
-    """The signers of one policy, ready to verify."""
+    """Verifies signatures against the signers of one policy."""
 
     def __init__(self, signers: Iterable[Signer]) -> None:
-        """Load keys, certificates and roots; see `check_signers`.
+        """Load keys, certificates and trusted roots; see `check_signers`.
 
         Args:
-            signers: Those of a policy; without any, nothing is imported.
+            signers: The signers of a policy. Without any, nothing is imported.
         """
         self._verifiers = tuple(_load(signer) for signer in signers)
 
     def check(self, name: str, raw: bytes) -> Checked:
-        """Verify all signatures of a file.
+        """Verify all signatures in a file; never raises, whatever the input.
 
         Args:
             name: The file's name.
             raw: Its bytes.
 
         Returns:
-            What its signers state, and what is wrong. Nothing is raised for any input. Of a file
-            with many statements, those behind the hundredth count as made by strangers.
+            The genuine statements and the first problem. Statements beyond the hundredth are not
+            verified and count as signed by strangers.
         """
         try:
             texts = split(name, raw)
         except ValueError:
-            return Checked()  # `read_signature` says what is wrong
+            return Checked()  # `read_signature` reports the reason
         genuine: list[Genuine] = []
         problem = detail = ""
         strangers = max(0, len(texts) - _DOCUMENTS)
@@ -127,7 +127,7 @@ class SignatureChecker:
 
 
 def _problem(document: SignedDocument, outcomes: list[tuple[str, Outcome]]) -> str:
-    """Say in which way a document contradicts itself, or what it says of its signer."""
+    """Return why a document's signature is invalid; empty when it is merely by somebody else."""
     if not outcomes:
         return ""
     from prefect_mutagen.scanner.signing.keys import own_problem

@@ -1,7 +1,7 @@
-"""Compare what signatures and attestations name with what is known about a model's files.
+"""Compare the digests in signatures and attestations with the known digests of a model's files.
 
-Where a policy names signers, it is recorded which of them signed all of the files: under the
-signer's name, so that another policy can be judged by the record.
+Where a policy names signers, the facts record which of them signed all of the files. The record is
+keyed by the signer's name, so another policy can be judged by it without verifying again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,39 +20,39 @@ _LISTED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one signature says about the files of a model, by their names."""
+    """How the digests in one signature compare with a model's files, by file name."""
 
     agree: tuple[str, ...] = ()
-    """Files that have the SHA-256 it names."""
+    """Files whose SHA-256 matches."""
     differ: tuple[str, ...] = ()
-    """Files that have another one."""
+    """Files whose SHA-256 differs."""
     unknown: tuple[str, ...] = ()
-    """Files it names, where one of the two digests is not known."""
+    """Files it names where either digest is unknown."""
 
     @property
     def names(self) -> frozenset[str]:
-        """Files that it speaks of at all."""
+        """All files that the signature names."""
         return frozenset((*self.agree, *self.differ, *self.unknown))
 
 
 def compare(signature: Signature, sha256: Mapping[str, str]) -> Comparison:
-    """Compare the digests that a signature names with those that are known.
+    """Compare the digests that a signature names with the known ones.
 
     Args:
-        signature: What `read_signature` gave.
-        sha256: For each file, by its path from the signature's folder, its SHA-256 in
-            hexadecimal, or the empty text.
+        signature: A signature from `read_signature`.
+        sha256: SHA-256 in hexadecimal by file path, relative to the signature's folder; empty where
+            unknown.
 
     Returns:
-        The files it speaks of. One that it names otherwise, or not at all, counts when it has the
-        same digest: files are renamed.
+        The files the signature names. A file that it does not name still agrees when its digest is
+        listed under another name, because files get renamed.
     """
-    everything = frozenset[str]().union(*signature.digests.values())
+    all_digests = frozenset[str]().union(*signature.digests.values())
     agree, differ, unknown = [], [], []
     for name, known in sha256.items():
         named = signature.digests.get(name)
         if named is None:
-            if known and known.lower() in everything:
+            if known and known.lower() in all_digests:
                 agree.append(name)
         elif not named or not known:
             unknown.append(name)
@@ -65,35 +65,36 @@ def compare(signature: Signature, sha256: Mapping[str, str]) -> Comparison:
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """SHA-256 values of the files beside a signature, by their names; empty where not known."""
+    """SHA-256 values of the files beside a signature, by file name; empty where unknown."""
 
     own: Mapping[str, str]
-    """The model's own files, as somebody states it."""
+    """The model's own files, with digests from any source."""
     hashed: Mapping[str, str] = field(default_factory=dict)
-    """The same files, as far as their bytes were hashed, here or by the storage that holds them. A
-    statement beside the model is no proof: who changes the one can change the other."""
+    """The same files, with digests computed from the bytes, here or by the storage. A checksum file
+    beside the model proves nothing: whoever can replace the model can replace that file too."""
     beside: Mapping[str, str] = field(default_factory=dict)
-    """Files that describe the model (config.json and kin)."""
+    """Files that describe the model, such as config.json."""
 
 
 @dataclass(slots=True)
 class _SignedFiles:
-    """Who signed what."""
+    """Which files each signer signed."""
 
-    until: dict[str, dict[str, str]] = field(default_factory=dict)
-    """For each signer and each of the model's files, until when the signature counts."""
+    expiry: dict[str, dict[str, str]] = field(default_factory=dict)
+    """When the signature stops counting, by signer and file name."""
     beside: set[str] = field(default_factory=set)
     whole: bool = False
-    """Whether somebody signed the model together with everything beside it."""
+    """Whether a signature covers the model's whole folder."""
 
     def add(self, genuine: Genuine, known: KnownFiles) -> frozenset[str]:
-        """Note what a genuine signature covers, and give the model's files among it."""
+        """Record what a genuine signature covers; return the model's own files among it."""
         found = frozenset(compare(genuine.statement, known.hashed).agree)
-        files = self.until.setdefault(genuine.signer, {})
+        files = self.expiry.setdefault(genuine.signer, {})
         for name in found:
             files[name] = _later(files.get(name), genuine.expires)
         if found:
-            # By name: a signed file's copy under another name would say something else here.
+            # By name, because the loader goes by it: a signed file under another name means
+            # something else.
             signed = genuine.statement.digests
             self.beside.update(
                 name for name, digest in known.beside.items() if digest in signed.get(name, ())
@@ -103,11 +104,11 @@ class _SignedFiles:
         return found
 
     def signers(self, own: Iterable[str]) -> list[dict[str, str]]:
-        """Name those who signed all of the model's files."""
+        """Return the signers that signed all of the model's files, with their earliest expiry."""
         names = set(own)
         return [
             {"name": signer, "expires": min((when for when in files.values() if when), default="")}
-            for signer, files in self.until.items()
+            for signer, files in self.expiry.items()
             if names and files.keys() >= names
         ]
 
@@ -117,17 +118,17 @@ def look_at_signatures(
     known: KnownFiles,
     checker: SignatureChecker | None = None,
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-    """Read all signatures beside a model, and compare them with what is known.
+    """Read all signatures beside a model and compare them with the known digests.
 
     Args:
-        files: For each name that `is_signature`, its address and its bytes up to the limit.
-        known: The SHA-256 values that they are compared with.
-        checker: Verifies the signatures; None: nobody asks who made them.
+        files: Address and bytes, up to `SIGNATURE_LIMIT`, of each signature file, by name.
+        known: The SHA-256 values to compare with.
+        checker: Verifies who signed; None: signatures are read but not verified.
 
     Returns:
-        The entry ``signature`` of the facts, empty without such files, and the findings.
-        ``covered`` in it says that each of the model's files is named by a signed one, and that
-        no digest differs; ``signers`` names those who signed all of the model's files.
+        The entry ``signature`` of the facts, empty without such files, and the findings. In the
+        entry, ``covered`` is true when signed statements name every file of the model and no digest
+        differs; ``signers`` lists the signers that signed all of the model's files.
     """
     facts: list[dict[str, Any]] = []
     findings: list[Finding] = []
@@ -159,7 +160,7 @@ def look_at_signatures(
 
 
 def _later(one: str | None, other: str) -> str:
-    """Give the later of two times; the empty text is later than any."""
+    """Return the later of two expiry times; empty never expires, so it is the latest."""
     if one is None or not one:
         return other if one is None else ""
     return max(one, other) if other else ""
@@ -193,7 +194,7 @@ def _differences(signature: Signature, found: Comparison, url: str) -> Iterator[
 def _unverified(
     signature: Signature, found: Comparison, own: Iterable[str], url: str
 ) -> Iterator[Finding]:
-    """Say what a signature names that nobody verifies."""
+    """Report which of the model's files an unverified signature names."""
     name = signature.name
     if signature.problem:
         return
@@ -204,7 +205,7 @@ def _unverified(
     elif signature.kind == "oms":
         message = f"{shown(name)} does not name the model"
     else:
-        return  # it is about something else in the same folder
+        return  # it signs something else in the same folder
     message += "; the signature itself is not verified"
     yield make_finding("signature/unverified", message, url=url, field=name)
 
@@ -212,7 +213,7 @@ def _unverified(
 def _verified(
     checked: Checked, name: str, known: KnownFiles, signed: _SignedFiles, url: str
 ) -> Iterator[Finding]:
-    """Say what came of verifying a file's signatures, and note who signed what."""
+    """Report the result of verifying a file's signatures and record who signed what."""
     if checked.problem:
         message = f"{shown(name)} does not verify: {checked.problem}"
         yield make_finding("signature/invalid", message, url=url, field=name)

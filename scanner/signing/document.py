@@ -1,10 +1,10 @@
-"""What a signature was made over, and by whom it says it was made: plain bytes, nothing verified.
+"""Extract the signed bytes, signatures and certificates of a document; nothing is verified here.
 
-Read are DSSE envelopes, alone or in a sigstore bundle, and sigstore bundles that sign a file
-itself. Everything is hostile: what is not as it should be is left out, and then nothing verifies.
+Supported are DSSE envelopes, alone or in a sigstore bundle, and sigstore bundles that sign a file
+directly. The input is untrusted: malformed parts are dropped, so that verification fails.
 
-Formats: DSSE 1.0 with its pre-authentication encoding, and version 0.3 of the sigstore bundle, of
-which older versions say the same in other places.
+Formats: DSSE 1.0 with its pre-authentication encoding (PAE), and version 0.3 of the sigstore
+bundle. Older bundle versions hold the same values under other keys.
 """
 
 from collections.abc import Mapping
@@ -27,57 +27,56 @@ class SignedDocument:
     """One statement with its signatures."""
 
     statement: Signature
-    """What it names."""
+    """The parsed statement."""
     text: bytes
-    """The document as it was found."""
+    """The raw document."""
     payload: bytes = b""
-    """The statement itself; empty when a file is signed without one."""
+    """The statement's bytes; empty when a file is signed directly."""
     message: bytes = b""
-    """What was signed: the payload and its type, encoded together."""
+    """The signed message: the DSSE pre-authentication encoding of payload type and payload."""
     sha256: bytes = b""
-    """What was signed when there is no message: the digest of the signed file."""
+    """The signed file's digest, when there is no message."""
     signatures: tuple[bytes, ...] = ()
     certificates: tuple[bytes, ...] = ()
-    """Certificates in DER; that of the signer is the first."""
+    """Certificates in DER, the signer's first."""
     hint: str = ""
-    """Which key was used, as the document has it."""
+    """Key hint or key id, as stated in the document."""
 
 
 class Outcome(NamedTuple):
-    """What one signer's key says about a document."""
+    """The result of verifying a document against one signer."""
 
     genuine: bool = False
     """Whether the signer made one of its signatures."""
     expires: str = ""
-    """Until when that counts, in ISO 8601; empty: for ever."""
+    """When the signature stops counting, in ISO 8601; empty: never."""
     problem: str = ""
-    """What is wrong, in a clause, when the document speaks of this signer and yet does not verify.
-    Without it, the document is somebody else's."""
+    """Why verification failed, as a clause, when the document claims to be by this signer. Empty:
+    the document is by somebody else."""
     detail: str = ""
-    """Why it is taken for somebody else's, where there is more to say."""
+    """Why the document is taken to be by somebody else, where the library gives a reason."""
 
 
 class Verifier(Protocol):
-    """One signer of a policy, ready to verify."""
+    """Verifies documents against one signer of a policy."""
 
     name: str
     """The name under which the signer's signatures are recorded."""
 
     def check(self, document: SignedDocument) -> Outcome:
-        """Say whether the signer made one of the document's signatures; nothing is raised."""
+        """Verify a document; never raises, whatever its content."""
         ...
 
 
 def read_document(name: str, text: bytes) -> SignedDocument:
-    """Read one document of a file beside a model.
+    """Read one document of a signature file; never raises, whatever the input.
 
     Args:
         name: The file's name.
-        text: One of the texts that `scanner.signing.signatures.split` gives.
+        text: One document, as returned by `scanner.signing.signatures.split`.
 
     Returns:
-        What was signed; without signatures when it holds none that could be verified. Nothing is
-        raised for any input.
+        The signed document, without signatures when it has none that can be verified.
     """
     statement = read_signature(name, text)
     if statement.problem or not statement.signed:
@@ -106,7 +105,7 @@ def read_document(name: str, text: bytes) -> SignedDocument:
 def _message(
     message: Mapping[str, Any], statement: Signature, text: bytes, certificates: tuple[bytes, ...]
 ) -> SignedDocument:
-    """Read a signature over a file; only one over its SHA-256 can be told from here."""
+    """Read a signature over a file; only one over a SHA-256 can be verified without the file."""
     digest = message["messageDigest"]
     if digest.get("algorithm") not in ("SHA2_256", 1):
         return SignedDocument(statement, text)
@@ -124,7 +123,7 @@ def _short(signatures: list[bytes]) -> tuple[bytes, ...]:
 
 
 def _material(material: object) -> tuple[tuple[bytes, ...], str]:
-    """Find the certificates, or the hint which key it was."""
+    """Return the certificates and the key hint of a bundle's verification material."""
     if not isinstance(material, dict):
         return (), ""
     chain = material.get("x509CertificateChain")

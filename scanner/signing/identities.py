@@ -1,9 +1,9 @@
-"""Verify signatures made under Sigstore's identities, without a network.
+"""Verify signatures by Sigstore identities, without network access.
 
-The certificate lives for minutes; that it was in use while it was valid is proven by a transparency
-log, whose promise and proof lie in the bundle. All of this is the library's work. What is trusted
-is the public instance's root as the library has it (in the user's cache, else as it was shipped),
-or that of a private instance, which the policy carries.
+A Fulcio certificate is valid for minutes. The transparency log proves that it was used within that
+time; the bundle carries the log's signed entry timestamp and inclusion proof. The library does all
+of this. The trusted root is that of the public instance (from the user's cache, else as shipped
+with the library) or that of a private instance, which the policy carries.
 """
 
 import logging
@@ -25,7 +25,7 @@ from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = ["IdentityVerifier"]
 
-# The library warns that it stays offline, which is what is wanted; a command would show that.
+# The library warns that it is offline, which is intended; keep that off the command's stderr.
 logging.getLogger("sigstore").addHandler(logging.NullHandler())
 
 _SHOWN: Final = 300
@@ -44,30 +44,30 @@ _BAD_BUNDLE: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What the library raises over bundles that strangers wrote; it names only the first itself."""
+"""What the library raises for malformed bundles; it documents only the first."""
 
 
 class IdentityVerifier:
-    """A signer who is known by an identity and by who vouches for it."""
+    """A signer known by an identity and the issuer that vouches for it."""
 
     def __init__(self, signer: Signer) -> None:
-        """Load what is trusted.
+        """Load the trusted root.
 
         Args:
-            signer: One with an identity.
+            signer: A signer with an identity.
 
         Raises:
-            ValueError: The trusted root is none, or cannot be kept in the user's cache.
+            ValueError: The trusted root is invalid, or the user's cache cannot be read or written.
         """
         self.name = signer.name
         self._identity = Identity(identity=signer.identity, issuer=signer.issuer)
         try:
             self._verifier = _bundle_verifier(signer.trusted_root)
         except OSError as problem:
-            reason = f"the root of Sigstore cannot be read: {problem.strerror}"
+            reason = f"Sigstore's trusted root cannot be read: {problem.strerror}"
             raise ValueError(f"{self.name}: {reason}") from None
         except _BAD_BUNDLE as problem:
-            reason = f"the trusted root is none: {str(problem)[:_SHOWN]!a}"
+            reason = f"trusted_root is invalid: {str(problem)[:_SHOWN]!a}"
             raise ValueError(f"{self.name}: {reason}") from None
 
     def check(self, document: SignedDocument) -> Outcome:
@@ -78,7 +78,7 @@ class IdentityVerifier:
             bundle = Bundle.from_json(document.text)
             if document.message:
                 _, payload = self._verifier.verify_dsse(bundle, self._identity)
-                # What the library read has to be what was read here.
+                # The library must have parsed the same payload as this package did.
                 return Outcome(genuine=payload == document.payload)
             digest = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=document.sha256)
             self._verifier.verify_artifact(digest, bundle, self._identity)

@@ -1,10 +1,11 @@
-"""Verify signatures by keys and by certificates, without a network.
+"""Verify signatures by public keys and by certificates, without network access.
 
-Certificates have to be valid now. Nothing in such a bundle proves when it was made, so that a key
-that leaked after its certificate had expired could date a signature back. What has to hold longer
-is signed by a key that the policy names, or under an identity of Sigstore, whose log keeps time.
+Certificates must be valid now. Nothing in such a bundle proves when it was signed, so a key that
+leaked after its certificate had expired could be used to backdate a signature. For signatures that
+must stay valid longer, name a key in the policy, or use a Sigstore identity, whose transparency log
+proves the time.
 
-Algorithms are those of Sigstore's registry for public keys; chains are those of RFC 5280.
+Algorithms are those of Sigstore's registry for public keys; chains follow RFC 5280.
 """
 
 import base64
@@ -53,33 +54,34 @@ _BAD_CERTIFICATE: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What the library raises over certificates that are none."""
+"""What the library raises for malformed certificates."""
 
 _Key = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 class KeyVerifier:
-    """A signer who is known by a public key."""
+    """A signer known by a public key."""
 
     def __init__(self, signer: Signer) -> None:
         """Load the key.
 
         Args:
-            signer: One with a public key.
+            signer: A signer with a public key.
 
         Raises:
-            ValueError: It is no key that can be used.
+            ValueError: The key is invalid, or of an unsupported kind or size.
         """
         self.name = signer.name
         (der,) = signer.blocks()
         try:
             self._key = _usable(load_der_public_key(der))
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise ValueError(f"{self.name} is no key that signatures are verified by") from None
+            raise ValueError(f"{self.name} is not a supported public key") from None
         pem = self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        own, digest = hashlib.sha256(der), hashlib.sha256(pem)
-        # Each of these is in use as the hint which key it was.
-        self._hints = {digest.hexdigest(), own.hexdigest(), base64.b64encode(own.digest()).decode()}
+        of_der, of_pem = hashlib.sha256(der), hashlib.sha256(pem)
+        # All three are in use as the key hint of a bundle.
+        base64_of_der = base64.b64encode(of_der.digest()).decode()
+        self._hints = {of_pem.hexdigest(), of_der.hexdigest(), base64_of_der}
 
     def check(self, document: SignedDocument) -> Outcome:
         """See `scanner.signing.document.Verifier`."""
@@ -91,16 +93,16 @@ class KeyVerifier:
 
 
 class CertificateVerifier:
-    """A signer whose certificate is trusted, or was issued by one that is."""
+    """A signer whose certificate is trusted, or chains up to a trusted one."""
 
     def __init__(self, signer: Signer) -> None:
-        """Load what is trusted.
+        """Load the trusted certificates.
 
         Args:
-            signer: One with certificates.
+            signer: A signer with certificates.
 
         Raises:
-            ValueError: One of them is none.
+            ValueError: A certificate is invalid, or has an unsupported key.
         """
         self.name = signer.name
         try:
@@ -108,7 +110,7 @@ class CertificateVerifier:
             for certificate in self._trusted:
                 _usable(certificate.public_key())
         except _BAD_CERTIFICATE:
-            raise ValueError(f"{self.name} is none that signatures are verified by") from None
+            raise ValueError(f"{self.name} is not a supported certificate") from None
 
     def check(self, document: SignedDocument) -> Outcome:
         """See `scanner.signing.document.Verifier`."""
@@ -121,7 +123,7 @@ class CertificateVerifier:
                 return Outcome()
             chain = self._chain(own, others, now)
             if chain is None:
-                # When it was valid, would it have been trusted?
+                # Expired, or not trusted at all? Verify at a time when it was valid.
                 chain = self._chain(own, others, own.not_valid_before_utc) or ()
                 return Outcome(problem=_out_of_date(chain, now))
             if own not in self._trusted and not _may_sign(own):
@@ -134,7 +136,7 @@ class CertificateVerifier:
     def _chain(
         self, own: x509.Certificate, others: list[x509.Certificate], now: datetime
     ) -> tuple[x509.Certificate, ...] | None:
-        """Find the way from the signer's certificate to a trusted one; None when there is none."""
+        """Return the chain from the signer's certificate to a trusted one; None without one."""
         if own in self._trusted:
             valid = own.not_valid_before_utc <= now <= own.not_valid_after_utc
             return (own,) if valid else None
@@ -145,13 +147,13 @@ class CertificateVerifier:
 
 
 def own_problem(document: SignedDocument) -> str:
-    """Say what is wrong between a document and the certificate that it carries itself.
+    """Return why a document does not verify against the certificate it carries.
 
     Args:
-        document: What was signed.
+        document: The signed document.
 
     Returns:
-        A clause; empty when all is well, or when it carries no certificate.
+        A clause; empty when the signature matches, or when there is no certificate.
     """
     if not document.certificates:
         return ""
@@ -163,10 +165,10 @@ def own_problem(document: SignedDocument) -> str:
 
 
 def _usable(key: Any) -> _Key:
-    """Give a key back that is of a kind and a strength that counts.
+    """Return the key if its algorithm and size are supported.
 
     Raises:
-        ValueError: It is not.
+        ValueError: They are not.
     """
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
@@ -174,13 +176,13 @@ def _usable(key: Any) -> _Key:
         return key
     if isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS:
         return key
-    raise ValueError("a key that does not count")
+    raise ValueError("unsupported key")
 
 
 def _signed_by(key: _Key, document: SignedDocument) -> bool:
-    """Say whether a key made one of a document's signatures."""
+    """Whether a key made one of a document's signatures."""
     if isinstance(key, ed25519.Ed25519PublicKey) and not document.message:
-        return False  # it signs no digests
+        return False  # Ed25519 signs the message itself, never a digest
     return any(
         _accepts(verify, signature)
         for verify in _verifications(key, document)
@@ -197,7 +199,7 @@ def _accepts(verify: Callable[[bytes], None], signature: bytes) -> bool:
 
 
 def _verifications(key: _Key, document: SignedDocument) -> Iterator[Callable[[bytes], None]]:
-    """Give the ways in which a key may have signed."""
+    """Yield a verification for each hash algorithm that the key may have signed with."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         yield lambda signature: key.verify(signature, document.message)
         return
@@ -206,7 +208,7 @@ def _verifications(key: _Key, document: SignedDocument) -> Iterator[Callable[[by
     if not data:
         data, hashed = document.sha256, [utils.Prehashed(sha256)]
     elif isinstance(key, ec.EllipticCurvePublicKey) and key.key_size > 256:
-        # Many clients take SHA-256 for each curve.
+        # Many clients use SHA-256 whatever the curve.
         hashed.append(_CURVES[key.curve.name])
     for algorithm in hashed:
         yield partial(_verify, key, data, algorithm)
@@ -225,7 +227,7 @@ def _verify(
 
 
 def _verifier(trusted: list[x509.Certificate], now: datetime) -> ClientVerifier:
-    """Make what verifies a chain: the web's rules for names and purposes are not for code."""
+    """Build a chain verifier without the web PKI's rules for names and purposes."""
     issuers = (
         ExtensionPolicy.permit_all()
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_issuer)
@@ -251,7 +253,7 @@ def _issues(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> Non
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:
-    """Say whether a certificate is for signing: that of a web server is not, whoever issued it."""
+    """Whether a certificate is for code signing; a web server's is not, whoever issued it."""
     usage = purposes = None
     for extension in certificate.extensions:
         if isinstance(extension.value, x509.KeyUsage):
@@ -266,7 +268,7 @@ def _may_sign(certificate: x509.Certificate) -> bool:
 
 
 def _out_of_date(chain: tuple[x509.Certificate, ...], now: datetime) -> str:
-    """Say which certificate of a chain is not valid now; empty without a chain."""
+    """Return which certificate of a chain is not valid now; empty without a chain."""
     for certificate in chain:
         if certificate.not_valid_after_utc < now:
             return f"a certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}"

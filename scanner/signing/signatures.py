@@ -1,10 +1,10 @@
-"""Signatures and attestations that lie beside a model: which digests they name, and for what.
+"""Parse signatures and attestations beside a model: the files they name, with their digests.
 
-Read are the formats of OpenSSF Model Signing (``model.sig``: a sigstore bundle around an in-toto
-statement), of in-toto attestations (DSSE envelopes, one per line or one alone) and of sigstore
-bundles for one file. No signature is verified here; `scanner.signing.check` does
-that. Whoever can write the model can write these files too. What they name is compared with what
-is known, and a difference is a reason to refuse.
+Supported are OpenSSF Model Signing (``model.sig``: a sigstore bundle around an in-toto statement),
+in-toto attestations (DSSE envelopes, alone or one per line) and sigstore bundles for one file.
+Nothing is verified here; `scanner.signing.check` does that. Without verification, whoever can write
+the model can write these files too; a digest that differs from the known one is still a reason to
+refuse the model.
 
 Formats: the OMS specification 1.0, the in-toto Attestation Framework 1.0, DSSE 1.0, and version 0.3
 of the sigstore bundle.
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 SIGNATURE_LIMIT: Final = 4 << 20
-"""Bytes of one file that are read at most; one of this size or more is not looked into."""
+"""Most bytes read of one file; a file of this size or more is not parsed."""
 
 _LINES: Final = 1000
 _PREDICATES: Final = 8
@@ -48,27 +48,27 @@ Kind = Literal["oms", "in-toto", "sigstore"]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What one file beside a model names; nothing of it is verified."""
+    """The content of one signature file, unverified."""
 
     name: str
     kind: Kind = "in-toto"
     digests: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    """For each file, SHA-256 values in hexadecimal, one of which it should have; none where only
-    other digests are named. What stands without a name has the empty one."""
+    """Expected SHA-256 values in hexadecimal by file name, any one of which may match. The set is
+    empty where only other algorithms are used; a subject without a name has the empty one."""
     predicates: tuple[str, ...] = ()
-    """What kinds of statements it makes, as addresses."""
+    """Predicate types of its statements."""
     signed: bool = False
-    """Whether every statement in it carries a signature, good or bad."""
+    """Whether every statement carries a signature, valid or not."""
     whole: bool = False
-    """Whether it speaks of all files of a folder, so that what it does not name came later."""
+    """Whether it covers a whole folder, so that a file it does not name was added later."""
     exempt: frozenset[str] = frozenset()
-    """Files that it leaves out, by its own word."""
+    """Files that it explicitly ignores."""
     problem: str = ""
-    """Why it cannot be read; empty when it can. Then it names nothing."""
+    """Why it cannot be read; empty when it can. If set, no digests are named."""
 
 
-class _Unreadable(ValueError):  # noqa: N818 - a clause, not an error's name
-    """A rule of a format is broken; the text says which, in a clause."""
+class _Unreadable(ValueError):  # noqa: N818 - raised and caught here; the text is what counts
+    """The file breaks a rule of its format; the text names the rule, as a clause."""
 
 
 @dataclass(slots=True)
@@ -81,24 +81,27 @@ class _Collected:
     exempt: set[str] = field(default_factory=set)
 
     def add(self, name: str, digest: object) -> None:
-        """Note a file, and its SHA-256 where the digest is one."""
+        """Add a file, with its SHA-256 if there is one.
+
+        Raises:
+            _Unreadable: The digest is not a SHA-256.
+        """
         values = self.digests.setdefault(name.removeprefix("./"), set())
         if isinstance(digest, str):
             if not _SHA256.fullmatch(digest):
-                raise _Unreadable(f"the SHA-256 of {shown(name)} is none")
+                raise _Unreadable(f"the SHA-256 of {shown(name)} is not 64 hexadecimal digits")
             values.add(digest.lower())
 
 
 def read_signature(name: str, raw: bytes) -> Signature:
-    """Read a signature or an attestation.
+    """Read a signature or an attestation; never raises, whatever the input.
 
     Args:
-        name: The file's name: it says which format to expect, and which file a signature without
-            a statement is for.
-        raw: Its bytes; from `SIGNATURE_LIMIT` of them on it counts as unreadable.
+        name: The file's name, which determines the format, and which file a bare signature is for.
+        raw: Its bytes. With `SIGNATURE_LIMIT` bytes or more it is unreadable.
 
     Returns:
-        What it names, or why it cannot be read. Nothing is raised for any input.
+        The digests it names, or why it cannot be read.
     """
     found = _Collected("oms" if name == OMS_NAME else "in-toto")
     try:
@@ -120,17 +123,17 @@ def read_signature(name: str, raw: bytes) -> Signature:
 
 
 def split(name: str, raw: bytes) -> list[bytes]:
-    """Give the texts of a file that `read_signature` reads: its lines, or all of it.
+    """Split a signature file into documents: the lines of a ``.jsonl`` file, else all of it.
 
     Args:
         name: The file's name.
         raw: Its bytes.
 
     Raises:
-        ValueError: There is nothing in it, or too much.
+        ValueError: The file is empty, too large, or has too many lines.
     """
     if len(raw) >= SIGNATURE_LIMIT:
-        raise _Unreadable(f"it has more than the {SIGNATURE_LIMIT} bytes that are read")
+        raise _Unreadable(f"it exceeds the limit of {SIGNATURE_LIMIT} bytes")
     if not name.endswith(".jsonl"):
         return [raw]
     lines = [line for line in raw.split(b"\n") if line.strip()]
@@ -145,17 +148,17 @@ def _load(raw: bytes) -> dict[str, Any]:
     loaded = load_json(raw)
     if loaded.problem:
         raise _Unreadable(loaded.problem)
-    if loaded.twice:
-        # Another reader may take the other one.
-        raise _Unreadable(f"the key {shown(loaded.twice)} stands twice")
+    if loaded.duplicate:
+        # JSON parsers disagree about which of the two counts.
+        raise _Unreadable(f"the key {shown(loaded.duplicate)} is duplicated")
     return loaded.values
 
 
 def _read_document(document: Mapping[str, Any], name: str, found: _Collected) -> None:
     """Read a sigstore bundle, a DSSE envelope, or a bare statement."""
     if sum(key in document for key in _FORMS) > 1:
-        # A reader may take the one, and a verifier the other.
-        raise _Unreadable("it is several of a bundle, an envelope and a statement at once")
+        # This reader could take the one and a verifier the other.
+        raise _Unreadable("it is more than one of a bundle, an envelope and a statement")
     if "dsseEnvelope" in document:
         _read_envelope(_mapping(document, "dsseEnvelope"), found)
     elif "messageSignature" in document:
@@ -167,12 +170,12 @@ def _read_document(document: Mapping[str, Any], name: str, found: _Collected) ->
         found.signed = False
         _read_statement(document, found)
     else:
-        raise _Unreadable("it is no sigstore bundle, no DSSE envelope and no in-toto statement")
+        raise _Unreadable("it is not a sigstore bundle, DSSE envelope or in-toto statement")
 
 
 def _read_envelope(envelope: Mapping[str, Any], found: _Collected) -> None:
     if envelope.get("payloadType") != _PAYLOAD:
-        raise _Unreadable(f"its payload is not of the type {_PAYLOAD}")
+        raise _Unreadable(f"its payload type is not {_PAYLOAD}")
     signatures = envelope.get("signatures")
     found.signed = found.signed and (
         isinstance(signatures, list)
@@ -194,7 +197,7 @@ def _read_message(message: Mapping[str, Any], name: str, found: _Collected) -> N
 
 def _read_statement(statement: Mapping[str, Any], found: _Collected) -> None:
     if not str(statement.get("_type")).startswith(_STATEMENT):
-        raise _Unreadable("its payload is no in-toto statement")
+        raise _Unreadable("its payload is not an in-toto statement")
     predicate_type = statement.get("predicateType")
     if isinstance(predicate_type, str):
         found.predicates.append(named(predicate_type))
@@ -213,9 +216,9 @@ def _read_statement(statement: Mapping[str, Any], found: _Collected) -> None:
 def _read_resources(
     predicate: Mapping[str, Any], subjects: list[dict[str, Any]], found: _Collected
 ) -> None:
-    """Read the list of signed files of a model; its subject is a digest over all of theirs."""
+    """Read the signed files of an OMS manifest; its subject is the digest over their digests."""
     if len(subjects) != 1:
-        raise _Unreadable("it has not one subject")
+        raise _Unreadable("it does not have exactly one subject")
     model = str(subjects[0].get("name") or "")
     total = hashlib.sha256()
     for resource in _mappings(predicate, "resources"):
@@ -227,15 +230,15 @@ def _read_resources(
         except ValueError:
             raise _Unreadable(f"the digest of {shown(title)} is not hexadecimal") from None
         found.whole = found.whole or title != "."
-        # A model that is one file is signed as ".", and named by the subject.
+        # A single-file model is signed as ".", and the subject has its name.
         target = model if title == "." else title
-        whole = _PART.sub("", target)
-        is_sha256 = resource.get("algorithm") == "sha256" and whole == target
-        found.add(whole, digest if is_sha256 else None)
+        file = _PART.sub("", target)
+        is_sha256 = resource.get("algorithm") == "sha256" and file == target
+        found.add(file, digest if is_sha256 else None)
     if _mapping(subjects[0], "digest").get("sha256") != total.hexdigest():
-        raise _Unreadable("its digests do not add up to the one of its subject")
-    ways = predicate.get("serialization")
-    ignored = ways.get("ignore_paths") if isinstance(ways, dict) else None
+        raise _Unreadable("the digest of its subject does not match those of its resources")
+    serialization = predicate.get("serialization")
+    ignored = serialization.get("ignore_paths") if isinstance(serialization, dict) else None
     if isinstance(ignored, list):
         found.exempt.update(path for path in ignored if isinstance(path, str))
 
@@ -264,13 +267,13 @@ def _decode(text: object, what: str) -> bytes:
 
 
 def decode(text: object) -> bytes | None:
-    """Decode Base64 of either alphabet; padding may be left out, as protobuf's JSON allows.
+    """Decode Base64 of either alphabet, with or without padding, as protobuf's JSON mapping allows.
 
     Args:
-        text: What stands where Base64 should be.
+        text: A value from JSON.
 
     Returns:
-        None for what is none.
+        The bytes; None if the value is not Base64.
     """
     if not isinstance(text, str):
         return None

@@ -26,7 +26,7 @@ import obstore
 from fsspec.asyn import get_loop
 from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
 from prefect_mutagen.scanner.storage.pacing import repeat
@@ -57,35 +57,32 @@ class _BeyondObstore(Exception):  # noqa: N818 - no error: the other engine can 
     """Obstore cannot do this."""
 
 
-def open_fast_store(url: str, options: Mapping[str, Any]) -> "FastStore | None":
+def open_fast_store(address: Address, options: Mapping[str, Any]) -> "FastStore | None":
     """Open a root with obstore.
 
     Args:
-        url: ``s3://``, ``gs://`` or ``az://`` and a bucket, with a prefix or a key behind it.
+        address: A bucket of S3, Google or Azure, with a prefix or a key behind it.
         options: Options of fsspec's file system for that storage.
 
     Returns:
         The store; None where fsspec has to do it, because obstore has no such options.
     """
-    root = clean_url(url).replace("s3a://", "s3://", 1).replace("gcs://", "gs://", 1)
-    scheme, _, rest = root.partition("://")
-    bucket = rest.partition("/")[0]
-    native = make_obstore(scheme, bucket, options) if bucket else None
-    return None if native is None else FastStore(root, native, options)
+    native = make_obstore(address.scheme, address.bucket, options)
+    return None if native is None else FastStore(address, native, options)
 
 
 class FastStore:
     """A bucket, a prefix or one object."""
 
-    def __init__(self, root: str, native: _Native, options: Mapping[str, Any]) -> None:
+    def __init__(self, address: Address, native: _Native, options: Mapping[str, Any]) -> None:
         """Take a root and obstore's store for its bucket; nothing is asked of the server yet."""
-        self.root = root
+        self.root = address.text
+        self._address = address
         self.loop = get_loop()
         self._native = native
         self._options = options
-        scheme, _, rest = root.partition("://")
-        bucket, _, self._key = rest.partition("/")
-        self._bucket_url = f"{scheme}://{bucket}/"
+        self._key = address.key
+        self._bucket_url = f"{address.scheme}://{address.bucket}/"
         self._other: S3Store | None = None
         self._elsewhere = False
 
@@ -132,6 +129,8 @@ class FastStore:
                 key += "/"  # the mark of a folder
             if key <= last:
                 raise _BeyondObstore
+            if VERSION_MARK in key:
+                raise _BeyondObstore  # s3fs writes such an address so that it names no version
             last = key
             yield key, meta
 
@@ -249,7 +248,7 @@ class FastStore:
 
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`; obstore cannot ask for it."""
-        if not self.root.startswith("s3://"):
+        if self._address.scheme != "s3":
             return ""
         return await self._plain().stored_sha256(item)
 
@@ -285,13 +284,13 @@ class FastStore:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def _plain(self) -> "S3Store":
-        if not self.root.startswith("s3://"):
+        if self._address.scheme != "s3":
             raise StorageError("storage/unsupported", self.root, "obstore cannot express a name")
         if self._other is None:
             # A second of imports that most scans do without.
             from prefect_mutagen.scanner.storage.s3 import S3Store
 
-            self._other = S3Store(self.root, self._options)
+            self._other = S3Store(self._address, self._options)
         return self._other
 
     def _describe(self, meta: _Meta) -> StoredObject:
@@ -366,7 +365,8 @@ _FAILURES: Final = (
 
 def _is_expressible(key: str) -> bool:
     """Say whether obstore leaves a key as it is, or refuses it."""
-    return "//" not in key and not key.startswith("/") and not key.endswith("/")
+    odd = "//" in key or key.startswith("/") or key.endswith("/")
+    return not odd and VERSION_MARK not in key
 
 
 def _pin(meta: _Meta) -> str:

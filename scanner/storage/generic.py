@@ -14,7 +14,7 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
-from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, clean_url
+from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
@@ -40,21 +40,21 @@ _TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified"
 class GenericStore:
     """A folder or an object in any storage."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
         """Open it.
 
         Args:
-            url: An address that fsspec takes.
+            address: One that fsspec takes.
             options: Options of its file system.
 
         Raises:
             StorageError: There is no such file system, or the options do not fit it.
         """
-        self.root = clean_url(url)
+        self.root = address.text
         try:
-            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+            self._fs, self._path = fsspec.core.url_to_fs(address.secret_text, **options)
         except ImportError as problem:
-            reason = _missing_package(self.root.partition("://")[0], options) or str(problem)
+            reason = _missing_package(address.scheme, options) or str(problem)
             raise StorageError("storage/unsupported", self.root, reason) from None
         except (TypeError, ValueError) as problem:
             known = "Protocol not known" in str(problem)

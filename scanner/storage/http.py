@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
@@ -44,18 +44,18 @@ _UNTOLD: Final = 1 << 20
 class HttpStore:
     """A page with links below it, or one object."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
         """Open it; nothing is asked of the server yet.
 
         Args:
-            url: Address of an object or of a page that links to objects.
+            address: An object, or a page that links to objects.
             options: Options of fsspec's ``HTTPFileSystem``.
 
         Raises:
             StorageError: The options do not fit.
         """
-        self.root = clean_url(url)
-        self._secret = urlsplit(url)
+        self.root = address.text
+        self._address = address
         try:
             self._fs = fsspec.filesystem("http", use_listings_cache=False, **options)
         except (TypeError, ValueError, ImportError):
@@ -74,7 +74,7 @@ class HttpStore:
         while folders:
             folder = folders.pop()
             found = sync(self.loop, repeat, partial(self._links, folder), folder)
-            links = sorted({clean_url(link) for link in found})
+            links = sorted({Address.parse(link).text for link in found})
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)
@@ -138,10 +138,11 @@ class HttpStore:
         return ""
 
     def _reveal(self, url: str) -> str:
-        """Put back what `clean_url` took out."""
-        parts = urlsplit(url)
-        query = self._secret.query if url == self.root else ""
-        return urlunsplit((parts.scheme, self._secret.netloc, parts.path, query, ""))
+        """Put back the secrets of the root."""
+        if url == self.root:
+            return self._address.secret_text
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{self._address.user}{rest}"
 
 
 class _Stream:

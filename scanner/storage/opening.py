@@ -10,14 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from prefect_mutagen.scanner.storage.address import (
-    BUCKETS,
-    LOCAL,
-    VERSION_MARK,
-    check_address,
-    clean_url,
-    split_url,
-)
+from prefect_mutagen.scanner.storage.address import BUCKETS, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store
 
@@ -27,12 +20,12 @@ ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
 
 
 def open_store(
-    url: str, options: Mapping[str, Any] | None = None, *, versions: bool = False
+    address: str | Address, options: Mapping[str, Any] | None = None, *, versions: bool = False
 ) -> Store:
     """Open the storage that an address points into.
 
     Args:
-        url: A path, or an address of any kind that fsspec knows.
+        address: A path, or an address of any kind that fsspec knows; a text is parsed here.
         options: Options for fsspec's file system: credentials, endpoint and kin.
         versions: Whether its listing shows older versions of objects too.
 
@@ -40,50 +33,49 @@ def open_store(
         StorageError: The address names nothing, there is no such kind of storage, or the options
             do not fit it.
     """
-    check_address(url)
-    parts = split_url(url)
+    root = Address.parse(address)
     given = dict(options or {})
-    if versions and parts.scheme not in ("s3", "s3a"):
+    if versions and root.scheme != "s3":
         reason = "versions can only be listed on S3"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
+        raise StorageError("storage/unsupported", root.text, reason)
     # Each store brings its own libraries; none is imported for a root that does not need it.
-    if parts.scheme in LOCAL:
+    if root.is_local:
         from prefect_mutagen.scanner.storage.local import LocalStore
 
-        return LocalStore(clean_url(url))
-    if parts.scheme in ("s3", "s3a") and (versions or VERSION_MARK in url):
+        return LocalStore(root.key)
+    if versions or root.version:
         from prefect_mutagen.scanner.storage.s3_versions import S3VersionStore
 
-        return S3VersionStore(url, given)
-    if parts.scheme in BUCKETS:
-        store = _open_fast(url, given)
+        return S3VersionStore(root, given)
+    if root.scheme in BUCKETS:
+        store = _open_fast(root, given)
         if store is not None:
             return store
-    if parts.scheme in ("s3", "s3a"):
+    if root.scheme == "s3":
         from prefect_mutagen.scanner.storage.s3 import S3Store
 
-        return S3Store(url, given)
-    if parts.scheme in ("http", "https"):
+        return S3Store(root, given)
+    if root.scheme in ("http", "https"):
         from prefect_mutagen.scanner.storage.http import HttpStore
 
-        return HttpStore(url, given)
+        return HttpStore(root, given)
     from prefect_mutagen.scanner.storage.generic import GenericStore
 
-    return GenericStore(url, given)
+    return GenericStore(root, given)
 
 
-def _open_fast(url: str, options: Mapping[str, Any]) -> Store | None:
+def _open_fast(root: Address, options: Mapping[str, Any]) -> Store | None:
     """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
     engine = os.environ.get(ENGINE_VARIABLE, "")
     if engine not in ("", "fsspec", "obstore"):
         reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
+        raise StorageError("storage/unsupported", root.text, reason)
     store: Store | None = None
     if engine != "fsspec" and importlib.util.find_spec("obstore") is not None:
         from prefect_mutagen.scanner.storage.fast import open_fast_store
 
-        store = open_fast_store(url, options)
+        store = open_fast_store(root, options)
     if store is None and engine == "obstore":
         reason = "obstore is not installed, or has no such options"
-        raise StorageError("storage/unsupported", clean_url(url), reason)
+        raise StorageError("storage/unsupported", root.text, reason)
     return store

@@ -20,7 +20,7 @@ from botocore.utils import parse_timestamp
 from s3fs import S3FileSystem
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED, reply_error
@@ -66,20 +66,18 @@ class _OneTry(S3FileSystem):  # type: ignore[misc] # s3fs has no types
 class S3Store:
     """A bucket, a prefix or one object."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
         """Open it; nothing is asked of the server yet.
 
         Args:
-            url: ``s3://bucket``, with a prefix or a key behind it.
+            address: A bucket, with a prefix or a key behind it.
             options: Options of `s3fs.S3FileSystem`.
 
         Raises:
             StorageError: The options do not fit.
         """
-        self.root = clean_url(url).replace("s3a://", "s3://", 1)
-        self._bucket, _, self._key = self.root.removeprefix("s3://").partition("/")
-        if not self._bucket:
-            raise StorageError("storage/unsupported", self.root, "the address names no bucket")
+        self.root = address.text
+        self._bucket, self._key = address.bucket, address.key
         config = {
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             "connect_timeout": 10,
@@ -182,7 +180,7 @@ class S3Store:
         return page
 
     def _describe(self, entry: Mapping[str, Any]) -> StoredObject:
-        url = f"s3://{self._bucket}/{entry['Key']}"
+        url = versioned(f"s3://{self._bucket}/{entry['Key']}", "")
         storage_class = str(entry.get("StorageClass") or "")
         fault = None
         if storage_class in ARCHIVED:
@@ -240,7 +238,8 @@ class S3Store:
         return base64.b64decode(head["ChecksumSHA256"]).hex()
 
     def _key_of(self, url: str) -> str:
-        return url.removeprefix(f"s3://{self._bucket}/")
+        key = url.removeprefix(f"s3://{self._bucket}/")
+        return key.rpartition(VERSION_MARK)[0] if VERSION_MARK in key else key
 
     async def _call(self, method: str, url: str, request: Mapping[str, Any]) -> dict[str, Any]:
         try:

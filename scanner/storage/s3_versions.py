@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.address import Address, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3 import S3Store
@@ -22,11 +22,16 @@ __all__ = ["S3VersionStore"]
 class S3VersionStore(S3Store):
     """A bucket, a prefix, or one version of one object."""
 
+    def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
+        """Open it; see `S3Store`."""
+        super().__init__(address, options)
+        self._version = address.version
+
     def list_objects(
         self, wanted: Callable[[str], bool], after: str = ""
     ) -> Iterator[StoredObject]:
         """See `Store.list_objects`; older versions included."""
-        if VERSION_MARK in self.root:
+        if self._version:
             yield asyncio.run_coroutine_threadsafe(self.find(self.root), self.loop).result()
             return
         prefix = self._key if self._key.endswith("/") or not self._key else f"{self._key}/"
@@ -58,18 +63,16 @@ class S3VersionStore(S3Store):
     def _describe_version(self, entry: Mapping[str, Any]) -> StoredObject:
         item = self._describe(entry)
         version = str(entry["VersionId"])
-        return item._replace(url=item.url + VERSION_MARK + version, pin=f"version:{version}")
+        url = versioned(f"s3://{self._bucket}/{entry['Key']}", version)
+        return item._replace(url=url, pin=f"version:{version}")
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
-        _, mark, version = url.rpartition(VERSION_MARK)
-        if not mark:
+        version = StoredObject(url, 0, "").version
+        if not version:
             return await super().find(url)
         key = self._key_of(url)
         request = {"Bucket": self._bucket, "Key": key, "VersionId": version}
         head = await self._call("head_object", url, request)
         entry = {**head, "Key": key, "Size": head["ContentLength"], "VersionId": version}
         return self._describe_version(entry)
-
-    def _key_of(self, url: str) -> str:
-        return super()._key_of(url).partition(VERSION_MARK)[0]

@@ -59,14 +59,20 @@ class StoredObject(NamedTuple):
     def name(self) -> str:
         """Last part of the address, without a version."""
         name = self.url.rpartition("/")[2] or self.url.rstrip("/").rpartition("/")[2]
-        return name.partition(VERSION_MARK)[0] if VERSION_MARK in name else name
+        if VERSION_MARK in name and self._may_have_a_version:
+            return name.rpartition(VERSION_MARK)[0]
+        return name
 
     @property
     def version(self) -> str:
         """Id of the version that the address names; empty for the newest one."""
-        if VERSION_MARK not in self.url:
-            return ""
-        return self.url.rpartition("/")[2].partition(VERSION_MARK)[2]
+        if VERSION_MARK in self.url and self._may_have_a_version:
+            return self.url.rpartition(VERSION_MARK)[2]
+        return ""
+
+    @property
+    def _may_have_a_version(self) -> bool:
+        return self.url.startswith("s3://")
 
     @property
     def folder(self) -> str:
@@ -132,7 +138,7 @@ class Store(Protocol):
     """One root in one storage."""
 
     root: str
-    """Address of the root, free of secrets."""
+    """Address of the root as text, free of secrets."""
     loop: "asyncio.AbstractEventLoop | None"
     """Loop in which its coroutines run; None when they never wait and need none."""
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage.address import check_address, clean_url, split_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ _PART: Final = 8 << 20
 class Files:
     """The Parquet files of one root, in the parts of a table."""
 
-    def __init__(self, url: str, folder: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, address: Address, folder: str, options: Mapping[str, Any] | None = None
+    ) -> None:
         """Open them; there need not be any.
 
         Args:
-            url: Address of the table.
+            address: Address of the table.
             folder: Name of the root's folder in each part.
             options: Options for fsspec's file system.
 
@@ -44,20 +46,18 @@ class Files:
         """
         import fsspec
 
-        check_address(url)
-        self.url = clean_url(url)
+        self.url = address.text
         self._folder = folder
         try:
             self._fs, self._path = fsspec.core.url_to_fs(
-                url, use_listings_cache=False, **(options or {})
+                address.secret_text, use_listings_cache=False, **(options or {})
             )
         except (ImportError, TypeError, ValueError):
             raise StorageError(
                 "storage/unsupported", self.url, "no table can be kept there"
             ) from None
-        scheme = split_url(url).scheme
-        self._local = scheme in ("file", "local")
-        self._atomic = scheme in ("s3", "s3a")
+        self._local = address.is_local
+        self._atomic = address.scheme == "s3"
 
     def names(self, part: str) -> list[str]:
         """Give the names of a part's files, sorted, without their ending.

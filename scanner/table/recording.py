@@ -8,9 +8,8 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
@@ -21,21 +20,25 @@ from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.table.drift import compare, drift_of
+from prefect_mutagen.scanner.table.marks import Mark
+from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
 from prefect_mutagen.scanner.table.rows import (
     bare_document,
     drift_columns,
     from_row,
     sbom_rows,
+    scan_row,
     stand_in_row,
     to_row,
 )
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
-from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state import Comparison, State, rows_that_go_on
 from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
+    "Publication",
     "Recording",
     "among",
     "may_have_passed",
@@ -84,27 +87,48 @@ def among(addresses: Collection[str]) -> Callable[[pa.Table], Any]:
     return lambda rows: pc.is_in(rows["url"], known)
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The files of one scan, ready to be published by `scanner.table.table.Table.publish`."""
+
+    scan_id: str
+    source: str
+    documents: str
+    """Path of the rows for ``sboms/``; empty when there are none."""
+    artifacts: str
+    """Path of the rows for ``artifacts/``; empty when the state is as it was."""
+    scans: str
+    """Path of the row for ``scans/``."""
+
+
 class Recording:
     """The results of one scan over one root; a context that keeps a temporary folder.
 
     Attributes:
         scan: What was asked.
         state: What was known before.
+        marks: A `scanner.table.marks.Mark` for each of its rows: what became of it so far.
         drift: How many artifacts were added, changed, removed, unchanged and left out; complete
             after `close`.
         differs: Whether the state is another one now; known after `close`.
+        judged_apart: Whether what was left out was judged by another policy; known after `close`.
         folder: Where more temporary files may lie.
     """
 
-    def __init__(self, scan: ScanInfo, state: State | None = None) -> None:
+    def __init__(self, scan: ScanInfo, known: Comparison | None = None) -> None:
         """Begin.
 
         Args:
             scan: What was asked.
-            state: What was known before; what it is told to keep is taken over.
+            known: What was known before, and what a listing found out about it, which may go on;
+                by default nothing was.
         """
+        known = known or Comparison(State())
         self.scan = scan
-        self.state = state or State()
+        self.state, self.marks = known.state, known.marks
+        self.judged_apart = False
+        self._rows_before = self.state.file
+        self._rejudged = False
         self.drift: Counter[str] = Counter()
         self.differs = False
         self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
@@ -118,12 +142,7 @@ class Recording:
         """Nothing more to do."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Forget the rows."""
         self._temporary.cleanup()
 
@@ -171,7 +190,7 @@ class Recording:
         """
         known: ScanResult | None = None
         try:
-            known = self.state.replace(result.url)
+            known = self._replace(result.url)
             result = _compared(known, result)
             differs = known is None or _document_differs(known, result)
             row, documents = rows(result, differs)
@@ -186,6 +205,29 @@ class Recording:
         for document in documents:
             self._documents.add_document(document)
         return result, differs
+
+    def _replace(self, url: str) -> ScanResult | None:
+        """Pop the previous result for an address; None if there was none."""
+        place = self.state.index.find(url)
+        known = None if place is None else self.state.result_at(place, url)
+        if known is not None and place is not None:
+            self.marks[place] = Mark.REPLACED
+        return known
+
+    def is_left_out(self, url: str) -> bool:
+        """Whether an artifact is known and outside the selection."""
+        place = self.state.index.find(url)
+        return place is not None and self.marks[place] == Mark.UNSELECTED
+
+    @property
+    def kept(self) -> int:
+        """How many artifacts are unchanged."""
+        return self.marks.count(Mark.KEPT)
+
+    @property
+    def left_out(self) -> int:
+        """How many artifacts are known and outside the selection."""
+        return self.marks.count(Mark.UNSELECTED)
 
     def _rows(self, result: ScanResult, differs: bool) -> _Rows:  # noqa: FBT001 - handed on
         return to_row(result, self.scan), list(sbom_rows(result, self.scan)) if differs else []
@@ -208,13 +250,19 @@ class Recording:
         """
         self._artifacts.gather()
         self.correct(summary)
-        judged = self.state.judge_again(self.scan.policy, self.folder)
-        self.differs = self.differs or judged > 0 or self.state.gone > 0
-        self.drift["unchanged"] += self.state.kept
-        self.drift["removed"] += self.state.gone
-        self.drift["left-out"] += self.state.left_out
+        policy, removed = self.scan.policy, self.marks.count(Mark.MISSING)
+        self.judged_apart = self.left_out > 0 and not was_judged_by(self.state, policy)
+        judged = judge_again(self.state, self.marks, policy, self.folder)
+        if judged is not None:
+            self._rows_before, verdicts = judged
+            self._rejudged = True
+            self.differs = self.differs or verdicts > 0
+        self.differs = self.differs or removed > 0
+        self.drift["unchanged"] += self.kept
+        self.drift["removed"] += removed
+        self.drift["left-out"] += self.left_out
         self.drift = +self.drift  # without zeros
-        for rows in self.state.tables(self.scan, ["status", "objects"], rest=False):
+        for rows in self._before(["status", "objects"], kept_only=True):
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
             for status in ("passed", "failed", "unknown"):
@@ -233,7 +281,20 @@ class Recording:
         added = self._artifacts.tables()
         if wanted is not None:
             added = (table.select(wanted) for table in added)
-        return merge([self.state.tables(self.scan, wanted), added])
+        return merge([self._before(wanted), added])
+
+    def _before(
+        self, columns: Sequence[str] | None = None, *, kept_only: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of the previous state that go on."""
+        return rows_that_go_on(
+            self._rows_before,
+            self.marks,
+            self.scan,
+            columns,
+            kept_only=kept_only,
+            rejudged=self._rejudged,
+        )
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
         """Give what this scan was about as results, their SBOMs without metadata and warnings.
@@ -254,9 +315,9 @@ class Recording:
                 if reason.code == CODE:
                     yield result.url, reason.message
 
-    def kept(self) -> Iterator[tuple[str, ScanResult]]:
-        """Give what was taken over, each with the id of its document."""
-        for rows in self.state.tables(self.scan, rest=False):
+    def unchanged(self) -> Iterator[tuple[str, ScanResult]]:
+        """Yield what is unchanged, each with the id of its document."""
+        for rows in self._before(kept_only=True):
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
@@ -274,19 +335,27 @@ class Recording:
                 urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
         return found
 
-    def write_artifacts(self) -> str:
-        """Write the rows of ``artifacts/``; the path of the file."""
-        path = os.path.join(self.folder, "artifacts.parquet")
-        write_parquet(path, ARTIFACTS, self.tables())
-        return path
+    def prepare(self, summary: Summary, *, renew: bool = False) -> Publication:
+        """Write what is to be published; after `close`.
 
-    def write_documents(self) -> str:
-        """Write the rows of ``sboms/``; the path of the file, empty when there are none."""
-        if not self._documents.rows:
-            return ""
-        path = os.path.join(self.folder, "sboms.parquet")
-        write_parquet(path, SBOMS, self._documents.tables())
-        return path
+        Args:
+            summary: Counts of the scan.
+            renew: Whether the state is to be written although it is as it was, because the table
+                has lost it.
+        """
+        documents = artifacts = ""
+        if self._documents.rows:
+            documents = os.path.join(self.folder, "sboms.parquet")
+            write_parquet(documents, SBOMS, self._documents.tables())
+        state = self.state.scan_id
+        if self.differs or (state and renew):
+            artifacts = os.path.join(self.folder, "artifacts.parquet")
+            write_parquet(artifacts, ARTIFACTS, self.tables())
+            state = self.scan.id
+        row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
+        scans = os.path.join(self.folder, "scans.parquet")
+        write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
+        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans)
 
 
 def _unknown(rows: pa.Table) -> Any:

@@ -14,21 +14,19 @@ nothing.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table.recording import Recording
+    from prefect_mutagen.scanner.table.recording import Publication, Recording
     from prefect_mutagen.scanner.table.retention import Retention
-    from prefect_mutagen.scanner.table.state import State
+    from prefect_mutagen.scanner.table.state import Comparison, State
 
 __all__ = ["Table"]
 
@@ -39,7 +37,9 @@ _GIVEN_BACK: Final = 500
 class Table:
     """The table at one address, for one root."""
 
-    def __init__(self, url: str, source: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str | Address, source: str | Address, options: Mapping[str, Any] | None = None
+    ) -> None:
         """Open it; it need not exist yet.
 
         Args:
@@ -50,10 +50,10 @@ class Table:
         Raises:
             StorageError: There is no such kind of storage.
         """
-        self.url = clean_url(url)
-        self.source = clean_url(source)
+        place = Address.parse(url)
+        self.url, self.source = place.text, Address.parse(source).text
         address = self.source.encode("utf-8", "surrogateescape")
-        self.files = Files(url, hashlib.sha256(address).hexdigest()[:16], options)
+        self.files = Files(place, hashlib.sha256(address).hexdigest()[:16], options)
 
     def open_state(self) -> "State":
         """Open the newest state of the root.
@@ -105,7 +105,7 @@ class Table:
         scan: ScanInfo,
         results: Iterable[ScanResult],
         summary: Summary,
-        state: "State | None" = None,
+        known: "Comparison | None" = None,
     ) -> dict[str, int]:
         """Publish a scan whose results all come from one iterator; memory does not grow with it.
 
@@ -113,7 +113,8 @@ class Table:
             scan: What was asked.
             results: The result of every artifact that was examined.
             summary: Counts of these results.
-            state: What was known before, and told what to keep; the newest one by default.
+            known: What was known before, and what of it is kept; the newest state by default, of
+                which nothing is.
 
         Returns:
             How many artifacts were added, changed, removed and unchanged.
@@ -122,43 +123,37 @@ class Table:
             StorageError: The table cannot be written; nothing of this scan is to be seen then.
         """
         from prefect_mutagen.scanner.table.recording import Recording
+        from prefect_mutagen.scanner.table.state import Comparison
 
-        with Recording(scan, state or self.open_state()) as recording:
+        with Recording(scan, known or Comparison(self.open_state())) as recording:
             for result in results:
                 recording.add(result)
             recording.close(summary)
-            self.publish(recording, summary)
+            renew = not self.has_state(recording.state.scan_id)
+            self.publish(recording.prepare(summary, renew=renew))
         return dict(recording.drift)
 
-    def publish(self, recording: "Recording", summary: Summary) -> None:
+    def has_state(self, scan_id: str) -> bool:
+        """Whether the table has the state that a scan wrote."""
+        return bool(scan_id) and self.files.exists("artifacts", scan_id)
+
+    def publish(self, publication: "Publication") -> None:
         """Publish a scan that is complete: all of it, or nothing.
 
         Args:
-            recording: What it found, closed.
-            summary: Its counts.
+            publication: What `scanner.table.recording.Recording.prepare` wrote.
 
         Raises:
             StorageError: The table cannot be written; nothing of this scan is to be seen then.
         """
-        import pyarrow as pa
-
-        from prefect_mutagen.scanner.table.rows import scan_row
-        from prefect_mutagen.scanner.table.runs import write_parquet
-        from prefect_mutagen.scanner.table.schema import SCANS
-
-        scan, state = recording.scan, recording.state.scan_id
-        documents = recording.write_documents()
-        if documents:
-            self.files.publish(documents, "sboms", scan.id)
-        if recording.differs or (state and not self.files.exists("artifacts", state)):
-            self.files.publish(recording.write_artifacts(), "artifacts", scan.id)
-            state = scan.id
-        apart = recording.state.judged_apart
-        row = scan_row(scan, summary, recording.drift, (state, apart))
-        with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
-            path = os.path.join(folder, "scans.parquet")
-            write_parquet(path, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-            self.files.publish(path, "scans", scan.id)
+        parts = {
+            "sboms": publication.documents,
+            "artifacts": publication.artifacts,
+            "scans": publication.scans,  # last: what it names is there
+        }
+        for part, path in parts.items():
+            if path:
+                self.files.publish(path, part, publication.scan_id)
 
     def prune(self, retention: "Retention") -> dict[str, int]:
         """Delete what the table need not keep.
@@ -198,11 +193,11 @@ class Table:
         """
         from prefect_mutagen.scanner.table.documents import Documents
 
-        if not recording.state.kept:
+        if not recording.kept:
             return
         documents = Documents(self.files)
         pending: list[tuple[str, ScanResult]] = []
-        for kept in recording.kept():
+        for kept in recording.unchanged():
             pending.append(kept)
             if len(pending) >= _GIVEN_BACK:
                 yield from documents.give_back(pending)

@@ -21,16 +21,17 @@ import pyarrow.parquet as pq
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.listing import list_artifacts, list_selected
+from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.roles import is_relevant
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
-from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.rows import sbom_rows, to_row
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.state import Comparison
 from prefect_mutagen.scanner.table.table import Table as Parquet
+from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed
 from tests.benchmarks.clock import Table
 from tests.benchmarks.listing_server import ListingServer
 from tests.builders import gguf
@@ -85,12 +86,14 @@ def best(function: Callable[[], Any], times: int = 3) -> float:
 def rescan(root: str, table: str, options: dict[str, Any]) -> int:
     """Scan a root again, as the flow and the command do; how many had to be read."""
     opened, store = Parquet(table, root), open_store(root, options)
-    with Recording(new_scan(root, Policy()), opened.open_state()) as recording:
-        state, summary = recording.state, Summary()
-        listed = list_selected(store, Selection(), options, state=state)
-        changed = sum(1 for item in listed if not state.keep(item, "stored"))
-        recording.close(summary)
-        opened.publish(recording, summary)
+    summary, policy = Summary(), Policy()
+    with TableScan(new_scan(root, policy), opened) as scan:
+        listed = list_changed(
+            scan.known, store, Selection(), options, hash_level="stored", policy=policy
+        )
+        changed = sum(1 for _ in listed)
+        scan.finish(summary)
+        opened.publish(scan.prepare(summary))
     return changed
 
 
@@ -182,11 +185,11 @@ def write_rows(count: int) -> tuple[float, float]:
         peak = Peak()
         start = time.perf_counter()
         table.write(new_scan(source, Policy()), examined(made_up(count), one), Summary())
-        state, changed = table.open_state(), 0
+        known, changed = Comparison(table.open_state()), 0
         for number, artifact in enumerate(made_up(count)):
-            changed += number % 100 != 0 and state.keep(artifact, "stored")
+            changed += number % 100 != 0 and known.keep(artifact, "stored")
         rest = examined((a for n, a in enumerate(made_up(count)) if n % 100 == 0), one)
-        table.write(new_scan(source, Policy()), rest, Summary(), state)
+        table.write(new_scan(source, Policy()), rest, Summary(), known)
         seconds = time.perf_counter() - start
         return peak.megabytes(), seconds
 

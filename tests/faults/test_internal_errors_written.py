@@ -164,7 +164,7 @@ def test_recording_what_no_column_holds(folder: str, tmp_path: Path) -> None:
                 odd = replace(odd, license_spdx=7)
             summary.add(recorded.add(odd))
         recorded.close(summary)
-        table.publish(recorded, summary)
+        table.publish(recorded.prepare(summary))
         assert list(recorded.internal_errors())
     assert (summary.artifacts, summary.unknown) == (ARTIFACTS, 1)
     assert_one_is_unknown(list(table.read_state().values()), results)

@@ -16,7 +16,7 @@ def _wait_for(stream: io.StringIO, pattern: str) -> None:
 
 
 def test_on_a_terminal_one_line_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_progress, "_COUNT_SECONDS", 0.01)
+    monkeypatch.setattr(demo_progress, "_UPDATE_SECONDS", 0.01)
     stream = io.StringIO()
     with Progress(stream, rewrites=True) as progress:
         progress.begin("waiting")
@@ -30,8 +30,8 @@ def test_on_a_terminal_one_line_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_elsewhere_lines_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_progress, "_COUNT_SECONDS", 0.01)
-    monkeypatch.setattr(demo_progress, "_REMIND_SECONDS", 1.0)
+    monkeypatch.setattr(demo_progress, "_UPDATE_SECONDS", 0.01)
+    monkeypatch.setattr(demo_progress, "_REPEAT_SECONDS", 1.0)
     stream = io.StringIO()
     with Progress(stream, rewrites=False) as progress:
         progress.begin("waiting")

@@ -12,9 +12,6 @@ from prefect import flow, unmapped
 
 from prefect_mutagen.flows import run_agent
 from prefect_mutagen.scanner import Policy, ScanResult
-from prefect_mutagen.scanner.examine.scan_info import new_scan
-from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks import (
     list_artifacts,
@@ -38,13 +35,7 @@ def own_flow(root: str, table: str) -> tuple[list[ScanResult], list[ScanResult]]
     listed: Any = list_artifacts.submit(root)
     one_by_one: Any = scan_artifact.map(listed, unmapped(root)).result()
     together: Any = scan_batch.submit(listed, root).result()
-    summary = Summary()
-    with Recording(new_scan(root, Policy())) as recording:
-        for result in one_by_one:
-            recording.add(result)
-            summary.add(result)
-        recording.close(summary)
-        write_table(table, recording, summary)
+    write_table(table, one_by_one, root)
     return one_by_one, together
 
 

@@ -86,7 +86,7 @@ def test_it_gets_what_was_asked_for(
     ("arguments", "message"),
     [
         ({"command": []}, "command is empty"),
-        ({"parameters": "[]"}, "no JSON object"),
+        ({"parameters": "[]"}, "must be a JSON object"),
         ({"environment": ["NO_SUCH_VARIABLE"]}, "not set in the environment: NO_SUCH_VARIABLE"),
     ],
 )

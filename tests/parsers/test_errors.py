@@ -5,11 +5,11 @@ import pytest
 from prefect_mutagen.parsers import RULES, HeaderError, TruncatedError
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import named, shown
-from prefect_mutagen.parsers.rules import fault
+from prefect_mutagen.parsers.rules import make_error
 
 
 def _error(offset: int = 16) -> HeaderError:
-    return fault(
+    return make_error(
         "gguf/truncated", offset=offset, field="key count", expected="at most 1", found="4294967296"
     )
 
@@ -21,8 +21,8 @@ def test_the_text_is_drawn_from_the_facts() -> None:
     assert isinstance(error, TruncatedError)
 
 
-def test_the_root_of_the_tree_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match="root"):
+def test_the_abstract_base_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="abstract"):
         HeaderError("gguf/truncated", "error", offset=0, field="", expected="", found="")
 
 
@@ -45,7 +45,7 @@ def test_every_rule_says_what_it_means_and_what_to_do() -> None:
 
 def test_an_unknown_rule_is_a_bug() -> None:
     with pytest.raises(KeyError):
-        fault("gguf/no-such-rule", offset=0, field="", expected="", found="")
+        make_error("gguf/no-such-rule", offset=0, field="", expected="", found="")
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,11 @@ def listings(draw: st.DrawFn) -> list[StoredObject]:
 
 
 @given(listings(), st.integers(1, 10))
-def test_a_file_and_memory_give_the_same_artifacts(listed: list[StoredObject], held: int) -> None:
+def test_a_file_and_memory_give_the_same_artifacts(
+    listed: list[StoredObject], threshold: int
+) -> None:
     in_memory = list(group_artifacts(listed, "/r"))
-    from_file = list(group_artifacts(listed, "/r", held))
+    from_file = list(group_artifacts(listed, "/r", threshold))
     assert from_file == in_memory
     assert [one.pin for one in from_file] == [one.pin for one in in_memory]
 
@@ -75,7 +77,7 @@ def test_every_model_is_given_out(listed: list[StoredObject]) -> None:
 
 @given(listings(), st.integers(1, 10), st.integers(0, 40), st.sampled_from(["single", "_set"]))
 def test_every_model_is_given_out_once_wherever_the_scanner_fails(
-    listed: list[StoredObject], held: int, at: int, name: str
+    listed: list[StoredObject], threshold: int, at: int, name: str
 ) -> None:
     calls = count()
     original = getattr(grouping._Folder, name)
@@ -85,10 +87,10 @@ def test_every_model_is_given_out_once_wherever_the_scanner_fails(
             raise RuntimeError
         return original(*given_)
 
-    whole = list(group_artifacts(listed, "/r", held))
+    whole = list(group_artifacts(listed, "/r", threshold))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping._Folder, name, planted)
-        found = list(group_artifacts(listed, "/r", held))
+        found = list(group_artifacts(listed, "/r", threshold))
     urls = [one.url for one in found]
     assert len(set(urls)) == len(urls)
     models = {item.url for one in whole for item in one.objects}

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.listing.listing import list_artifacts, list_selected
 from prefect_mutagen.scanner.listing.selection import Selection
-from prefect_mutagen.scanner.storage.address import clean_url
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.scan_selection import ScanSelection
@@ -117,7 +117,7 @@ def test_an_address_names_its_bucket_or_server(
 )
 def test_where_local_addresses_lead(url: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ana")
-    assert clean_url(url) == path
+    assert Address.parse(url).text == path
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere/", "nowhere.gguf", "full/nowhere/x.gguf"])

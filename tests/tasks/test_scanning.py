@@ -1,22 +1,23 @@
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prefect_mutagen.scanner import Policy, StorageError
 from prefect_mutagen.scanner.examine.scan_info import new_scan
-from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table.recording import Recording
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks import (
     list_artifacts,
-    read_state,
     scan_artifact,
     scan_batch,
     write_table,
 )
 from prefect_mutagen.tasks.listing import is_passing, list_changes
+from prefect_mutagen.tasks.recording import publish_scan
 from prefect_mutagen.tasks.scanning import scan_rows
 from tests.builders import gguf
 from tests.scanner.storing import put_local
@@ -36,27 +37,51 @@ def test_the_steps_as_plain_functions(tmp_path: Path) -> None:
 
 def test_what_has_changed_goes_through_files(tmp_path: Path) -> None:
     root = put_local(tmp_path / "root", {f"{n}.gguf": GGUF for n in range(5)})
-    table, manifest = Table(str(tmp_path / "table"), root), Manifest(str(tmp_path / "m"))
-    scan, summary = new_scan(root, Policy()), Summary()
-    assert list_changes.fn(root, State(), manifest) == len(manifest) == 5
-    with Recording(scan) as recording:
-        for batch in manifest.batches(2):
-            recording.adopt(scan_rows.fn(batch, scan, recording.folder), summary)
-        recording.close(summary)
-        write_table.fn(str(tmp_path / "table"), recording, summary)
+    address, folder = str(tmp_path / "table"), str(tmp_path)
+    table, scan, summary = Table(address, root), new_scan(root, Policy()), Summary()
+    with TableScan(scan, table) as table_scan:
+        changes = _called(list_changes, root, table_scan.known.state, folder)
+        assert changes.selected == len(changes.manifest) == 5
+        table_scan.take_over(changes.marks)
+        for batch in changes.manifest.batches(2):
+            spooled = _called(scan_rows, batch, scan, table_scan.recording.folder)
+            table_scan.recording.adopt(spooled, summary)
+        table_scan.finish(summary)
+        _called(publish_scan, address, table_scan.prepare(summary))
     assert (summary.artifacts, summary.passed, summary.requests) == (5, 5, 5)
     (tmp_path / "root/3.gguf").write_bytes(GGUF[:90])
-    state = read_state.fn(str(tmp_path / "table"), root)
+    state = table.open_state()
     for _ in range(2):  # a listing that broke off is done once more
-        assert list_changes.fn(root, state, manifest) == 5
-        assert [artifact.url for batch in manifest.batches(9) for artifact in batch.read()] == [
-            f"{root}/3.gguf"
-        ]
+        changes = _called(list_changes, root, state, folder)
+        assert changes.selected == 5
+        assert sorted(changes.marks) == [Mark.MISSING, *[Mark.KEPT] * 4]
+        (batch,) = changes.manifest.batches(9)
+        assert [artifact.url for artifact in batch.read()] == [f"{root}/3.gguf"]
     assert len(table.read_state()) == 5
 
 
+def test_results_are_published_as_they_are(tmp_path: Path) -> None:
+    root = put_local(tmp_path / "root", {"a.gguf": GGUF, "b.gguf": GGUF[:100]})
+    results = scan_batch.fn(list_artifacts.fn(root), root)
+    table = str(tmp_path / "table")
+    assert _called(write_table, table, results, root) == {"added": 2}
+    assert _called(write_table, table, results[:1], root) == {"unchanged": 1, "removed": 1}
+    (known,) = Table(table, root).read_state().values()
+    assert known.url == f"{root}/a.gguf"
+
+
+def _called(task: Any, *arguments: Any) -> Any:
+    """Call a task as an engine on another machine does: with copies, and for a copy."""
+    given = [pickle.loads(pickle.dumps(argument)) for argument in arguments]  # noqa: S301
+    before = [pickle.dumps(argument) for argument in given]
+    result = task.fn(*given)
+    assert [pickle.dumps(argument) for argument in given] == before, "a task changes no argument"
+    return pickle.loads(pickle.dumps(result))  # noqa: S301
+
+
 @pytest.mark.parametrize(
-    "task", [list_artifacts, list_changes, scan_artifact, scan_batch, scan_rows, write_table]
+    "task",
+    [list_artifacts, list_changes, scan_artifact, scan_batch, scan_rows, write_table, publish_scan],
 )
 def test_nothing_is_cached_or_kept(task: object) -> None:
     assert task.persist_result is False  # type: ignore[attr-defined]

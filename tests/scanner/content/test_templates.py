@@ -5,8 +5,8 @@ import pytest
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.content.neighbours import read_neighbours
 from prefect_mutagen.scanner.content.templates import (
+    find_template_escapes,
     gguf_templates,
-    look_at_templates,
     make_template,
 )
 from tests.builders import STRING, gguf
@@ -50,18 +50,20 @@ ESCAPES = [
 
 @pytest.mark.parametrize("text", HONEST)
 def test_honest_templates_are_left_alone(text: str) -> None:
-    assert list(look_at_templates([make_template("x", text)], "/m")) == []
+    assert list(find_template_escapes([make_template("x", text)], "/m")) == []
 
 
 @pytest.mark.parametrize("text", ESCAPES)
 def test_escapes_are_found(text: str) -> None:
-    (finding,) = look_at_templates([make_template("tokenizer.chat_template", text)], "/m/x.gguf")
+    (finding,) = find_template_escapes(
+        [make_template("tokenizer.chat_template", text)], "/m/x.gguf"
+    )
     assert (finding.code, finding.severity) == ("template/escape", "error")
     assert finding.message.startswith("tokenizer.chat_template uses ")
 
 
 def test_a_template_too_long_to_look_at_is_no_honest_one() -> None:
-    (finding,) = look_at_templates([make_template("x", "a" * ((1 << 20) + 1))], "/m")
+    (finding,) = find_template_escapes([make_template("x", "a" * ((1 << 20) + 1))], "/m")
     assert finding.code == "template/unexamined"
 
 
@@ -73,7 +75,7 @@ def test_a_hostile_template_takes_no_time() -> None:
         "{{ '" + "\\'" * 400_000,
         "{% " + "[" * 900_000 + " %}",
     ):
-        list(look_at_templates([make_template("x", text)], "/m"))
+        list(find_template_escapes([make_template("x", text)], "/m"))
 
 
 def test_templates_are_found_in_the_header() -> None:

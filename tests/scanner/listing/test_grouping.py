@@ -31,8 +31,8 @@ def _names(items: tuple[StoredObject, ...]) -> list[str]:
     return [item.name for item in items]
 
 
-@pytest.mark.parametrize("held", [1, 2, 100], ids=["none", "few", "all"])
-def test_what_belongs_together_in_a_folder_of_any_size(held: int) -> None:
+@pytest.mark.parametrize("threshold", [1, 2, 100], ids=["none", "few", "all"])
+def test_what_belongs_together_in_a_folder_of_any_size(threshold: int) -> None:
     listed = _items(
         "README.md",
         "SHA256SUMS",
@@ -49,7 +49,7 @@ def test_what_belongs_together_in_a_folder_of_any_size(held: int) -> None:
         "odd.safetensors.index.json",
         "release.intoto.jsonl",
     )
-    found = {artifact.url: artifact for artifact in group_artifacts(listed, held=held)}
+    found = {artifact.url: artifact for artifact in group_artifacts(listed, threshold=threshold)}
     sets = {
         "s3://b/m/a-00001-of-00002.gguf": ["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"],
         f"s3://b/m/{INDEX}": _names(tuple(listed[8:10])),
@@ -121,17 +121,17 @@ def test_odd_objects_come_back_from_a_file_as_they_were() -> None:
     items = _odd_objects()
     spool.add(0, [("model", "\udcff", item) for item in items])
     spool.add(1, [("model", "", items[0])])
-    back = [item for _, item in spool.take(0, "model")]
+    back = [item for _, item in spool.read(0, "model")]
     assert [repr(item) for item in back] == [repr(item) for item in items]
     fault = back[2].fault
     assert fault is not None
     assert fault.transient
-    assert [key for key, _ in spool.take(0, "model", "\udcff")] == ["\udcff"] * 5
+    assert [key for key, _ in spool.read(0, "model", "\udcff")] == ["\udcff"] * 5
     spool.drop(0)
-    assert list(spool.take(0, "model")) == []
-    assert len(list(spool.take(1, "model"))) == 1
+    assert list(spool.read(0, "model")) == []
+    assert len(list(spool.read(1, "model"))) == 1
     spool.close()
-    assert list(spool.take(1, "model")) == []
+    assert list(spool.read(1, "model")) == []
 
 
 def test_pages_are_taken_to_their_end() -> None:
@@ -139,8 +139,8 @@ def test_pages_are_taken_to_their_end() -> None:
     for key in ("b", "a"):
         spool.add(0, ((key, key, _item(f"{number}.gguf")) for number in range(1200)))
         spool.add(0, (("all", key, _item(f"{key}{number}.gguf")) for number in range(1200)))
-    assert [item.name for _, item in spool.take(0, "a", "a")] == [f"{n}.gguf" for n in range(1200)]
-    keys = [key for key, _ in spool.take(0, "all")]
+    assert [item.name for _, item in spool.read(0, "a", "a")] == [f"{n}.gguf" for n in range(1200)]
+    keys = [key for key, _ in spool.read(0, "all")]
     assert keys == ["a"] * 1200 + ["b"] * 1200
     spool.close()
 
@@ -167,7 +167,7 @@ def test_a_grouping_that_is_given_up_lets_go_of_its_file(monkeypatch: pytest.Mon
         return opened[-1]
 
     monkeypatch.setattr(sqlite3, "connect", noted)
-    groups: Iterator[Artifact] = group_artifacts(_items("a.gguf", "b.gguf", "c.gguf"), held=1)
+    groups: Iterator[Artifact] = group_artifacts(_items("a.gguf", "b.gguf", "c.gguf"), threshold=1)
     assert next(groups).url == "s3://b/m/a.gguf"
     groups.close()  # type: ignore[attr-defined]
     (table,) = opened

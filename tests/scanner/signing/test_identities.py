@@ -124,7 +124,7 @@ def test_a_bundle_that_was_changed(change: Callable[[Any], Any]) -> None:
     ids=["no-json", "empty", "wrong-type", "unicode", "unknown-version"],
 )
 def test_a_trusted_root_that_is_none(root: str) -> None:
-    with pytest.raises(ValueError, match="the trusted root is none"):
+    with pytest.raises(ValueError, match="trusted_root is invalid"):
         check_signers([Signer(identity=IDENTITY, issuer=ISSUER, trusted_root=root)])
 
 
@@ -142,5 +142,5 @@ def test_a_cache_that_cannot_be_written(tmp_path: Any, monkeypatch: pytest.Monke
     (tmp_path / "file").write_text("")
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "file"))
-    with pytest.raises(ValueError, match="the root of Sigstore cannot be read"):
+    with pytest.raises(ValueError, match="Sigstore's trusted root cannot be read"):
         check_signers([Signer(identity=IDENTITY, issuer=ISSUER)])

@@ -129,5 +129,5 @@ def test_ed25519_signs_under_a_certificate_of_its_own() -> None:
 
 def test_a_certificate_that_is_none() -> None:
     text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    with pytest.raises(ValueError, match=r"certificate sha256:.* is none"):
+    with pytest.raises(ValueError, match=r"certificate sha256:.* is not a supported"):
         SignatureChecker([Signer(certificate=text)])

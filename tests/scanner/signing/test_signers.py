@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.policy.policy import Policy, Signer, judge, load_po
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.signing.signers import pem_blocks
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.verdicts import Subject
 from tests.builders import gguf
@@ -39,11 +39,11 @@ SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", None, "")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "needs one of"),
-        ({"public_key": PEM, **PERSON}, "needs one of"),
-        ({"public_key": PEM, "certificate": AUTHORITY.pem}, "needs one of"),
-        ({"public_key": PEM, "issuer": ISSUER}, "belong to an identity"),
-        ({"certificate": AUTHORITY.pem, "trusted_root": "{}"}, "belong to an identity"),
+        ({}, "needs exactly one of"),
+        ({"public_key": PEM, **PERSON}, "needs exactly one of"),
+        ({"public_key": PEM, "certificate": AUTHORITY.pem}, "needs exactly one of"),
+        ({"public_key": PEM, "issuer": ISSUER}, "only valid with an identity"),
+        ({"certificate": AUTHORITY.pem, "trusted_root": "{}"}, "only valid with an identity"),
         ({"public_key": "release.pem"}, "public_key is not PEM that begins with"),
         ({"public_key": AUTHORITY.pem}, "BEGIN PUBLIC KEY"),
         ({"certificate": PEM}, "BEGIN CERTIFICATE"),
@@ -53,8 +53,8 @@ SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", None, "")
         ({"identity": "a@example.org"}, "needs an issuer"),
         ({"identity": "a@example.org", "issuer": "accounts.example.org"}, "needs an issuer"),
         ({"identity": "a@example.org", "issuer": "https://a b"}, "needs an issuer"),
-        ({"identity": "a\n@example.org", "issuer": ISSUER}, "no identity"),
-        ({"identity": " a@example.org", "issuer": ISSUER}, "no identity"),
+        ({"identity": "a\n@example.org", "issuer": ISSUER}, "not a Sigstore identity"),
+        ({"identity": " a@example.org", "issuer": ISSUER}, "not a Sigstore identity"),
     ],
 )
 def test_a_signer_that_is_none(fields: dict[str, str], message: str) -> None:
@@ -178,16 +178,17 @@ class Scanner:
 
     def scan(self, *signers: Signer) -> tuple[list[str], str]:
         policy = Policy(allowed_signers=signers)
-        state, summary = self._table.open_state(), Summary(finished_at="2026-01-01T00:00:00+00:00")
+        known = Comparison(self._table.open_state())
+        summary = Summary(finished_at="2026-01-01T00:00:00+00:00")
         store = open_store(self._root)
         listed = list_artifacts(store)
-        read: list[Artifact] = [one for one in listed if not state.keep(one, "full", policy)]
+        read: list[Artifact] = [one for one in listed if not known.keep(one, "full", policy)]
         results = list(examine_artifacts(store, read, Examiner(policy, "full")))
         for result in results:
             summary.add(result)
-        self._table.write(new_scan(self._root, policy), results, summary, state)
-        known = {result.url: result for result in self._table.open_state().results()}
-        status = known[f"{self._root}/m.gguf"].verdict.status
+        self._table.write(new_scan(self._root, policy), results, summary, known)
+        results_now = {result.url: result for result in self._table.open_state().results()}
+        status = results_now[f"{self._root}/m.gguf"].verdict.status
         return sorted(artifact.url.rpartition("/")[2] for artifact in read), status
 
 
@@ -218,8 +219,8 @@ def test_another_policy_never_finds_a_stale_pass(tmp_path: Path) -> None:
 def test_a_state_of_any_kind_is_not_trusted_blindly() -> None:
     for policy in (None, 3, {}, {"allowed_signers": None}, {"allowed_signers": [{"x": 1}]}):
         state: Any = State(policy=policy)
-        assert not state._verified_for(Policy(allowed_signers=(US,)))
-        assert state._verified_for(Policy())
+        assert not state._is_verified_for(Policy(allowed_signers=(US,)))
+        assert state._is_verified_for(Policy())
 
 
 def test_a_reason_names_no_more_signers_than_are_read() -> None:

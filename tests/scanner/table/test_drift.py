@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.policy.policy import judge
 from prefect_mutagen.scanner.results import Change, ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.drift import became_passed, compare, drift_of
+from prefect_mutagen.scanner.table.state import Comparison
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.verdicts import Verdict
 from tests.builders import STRING, gguf
@@ -154,13 +155,13 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed_by_their_etag(
     table = Table(str(tmp_path / "table"), root)
     table.write(new_scan(root, Policy()), scan(root, storage_options=s3_server.options), Summary())
     s3_server.client().put_object(Bucket=bucket, Key="a.gguf", Body=other)
-    state, store = table.open_state(), open_store(root, s3_server.options)
+    known, store = Comparison(table.open_state()), open_store(root, s3_server.options)
     listed = list(list_artifacts(store))
     assert {(item.objects[0].size, item.objects[0].modified) for item in listed} == {(384, 0.0)}
-    fresh = [item for item in listed if not state.keep(item, "stored")]
+    fresh = [item for item in listed if not known.keep(item, "stored")]
     assert [item.url for item in fresh] == [f"{root}/a.gguf"]
     results = examine_artifacts(store, fresh, Examiner(Policy()))
-    assert table.write(new_scan(root, Policy()), results, Summary(), state) == {
+    assert table.write(new_scan(root, Policy()), results, Summary(), known) == {
         "changed": 1,
         "unchanged": 1,
     }

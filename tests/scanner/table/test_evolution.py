@@ -13,8 +13,10 @@ import pytest
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.runs import texts
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS, SCHEMA_VERSION, conform
+from prefect_mutagen.scanner.table.state import Comparison
 from prefect_mutagen.scanner.table.table import Table
 
 SOURCE = "memory://models"
@@ -43,9 +45,9 @@ def test_an_old_state_goes_on_as_slices_sorted(tmp_path: Path) -> None:
     opened = Table(str(tmp_path / "table"), SOURCE)
     state = opened.open_state()
     info, summary = new_scan(SOURCE, Policy(require_license=True)), Summary()
-    for place in range(len(state)):
-        state._marks[place] = 1
-    assert opened.write(info, [], summary, state) == {"unchanged": 2}
+    known = Comparison(state)
+    known.marks[: len(state)] = bytes([Mark.KEPT]) * len(state)
+    assert opened.write(info, [], summary, known) == {"unchanged": 2}
     assert (summary.passed, summary.failed) == (1, 1)
     with opened.files.open("artifacts", info.id) as file:
         urls = texts(pq.read_table(file), "url")

@@ -15,6 +15,7 @@ from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.recording import (
     Recording,
     may_have_passed,
@@ -22,7 +23,7 @@ from prefect_mutagen.scanner.table.recording import (
     passed,
 )
 from prefect_mutagen.scanner.table.spool import spool_results
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
@@ -54,12 +55,12 @@ def test_batches_from_files_are_the_same_as_results_one_by_one(root: str, rescan
     _change(root)
     found = []
     for spooled in (False, True):
-        state, summary = table.open_state(), Summary()
+        known, summary = Comparison(table.open_state()), Summary()
         listed = {item.url: item for item in list_artifacts(open_store(root))}
         if rescan == "changed":
-            listed = {url: item for url, item in listed.items() if not state.keep(item, "stored")}
+            listed = {url: item for url, item in listed.items() if not known.keep(item, "stored")}
         results = [replace(result, bytes_read=0) for result in scan(root) if result.url in listed]
-        with Recording(new_scan(root, Policy()), state) as recording:
+        with Recording(new_scan(root, Policy()), known) as recording:
             if spooled:
                 place = os.path.join(recording.folder, "batch")
                 for start in (0, 4):
@@ -97,8 +98,7 @@ def test_batches_from_files_are_the_same_as_results_one_by_one(root: str, rescan
 def test_results_are_chosen_by_their_rows(root: str) -> None:
     table = _table(root)
     _change(root)
-    state = table.open_state()
-    with Recording(new_scan(root, Policy()), state) as recording:
+    with Recording(new_scan(root, Policy()), Comparison(table.open_state())) as recording:
         for result in scan(root):
             recording.add(result)
         recording.close(Summary())
@@ -113,10 +113,10 @@ def test_results_are_chosen_by_their_rows(root: str) -> None:
 def test_a_second_listing_begins_anew(root: str) -> None:
     state = _table(root).open_state()
     listed = list(list_artifacts(open_store(root)))
-    assert all(state.keep(item, "stored") for item in [*listed, *listed])
-    assert (state.kept, state.gone, len(state)) == (10, 0, 10)
-    state.forget()
-    assert (state.kept, state.gone) == (0, 10)
+    known = Comparison(state)
+    assert all(known.keep(item, "stored") for item in [*listed, *listed])
+    assert (known.kept, known.marks.count(Mark.MISSING), len(state)) == (10, 0, 10)
+    assert Comparison(state).marks.count(Mark.MISSING) == 10
 
 
 def test_odd_names_that_look_alike_are_two_artifacts(tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_odd_names_that_look_alike_are_two_artifacts(tmp_path: Path) -> None:
     root = str(tmp_path / "root")
     table = _table(root)
     for _ in range(2):
-        state = table.open_state()
+        known = Comparison(table.open_state())
         fresh = [
-            item for item in list_artifacts(open_store(root)) if not state.keep(item, "stored")
+            item for item in list_artifacts(open_store(root)) if not known.keep(item, "stored")
         ]
         assert len(fresh) == 2, "neither is taken for the other"
         results = [result for result in scan(root) if "z.gguf" not in result.url]
         summary = Summary()
-        drift = table.write(new_scan(root, Policy()), results, summary, state)
+        drift = table.write(new_scan(root, Policy()), results, summary, known)
         assert drift == {"unchanged": 2, "changed": 1}
         assert summary.artifacts == 1
         assert sum(1 for _ in table.open_state().results()) == 3
@@ -149,9 +149,9 @@ def test_the_documents_of_a_set_come_back(tmp_path: Path, root: str) -> None:
     whole = replace(one, kind="set", objects=parts)
     table = Table(str(tmp_path / "table"), root)
     table.write(new_scan(root, Policy()), [whole], Summary())
-    state = table.open_state()
-    state._marks[:] = b"\1"
-    with Recording(new_scan(root, Policy()), state) as recording:
+    known = Comparison(table.open_state())
+    known.marks[:] = bytes([Mark.KEPT])
+    with Recording(new_scan(root, Policy()), known) as recording:
         recording.close(Summary())
         (back,) = table.documented(recording)
     assert back.sbom == one.sbom
@@ -160,7 +160,7 @@ def test_the_documents_of_a_set_come_back(tmp_path: Path, root: str) -> None:
 
 def test_a_state_of_nothing_is_one() -> None:
     state = State()
-    assert (len(state), state.kept, state.gone, state.all_passed) == (0, 0, 0, True)
+    assert (len(state), Comparison(state).marks, state.all_passed) == (0, bytearray(), True)
     assert state.find("x") is None
     assert list(state.results()) == []
     with Recording(new_scan("/x", Policy())) as recording:
@@ -255,6 +255,6 @@ def test_files_beside_a_model_may_have_names_in_no_encoding(tmp_path: Path) -> N
     (kept,) = table.read_state().values()
     assert kept.verdict.status == "passed"
     assert kept.sha256_source == "caf\\udce9.gguf.sha256"
-    with Recording(new_scan(str(root), Policy()), table.open_state()) as recording:
+    with Recording(new_scan(str(root), Policy()), Comparison(table.open_state())) as recording:
         (result,) = scan(str(root))
         assert recording.add(result).drift_details == ()

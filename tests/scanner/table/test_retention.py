@@ -13,6 +13,7 @@ from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.state import Comparison
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import S3_SERVERS, put_local, s3_table
@@ -125,7 +126,7 @@ def test_a_state_that_went_while_a_scan_confirmed_it_is_written_again(keeper: Ke
     keeper.table.files.delete("artifacts", first)
     (result,) = state.results()
     again = new_scan(SOURCE, Policy())
-    keeper.table.write(again, [result], Summary(), state)
+    keeper.table.write(again, [result], Summary(), Comparison(state))
     assert keeper.names("artifacts") == [again.id]
     assert keeper.table.newest_state() == again.id
     keeper.table.files.delete("artifacts", again.id)

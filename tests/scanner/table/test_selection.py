@@ -16,14 +16,14 @@ from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.scan_info import new_scan
-from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.address import VERSION_MARK
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.table_scan import Rescan, TableScan, list_changed, publish
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -48,15 +48,23 @@ class Scans:
     ) -> dict[str, int]:
         policy, selection = policy or Policy(), selection or Selection()
         store = open_store(self.root, self.options, versions=selection.all_versions)
-        state, self.summary = self.table.open_state(), Summary()
-        listed = list_selected(store, selection, self.options, state=state)
-        if asked.get("rescan") != "all":
-            listed = (item for item in listed if not state.keep(item, "stored", policy))
-        with Recording(new_scan(self.root, policy), state) as recording:
-            for result in examine_artifacts(store, listed, Examiner(policy)):
+        self.summary = Summary()
+        rescan: Rescan = "all" if asked.get("rescan") == "all" else "changed"
+        with TableScan(new_scan(self.root, policy), self.table) as table_scan:
+            recording = table_scan.recording
+            changed = list_changed(
+                table_scan.known,
+                store,
+                selection,
+                self.options,
+                hash_level="stored",
+                policy=policy,
+                rescan=rescan,
+            )
+            for result in examine_artifacts(store, changed, Examiner(policy)):
                 self.summary.add(recording.add(result))
-            recording.close(self.summary)
-            self.table.publish(recording, self.summary)
+            table_scan.finish(self.summary)
+            publish(self.table, table_scan.prepare(self.summary), Retention())
             self.urls = [self._name(result.url) for result in recording.results()]
             addresses = [url for urls in recording.addresses(100).values() for url in urls]
             assert sorted(self.urls) == sorted(map(self._name, addresses))

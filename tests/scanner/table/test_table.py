@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.drift import became_passed, compare
 from prefect_mutagen.scanner.table.rows import from_row, sbom_rows, to_row, with_documents
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
-from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, U64, gguf, u64
 from tests.processes import run_unprivileged
@@ -55,13 +55,14 @@ class Scanner:
 
     def rescan(self, policy: Policy | None = None) -> tuple[dict[str, int], int, Summary]:
         """Read only what has changed; what became of all, how many were read, the counts."""
-        state, summary, store = self.open().open_state(), Summary(), open_store(str(self.root))
-        changed = [item for item in list_artifacts(store) if not state.keep(item, "stored")]
+        known, summary = Comparison(self.open().open_state()), Summary()
+        store = open_store(str(self.root))
+        changed = [item for item in list_artifacts(store) if not known.keep(item, "stored")]
         examiner = Examiner(policy or Policy())
         results = list(examine_artifacts(store, changed, examiner))
         for result in results:
             summary.add(result)
-        drift = self.open().write(self.info(policy), results, summary, state)
+        drift = self.open().write(self.info(policy), results, summary, known)
         return drift, len(changed), summary
 
     def open(self) -> Table:
@@ -212,9 +213,9 @@ def test_what_need_not_be_read(tmp_path: Path, change: dict[str, str], kept: boo
         known = replace(known, verdict=replace(known.verdict, status="unknown"))
     table = Table(str(tmp_path / "table"), root)
     table.write(new_scan(root, Policy()), [known], Summary())
-    assert table.open_state().keep(artifact, "stored") == kept
-    assert not table.open_state().keep(artifact, "full")
-    assert not State().keep(artifact, "stored")
+    assert (table.open_state().find_current(artifact, "stored") is not None) == kept
+    assert table.open_state().find_current(artifact, "full") is None
+    assert State().find_current(artifact, "stored") is None
 
 
 def test_an_old_examination_is_not_kept(tmp_path: Path) -> None:
@@ -226,8 +227,8 @@ def test_an_old_examination_is_not_kept(tmp_path: Path) -> None:
     for result, kept in ((known, True), (old, False)):
         table = Table(str(tmp_path / f"table-{kept}"), root)
         table.write(new_scan(root, Policy()), [result], Summary())
-        assert table.open_state().keep(artifact, "stored", limit) is kept
-        assert table.open_state().keep(artifact, "stored", Policy())
+        assert (table.open_state().find_current(artifact, "stored", limit) is not None) is kept
+        assert table.open_state().find_current(artifact, "stored", Policy()) is not None
 
 
 def test_a_waiver_that_runs_out_counts_though_nothing_changed(tmp_path: Path) -> None:

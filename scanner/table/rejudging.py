@@ -1,0 +1,68 @@
+"""Judge what was kept from the previous state under another policy; nothing is read for it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from prefect_mutagen.scanner.policy.judge import is_time_bound, judge
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.table.drift import compare
+from prefect_mutagen.scanner.table.marks import Mark
+from prefect_mutagen.scanner.table.rows import from_row, plain_policy, verdict_columns
+from prefect_mutagen.scanner.table.runs import write_parquet
+from prefect_mutagen.scanner.table.schema import ARTIFACTS
+from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state_file import StateFile
+
+__all__ = ["judge_again", "was_judged_by"]
+
+
+def was_judged_by(state: State, policy: Policy) -> bool:
+    """Whether a state was judged by this very policy."""
+    return bool(state.policy == plain_policy(policy))
+
+
+def judge_again(
+    state: State, marks: bytes | bytearray, policy: Policy, folder: str
+) -> tuple[StateFile, int] | None:
+    """Judge the kept rows of a state.
+
+    Args:
+        state: What was known.
+        marks: A `Mark` for each of its rows.
+        policy: What is accepted now.
+        folder: Where the new rows may lie, as long as they are needed.
+
+    Returns:
+        All rows, the kept ones judged again, and how many verdicts differ; None when none can.
+    """
+    same = was_judged_by(state, policy) and not is_time_bound(policy)
+    if same or Mark.KEPT not in marks:
+        return None
+    changed = 0
+
+    def judged() -> Iterator[pa.Table]:
+        nonlocal changed
+        for number, start, _ in state.file.groups():
+            rows = state.file.read(number).to_pylist()
+            for place, row in enumerate(rows, start):
+                row["drift_details"] = []
+                if marks[place] == Mark.KEPT:
+                    changed += _judge_row(row, policy)
+            yield pa.Table.from_pylist(rows, schema=ARTIFACTS)
+
+    path = os.path.join(folder, "judged.parquet")
+    write_parquet(path, ARTIFACTS, judged())
+    return StateFile(pa.OSFile(path, "rb")), changed
+
+
+def _judge_row(row: dict[str, Any], policy: Policy) -> bool:
+    known = from_row(row)
+    result = replace(known, verdict=judge(known.subject(), policy))
+    if result.verdict == known.verdict:
+        return False
+    row |= verdict_columns(replace(result, drift_details=compare(known, result)))
+    return True

@@ -145,15 +145,20 @@ class _Shutdown:
 
 
 def _kill_children() -> None:
-    """Kill child processes where /proc lists them; elsewhere our own end by themselves."""
+    """Kill child processes where /proc lists them; elsewhere our own end by themselves.
+
+    The leader of a session of its own is left alone: it is the supervisor of an agent, which ends
+    once it has cleaned up.
+    """
     with suppress(OSError):
         for task in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{task}/children", "rb") as file:
                 children = file.read().split()
             for child in map(int, children):
                 with suppress(OSError):
-                    os.kill(child, signal.SIGKILL)
-                    os.waitpid(child, 0)
+                    if os.getsid(child) != child:
+                        os.kill(child, signal.SIGKILL)
+                        os.waitpid(child, 0)
 
 
 def _print_last_line(text: str) -> None:

@@ -60,11 +60,11 @@ def marked(mark: str) -> set[int]:
 
 
 def supervisors_of(harness: int) -> set[int]:
-    """Give the fork server and the supervisors of a process."""
+    """Give the supervisors of a process."""
     return {
         pid
         for pid in marked(str(harness))
-        if any(word.endswith("supervisor.py") for word in arguments(pid))
+        if any("import supervisor" in word for word in arguments(pid))
     }
 
 
@@ -80,7 +80,7 @@ def harness_of(pid: int) -> int:
     """Give the process that an agent runs for: its supervisor was told which one that is."""
     while pid > 1:
         words = arguments(pid)
-        if any(word.endswith("supervisor.py") for word in words):
+        if any("import supervisor" in word for word in words):
             return int([word for word in words if word][-1])
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     raise LookupError("it has no supervisor")

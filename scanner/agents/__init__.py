@@ -1,5 +1,5 @@
-"""Handing a model to a program: verified open, handoff, supervision, the record of starts.
+"""Hand a model to a program: verified open, handoff, supervised run, record of starts.
 
-Hands out `open_verified`, `run_supervised` and `StartRecord`. Knows no Prefect: flows decide what
-starts.
+Exports `open_verified`, `run_supervised` and `StartRecord`. Knows no Prefect: flows decide which
+agents start.
 """

@@ -1,7 +1,7 @@
-"""What an agent is handed about its artifact; docs/handoff.schema.json is the contract for it.
+"""The JSON document that an agent gets about its artifact: the handoff.
 
-Agents are written by others: fields are added, and none is taken away or changes its meaning. A
-change that breaks this would be another `VERSION`.
+docs/handoff.schema.json is its contract. Agents are written by others: fields may be added, none is
+removed or changes its meaning without a new `VERSION`.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ VERSION: Final = 1
 
 
 def handoff_of(result: ScanResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an agent is told, as values that JSON has.
+    """Return the handoff as JSON-compatible values.
 
     Args:
         result: The artifact, verified immediately before.
-        parameters: What whoever starts the agent adds for it.
+        parameters: Parameters from whoever starts the agent.
     """
     return {
         "version": VERSION,
@@ -39,10 +39,10 @@ def handoff_of(result: ScanResult, parameters: Mapping[str, Any]) -> dict[str, A
 
 
 def encode(handoff: Mapping[str, Any]) -> bytes:
-    """Write it as JSON in UTF-8."""
+    """Encode a handoff as JSON in UTF-8."""
     return to_json(handoff).encode()
 
 
 def variables_of(result: ScanResult) -> dict[str, str]:
-    """Give the variables in which an agent finds its artifact without reading JSON."""
+    """Return environment variables that name the artifact, for agents that do not read JSON."""
     return {"MUTAGEN_URL": result.url, "MUTAGEN_PIN": result.pin}

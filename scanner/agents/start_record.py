@@ -1,14 +1,14 @@
-"""The record of agents that were started: what makes a start happen at most once.
+"""The record of agent starts, which makes each start happen at most once.
 
-Each start is claimed before it happens, by creating a small file that nobody else can create: of
-two scans at once, one gets it. How it ended is a second file. A claim without an end means that
-whoever made it was killed, or has not come to the end yet; a start that cannot be told from one
-that happened does not happen again by itself.
+A start is claimed first, by creating a small file exclusively: of two concurrent scans, one gets
+the claim. A second file records its end. A claim without an end means that the claimant was killed
+or is still running; since the agent may have started, it is not started again automatically.
 
-What was chosen but not started yet (a limit, a killed flow) is listed per scan as waiting; the next
-scan of the root takes those lists over. What failed is marked, so that it can be found again.
+Starts that were chosen but not made yet (over the limit, flow killed) are listed per scan as
+waiting; the next scan of the root takes over these lists. Failed starts are marked, so that they
+can be repeated.
 
-Everything lies under ``agents/`` of a table, as JSON.
+All files are JSON and lie under ``agents/`` of a table.
 """
 
 import contextlib
@@ -34,42 +34,42 @@ End = Literal["started", "completed", "failed", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to start one agent for one artifact, once."""
+    """The exclusive right to start one agent for one artifact once."""
 
     key: str
     attempt: int
-    """From 1; more than 1 when a failed one is started again."""
+    """Counts from 1; higher when a failed start is repeated."""
     fresh: bool = True
-    """Whether it was made just now; an older one without an end leaves open what happened."""
+    """Whether this call made it; of an earlier claim without an end, the outcome is unknown."""
 
     @property
     def name(self) -> str:
-        """Name the start, as an idempotency key for whoever does it."""
+        """Return the idempotency key of the start."""
         return f"{self.key}-{self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An agent's start that was chosen and has not happened yet, or is to happen again."""
+    """A start that was chosen and not made yet, or is to be repeated."""
 
     url: str
     pin: str
     key: str
-    """Names agent, artifact and bytes."""
+    """Identifies agent, artifact and pin."""
 
 
 class StartRecord:
-    """The starts that a table knows of."""
+    """Claims, ends and waiting starts, stored beside a table."""
 
     def __init__(self, url: str | Address, options: Mapping[str, Any] | None = None) -> None:
-        """Open it; nothing has to be there.
+        """Open the record of a table; neither has to exist yet.
 
         Args:
             url: Address of the table.
             options: Options for fsspec's file system.
 
         Raises:
-            StorageError: There is no such kind of storage.
+            StorageError: The kind of storage is unknown.
         """
         import fsspec
 
@@ -88,13 +88,13 @@ class StartRecord:
         """Claim a start.
 
         Args:
-            key: Names agent, artifact and bytes.
-            about: What a person should find in the record: agent, address, pin, scan.
-            again: Whether one that failed may be started once more.
+            key: Identifies agent, artifact and pin.
+            about: Details for people who read the record: agent, address, pin, scan.
+            again: Whether a failed start may be repeated.
 
         Returns:
-            The claim; one that is not ``fresh`` when an earlier one has no end; None when the agent
-            was started, and is not to be started again.
+            The claim, not ``fresh`` if it is an earlier one without an end; None if the agent was
+            started before and must not start again.
 
         Raises:
             StorageError: The record cannot be written.
@@ -127,7 +127,7 @@ class StartRecord:
         self._replace(self._end_path(claim), end)
 
     def failed(self) -> list[Waiting]:
-        """Give the starts that failed last.
+        """Return the starts whose last attempt failed.
 
         Raises:
             StorageError: The record cannot be read.
@@ -136,7 +136,7 @@ class StartRecord:
         return [Waiting(mark["url"], mark["pin"], mark["key"]) for mark in marks if mark]
 
     def release(self, claim: Claim) -> None:
-        """Give a claim back: nothing was started, and a later scan may try.
+        """Release a claim whose agent was not started, so that a later scan may claim it.
 
         Raises:
             StorageError: The record cannot be written.
@@ -144,13 +144,13 @@ class StartRecord:
         self._delete(self._claim_path(claim))
 
     def waiting(self, source: str) -> tuple[list[Waiting], list[str]]:
-        """Give what waits for a root.
+        """Return the waiting starts of a root.
 
         Args:
             source: The root, free of secrets.
 
         Returns:
-            The starts, each once; and the names of the lists they stand in, for `take_over`.
+            The starts without duplicates, and the names of their lists, for `take_over`.
 
         Raises:
             StorageError: The record cannot be read.
@@ -166,29 +166,29 @@ class StartRecord:
     def take_over(
         self, source: str, scan_id: str, starts: Iterable[Waiting], lists: Iterable[str]
     ) -> list[str]:
-        """Publish what waits now, and then delete the lists that it replaces.
+        """Publish the list of waiting starts, then delete the lists that it replaces.
 
         Args:
             source: The root, free of secrets.
-            scan_id: The scan that speaks.
-            starts: What waits; none leaves no list.
-            lists: Names of the lists that are taken over.
+            scan_id: The scan that publishes.
+            starts: The waiting starts; without any, no list is published.
+            lists: Names of the lists to replace.
 
         Returns:
-            The names of the lists that are there now.
+            The names of the lists that remain.
 
         Raises:
             StorageError: The record cannot be written.
         """
         entries = [asdict(start) for start in starts]
         path = f"{self._path}/waiting/{_name(source)}/{scan_id}.json"
-        now = [path] if entries else []
+        remaining = [path] if entries else []
         if entries:
             self._replace(path, {"scan_id": scan_id, "starts": entries})
         for old in lists:
-            if old not in now:
+            if old not in remaining:
                 self._delete(old)
-        return now
+        return remaining
 
     def _claim_path(self, claim: Claim) -> str:
         return f"{self._path}/starts/{claim.key[:2]}/{claim.name}.json"
@@ -205,7 +205,7 @@ class StartRecord:
                 self._fs.rm_file(path)
 
     def _create(self, path: str, content: Mapping[str, Any]) -> bool:
-        """Create a file; False when it is there already."""
+        """Create a file exclusively; False if it exists."""
         data = json.dumps(content).encode()
         with self._errors("written"):
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -223,8 +223,8 @@ class StartRecord:
         with self._errors("written"):
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             if self._local:
-                hidden = _write_beside(path, data)
-                os.replace(hidden, path)
+                temporary = _write_temporary(path, data)
+                os.replace(temporary, path)
             else:
                 self._fs.pipe_file(path, data)
 
@@ -245,14 +245,14 @@ class StartRecord:
         return sorted(str(path) for path in found if str(path).endswith(".json"))
 
     @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
+    def _errors(self, done: str) -> Iterator[None]:
         try:
             yield
         except (PermissionError, FileNotFoundError):
-            reason = f"the record of agents cannot be {what}: permission denied, or no such place"
+            reason = f"the record of agents cannot be {done}: permission denied or no such folder"
             raise StorageError("storage/denied", self.url, reason) from None
-        except Exception as problem:  # noqa: BLE001 - each storage has errors of its own
-            reason = f"the record of agents cannot be {what}: {type(problem).__name__}"
+        except Exception as problem:  # noqa: BLE001 - each file system has its own errors
+            reason = f"the record of agents cannot be {done}: {type(problem).__name__}"
             raise StorageError("storage/failed", self.url, reason) from None
 
 
@@ -260,20 +260,20 @@ def _name(source: str) -> str:
     return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _write_beside(path: str, data: bytes) -> str:
+def _write_temporary(path: str, data: bytes) -> str:
     folder, _, name = path.rpartition("/")
-    hidden = f"{folder}/.{name}.{secrets.token_hex(4)}.tmp"
-    with open(hidden, "xb") as file:
+    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}.tmp"
+    with open(temporary, "xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return hidden
+    return temporary
 
 
 def _link(path: str, data: bytes) -> None:
-    """Create a local file whole; a link refuses a name that is taken."""
-    hidden = _write_beside(path, data)
+    """Create a complete local file atomically; unlike a rename, a link never overwrites."""
+    temporary = _write_temporary(path, data)
     try:
-        os.link(hidden, path)
+        os.link(temporary, path)
     finally:
-        os.unlink(hidden)
+        os.unlink(temporary)

@@ -1,8 +1,8 @@
-"""Open what was verified, so that nothing can be exchanged between the check and the use.
+"""Open a verified model file without a gap between check and use (TOCTOU).
 
 A path that passed may lead to other bytes a moment later. Here the file is opened first, examined
-through the very descriptor that is handed out, and looked at again after each read and at the end.
-A remote object is read in ranges, each of which names the version that was examined.
+through the very descriptor that is handed out, and checked again after each read and at the end. A
+remote object is read by range requests, each of which names the version that was examined.
 """
 
 import io
@@ -28,11 +28,11 @@ __all__ = ["VerifiedFile", "open_verified"]
 
 _PIECE: Final = 8 << 20
 _DEADLINE: Final = 60.0
-"""Seconds that storage has for one range."""
+"""Seconds for one range request."""
 
 
 class _Ranges(io.RawIOBase):
-    """One version of an object, read in ranges."""
+    """Raw stream over one version of an object, read by range requests."""
 
     def __init__(self, store: Store, item: StoredObject, handle: int = -1) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Ranges(io.RawIOBase):
         if whence not in starts:
             raise ValueError(f"unknown whence: {whence}")
         if starts[whence] + offset < 0:
-            raise ValueError("a position before the start")
+            raise ValueError("negative seek position")
         self._at = starts[whence] + offset
         return self._at
 
@@ -82,13 +82,13 @@ class _Ranges(io.RawIOBase):
         return b"".join(pieces)
 
     def _range(self, count: int) -> bytes:
-        """Read on; at most a piece at a time, so that one request stays within its deadline."""
+        """Read from the position; at most a piece, so that a request stays within its deadline."""
         end = min(self._at + min(count, _PIECE), self._item.size)
         if end <= self._at:
             return b""
         reply = run(self._store, self._read(self._at, end))
         if reply.size != self._item.size or len(reply.data) != end - self._at:
-            reason = "the object is not as long as it was when it was verified"
+            reason = "its size differs from what was verified"
             raise StorageError("storage/changed-during-scan", self._item.url, reason)
         self._at = end
         return reply.data
@@ -113,17 +113,17 @@ async def _in_time(read: Coroutine[Any, Any, RangeReply], url: str) -> RangeRepl
 
 
 class VerifiedFile(io.BufferedReader):
-    """The bytes that were verified, as an open binary file: readable, seekable, read-only.
+    """A read-only, seekable binary stream of the verified bytes.
 
-    A local one has a descriptor (``fileno``), which a memory map or ``/proc/self/fd/N`` may use; a
-    remote one has none.
+    A local file has a descriptor (``fileno``) for memory maps or ``/proc/self/fd/N``; a remote
+    object has none.
 
     Attributes:
-        result: The examination.
+        result: The result of the examination.
     """
 
     def __init__(self, raw: io.RawIOBase, result: ScanResult, buffer_size: int) -> None:
-        """Read through a buffer."""
+        """Buffer a raw stream."""
         super().__init__(raw, buffer_size)
         self.result = result
 
@@ -135,27 +135,26 @@ def open_verified(
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[VerifiedFile]:
-    """Verify a model file and hand out the very bytes that were verified.
+    """Verify a model file and open exactly the bytes that were verified.
 
-    A local file is opened once. It may be renamed, replaced or removed meanwhile: what is read
-    stays what was verified. Somebody who writes into it is found out by the read that comes after,
-    and at the end of the block at the latest; not so a program that had mapped the file for
-    writing before. Of a remote object only the version that was verified is read.
+    A local file is opened once: renaming, replacing or removing it does not change what is read.
+    Writing into it is detected by the next read, or at the end of the block; writing through a
+    memory map made before is not. Of a remote object only the verified version is read.
 
     Args:
-        url: One model file; a folder has to be opened file by file.
+        url: One model file; open a folder file by file.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
-        policy: What is accepted.
+        policy: The policy to verify against.
         storage_options: Options for fsspec's file system.
 
     Yields:
-        The file, at its start; closed with the block.
+        The file at position 0; closed at the end of the block.
 
     Raises:
-        ArtifactRejected: It does not pass, or has other bytes than pinned (``storage/other-pin``).
+        ArtifactRejected: It does not pass, or differs from the pin (``storage/other-pin``).
         ValueError: The pin is blank.
-        StorageError: The address names nothing, it cannot be opened or read, its storage names no
-            version that could be held on to, or it was changed while it was open
+        StorageError: The address names nothing, it cannot be opened or read, its storage states no
+            version to hold on to, or it changed while it was open
             (``storage/changed-during-scan``).
     """
     address = Address.parse(url)
@@ -186,12 +185,16 @@ def _open_local(
 
 
 def _verified(store: Store, result: ScanResult) -> StoredObject:
-    """Find the object at the root among those that were examined."""
+    """Return the examined object at the root.
+
+    Raises:
+        StorageError: It has no version, or the root is not a single file.
+    """
     for item in result.objects:
         if item.url == store.root:
             if not item.pin.startswith(("stat:", "etag:", "version:", "time:")):
-                reason = "the storage names no version of the object that could be held on to"
+                reason = "the storage states no version of the object to hold on to"
                 raise StorageError("storage/unsupported", item.url, reason)
             return StoredObject(item.url, item.size, item.pin)
-    reason = "it is no single file of tensors; open the files of the model one by one"
+    reason = "it is not a single model file; open the files of the model one by one"
     raise StorageError("storage/not-a-file", store.root, reason)

@@ -20,9 +20,8 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     read_policy,
 )
-from prefect_mutagen.scanner.examine.engine import examine_artifacts
+from prefect_mutagen.scanner.examine.engine import Workers, examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.processes import examine_in_processes
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_selected
@@ -121,14 +120,18 @@ class _Run:
 
         def examined(root: Address) -> Iterator[RenderedResult]:
             store = self._open(root)
-            for one in examine_in_processes(
+            for one in examine_artifacts(
                 store,
-                (root, self._storage_options),
                 self._artifacts(store, root),
                 self._examiner(),
-                render,
-                concurrency=self._options.concurrency,
-                processes=1 if self._selection.all_versions else self._options.processes,
+                self._options.concurrency,
+                make=render,
+                workers=Workers(
+                    self._options.processes,
+                    root,
+                    self._storage_options,
+                    self._selection.all_versions,
+                ),
             ):
                 self.summary.count(one.tally)
                 yield one

@@ -1,5 +1,6 @@
 """From an artifact to its result.
 
-The machine without I/O (``examiner``) and its engines: ``engine`` for one store, ``remote_engine``
-for many requests under way, ``processes`` for all cores. Knows no table and no output.
+The machine without I/O (``examiner``) and its ``engine``, which chooses between ``in_process``,
+``remote_engine`` for many requests under way, and ``worker_pool`` for all cores. Knows no table and
+no output.
 """

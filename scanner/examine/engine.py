@@ -1,29 +1,52 @@
-"""Examine the artifacts of one store, one result after the other.
+"""Examine the artifacts of one store, one result after the other: the entry to all engines.
 
-Local files are examined in a plain loop: no event loop, no pool, no library is set up for them.
-Remote ones are examined by `prefect_mutagen.scanner.examine.remote_engine`, many at a time. The
-requests and what is made of them are the same.
+Few artifacts are examined in this process (`scanner.examine.in_process`), many in worker processes
+on all cores (`scanner.examine.worker_pool`) if the caller allows it.
 """
 
-import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from prefect_mutagen.scanner.examine.driver import answer, drive
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.unexamined import guarded
+from prefect_mutagen.scanner.examine.in_process import examine_in_process
+from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.coroutines import finish
-from prefect_mutagen.scanner.storage.requests import Cost
 from prefect_mutagen.scanner.storage.store import Store
 
 if TYPE_CHECKING:
     from prefect_mutagen.scanner.examine.retries import Sharing
 
-__all__ = ["examine_artifacts"]
+__all__ = ["Workers", "examine_artifacts"]
+
+_WORTHWHILE: Final = 1000
+"""Artifacts from which on workers gain more time than their start takes."""
+
+_T = TypeVar("_T")
+
+
+@overload
+def examine_artifacts(
+    store: Store,
+    artifacts: Iterable[Artifact],
+    examiner: Examiner,
+    concurrency: int = 64,
+    sharing: "Sharing | None" = None,
+) -> Iterator[ScanResult]: ...
+
+
+@overload
+def examine_artifacts(
+    store: Store,
+    artifacts: Iterable[Artifact],
+    examiner: Examiner,
+    concurrency: int = 64,
+    sharing: None = None,
+    *,
+    make: Callable[[ScanResult], _T],
+    workers: Workers | None = None,
+) -> Iterator[_T]: ...
 
 
 def examine_artifacts(
@@ -32,53 +55,39 @@ def examine_artifacts(
     examiner: Examiner,
     concurrency: int = 64,
     sharing: "Sharing | None" = None,
-) -> Iterator[ScanResult]:
+    *,
+    make: Callable[[ScanResult], Any] | None = None,
+    workers: Workers | None = None,
+) -> Iterator[Any]:
     """Examine artifacts of one store.
 
     Args:
         store: Where they lie.
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy, hash level and what folders have in common.
-        concurrency: Remote artifacts that are examined at a time.
+        concurrency: Remote artifacts that are examined at a time, in all processes together.
         sharing: What examinations of one remote scan that run side by side have in common, their
             concurrency included; see `prefect_mutagen.scanner.examine.remote_engine.share`.
+        make: Applied to each result in the process that examined it: a module-level function whose
+            return value is small to pickle.
+        workers: Processes that may examine where artifacts are many; None keeps to this process.
 
     Yields:
-        One result per artifact, in their order.
+        One result per artifact, or what ``make`` returned for it, in their order.
     """
-    if store.loop is not None:
-        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
+    if (
+        make is not None
+        and workers is not None
+        and workers.count(store, concurrency) > 1
+        and examiner.hash_level != "full"  # hashing uses all cores through threads
+    ):
+        waiting = iter(artifacts)
+        first = list(islice(waiting, _WORTHWHILE))
+        artifacts = chain(first, waiting)
+        if len(first) == _WORTHWHILE:
+            from prefect_mutagen.scanner.examine.worker_pool import examine_in_workers
 
-        yield from examine_remote(artifacts, examiner, sharing or share(store, concurrency))
-        return
-    if examiner.hash_level == "full":
-        yield from _examine_in_threads(store, artifacts, examiner, concurrency)
-        return
-    for artifact in artifacts:
-        yield _examine_here(store, artifact, examiner)
-
-
-def _examine_here(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
-    cost = Cost()
-    work = drive(examiner.examine(artifact, cost), partial(answer, store, cost))
-    return finish(guarded(work, artifact))
-
-
-def _examine_in_threads(
-    store: Store, artifacts: Iterable[Artifact], examiner: Examiner, concurrency: int
-) -> Iterator[ScanResult]:
-    """Examine local artifacts side by side: hashing and reading let go of the interpreter."""
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    most = max(1, min(concurrency, os.cpu_count() or 1))
-    waiting: deque[Future[ScanResult]] = deque()
-    with ThreadPoolExecutor(most) as threads:
-        try:
-            for artifact in artifacts:
-                waiting.append(threads.submit(_examine_here, store, artifact, examiner))
-                if len(waiting) > most:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+            yield from examine_in_workers(store, artifacts, examiner, concurrency, make, workers)
+            return
+    results = examine_in_process(store, artifacts, examiner, concurrency, sharing)
+    yield from results if make is None else map(make, results)

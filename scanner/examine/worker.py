@@ -1,4 +1,4 @@
-"""A process that examines batches of artifacts for `scanner.examine.processes`.
+"""A process that examines batches of artifacts for `scanner.examine.worker_pool`.
 
 It lives as long as its socket: when the process that started it closes the other end, or is gone,
 this one ends, whatever it is doing.
@@ -8,16 +8,16 @@ import os
 import pickle
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
-from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.in_process import examine_in_process
+from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 
@@ -30,14 +30,14 @@ _LARGEST_BLOCK: Final = 16 << 20
 
 
 class Settings(NamedTuple):
-    """What all batches have in common."""
+    """What all batches of a worker have in common."""
 
-    address: str | Address
-    options: Mapping[str, Any]
+    concurrency: int
+    """The worker's share; all else is the same for all workers."""
+    workers: Workers
     policy: Policy
     hash_level: HashLevel
     generated_at: str
-    concurrency: int
     make: Callable[[ScanResult], Any]
 
 
@@ -59,11 +59,12 @@ def serve() -> None:
         # freed, and then a header's pieces are new pages each time: half of a GGUF's time. This
         # block is never touched, so it costs nothing.
         bytearray(_LARGEST_BLOCK)
-        store = open_store(settings.address, settings.options)
+        root = settings.workers
+        store = open_store(root.address, root.options, versions=root.versions)
         examiner = Examiner(settings.policy, settings.hash_level, settings.generated_at)
         while True:
             order: Order = orders.get()
-            results = examine_artifacts(store, order.batch, examiner, settings.concurrency)
+            results = examine_in_process(store, order.batch, examiner, settings.concurrency)
             # A pipe would hand over 64 KiB at a time, and both sides would wait for each other.
             with open(order.path, "wb", BUFFER) as file:
                 for result in results:

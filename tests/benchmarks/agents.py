@@ -65,7 +65,7 @@ def _kilobytes(process: int | str, field: str) -> int:
 
 
 def _supervisors() -> float:
-    """Give the kilobytes of all supervisors and their server, from a sample of them."""
+    """Give the kilobytes of all supervisors, from a sample of them."""
     found = sorted(supervisors_of(os.getpid()))
     sample = random.sample(found, min(40, len(found)))
     return statistics.mean([_kilobytes(pid, "Pss") for pid in sample] or [0]) * len(found)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import ScanResult, scan
+from prefect_mutagen.scanner.examine import engine
 from prefect_mutagen.scanner.examine import examiner as examining
-from prefect_mutagen.scanner.examine import processes
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.processes import examine_in_processes
+from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing import grouping
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.roles import is_relevant
@@ -189,18 +189,17 @@ def test_several_processes(
     how: str,
 ) -> None:
     root = put_local(tmp_path, {f"{n:03}.gguf": GGUF for n in range(60)} | {SPOILED: GGUF})
-    monkeypatch.setattr(processes, "_WORTH_IT", 20)
+    monkeypatch.setattr(engine, "_WORTHWHILE", 20)
     monkeypatch.setenv(VARIABLE, how)
     store = open_store(root)
     found = list(
-        examine_in_processes(
+        examine_artifacts(
             store,
-            (root, {}),
             list_artifacts(store),
             Examiner(),
-            planting.render,
-            concurrency=8,
-            processes=2,
+            8,
+            make=planting.render,
+            workers=Workers(2, root),
         )
     )
     assert len(found) == 61

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.processes import (
     may_make_namespaces,
     refusing,
     seconds_until_gone,
+    supervisors_of,
 )
 
 pytestmark = pytest.mark.slow
@@ -135,3 +137,28 @@ def test_an_ordinary_user_has_the_same_guarantee(tmp_path: Path, kind: str) -> N
     assert ended.files == []
     ended = _execute(tmp_path, model, kind, "exit", UNPRIVILEGED)
     assert (ended.status, ended.said) == (0, "")
+
+
+def test_a_slow_supervisor_is_left_to_finish(tmp_path: Path) -> None:
+    """Under ``sweep`` nobody else can end what has left the agent's session."""
+    model, ready, mark = tmp_path / "a.gguf", tmp_path / "ready", uuid.uuid4().hex
+    model.write_bytes(gguf().data)
+    command = [*refusing(), sys.executable, "-m", "prefect_mutagen", "exec", str(model), "--"]
+    command += [sys.executable, "-I", "-S", AGENT, "daemonizes", "stay", str(ready), mark]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        (supervisor,) = supervisors_of(process.pid)
+        os.kill(supervisor, signal.SIGSTOP)
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+        with suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGCONT)
+        seconds_until_gone(mark, process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        for pid in marked(mark):
+            os.kill(pid, signal.SIGKILL)

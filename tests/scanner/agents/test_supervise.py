@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.agents import fork_server
 from prefect_mutagen.scanner.agents.supervise import (
     Limits,
     Outcome,
@@ -33,15 +32,6 @@ def _run(
         [sys.executable, "-I", "-S", "-c", code], given, limits, on_line=lines.append, stdin=stdin
     )
     return outcome, lines
-
-
-def _server() -> int:
-    """The fork server, once supervisors that have reported are gone."""
-    deadline = time.monotonic() + 10
-    while len(supervisors_of(os.getpid())) > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    (server,) = supervisors_of(os.getpid())
-    return server
 
 
 def test_input_output_and_status() -> None:
@@ -215,10 +205,15 @@ def test_variables_are_passed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_processes_above_it_hold_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "hunter2")
-    fork_server._close()
-    _run("pass")
-    server = _server()
-    assert b"hunter2" not in Path(f"/proc/{server}/environ").read_bytes()
+    seen: list[bytes] = []
+
+    def look(_: str) -> None:
+        supervisors = supervisors_of(os.getpid())
+        seen.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in supervisors)
+
+    run_supervised([sys.executable, "-I", "-S", "-c", "print(1)"], b"", on_line=look)
+    assert seen
+    assert b"hunter2" not in b"".join(seen)
 
 
 def test_many_threads_at_once() -> None:
@@ -227,26 +222,15 @@ def test_many_threads_at_once() -> None:
         ended = list(pool.map(lambda _: _run(code), range(60)))
     assert {outcome.status for outcome, _ in ended} == {0}
     assert len({lines[0] for _, lines in ended}) == 60
-    assert _server()
-
-
-def test_a_killed_fork_server_is_replaced() -> None:
-    _run("pass")
-    server = _server()
-    os.kill(server, signal.SIGKILL)
-    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)  # its descriptors are closed by then
-    assert _run("print('again')")[1] == ["again"]
-    assert supervisors_of(os.getpid()) - {server}
+    assert not supervisors_of(os.getpid())
 
 
 def test_a_killed_supervisor_takes_its_agent_along() -> None:
     outcome: list[Outcome] = []
     code = "import time; print('ready', flush=True); time.sleep(60)"
-    _run("pass")
-    server = _server()
 
     def kill(_: str) -> None:
-        for pid in supervisors_of(os.getpid()) - {server}:
+        for pid in supervisors_of(os.getpid()):
             with suppress(ProcessLookupError):  # the second may go with the first
                 os.kill(pid, signal.SIGKILL)
 
@@ -277,7 +261,7 @@ def _in_a_child(path: str) -> None:
     Path(path).write_text(json.dumps(_run("print('there')")[1]))
 
 
-def test_a_forked_harness_has_its_own_server(tmp_path: Path) -> None:
+def test_a_forked_harness_runs_agents_too(tmp_path: Path) -> None:
     assert _run("print('here')")[1] == ["here"]
     child = multiprocessing.get_context("fork").Process(
         target=_in_a_child, args=(str(tmp_path / "said"),)
@@ -286,6 +270,17 @@ def test_a_forked_harness_has_its_own_server(tmp_path: Path) -> None:
     child.join(30)
     assert json.loads((tmp_path / "said").read_text()) == ["there"]
     assert _run("print('still here')")[1] == ["still here"]
+
+
+def test_a_forked_child_does_not_end_the_agents_of_its_parent() -> None:
+    def end_in_a_child(_: str) -> None:
+        child = multiprocessing.get_context("fork").Process(target=end_all)
+        child.start()
+        child.join(30)
+
+    code = "import time; print(1, flush=True); time.sleep(1)"
+    outcome = run_supervised([sys.executable, "-c", code], b"", Limits(30), on_line=end_in_a_child)
+    assert outcome.status == 0
 
 
 def test_it_works_in_a_thread() -> None:

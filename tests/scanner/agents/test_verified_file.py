@@ -199,7 +199,7 @@ def test_a_page_on_the_web(tmp_path: Path) -> None:
             with pytest.raises(StorageError):
                 file.read()
         site.etags = False
-        refused = pytest.raises(StorageError, match="names no version")
+        refused = pytest.raises(StorageError, match="states no version")
         with refused, open_verified(f"{site.url}/m.safetensors"):
             pass
 
@@ -208,7 +208,7 @@ def test_any_other_storage() -> None:
     root = put_memory({"m.safetensors": MODEL, "n.gguf": gguf().data})
     with open_verified(f"{root}/m.safetensors") as file:
         assert file.read() == MODEL
-    with pytest.raises(StorageError, match="no single file"), open_verified(root):
+    with pytest.raises(StorageError, match="not a single model file"), open_verified(root):
         pass
 
 

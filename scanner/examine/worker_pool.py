@@ -1,4 +1,8 @@
-"""Examine many artifacts in several processes: where one core is the limit.
+"""Examine many artifacts in worker processes: where one core is the limit.
+
+Of 40,000 safetensors files, 11.3 s of CPU time in one process, 3.0 s stay in this one and the rest
+is shared by all cores; of 1,000 GGUF files of 7.8 MB, 3.0 s, it is 0.3 s
+(`tests/benchmarks/local_scan.py`).
 
 Headers are parsed and documents built on every core; storage is opened once in each process. The
 processes are started anew, never forked: storage clients do not survive a fork. There is no lock or
@@ -12,25 +16,22 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain, islice
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
-from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.in_process import examine_in_process
 from prefect_mutagen.scanner.examine.worker import BUFFER, Order, Settings
+from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.store import Store
 
-__all__ = ["examine_in_processes"]
+__all__ = ["examine_in_workers"]
 
-_WORTH_IT: Final = 1000
-"""Fewer artifacts are examined sooner than processes start."""
 _BATCH: Final = 64
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; "
@@ -40,57 +41,49 @@ _PROGRAM: Final = (
 _T = TypeVar("_T")
 
 
-def examine_in_processes(
+def examine_in_workers(
     store: Store,
-    root: tuple[str | Address, Mapping[str, Any]],
     artifacts: Iterable[Artifact],
     examiner: Examiner,
-    make: Callable[[ScanResult], _T],
-    *,
     concurrency: int,
-    processes: int,
+    make: Callable[[ScanResult], _T],
+    workers: Workers,
 ) -> Iterator[_T]:
-    """Examine artifacts, in processes of their own if there are many.
+    """Examine artifacts in worker processes; see `prefect_mutagen.scanner.examine.engine`.
 
     Args:
-        store: The root, opened here.
-        root: Address and storage options, to open it elsewhere.
-        artifacts: What to examine; taken as examinations get free, never all at once.
-        examiner: Policy and hash level; its cost does not grow with what other processes read.
-        make: What to make of each result, where it was examined; a function of a module. To carry
-            a small thing from process to process costs less than a whole result.
-        concurrency: Remote artifacts that are examined at a time, in all processes together.
-        processes: How many to use.
+        store: The storage, opened here: used when a worker is lost.
+        artifacts: What to examine; taken as workers get free, never all at once.
+        examiner: Policy and hash level; each worker has caches of its own.
+        concurrency: Remote artifacts that are examined at a time, in all workers together.
+        make: Applied to each result by the worker.
+        workers: How many, and what they open.
 
     Yields:
-        One thing per artifact, in their order.
+        What ``make`` returned for each artifact, in their order.
     """
-    waiting = iter(artifacts)
-    first = list(islice(waiting, _WORTH_IT))
-    if processes < 2 or len(first) < _WORTH_IT or examiner.hash_level == "full":
-        yield from map(make, examine_artifacts(store, chain(first, waiting), examiner, concurrency))
-        return
-    each = max(1, concurrency // processes)
-    settings = Settings(
-        *root, examiner.policy, examiner.hash_level, examiner.generated_at, each, make
-    )
+    count = workers.count(store, concurrency)
+    shares = [(concurrency + number) // count for number in range(count)]
+    common = workers, examiner.policy, examiner.hash_level, examiner.generated_at, make
+    settings = [Settings(max(1, share), *common) for share in shares]
     begun: deque[tuple[int, list[Artifact]]] = deque()
-    most = _BATCH if store.loop is None else max(_BATCH, 4 * each)
-    batches = iter(partial(_take, chain(first, waiting), most), [])
-    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
+    size = _BATCH if store.loop is None else max(_BATCH, 4 * max(shares))
+    waiting = iter(artifacts)
+    batches = iter(lambda: list(islice(waiting, size)), [])
+    with TemporaryDirectory(prefix="workers-") as folder, _crew(count, folder) as crew:
         try:
             crew.prepare(settings)
             for number, batch in enumerate(batches):
                 begun.append((number, batch))
                 crew.submit(number, batch)
-                if len(begun) > 2 * processes:
+                if len(begun) > 2 * count:
                     yield from _take_over(crew, begun)
             while begun:
                 yield from _take_over(crew, begun)
         except _WorkerLost:
             # Killed, or by a fault of ours: nobody knows over what. The rest is examined here.
             rest = chain.from_iterable(chain((batch for _, batch in begun), batches))
-            yield from map(make, examine_artifacts(store, rest, examiner, concurrency))
+            yield from map(make, examine_in_process(store, rest, examiner, concurrency))
 
 
 class _WorkerLost(Exception):  # noqa: N818 - no error that anybody sees
@@ -159,9 +152,9 @@ class _Crew:
         self.workers.append(worker)
         self._replies.register(worker.control, selectors.EVENT_READ, worker)
 
-    def prepare(self, settings: Settings) -> None:
-        for worker in self.workers:
-            worker.send(settings)
+    def prepare(self, settings: Sequence[Settings]) -> None:
+        for worker, own in zip(self.workers, settings, strict=True):
+            worker.send(own)
 
     def submit(self, number: int, batch: list[Artifact]) -> None:
         """Have a batch examined by whoever has the least to do."""
@@ -191,18 +184,14 @@ class _Crew:
 
 
 @contextmanager
-def _crew(processes: int, folder: str) -> Iterator[_Crew]:
+def _crew(count: int, folder: str) -> Iterator[_Crew]:
     crew = _Crew(folder)
     try:
-        for _ in range(processes):
+        for _ in range(count):
             crew.start()
         yield crew
     finally:
         crew.close()
-
-
-def _take(artifacts: Iterator[Artifact], most: int) -> list[Artifact]:
-    return list(islice(artifacts, most))
 
 
 def _take_over(crew: _Crew, begun: deque[tuple[int, list[Artifact]]]) -> Iterator[Any]:

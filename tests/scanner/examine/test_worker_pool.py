@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.examine import processes
+from prefect_mutagen.scanner.examine import engine
+from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.processes import examine_in_processes
+from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, render_jsonl
 from prefect_mutagen.scanner.results import ScanResult
@@ -15,6 +16,8 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
+from tests.synthetic_contents import Written
+from tests.synthetic_s3 import SyntheticS3
 
 GGUF = gguf().data
 _PARENT = "TEST_PARENT"
@@ -27,21 +30,20 @@ def where(result: ScanResult) -> tuple[str, str, int]:
 def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]:
     store = open_store(root, options)
     return list(
-        examine_in_processes(
+        examine_artifacts(
             store,
-            (root, options),
             list_artifacts(store),
             Examiner(),
-            where,
-            concurrency=8,
-            processes=count,
+            8,
+            make=where,
+            workers=Workers(count, root, options),
         )
     )
 
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_WORTH_IT", 20)
+    monkeypatch.setattr(engine, "_WORTHWHILE", 20)
 
 
 def _files(count: int) -> dict[str, bytes]:
@@ -72,11 +74,48 @@ def test_each_process_opens_the_storage_for_itself(s3_server: S3Server) -> None:
     assert os.getpid() not in {pid for _, _, pid in found}
 
 
+@pytest.mark.parametrize(
+    ("concurrency", "most", "used"),
+    [(1, 3, 1), (2, 3, 2), (5, 2, 2)],
+    ids=["one process", "fewer processes", "a remainder"],
+)
+def test_all_processes_together_keep_to_the_concurrency(
+    concurrency: int, most: int, used: int
+) -> None:
+    with SyntheticS3(Written(_files(200)), latency=0.05) as server:
+        store = open_store("s3://b", server.options)
+        workers = Workers(most, "s3://b", server.options)
+        artifacts = list_artifacts(store)
+        found = examine_artifacts(
+            store, artifacts, Examiner(), concurrency, make=where, workers=workers
+        )
+        assert len({pid for _, _, pid in found}) == used
+    assert server.counts.most_at_once == concurrency
+
+
+def test_each_process_reads_old_versions(s3_server: S3Server) -> None:
+    bucket = s3_server.bucket()
+    client = s3_server.client()
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        for key, data in _files(15).items():
+            client.put_object(Bucket=bucket, Key=key, Body=data)
+    root = f"s3://{bucket}"
+    store = open_store(root, s3_server.options, versions=True)
+    workers = Workers(2, root, s3_server.options, versions=True)
+    found = list(
+        examine_artifacts(store, list_artifacts(store), Examiner(), 8, make=where, workers=workers)
+    )
+    assert [status for _, status, _ in found].count("passed") == 2 * 12
+    assert len(found) == 2 * 15
+    assert os.getpid() not in {pid for *_, pid in found}
+
+
 def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
-    found = examine_in_processes(
-        store, (root, {}), list_artifacts(store), Examiner(), where, concurrency=8, processes=2
+    found = examine_artifacts(
+        store, list_artifacts(store), Examiner(), 8, make=where, workers=Workers(2, root)
     )
     _, _, pid = next(found)
     found.close()  # type: ignore[attr-defined]
@@ -105,14 +144,8 @@ def test_a_process_that_is_lost_costs_no_artifact(
     monkeypatch.setenv(_PARENT, str(os.getpid()))
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
-    found = examine_in_processes(
-        store,
-        (root, {}),
-        list_artifacts(store),
-        Examiner(),
-        make,
-        concurrency=8,
-        processes=2,
+    found = examine_artifacts(
+        store, list_artifacts(store), Examiner(), 8, make=make, workers=Workers(2, root)
     )
     seen = list(found)
     assert [url for url, *_ in seen] == [result.url for result in scan(root)]
@@ -124,24 +157,17 @@ def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:
     root = put_local(tmp_path, _files(40))
     examiner = Examiner()
     made: list[RenderedResult] = list(
-        examine_in_processes(
+        examine_artifacts(
             open_store(root),
-            (root, {}),
             list_artifacts(open_store(root)),
             examiner,
-            render_jsonl,
-            concurrency=8,
-            processes=2,
+            8,
+            make=render_jsonl,
+            workers=Workers(2, root),
         )
     )
     here = Examiner(generated_at=examiner.generated_at)
-    again = examine_in_processes(
-        open_store(root),
-        (root, {}),
-        list_artifacts(open_store(root)),
-        here,
-        render_jsonl,
-        concurrency=8,
-        processes=1,
+    again = examine_artifacts(
+        open_store(root), list_artifacts(open_store(root)), here, 8, make=render_jsonl
     )
     assert made == list(again)

@@ -77,10 +77,7 @@ def program():
 
 
 def test(arguments):
-    """Run pytest: by default what is not slow, on as many workers as there are cores and one more.
-
-    Without arguments the branches that ran are counted, and fewer than pyproject.toml asks for fail.
-    """
+    """Run pytest: by default what is not slow, on as many workers as there are cores and one more."""
     chosen = [word for word in arguments if word != "--all"]
     named = any(os.path.exists(word.partition("::")[0]) for word in chosen)
     command = [PYTHON, "-m", "pytest"]
@@ -89,8 +86,6 @@ def test(arguments):
         command += ["--numprocesses", str(workers), "--no-loadscope-reorder"]
         if "--all" not in arguments:
             command += ["-m", "not slow"]
-        if not arguments:
-            command += ["--cov", "--cov-report="]
     # Dots are seen as they come, also where nobody sits in front of a terminal.
     return subprocess.call(command + chosen, env=dict(os.environ, PYTHONUNBUFFERED="1"))
 

@@ -79,7 +79,8 @@ def test_ci_calls_both_forms_and_the_demo() -> None:
     commands = re.findall(
         r'^"\$python" run\.py (.*?)(?: #.*)?$', (ROOT / ".ci/run").read_text(), re.MULTILINE
     )
-    assert commands == ['demo "$demo"', "test", "test --all -m slow", "check"]
+    cov = "test --cov --cov-report="
+    assert commands == ['demo "$demo"', cov, "test --all -m slow", "check"]
 
 
 def test_what_takes_long_says_so(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Final
 
+__all__ = ["GRACE", "main"]
+
 GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 _CONTROL: Final = 0

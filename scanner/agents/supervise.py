@@ -5,8 +5,8 @@ environment, limits, and its handoff as a file. A supervisor process (`scanner.a
 kills it and all its descendants when it ends, when its time limit is reached, when this call is
 left for whatever reason, and when this process, the harness, is gone.
 
-Each agent has a supervisor of its own: a Python interpreter, 4.7 MB and some 20 ms of CPU time
-(`tests/benchmarks/agents.py`), which is little beside the program and the flow run of an agent.
+Each agent has a supervisor of its own: a Python interpreter, which costs 4.7 MB and 10 to 15 ms
+(`tests/benchmarks/agents.py`), little beside the program and the flow run of an agent.
 """
 
 import contextlib

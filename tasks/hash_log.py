@@ -48,7 +48,7 @@ class HashLog:
             yield artifact
 
     def add_piece(self, item: StoredObject, start: int, end: int) -> None:
-        """Take note of a piece; see `scanner.storage.hashing.PieceHook`."""
+        """Take note of a piece; see `scanner.storage.hashing.HashProgress`."""
         with self._lock:
             self._hashed += end - start
             self._objects += end >= item.size

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.examine.retries import Sharing
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
 __all__ = ["ScanSession", "Storage", "join_session"]
 
@@ -43,7 +43,7 @@ class ScanSession:
     """An opened root, and what examinations below it share."""
 
     store: Store
-    sharing: "Sharing | None"
+    shared: "SharedRequests | None"
     """None for local files."""
     folders: Folders = field(default_factory=Folders)
     begun_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
@@ -102,6 +102,6 @@ def _open(storage: Storage) -> ScanSession:
     store = open_store(storage.source, options, versions=storage.all_versions)
     if store.loop is None:
         return ScanSession(store, None)
-    from prefect_mutagen.scanner.examine.remote_engine import share
+    from prefect_mutagen.scanner.examine.remote_engine import share_requests
 
-    return ScanSession(store, share(store, storage.concurrency))
+    return ScanSession(store, share_requests(store, storage.concurrency))

@@ -132,12 +132,12 @@ def _scan(
 ) -> Iterator[ScanResult]:
     with join_session(where) as session:
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
-        rest = where.concurrency, session.sharing
+        rest = where.concurrency, session.shared
         if level != "full":
             yield from examine_artifacts(session.store, artifacts, examiner, *rest)
             return
         log = HashLog(_logger().info)
-        examiner.told = log.add_piece
+        examiner.on_hashed = log.add_piece
         yield from examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
         log.close()
 

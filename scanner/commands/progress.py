@@ -29,7 +29,7 @@ class Progress:
         self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
 
     def add_piece(self, _item: StoredObject, start: int, end: int) -> None:
-        """Count what was hashed; see `scanner.storage.hashing.PieceHook`."""
+        """Count what was hashed; see `scanner.storage.hashing.HashProgress`."""
         self._hashed += end - start
 
     def start(self) -> None:

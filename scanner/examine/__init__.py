@@ -1,5 +1,6 @@
-"""From an artifact to its result.
+"""Examine artifacts.
 
-The machine without I/O (``examiner``) and its engines: ``engine`` for one store, ``remote_engine``
-for many requests under way, ``processes`` for all cores. Knows no table and no output.
+The examination without I/O (``examiner``) and its engines: ``engine`` for one store,
+``remote_engine`` for concurrent requests, ``processes`` for all cores. Knows no table and no
+output.
 """

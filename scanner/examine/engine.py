@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prefect_mutagen.scanner.examine.driver import answer, drive
+from prefect_mutagen.scanner.examine.driver import drive, serve
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.unexamined import guarded
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.storage.requests import Cost
 from prefect_mutagen.scanner.storage.store import Store
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.examine.retries import Sharing
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
 __all__ = ["examine_artifacts"]
 
@@ -31,7 +31,7 @@ def examine_artifacts(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int = 64,
-    sharing: "Sharing | None" = None,
+    shared: "SharedRequests | None" = None,
 ) -> Iterator[ScanResult]:
     """Examine artifacts of one store.
 
@@ -40,16 +40,16 @@ def examine_artifacts(
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy, hash level and what folders have in common.
         concurrency: Remote artifacts that are examined at a time.
-        sharing: What examinations of one remote scan that run side by side have in common, their
-            concurrency included; see `prefect_mutagen.scanner.examine.remote_engine.share`.
+        shared: Requests and limits that concurrent examinations of one remote scan share; see
+            `scanner.examine.remote_engine.share_requests`.
 
     Yields:
         One result per artifact, in their order.
     """
     if store.loop is not None:
-        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
+        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share_requests
 
-        yield from examine_remote(artifacts, examiner, sharing or share(store, concurrency))
+        yield from examine_remote(artifacts, examiner, shared or share_requests(store, concurrency))
         return
     if examiner.hash_level == "full":
         yield from _examine_in_threads(store, artifacts, examiner, concurrency)
@@ -60,7 +60,7 @@ def examine_artifacts(
 
 def _examine_here(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
     cost = Cost()
-    work = drive(examiner.examine(artifact, cost), partial(answer, store, cost))
+    work = drive(examiner.examine(artifact, cost), partial(serve, store, cost))
     return finish(guarded(work, artifact))
 
 

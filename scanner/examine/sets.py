@@ -1,7 +1,7 @@
-"""Check that shards are one model: nothing missing, nothing twice, nothing that nobody named.
+"""Check that shards form one model: none missing, no duplicate tensors, none outside the index.
 
-A loader that misses a shard often goes on with weights that were never set. Each check gives
-findings; the totals of a set are in `scanner.examine.set_totals`.
+A loader that misses a shard often continues with uninitialised weights. Each check yields findings;
+`scanner.examine.set_totals` computes the totals of a set.
 
 Sources: llama.cpp's loader for ``split.*``; transformers' loader and the hub's library for the
 index, which says that a listing "must be checked downstream".
@@ -26,7 +26,7 @@ _NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One file of a set, after its header was read."""
+    """One file of a set and its header."""
 
     name: str
     url: str
@@ -34,14 +34,14 @@ class Shard:
 
     @property
     def sound(self) -> bool:
-        """Whether its list of tensors can be believed."""
+        """Whether its tensor list is complete and valid."""
         header = self.header
         if header is None or isinstance(header, UnknownHeader) or not header.complete:
             return False
         return all(error.severity != "error" for error in header.errors)
 
     def tensors(self) -> list[str]:
-        """Name its tensors."""
+        """Return the names of its tensors."""
         if isinstance(self.header, SafetensorsHeader):
             return self.header.tensors.names()
         if isinstance(self.header, GgufHeader):
@@ -50,11 +50,11 @@ class Shard:
 
 
 def check_set(shards: Sequence[Shard], index: ShardIndex | None, url: str) -> Iterator[Finding]:
-    """Check all that can be checked without reading more.
+    """Run all checks that need no further reads.
 
     Args:
-        shards: The files that were found.
-        index: What their index says, where there is one; else their names count.
+        shards: The files found.
+        index: Their index, if there is one; otherwise file names decide.
         url: Address of the set.
     """
     if index is not None:
@@ -82,12 +82,12 @@ def _check_numbering(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
 
 
 def _check_splits(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
-    """Hold GGUF shards to what they say about themselves."""
+    """Check the ``split.*`` metadata of GGUF shards."""
     stated_totals: dict[int, str] = {}
     found = 0
     for shard in shards:
         if not isinstance(shard.header, GgufHeader) or not shard.header.complete:
-            return  # its own findings say why; the sums would be wrong
+            return  # its own findings tell why; sums would be wrong
         named = shard_name(shard.name)
         values = _split_values(shard.header)
         found += len(shard.header.tensors)
@@ -123,11 +123,11 @@ def _split_values(header: GgufHeader) -> dict[str, int | None]:
 
 
 def check_split_name(header: Header, name: str, url: str) -> Iterator[Finding]:
-    """Hold a file that is examined by itself to its own count of shards.
+    """Check that a single file does not state that it is one of several shards.
 
     Args:
-        header: What it says.
-        name: Its name; that of a shard has the other shards beside it.
+        header: Its header.
+        name: Its name; shard names are checked with their set.
         url: Its address.
     """
     if not isinstance(header, GgufHeader) or shard_name(name) is not None:
@@ -142,17 +142,17 @@ def _check_names(shards: Iterable[Shard]) -> Iterator[Finding]:
     owners: dict[str, str] = {}
     for shard in shards:
         names = dict.fromkeys(shard.tensors())
-        twice = [name for name in names if owners.setdefault(name, shard.name) != shard.name]
-        if twice:
+        duplicates = [name for name in names if owners.setdefault(name, shard.name) != shard.name]
+        if duplicates:
             message = (
-                f"{_tensors(twice)} also in {shown(owners[twice[0]])}; which one is loaded "
-                "depends on the loader"
+                f"{_tensors(duplicates)} also in {shown(owners[duplicates[0]])}; "
+                "which one is loaded depends on the loader"
             )
             yield make_finding("set/duplicate-tensor", message, url=shard.url, field="tensors")
 
 
 def _check_index(index: ShardIndex, shards: Sequence[Shard], url: str) -> Iterator[Finding]:
-    """Hold an index and the shards to each other."""
+    """Check an index and the shards against each other."""
     found = {shard.name: shard for shard in shards}
     named = index.shards()
     missing = [name for name in named if name not in found]
@@ -198,7 +198,7 @@ def _check_size(
 
 
 def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
-    """Name the pickles that what loads the folder may load instead."""
+    """Report pickles that a loader of the folder may load instead."""
     if pickles.total:
         listed = _some(map(shown, pickles.names), pickles.total)
         message = f"pickled weights lie beside it: {listed}"
@@ -211,7 +211,7 @@ def _tensors(names: Sequence[str]) -> str:
 
 
 def _some(texts: Iterable[str], count: int) -> str:
-    """Name the first few of many."""
+    """Join the first few of many."""
     shown_texts = [text for text, _ in zip(texts, range(_NAMED), strict=False)]
     more = count - len(shown_texts)
     return ", ".join(shown_texts) + (f" and {more} more" if more > 0 else "")

@@ -204,7 +204,7 @@ PLACES = {
         126,
         "./script: it cannot be run: the interpreter that its first line names is missing",
     ),
-    "kind of storage": (["scan", "foo://x"], 2, "foo://x: no such kind of storage is known"),
+    "kind of storage": (["scan", "foo://x"], 2, "foo://x: unknown kind of storage"),
     "no bucket": (["verify", "s3://"], 2, "s3://: the address names no bucket. Check the address."),
     "no server": (
         ["scan", "http:///m"],

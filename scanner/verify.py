@@ -138,7 +138,7 @@ def verify_store(
     ]
     # What was not examined has no pin to compare.
     if pin is not None and result.pin != pin and result.verdict.status != "unknown":
-        message = f"other bytes than pinned lie here; their pin is {result.pin}"
+        message = f"its bytes differ from the pinned ones; their pin is {result.pin}"
         rejections.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
     if rejections or not result.passed:
         reasons = tuple(reason for _, reason in rejections)

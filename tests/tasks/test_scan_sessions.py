@@ -25,7 +25,7 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Enter:
         context = SimpleNamespace(task_run=run)
         monkeypatch.setattr(TaskRunContext, "get", lambda: context)
 
-    monkeypatch.setattr(scan_sessions, "_seats", {})
+    monkeypatch.setattr(scan_sessions, "_sessions", {})
     return be_in
 
 
@@ -61,8 +61,8 @@ def test_those_in_use_stay_and_few_others_are_kept(enter: Enter) -> None:
         for run in runs[10:]:
             enter(run, 1)
             _join()
-        assert len(scan_sessions._seats) == 14
-    assert len(scan_sessions._seats) == 4
+        assert len(scan_sessions._sessions) == 14
+    assert len(scan_sessions._sessions) == 4
 
 
 def test_storage_is_opened_once_whoever_comes_first(

@@ -40,7 +40,7 @@ FILES = {
     ),
     "policy that was cut off": (
         ["scan", "good", "--policy", "blank"],
-        "--policy blank: it is empty; write {{}} to ask for nothing",
+        "--policy blank: it is empty; write {{}} for the default policy",
     ),
     "misspelt field of a policy": (
         ["scan", "good", "--policy", "misspelt.yaml"],
@@ -74,11 +74,11 @@ FILES = {
     ),
     "output below a file": (
         ["scan", "good", "--output", "blank/out/x.json"],
-        "--output blank/out/x.json: its folder cannot be made: not a directory",
+        "--output blank/out/x.json: its folder cannot be created: not a directory",
     ),
     "output in a file": (
         ["scan", "good", "--output", "blank/x.json"],
-        "--output blank/x.json: its folder cannot be made: file exists",
+        "--output blank/x.json: its folder cannot be created: file exists",
     ),
     "folder as output": (
         ["scan", "good", "--output", "good"],
@@ -254,8 +254,8 @@ def test_other_bytes_than_pinned(say: Say, here: Path, capfd: pytest.CaptureFixt
         assert (status, said) == (
             4,
             (
-                "prefect-mutagen: {here}/good/a.gguf: storage/other-pin: other bytes than pinned "
-                f"lie here; their pin is {now}\n"
+                "prefect-mutagen: {here}/good/a.gguf: storage/other-pin: its bytes differ from the "
+                f"pinned ones; their pin is {now}\n"
             ),
         )
     assert not (here / "ran").exists()

@@ -15,7 +15,7 @@ __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
 LAST_LINES: Final = 40
 _WIDTH: Final = 400
 _GUARANTEES: Final[dict[Guarantee, str]] = {
-    "kernel": "all were ended: the kernel ended the PID namespace",
+    "kernel": "all were ended: the kernel ended their PID namespace",
     "sweep": "all descendants found were ended; a PID namespace was refused by the kernel",
     "group": "the process group was ended; this system has no PID namespaces",
 }

@@ -337,7 +337,7 @@ def _numbered(item: StoredObject) -> bool:
 
 
 def _no_index(url: str) -> Finding:
-    message = "there is no index that says which of these shards holds which tensor"
+    message = "there is no index that maps tensors to these shards"
     return make_finding("set/index-missing", message, url=url, field="folder")
 
 

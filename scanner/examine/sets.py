@@ -4,7 +4,7 @@ A loader that misses a shard often continues with uninitialised weights. Each ch
 `scanner.examine.set_totals` computes the totals of a set.
 
 Sources: llama.cpp's loader for ``split.*``; transformers' loader and the hub's library for the
-index, which says that a listing "must be checked downstream".
+index, which states that a listing "must be checked downstream".
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,12 +72,12 @@ def _check_numbering(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
     count = max(named.total for named in names)
     missing = sorted(set(range(1, count + 1)) - {named.number for named in names})
     if missing:
-        message = f"of {count} shards, {_some(map(str, missing), len(missing))} cannot be found"
+        message = f"missing shards: {_some(map(str, missing), len(missing))} of {count}"
         yield make_finding("set/missing-shard", message, url=url, field="file name")
     for shard in shards:
         named = shard_name(shard.name)
         if named is not None and not 1 <= named.number <= named.total:
-            message = f"{shown(shard.name)} has a number outside 1 to {named.total}"
+            message = f"{shown(shard.name)} has a shard number outside 1 to {named.total}"
             yield make_finding("set/split-mismatch", message, url=shard.url, field="file name")
 
 
@@ -95,8 +95,8 @@ def _check_splits(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
             continue
         for key, expected in (("split.no", named.number - 1), ("split.count", named.total)):
             if values[key] != expected:
-                said = "is not stated" if values[key] is None else f"is {values[key]}"
-                message = f"{key} {said}; the file's name says {expected}"
+                stated = "is not stated" if values[key] is None else f"is {values[key]}"
+                message = f"{key} {stated}; the file name implies {expected}"
                 yield make_finding("set/split-mismatch", message, url=shard.url, field=key)
         total = values["split.tensors.count"]
         if total is not None:
@@ -134,7 +134,7 @@ def check_split_name(header: Header, name: str, url: str) -> Iterator[Finding]:
         return
     count = _split_values(header)["split.count"]
     if count is not None and count > 1:
-        message = f"split.count is {count}, but the file's name is not that of a shard"
+        message = f"split.count is {count}, but the file name is not that of a shard"
         yield make_finding("set/missing-shard", message, url=url, field="split.count")
 
 
@@ -157,7 +157,7 @@ def _check_index(index: ShardIndex, shards: Sequence[Shard], url: str) -> Iterat
     named = index.shards()
     missing = [name for name in named if name not in found]
     if missing:
-        message = f"the index names {_some(map(shown, missing), len(missing))}, not to be found"
+        message = f"missing shards named by the index: {_listed(missing)}"
         yield make_finding("set/missing-shard", message, url=url, field="weight_map")
     placed: dict[str, list[str]] = {name: [] for name in named}
     for tensor, name in index.weight_map.items():
@@ -175,11 +175,11 @@ def _compare(placed: list[str], shard: Shard) -> Iterator[Finding]:
     held, expected = set(shard.tensors()), set(placed)
     absent = [tensor for tensor in placed if tensor not in held]
     if absent:
-        message = f"the index places {_tensors(absent)} here, and this file does not hold that"
+        message = f"the index places tensors here that this file lacks: {_listed(absent)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
     extra = [tensor for tensor in shard.tensors() if tensor not in expected]
     if extra:
-        message = f"this file holds {_tensors(extra)}, and the index does not place that here"
+        message = f"this file has tensors that the index does not place here: {_listed(extra)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
 
 
@@ -201,13 +201,17 @@ def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
     """Report pickles that a loader of the folder may load instead."""
     if pickles.total:
         listed = _some(map(shown, pickles.names), pickles.total)
-        message = f"pickled weights lie beside it: {listed}"
+        message = f"pickled weights in the same folder: {listed}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 
 
 def _tensors(names: Sequence[str]) -> str:
     noun = "the tensor" if len(names) == 1 else f"{len(names)} tensors:"
-    return f"{noun} {_some(map(shown, names), len(names))}"
+    return f"{noun} {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return _some(map(shown, names), len(names))
 
 
 def _some(texts: Iterable[str], count: int) -> str:

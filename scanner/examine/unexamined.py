@@ -38,7 +38,7 @@ def crashed(artifact: Artifact, reason: str) -> ScanResult:
         artifact: The artifact.
         reason: How it ended, in a word or two.
     """
-    return _unexamined(artifact, "scan/crashed", f"the scan of it broke off ({reason})")
+    return _unexamined(artifact, "scan/crashed", f"its scan was interrupted ({reason})")
 
 
 async def guarded(work: Coroutine[Any, Any, ScanResult], artifact: Artifact) -> ScanResult:

@@ -161,7 +161,7 @@ def test_a_command_that_was_killed_with_its_scan_does_not_run_again(
     runner = Runner()
     (run,) = start_agents.fn(passed, agents, _recorded(tmp_path, rerun_failed=True), runner)
     assert (run.state, runner.runs) == ("known", 0)
-    assert "not on record" in run.message
+    assert "not recorded" in run.message
 
 
 def test_what_was_refused_may_be_started_by_the_next_scan(
@@ -183,7 +183,7 @@ def test_a_command_that_the_server_does_not_begin_has_a_state(
     agents = [AgentLaunch(command=["x"]), AgentLaunch(command=["y"])]
     runs = start_agents.fn(passed, agents, _recorded(tmp_path), unreachable)
     assert [run.state for run in runs] == ["failed", "failed"]
-    assert "cannot be reached (ConnectError); whether the command began is not known" in (
+    assert "cannot be reached (ConnectError); whether the command started is unknown" in (
         runs[0].message
     )
     # Whether it began is for a person to say, so it begins again only when asked to.

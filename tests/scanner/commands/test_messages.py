@@ -283,7 +283,7 @@ ADLS = importlib.util.find_spec("adlfs") is not None
         pytest.param(
             "az://container/m",
             "obstore",
-            "the storage account is not named; set AZURE_STORAGE_ACCOUNT_NAME, or account_name in "
+            "the storage account is missing; set AZURE_STORAGE_ACCOUNT_NAME, or account_name in "
             "the storage options",
             marks=pytest.mark.skipif(ADLS, reason="adlfs is installed"),
         ),

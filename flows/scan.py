@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.run_log import flow_logger
-from prefect_mutagen.flows.starting import Gate, start_chosen, whole
+from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
@@ -169,13 +169,13 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         recording = table_scan.recording
         changes = list_changes(
             source,
-            whole(table_scan.known.state),
+            quoted(table_scan.known.state),
             recording.folder,
             storage=storage,
             hash=hash,
-            policy=whole(policy),
+            policy=quoted(policy),
             rescan=rescan,
-            selection=whole(selection),
+            selection=quoted(selection),
         )
         table_scan.take_over(changes.marks)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
@@ -190,7 +190,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             publication = table_scan.prepare(summary)
             retention = Retention(keep_states, keep_days)
             try:
-                publish_scan(table, whole(publication), storage, whole(retention))
+                publish_scan(table, quoted(publication), storage, quoted(retention))
             except StorageError as problem:
                 trouble = problem
         started: list[AgentRun] = []
@@ -290,7 +290,7 @@ class _Reading:
 
 def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
     """Examine artifacts in a bounded window of task runs; return the number of task runs."""
-    scan = whole(recording.scan)
+    scan = quoted(recording.scan)
     local = Address.parse(recording.scan.source).is_local
     width = reading.width(len(manifest), local=local)
     # Local files are examined one at a time, or with one thread per core for full hashing.
@@ -301,11 +301,25 @@ def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading
         future: PrefectFuture[Any]
         if width == len(manifest):
             (artifact,) = batch.read()
-            what = whole(artifact), recording.scan.source, whole(recording.scan.policy)
-            future = scan_artifact.submit(*what, storage, level, versions, most)
+            future = scan_artifact.submit(
+                artifact=quoted(artifact),
+                source=recording.scan.source,
+                policy=quoted(recording.scan.policy),
+                storage=storage,
+                hash=level,
+                versions=versions,
+                concurrency=most,
+            )
         else:
-            rows = whole(batch), scan, recording.folder
-            future = scan_rows.submit(*rows, storage, level, most, versions)
+            future = scan_rows.submit(
+                artifacts=quoted(batch),
+                scan=scan,
+                folder=recording.folder,
+                storage=storage,
+                hash=level,
+                concurrency=most,
+                versions=versions,
+            )
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:
             _collect(recording, summary, *waiting.popleft())

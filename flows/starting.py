@@ -24,7 +24,7 @@ from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import start_agents, start_scan_agents
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["Gate", "start_chosen", "whole"]
+__all__ = ["Gate", "quoted", "start_chosen"]
 
 _T = TypeVar("_T")
 _WINDOW = 32
@@ -42,8 +42,8 @@ class _Start:
     key: str
 
 
-def whole(value: _T) -> _T:
-    """Pass a value to a task unvisited: Prefect would search every record in it for futures."""
+def quoted(value: _T) -> _T:
+    """Quote a value and keep its type: Prefect searches unquoted arguments for futures."""
     return cast("_T", quote(value))
 
 
@@ -108,7 +108,7 @@ def start_chosen(
     ]
     if scan_agents:
         scan_runs = start_scan_agents(
-            agents=whole(scan_agents), handoff=whole(handoff), passed=count, pins=pins
+            agents=quoted(scan_agents), handoff=quoted(handoff), passed=count, pins=pins
         )
         refused += [
             entry
@@ -187,10 +187,10 @@ def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
             same = list(group)
             agents = [start.agent for start in same]
             future = start_agents.submit(
-                result=whole(same[0].result),
-                agents=whole(agents),
-                handoff=whole(handoff),
-                run_command=whole(run_agent),
+                result=quoted(same[0].result),
+                agents=quoted(agents),
+                handoff=quoted(handoff),
+                run_command=quoted(run_agent),
             )
             waiting.append(future)
             if len(waiting) >= _WINDOW:

@@ -1,4 +1,4 @@
-"""Scan a root: list, group, examine, one result after the other."""
+"""Scan a root: list, group and examine its artifacts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,18 +23,18 @@ def scan(
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
 ) -> Iterator[ScanResult]:
-    """Examine every model file below a root, or one.
+    """Examine every model file below a root, or a single one.
 
     Args:
-        url: A path, or an address of any kind that fsspec knows.
-        policy: What is accepted; the default accepts what loaders load.
-        storage_options: Options for fsspec's file system: credentials, endpoint and kin.
-        hash: How much to pay for SHA-256 values: ``none``, ``stored``, ``lookup`` or ``full``.
-        concurrency: Remote artifacts that are examined at a time.
+        url: A path, or an address of any kind that fsspec supports.
+        policy: What to accept; the default accepts what loaders load.
+        storage_options: Options for fsspec's file system, such as credentials and endpoint.
+        hash: Where SHA-256 values come from: ``none``, ``stored``, ``lookup`` or ``full``.
+        concurrency: Maximum concurrent requests to remote storage.
 
     Yields:
-        One result per artifact, in the order of the listing. What is wrong with one is in its
-        result; nothing else is lost by it. Memory does not grow with the root.
+        One result per artifact, in listing order. Problems of an artifact are findings in its
+        result. Memory use does not grow with the root.
 
     Raises:
         StorageError: The root does not exist or cannot be listed.

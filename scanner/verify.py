@@ -1,4 +1,4 @@
-"""The check for the line before a model is loaded: in-process, without Prefect, at once."""
+"""Verify a model right before it is loaded: in-process, without Prefect."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -20,15 +20,15 @@ from prefect_mutagen.scanner.verdicts import Reason, Verdict
 __all__ = ["ArtifactRejected", "Verified", "verify", "verify_root", "verify_store"]
 
 
-class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as callers will read it
+class ArtifactRejected(Exception):  # noqa: N818 - named for what happened, as callers read it
     """An artifact did not pass, or is not the one that was pinned.
 
     Attributes:
         url: The artifact.
-        reasons: Why, as the policy gives it.
-        places: For each reason, the file or the artifact it is about.
-        findings: Everything found.
-        result: The examination, where there was one.
+        reasons: The policy's reasons.
+        places: The file or artifact that each reason is about.
+        findings: All findings.
+        result: The examination, if there was one.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as ca
         result: ScanResult | None,
         places: tuple[str, ...] = (),
     ) -> None:
-        """Keep the facts; the text is drawn from them."""
+        """Store the facts that the message is made from."""
         super().__init__(url, reasons, result, places)
         self.url = url
         self.reasons = reasons
@@ -47,7 +47,7 @@ class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as ca
         self.findings: tuple[Finding, ...] = result.findings if result is not None else ()
 
     def __str__(self) -> str:
-        """Draw one sentence that says what was rejected, which of its files, and why."""
+        """Return what was rejected, which of its files, and why, in one sentence."""
         base = self.url.rstrip("/") + "/"
         said = []
         for place, reason in zip(self.places, self.reasons, strict=True):
@@ -58,12 +58,12 @@ class ArtifactRejected(Exception):  # noqa: N818 - it names what happened, as ca
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified and passed."""
+    """An artifact that passed."""
 
     result: ScanResult
-    """The examination; for a folder of several artifacts that of the folder as a set."""
+    """The examination; a folder of several artifacts is examined as one set."""
     waived: tuple[tuple[str, Reason], ...]
-    """What only a waiver accepted, each with the file or the artifact it is about."""
+    """Reasons that were waived, each with the file or artifact it is about."""
 
 
 def verify(
@@ -72,25 +72,25 @@ def verify(
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> ScanResult:
-    """Check that an artifact passes, and that it is still the one that was pinned.
+    """Check that an artifact passes and still has its pinned bytes.
 
     Args:
-        url: A model file, or a folder: then everything in it has to pass.
+        url: A model file, or a folder in which everything has to pass.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
-        policy: What is accepted. Where it asks for a SHA-256 that nobody states, or for a signature
-            over bytes that nobody hashed, every byte is read.
+        policy: What to accept. If it requires a SHA-256 that storage does not have, or a signature
+            over bytes that were not hashed, every byte is read.
         storage_options: Options for fsspec's file system.
 
     Returns:
-        The examination. For a folder of several artifacts it is that of the folder as a set, with
-        the findings of all.
+        The examination. A folder of several artifacts is examined as one set, with the findings
+        of all.
 
     Raises:
-        ArtifactRejected: It does not pass, cannot be examined, has other bytes than pinned
+        ArtifactRejected: It does not pass, cannot be examined, does not match the pin
             (``storage/other-pin``), or there is no model (``storage/not-found``).
-        StorageError: The address names nothing, or the root itself cannot be reached.
-        ValueError: The pin is blank, or the policy names signers whose signatures cannot be
-            verified here.
+        StorageError: The address is blank, or the root cannot be reached.
+        ValueError: The pin is blank, or signatures of the policy's signers cannot be verified
+            here.
     """
     return verify_root(url, pin, policy, storage_options).result
 
@@ -101,7 +101,7 @@ def verify_root(
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Verified:
-    """Check everything below a root, and say of each waiver where it counted; see `verify`."""
+    """Check everything below a root, and report which waivers applied; see `verify`."""
     address = Address.parse(url)
     store = open_store(address, storage_options)
     return verify_store(store, pin, policy, siblings=not address.has_secrets)
@@ -110,54 +110,58 @@ def verify_root(
 def verify_store(
     store: Store, pin: str | None = None, policy: Policy | None = None, *, siblings: bool = True
 ) -> Verified:
-    """Check everything in a store that is open already; see `verify`.
+    """Check everything in an open store; see `verify`.
 
     Args:
         store: The root.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
-        policy: What is accepted.
-        siblings: Whether to look for neighbours beside a root that is one file.
+        policy: What to accept.
+        siblings: Whether to look for neighbours of a root that is one file.
     """
     if pin is not None and not pin.strip():
         raise ValueError("the pin is empty; leave it out (None) to accept any bytes that pass")
     accepted = policy or Policy()
     url = store.root
-    asked = accepted.require_sha256 or accepted.allowed_signers
-    # What is stated costs next to nothing, and two digests that differ refuse a model here as in a
-    # scan, where "stored" is the default too.
-    results = _examine(store, accepted, "lookup" if asked else "stored", siblings)
+    strict = accepted.require_sha256 or accepted.allowed_signers
+    # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
+    # where "stored" is the default too.
+    results = _examine(store, accepted, "lookup" if strict else "stored", siblings)
     if any(_lacks_sha256(result) for result in results):
-        # Nobody states what the policy asks for, or not so that it counts: it has to be computed.
+        # What the policy requires is missing or unproven: compute it.
         results = _examine(store, accepted, "full", siblings)
     if not results:
         reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
         raise ArtifactRejected(url, (reason,), None)
-    result = results[0] if len(results) == 1 else _together(url, results)
-    against = [(place, reason) for one in results for place, reason in _placed(one, waived=False)]
-    # What was not seen has no pin that could be compared.
+    result = results[0] if len(results) == 1 else _as_set(url, results)
+    rejections = [
+        (place, reason) for one in results for place, reason in _with_places(one, waived=False)
+    ]
+    # What was not examined has no pin to compare.
     if pin is not None and result.pin != pin and result.verdict.status != "unknown":
-        message = f"other bytes than pinned lie here; their pin is {result.pin}"
-        against.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
-    if against or not result.passed:
-        reasons = tuple(reason for _, reason in against)
-        raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in against))
-    return Verified(result, tuple(found for one in results for found in _placed(one, waived=True)))
+        message = f"its bytes differ from the pinned ones; their pin is {result.pin}"
+        rejections.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
+    if rejections or not result.passed:
+        reasons = tuple(reason for _, reason in rejections)
+        raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in rejections))
+    return Verified(
+        result, tuple(found for one in results for found in _with_places(one, waived=True))
+    )
 
 
-def _placed(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Reason]]:
-    """Name for each reason the file that it is about: that of its finding, else the artifact."""
+def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Reason]]:
+    """Yield each reason with the file it is about: that of its finding, or the artifact."""
     left = list(result.findings)
     for reason in result.verdict.waived if waived else result.verdict.reasons:
         place = result.url
         for number, finding in enumerate(left):
-            # What is waived says by which waiver before it says what.
+            # The message of a waived reason starts with the waiver.
             if finding.code == reason.code and reason.message.endswith(finding.message):
                 place = left.pop(number).url or place
                 break
         yield place, reason
 
 
-def _examine(store: Store, policy: Policy, level: HashLevel, siblings: bool) -> list[ScanResult]:  # noqa: FBT001 - handed on
+def _examine(store: Store, policy: Policy, level: HashLevel, siblings: bool) -> list[ScanResult]:  # noqa: FBT001 - passed on
     artifacts = list_artifacts(store, siblings=siblings)
     return list(examine_artifacts(store, artifacts, Examiner(policy, level)))
 
@@ -167,8 +171,8 @@ def _lacks_sha256(result: ScanResult) -> bool:
     return missing or any(finding.code == "signature/unbound" for finding in result.findings)
 
 
-def _together(url: str, results: list[ScanResult]) -> ScanResult:
-    """Put the artifacts of a folder together: it passes when all of them do."""
+def _as_set(url: str, results: list[ScanResult]) -> ScanResult:
+    """Combine the artifacts of a folder into one result, which passes if all of them do."""
     first = results[0]
     reasons = tuple(reason for result in results for reason in result.verdict.reasons)
     waived = tuple(reason for result in results for reason in result.verdict.waived)

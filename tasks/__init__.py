@@ -1,20 +1,19 @@
-"""The scanner's steps as Prefect tasks: names, retries, no caching. Thin.
+"""The scanner's steps as Prefect tasks: thin wrappers with names and retries, without caching.
 
-* ``listing``: `list_artifacts`; `list_changes`, which writes what is to be examined to a file.
-* ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which goes from file to file;
-  ``scan_sessions``: what task runs of one flow run share, so that they ask storage as one.
+* ``listing``: `list_artifacts`; `list_changes`, which writes a manifest of artifacts to examine.
+* ``scanning``: `scan_artifact`, `scan_batch`, and `scan_rows`, which reads and writes files;
+  ``scan_sessions``: connections and limits shared by the task runs of one flow run.
 * ``recording``: `write_table` and `publish_scan`; ``agents``: `start_agents`.
-* ``agent_checks``: which agents could never start, found before anything is examined.
-* ``agent_launch``: `AgentLaunch`, and what becomes of one; ``agent_result``: how a command ended.
-* ``scan_selection``: what a scan is about, as a form; ``hash_log``: how far hashing is.
-* ``storage_blocks``: a Prefect block to options for the file system.
+* ``agent_checks``: find agents that could never start, before anything is examined.
+* ``agent_launch``: `AgentLaunch` and `AgentRun`; ``agent_result``: the page on a finished command.
+* ``scan_selection``: the form that selects artifacts; ``hash_log``: log the progress of hashing.
+* ``storage_blocks``: file system options from a Prefect block.
 * ``showing``: the table and the summary in Prefect's UI.
 
-Parameters are addresses and small records: Prefect looks into what it is given and keeps what it is
-told to keep, so no bytes, handles or secrets travel through a task, and no task changes what it was
-given: what it finds it returns, or writes to a place that it returns. Nothing is cached and no
-result is persisted: a cache hit costs as much as a cheap task, and the table knows better what is
-new.
+Parameters are addresses and small records: Prefect inspects parameters and may store them, so no
+bytes, handles or secrets pass through a task. No task changes its arguments: it returns its
+results, or writes them to a file that it returns. Nothing is cached and no result is persisted: a
+cache hit costs as much as a cheap task, and the table tracks what is new.
 """
 
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun

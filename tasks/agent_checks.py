@@ -1,8 +1,8 @@
 """Find agents that could never start, before anything is examined for them.
 
-A misspelt deployment costs a scan of hours if it is found at its end. What can be known before is
-asked for before: whether each deployment exists and takes what it is given, whether each command's
-program is there. What changes meanwhile is found when the agent starts (`start_agents`).
+A misspelt deployment wastes a scan of hours if it is noticed at the end. So this checks beforehand
+whether each deployment exists and accepts its parameters, and whether each command's program
+exists. Later changes are noticed when the agent starts (`start_agents`).
 """
 
 import os
@@ -31,24 +31,24 @@ __all__ = ["cannot_reach", "check_agents", "lacks_parameters"]
 
 _PAGE: Final = 200
 _MOST_LISTED: Final = 1000
-_LIKE: Final = 0.75
-"""How like two names are, by difflib's measure, of which one may be meant by the other."""
+_SIMILARITY: Final = 0.75
+"""Similarity, by difflib's measure, from which one name is suggested for another."""
 _TEMPLATE_MARK: Final = "__prefect_kind"
-"""Stands in parameters that the server fills in when a run is made."""
+"""Key of parameters that the server renders when it creates a run."""
 
 
 def check_agents(agents: Sequence[AgentLaunch], *, commands_run_here: bool) -> list[str]:
-    """Look whether agents can start.
+    """Check whether agents can start.
 
     Args:
-        agents: What a scan is to start.
-        commands_run_here: Whether commands run on this machine; else nothing is said about them.
+        agents: The agents of a scan.
+        commands_run_here: Whether commands run on this machine; otherwise they are not checked.
 
     Returns:
-        What a person should know of those that can, a sentence each.
+        Remarks on agents that can start, a sentence each.
 
     Raises:
-        ValueError: Some cannot; the message says which, why, and what to do.
+        ValueError: Some cannot start; the message names them, the reasons and the remedies.
     """
     faults: dict[str, None] = {}
     remarks: list[str] = []
@@ -72,8 +72,8 @@ def check_agents(agents: Sequence[AgentLaunch], *, commands_run_here: bool) -> l
                 faults |= dict.fromkeys(fault for agent in same for fault in _faults(agent, known))
                 if known.status is not None and known.status.value == "NOT_READY":
                     remarks.append(
-                        f"nobody runs the deployment {name!r} at the moment; what is started of it "
-                        "waits until a worker of its pool is there"
+                        f"the deployment {name!r} is not ready; its runs wait until a worker of "
+                        "its work pool is online"
                     )
     if faults:
         raise ValueError(f"agents could not start, so nothing was examined: {'; '.join(faults)}")
@@ -81,7 +81,7 @@ def check_agents(agents: Sequence[AgentLaunch], *, commands_run_here: bool) -> l
 
 
 def cannot_reach(problem: httpx.HTTPError) -> str:
-    """Say what Prefect's server answered, or that it did not."""
+    """Return the message for a failed request to Prefect's server."""
     if not isinstance(problem, httpx.HTTPStatusError):
         return f"Prefect's server cannot be reached ({type(problem).__name__})"
     said = ""
@@ -89,12 +89,12 @@ def cannot_reach(problem: httpx.HTTPError) -> str:
         detail = problem.response.json().get("detail", "")
         said = f": {detail}" if detail else ""
     except (ValueError, AttributeError):
-        pass  # another server's page, which nobody wants to read here
+        pass  # not a response of Prefect's API, such as a proxy's error page
     return visible(f"Prefect's server answered {problem.response.status_code}{said}", 400)
 
 
 def lacks_parameters(agent: AgentLaunch, schema: Mapping[str, Any] | None) -> str:
-    """Say that a deployment's flow cannot be told what it is started for; empty when it can."""
+    """Return which parameter a deployment's flow lacks to receive the artifact; empty if none."""
     if any(name in _properties(schema) for name in agent.needed):
         return ""
     wanted = " or ".join(agent.needed)
@@ -119,16 +119,16 @@ def _command_faults(agent: AgentLaunch) -> Iterator[str]:
 
 
 def _no_deployment(client: SyncPrefectClient, name: str) -> str:
-    """Say that a deployment is not there, and which one may be meant."""
+    """Return the message for an unknown deployment, with those that may be meant."""
     near: list[str] = []
-    with suppress(httpx.HTTPError):  # the names would help, and that is all
-        near = get_close_matches(name, _deployments(client), cutoff=_LIKE)
+    with suppress(httpx.HTTPError):  # the suggestion is optional
+        near = get_close_matches(name, _deployments(client), cutoff=_SIMILARITY)
     meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
     return f"there is no deployment {name!r}{meant}; deploy it, or correct the name"
 
 
 def _deployments(client: SyncPrefectClient) -> list[str]:
-    """List the server's deployments as flow/name: the first thousand."""
+    """Return the names of the server's first thousand deployments, as flow/name."""
     found: list[DeploymentResponse] = []
     for offset in range(0, _MOST_LISTED, _PAGE):
         page = client.read_deployments(limit=_PAGE, offset=offset)
@@ -144,7 +144,7 @@ def _deployments(client: SyncPrefectClient) -> list[str]:
 
 
 def _faults(agent: AgentLaunch, known: DeploymentResponse) -> Iterator[str]:
-    """Find what of a deployment's parameters does not fit."""
+    """Yield the problems of an agent's parameters for a deployment."""
     schema = known.parameter_openapi_schema
     lacking = lacks_parameters(agent, schema)
     if lacking:
@@ -172,4 +172,4 @@ def _faults(agent: AgentLaunch, known: DeploymentResponse) -> Iterator[str]:
     except ValidationError as problem:
         yield visible(f"{about} would refuse the agent's parameters: {problem}", 400)
     except CircularSchemaRefError:
-        pass  # the server says what it thinks of it when the agent starts
+        pass  # the server reports it when the agent starts

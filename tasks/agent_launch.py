@@ -1,4 +1,4 @@
-"""What starts for what passed, what it is told, and what became of it."""
+"""Agents to start for artifacts that passed, what they receive, and the outcome of each start."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.results import ScanResult
 __all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff"]
 
 CommandRunner = Callable[..., State[Any]]
-"""Runs a command under supervision and gives its final state; `run_agent` is one."""
+"""Runs a command under supervision and returns its final state, such as `run_agent`."""
 
 
 class AgentLaunch(BaseModel):
@@ -25,46 +25,46 @@ class AgentLaunch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     deployment: str = ""
-    """Deployment to run, as flow/name. It is given those of url, pin, sbom_id, scan_id and table
+    """Deployment to run, as flow/name. It receives those of url, pin, sbom_id, scan_id and table
     that its flow has as parameters."""
     command: list[str] = []
-    """Command line to run under run-agent, one word per entry; no shell reads it."""
+    """Command line to run under run-agent, one argument per entry; no shell is involved."""
     parameters: str = "{}"
     """More parameters for the agent, as a JSON object."""
     scope: Literal["artifact", "scan"] = "artifact"
-    """Whether it is started for each artifact (a set is one), or once for all that passed. Once: a
-    deployment, which is given those of table, scan_id, source and passed (how many) that its flow
-    has as parameters."""
+    """Whether it is started for each artifact (a set is one), or once per scan for all that passed;
+    the latter only for deployments, which receive those of table, scan_id, source and passed (the
+    number of passed artifacts) that their flow has as parameters."""
     wait: bool = False
-    """Whether the scan waits for a deployment's run, at most for the time limit; a command's end is
-    waited for in any case."""
+    """Whether the scan waits for a deployment's run, up to the time limit; it always waits for a
+    command."""
     timeout_seconds: int = Field(default=3600, ge=1)
-    """Time limit of a command, and of waiting."""
+    """Time limit of a command, and of waiting for a run."""
     memory_mb: int = Field(default=0, ge=0)
-    """Address space in MiB that each process of a command may have; 0: any."""
+    """Limit of address space for each process of a command, in MiB; 0: none."""
     cpu_seconds: int = Field(default=0, ge=0)
-    """CPU time that each process of a command may have; 0: any."""
+    """Limit of CPU time for each process of a command; 0: none."""
     environment: list[str] = []
-    """Names of variables of the worker that a command gets beyond PATH, HOME and the locale's."""
+    """Names of environment variables of the worker to pass on, beyond PATH, HOME and the locale."""
     stdin: Literal["handoff", "empty"] = "handoff"
-    """What a command's standard input is: what it is handed, or nothing."""
+    """Standard input of a command: the handoff document, or empty."""
 
     @model_validator(mode="after")
     def _check(self) -> "AgentLaunch":
         if not self.deployment and not self.command:
-            raise ValueError("an agent is nothing yet: name a deployment, or give a command")
+            raise ValueError("the agent is empty: name a deployment, or give a command")
         if self.deployment and self.command:
             raise ValueError("an agent is a deployment or a command, not both: leave one empty")
         flow, _, name = self.deployment.partition("/")
         if self.deployment and (not flow.strip() or not name.strip() or "/" in name):
             shown = visible(self.deployment, 200)
-            raise ValueError(f"{shown!r} names no deployment: write it as flow/name")
+            raise ValueError(f"{shown!r} is not the name of a deployment: write it as flow/name")
         if self.command and not self.command[0].strip():
-            raise ValueError("the first word of a command is its program; it is empty")
+            raise ValueError("the program of a command, its first word, is empty")
         if any("\0" in word for word in self.command):
-            raise ValueError("a word of a command holds a zero byte; no program can be given that")
+            raise ValueError("an argument of a command contains a zero byte; remove it")
         if self.scope == "scan" and not self.deployment:
-            raise ValueError("a command is started for each artifact; only a deployment for all")
+            raise ValueError("a command can only be started for each artifact, not once per scan")
         try:
             parameters = json.loads(self.parameters or "{}")
         except json.JSONDecodeError as problem:
@@ -76,67 +76,67 @@ class AgentLaunch(BaseModel):
 
     @property
     def title(self) -> str:
-        """Name the agent for people."""
+        """A short name for display."""
         words = (word.rpartition("/")[2] for word in self.command)
         return self.deployment or visible(" ".join(words), 60)
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Name what a deployment is given, if its flow has parameters of these names."""
+        """The parameters that a deployment receives, if its flow has them."""
         if self.scope == "scan":
             return "table", "scan_id", "source", "passed"
         return "url", "pin", "sbom_id", "scan_id", "table"
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Name the parameters of which a deployment's flow must have one."""
+        """The parameters of which a deployment's flow must have at least one."""
         return ("scan_id", "table") if self.scope == "scan" else ("url",)
 
     def key(self, result: ScanResult) -> str:
-        """Name this start: the same for the same agent, artifact and bytes."""
+        """Return the idempotency key of a start: equal for the same agent, artifact and bytes."""
         parts = [self.deployment, *self.command, self.parameters, result.url, result.pin]
         text = "\0".join(parts).encode("utf-8", "surrogateescape")
         return hashlib.sha256(text).hexdigest()
 
     def key_of_scan(self, source: str, pins: str) -> str:
-        """Name a start for all that passed: the same for the same agent and the same bytes.
+        """Return the idempotency key of a start once per scan.
 
         Args:
             source: The root.
-            pins: Digest over the addresses and pins of all that passed.
+            pins: Digest over the addresses and pins of all passed artifacts.
         """
         parts = [self.deployment, self.parameters, source, pins]
         text = "\0".join(parts).encode("utf-8", "surrogateescape")
         return hashlib.sha256(text).hexdigest()
 
     def extra(self) -> dict[str, Any]:
-        """Give `parameters` as values."""
+        """Return the parsed `parameters`."""
         values: dict[str, Any] = json.loads(self.parameters or "{}")
         return values
 
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """What agents are told beyond the artifact."""
+    """What agents receive besides the artifact."""
 
     scan_id: str
     policy: Policy
-    """Under which the artifact passed; a command's is verified under it once more."""
+    """The policy that the artifact passed; before a command it is verified again."""
     table: str = ""
     storage: str = ""
     source: str = ""
-    """The root that was scanned."""
+    """The scanned root."""
     rerun_failed: bool = False
-    """Whether an agent that failed for these very bytes is started once more."""
+    """Whether to start an agent again that failed for the same bytes."""
 
 
 class AgentRun(BaseModel):
-    """What became of one start."""
+    """The outcome of one start."""
 
     url: str
     agent: str
     state: Literal["started", "completed", "failed", "refused", "known", "waiting"]
-    """``started``: it runs on its own; ``refused``: it was not started; ``known``: it was started
-    before for these very bytes; ``waiting``: the next scan starts it."""
+    """``started``: it is running; ``refused``: it was not started; ``known``: it was already
+    started for these bytes; ``waiting``: the next scan starts it."""
     message: str = ""
     flow_run_id: str = ""

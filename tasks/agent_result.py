@@ -1,4 +1,4 @@
-"""Show in Prefect's UI how an agent ended: one page in Markdown, with the last lines it wrote."""
+"""Show in Prefect's UI how an agent ended, with the last lines of its output."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -15,9 +15,9 @@ __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
 LAST_LINES: Final = 40
 _WIDTH: Final = 400
 _GUARANTEES: Final[dict[Guarantee, str]] = {
-    "kernel": "nothing it started is left: the kernel ended its PID namespace",
-    "sweep": "all descendants that were found were ended; the kernel refused a PID namespace",
-    "group": "its process group was ended; this system has no PID namespaces",
+    "kernel": "all were ended: the kernel ended their PID namespace",
+    "sweep": "all descendants found were ended; a PID namespace was refused by the kernel",
+    "group": "the process group was ended; this system has no PID namespaces",
 }
 
 
@@ -26,9 +26,9 @@ def show_agent(result: ScanResult, program: str, outcome: Outcome, last: Iterabl
 
     Args:
         result: The artifact it ran for.
-        program: The first word of its command; the others may carry secrets.
+        program: The first word of its command; the others may contain secrets.
         outcome: How it ended.
-        last: The last lines it wrote.
+        last: The last lines of its output.
     """
     create_markdown_artifact(
         markdown=agent_markdown(result, program, outcome, last),
@@ -38,10 +38,10 @@ def show_agent(result: ScanResult, program: str, outcome: Outcome, last: Iterabl
 
 
 def agent_markdown(result: ScanResult, program: str, outcome: Outcome, last: Iterable[str]) -> str:
-    """Write the page. What the agent wrote stands in it as code, and nothing in it is obeyed."""
+    """Return the page in Markdown; the agent's output is indented code, never interpreted."""
     ended = f"status {outcome.status}"
     if outcome.timed_out:
-        ended = "ended because its time was up"
+        ended = "ended by its time limit"
     elif outcome.status > 128:
         ended = f"ended by signal {outcome.status - 128}"
     lines = [
@@ -53,7 +53,7 @@ def agent_markdown(result: ScanResult, program: str, outcome: Outcome, last: Ite
         *waiver_lines(result),
         f"* processes: {_GUARANTEES[outcome.guarantee]}",
     ]
-    # Indented code ends only with the indentation, so no line can leave it.
+    # A code block ends only where indentation ends, so no line can break out of it.
     code = [f"    {visible(line, _WIDTH)}" for line in last]
     lines += ["", "## Last lines", "", *(code or ["It wrote nothing."])]
     if outcome.truncated:

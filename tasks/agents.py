@@ -1,4 +1,4 @@
-"""Start agents for what passed: a deployment by name, or a command; at most once."""
+"""Start agents for passed artifacts, deployments or commands, at most once each."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -34,19 +34,19 @@ def start_agents(
     handoff: Handoff,
     run_command: CommandRunner | None = None,
 ) -> list[AgentRun]:
-    """Start all agents for one artifact that passed, each at most once for these very bytes.
+    """Start all agents for one artifact that passed, each at most once for the same bytes.
 
-    The table's record says what was started; without a table, Prefect's idempotency keys hold for
-    deployments, and commands are started each time.
+    Starts are recorded in the table. Without a table, Prefect's idempotency keys apply to
+    deployments, and commands are started every time.
 
     Args:
         result: The artifact; nothing is started for one that did not pass.
-        agents: What to start.
-        handoff: What they are told beyond the artifact.
+        agents: The agents.
+        handoff: What they receive besides the artifact.
         run_command: How to run a command; without it, commands are refused.
 
     Returns:
-        What became of each. A fault of one costs only itself.
+        The outcome of each start. A failure does not affect the others.
     """
     if not result.passed:
         raise ValueError(f"{result.url} did not pass; nothing may be started for it")
@@ -68,16 +68,16 @@ def start_agents(
 def start_scan_agents(
     agents: list[AgentLaunch], handoff: Handoff, passed: int, pins: str
 ) -> list[AgentRun]:
-    """Start agents once for all that passed, and at most once for the same bytes.
+    """Start agents once for all passed artifacts, and at most once for the same bytes.
 
     Args:
-        agents: What to start: deployments.
-        handoff: What they are told.
-        passed: How many artifacts passed.
-        pins: Digest over the addresses and pins of all of them.
+        agents: The agents, all deployments.
+        handoff: What they receive.
+        passed: Number of passed artifacts.
+        pins: Digest over their addresses and pins.
 
     Returns:
-        What became of each.
+        The outcome of each start.
     """
     record = _open_record(handoff)
     offered = {
@@ -113,7 +113,7 @@ def _start_once(
     key: str,
     start: Callable[[str], AgentRun],
 ) -> AgentRun:
-    """Claim a start, do it, record its end."""
+    """Claim a start in the record, start the agent, record the outcome."""
     if record is None:
         return start(key)
 
@@ -123,13 +123,13 @@ def _start_once(
     try:
         claim = record.claim(key, {**about, "scan_id": handoff.scan_id}, again=handoff.rerun_failed)
     except StorageError as problem:
-        # What is not on record must not start: it could start again and again.
+        # A start that cannot be recorded must not happen: it could happen again and again.
         return not_started("refused", visible(str(problem), 500))
     if claim is None:
-        return not_started("known", "started before for these very bytes")
+        return not_started("known", "already started for these bytes")
     if not claim.fresh and not agent.deployment:
-        # Nobody can tell a command that runs from one that was killed before it ran.
-        return not_started("known", "started before; how that ended is not on record")
+        # A running command cannot be told from one that was killed before it started.
+        return not_started("known", "already started; its outcome was not recorded")
     run = start(claim.name)
     try:
         if run.state == "refused":
@@ -137,7 +137,7 @@ def _start_once(
         elif run.state in ("started", "completed", "failed"):
             record.finish(claim, run.state, run.message)
     except StorageError as problem:
-        run.message = visible(f"{run.message} (not on record: {problem.reason})".strip(), 500)
+        run.message = visible(f"{run.message} (not recorded: {problem.reason})".strip(), 500)
     return run
 
 
@@ -155,7 +155,7 @@ def _start_deployment(
 
 
 def _run_deployment(agent: AgentLaunch, url: str, offered: dict[str, Any], key: str) -> AgentRun:
-    """Start a deployment with those of the offered parameters that its flow has."""
+    """Run a deployment with those of the offered parameters that its flow has."""
     made = AgentRun(url=url, agent=agent.title, state="refused")
     try:
         with get_client(sync_client=True) as client:
@@ -195,13 +195,13 @@ def _start_command(
     run_command: CommandRunner | None,
 ) -> AgentRun:
     if run_command is None:
-        message = "there is nothing here to run commands with"
+        message = "commands cannot be run here"
         return AgentRun(url=result.url, agent=agent.title, state="refused", message=message)
     try:
         state = _run_command(result, agent, handoff, run_command)
     except httpx.HTTPError as problem:
-        # It may have begun: that it starts once more is for a person to say.
-        message = f"{cannot_reach(problem)}; whether the command began is not known"
+        # It may have started, so only a person can decide to start it again.
+        message = f"{cannot_reach(problem)}; whether the command started is unknown"
         return AgentRun(url=result.url, agent=agent.title, state="failed", message=message)
     done: Literal["completed", "failed"] = "completed" if state.is_completed() else "failed"
     identity = state.state_details.flow_run_id

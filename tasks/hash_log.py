@@ -1,4 +1,4 @@
-"""Say in the log how far the hashing of large objects is: a terabyte takes hours."""
+"""Log the progress of hashing large objects: a terabyte takes hours."""
 
 import threading
 import time
@@ -11,44 +11,44 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["HashLog"]
 
-_EVERY: Final = 30.0
+_LOG_SECONDS: Final = 30.0
 
 
 class HashLog:
-    """Writes a line every half minute at most, and one at the end; for one task run.
+    """Writes at most one line every half minute, and one at the end; for one task run.
 
-    Its `add_piece` may be called from several threads at once.
+    `add_hashed` is thread-safe.
     """
 
     def __init__(
         self,
         write: Callable[[str], object],
-        every: float = _EVERY,
+        every: float = _LOG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin.
+        """Start the clock.
 
         Args:
-            write: Takes each line.
-            every: Least seconds between two lines.
-            clock: Gives the time in seconds.
+            write: Writes a line.
+            every: Minimum seconds between two lines.
+            clock: Returns the time in seconds.
         """
         self._write = write
         self._every = every
         self._clock = clock
         self._last = clock()
         self._lock = threading.Lock()
-        self._begun = self._hashed = self._objects = 0
+        self._total = self._hashed = self._objects = 0
         self._newest = ""
 
     def watch(self, artifacts: Iterable[Artifact]) -> Iterator[Artifact]:
-        """Pass artifacts on to whoever examines them, and sum up what there is to hash."""
+        """Yield artifacts unchanged, and add up the bytes to hash."""
         for artifact in artifacts:
-            self._begun += sum(max(0, item.size) for item in artifact.objects)
+            self._total += sum(max(0, item.size) for item in artifact.objects)
             yield artifact
 
-    def add_piece(self, item: StoredObject, start: int, end: int) -> None:
-        """Take note of a piece; see `scanner.storage.hashing.PieceHook`."""
+    def add_hashed(self, item: StoredObject, start: int, end: int) -> None:
+        """Count a hashed range; see `scanner.storage.hashing.HashProgress`."""
         with self._lock:
             self._hashed += end - start
             self._objects += end >= item.size
@@ -57,7 +57,7 @@ class HashLog:
             if now - self._last < self._every:
                 return
             self._last = now
-            line = f"hashed {short_size(self._hashed)} of {short_size(self._begun)}"
+            line = f"hashed {short_size(self._hashed)} of {short_size(self._total)}"
         place = f"{short_size(end)} of {short_size(item.size)}"
         self._write(f"{line}, now {place} of {visible(item.url, 500)}")
 

@@ -1,4 +1,4 @@
-"""List a root as a task: all of it, or what is selected and has changed."""
+"""List a root as a task: all artifacts, or selected ones that have changed."""
 
 import os
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["Changes", "is_passing", "list_artifacts", "list_changes"]
 
-_PASSING = frozenset({"storage/timeout", "storage/throttled", "storage/unreachable"})
+_TRANSIENT = frozenset({"storage/timeout", "storage/throttled", "storage/unreachable"})
 
 
-def is_passing(_task: Any, _run: Any, state: Any) -> bool:
-    """Say whether another try may help: not when the root is missing or closed to us."""
+def is_transient(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether a retry may help: not if the root does not exist or access is denied."""
     problem = state.result(raise_on_failure=False)
-    return isinstance(problem, StorageError) and problem.code in _PASSING
+    return isinstance(problem, StorageError) and problem.code in _TRANSIENT
 
 
 _OPTIONS: dict[str, Any] = {
@@ -36,7 +36,7 @@ _OPTIONS: dict[str, Any] = {
     "persist_result": False,
     "retries": 2,
     "retry_delay_seconds": [2, 20],
-    "retry_condition_fn": is_passing,
+    "retry_condition_fn": is_transient,
 }
 
 
@@ -46,7 +46,7 @@ def list_artifacts(source: str, storage: str = "") -> list[Artifact]:
 
     Args:
         source: A path or an address.
-        storage: Name of a block with the credentials; empty: the environment's.
+        storage: Name of a block with the credentials; empty: those of the environment.
 
     Raises:
         StorageError: The root does not exist or cannot be listed.
@@ -56,18 +56,18 @@ def list_artifacts(source: str, storage: str = "") -> list[Artifact]:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a listing showed beside a state."""
+    """A listing compared with a state."""
 
     manifest: Manifest
     """The artifacts to examine."""
     marks: bytes
     """A `scanner.table.marks.Mark` for each row of the state."""
     selected: int
-    """How many artifacts the scan is about, the unchanged ones included."""
+    """Number of selected artifacts, including unchanged ones."""
 
 
 @task(**_OPTIONS)
-def list_changes(  # noqa: PLR0913, PLR0917 - what a listing depends on
+def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     source: str,
     state: State,
     folder: str,
@@ -77,21 +77,21 @@ def list_changes(  # noqa: PLR0913, PLR0917 - what a listing depends on
     rescan: Rescan = "changed",
     selection: Selection = Selection(),
 ) -> Changes:
-    """List the selected artifacts below a root, and sort out those that need not be examined.
+    """List the selected artifacts below a root that have to be examined.
 
     Args:
         source: A path or an address.
-        state: What is known.
-        folder: Where the manifest is written.
-        storage: Name of a block with the credentials; empty: the environment's.
-        hash: How much is paid for SHA-256 values now.
-        policy: What is accepted now.
-        rescan: Whether to keep what is as it was, or to examine all that is selected.
-        selection: What the scan is about.
+        state: The previous state.
+        folder: Folder for the manifest.
+        storage: Name of a block with the credentials; empty: those of the environment.
+        hash: Where SHA-256 values come from.
+        policy: The current policy.
+        rescan: Whether to examine only changed artifacts, or all selected ones.
+        selection: Which artifacts to include.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
-        ValueError: The inventory is none, or of another bucket.
+        ValueError: The inventory is invalid, or of another bucket.
     """
     options = storage_options(storage)
     store = open_store(source, options, versions=selection.all_versions)

@@ -1,4 +1,4 @@
-"""Write the Parquet table as tasks."""
+"""Publish scans in the Parquet table, as tasks."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ _OPTIONS: dict[str, Any] = {
 
 
 def open_table(table: str, source: str, storage: str = "") -> Table:
-    """Open a table; the root's credentials are used when both lie in the same kind of storage.
+    """Open a table, with the root's credentials if both are in the same kind of storage.
 
     Args:
         table: Address of the table.
         source: The root.
-        storage: Name of a block with the credentials; empty: the environment's.
+        storage: Name of a block with the credentials; empty: those of the environment.
     """
     return Table(table, source, table_options(table, source, storage))
 
@@ -43,21 +43,21 @@ def write_table(
     storage: str = "",
     retention: Retention = Retention(),
 ) -> dict[str, int]:
-    """Publish the results of all artifacts below a root; then delete what need not be kept.
+    """Publish the results of all artifacts below a root, then apply the retention.
 
     Args:
         table: Address of the table.
-        results: One for every artifact; what has none is recorded as removed.
+        results: One for every artifact; artifacts without one are recorded as removed.
         source: The root.
-        policy: What they were judged by.
-        storage: Name of a block with the credentials; empty: the environment's.
+        policy: The policy they were judged by.
+        storage: Name of a block with the credentials; empty: those of the environment.
         retention: How much history the table keeps.
 
     Returns:
-        How many artifacts were added, changed, removed and unchanged.
+        Numbers of added, changed, removed and unchanged artifacts.
 
     Raises:
-        StorageError: The table cannot be read or written; nothing of this scan is to be seen then.
+        StorageError: The table cannot be read or written; nothing of this scan is visible then.
     """
     opened, summary = open_table(table, source, storage), Summary()
     with TableScan(new_scan(source, policy), opened) as scan:
@@ -75,12 +75,12 @@ def publish_scan(
     storage: str = "",
     retention: Retention = Retention(),
 ) -> None:
-    """Publish a scan in the table, all of it or nothing; then delete what need not be kept.
+    """Publish a scan in the table atomically, then apply the retention.
 
     Args:
         table: Address of the table.
         publication: The scan's files.
-        storage: Name of a block with the credentials; empty: the environment's.
+        storage: Name of a block with the credentials; empty: those of the environment.
         retention: How much history the table keeps.
 
     Raises:

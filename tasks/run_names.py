@@ -1,4 +1,4 @@
-"""Name task runs after what they work on."""
+"""Name task runs by what they work on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ __all__ = ["names_runs", "short_name"]
 
 
 def names_runs(function: Callable[[dict[str, Any]], str]) -> Any:
-    """Mark a function as one that names the runs of a task by their ``parameters``.
+    """Mark a function as one that names task runs by their ``parameters``.
 
-    Prefect gives it values, where the runtime context still has the futures that a caller may have
-    passed; and its type for such functions asks for a method that no function has.
+    Prefect passes it resolved values, whereas the runtime context still has futures. Returns `Any`,
+    because Prefect's type for such functions requires a method that no function has.
     """
     return function
 
 
 def short_name(url: str) -> str:
-    """Give the last part of an address, fit for a name."""
+    """Return the last part of an address, safe for display in a name."""
     return visible(url.rstrip("/").rpartition("/")[2], 80)

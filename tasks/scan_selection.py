@@ -1,4 +1,4 @@
-"""What a scan is about, as the form of a flow asks for it."""
+"""The form that selects the artifacts of a scan."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,30 +10,30 @@ from prefect_mutagen.scanner.listing.selection import Selection, read_moment
 __all__ = ["ScanSelection", "Versions"]
 
 Versions = Literal["newest", "all"]
-"""Which versions of the objects of a bucket a scan is about."""
+"""Which object versions of a bucket to scan."""
 
 
 class ScanSelection(BaseModel):
-    """Which artifacts the scan is about; all of them by default.
+    """Which artifacts to scan; all of them by default.
 
-    What it leaves out stays in the table as it is known, and no agent starts for it.
+    Artifacts outside the selection stay in the table unchanged, and no agent starts for them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     include: list[str] = []
-    """Only files of such names (*.gguf) or paths below the source (llama/**). Empty: all."""
+    """Only files with such names (*.gguf) or paths below the source (llama/**). Empty: all."""
     exclude: list[str] = []
-    """Files of such names or paths are left out, also when they are included above."""
+    """Leave out files with such names or paths, even if they are included above."""
     modified_since: str = ""
-    """Only what was changed since: an age such as 7d, 36h or 90min, counted back from the start of
-    the run, or a date such as 2027-01-31. Empty: all."""
+    """Only files modified since: an age such as 7d, 36h or 90min before the start of the run, or a
+    date such as 2027-01-31. Empty: all."""
     versions: Versions = "newest"
-    """In a bucket of S3 that keeps versions: the newest of each file, or the older ones of model
-    files as well."""
+    """In a versioned S3 bucket: the newest version of each file, or also older versions of model
+    files."""
     inventory: str = ""
-    """Address of the manifest.json of an S3 Inventory of the bucket, to be used instead of a
-    listing. Empty: the bucket is listed."""
+    """Address of the manifest.json of an S3 Inventory, to read instead of listing the bucket.
+    Empty: list the bucket."""
 
     @model_validator(mode="after")
     def _check(self) -> "ScanSelection":
@@ -41,10 +41,10 @@ class ScanSelection(BaseModel):
         return self
 
     def selection(self, now: datetime | None = None) -> Selection:
-        """Give it as the scanner wants it.
+        """Return it as the scanner's `Selection`.
 
         Args:
-            now: What an age counts back from; the present by default.
+            now: The time that ages count back from; the current time by default.
 
         Raises:
             ValueError: ``modified_since`` is neither an age nor a date.

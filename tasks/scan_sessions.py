@@ -1,8 +1,8 @@
-"""What the task runs of one flow run have in common, in each process that runs some of them.
+"""Sessions shared by the task runs of one flow run in one process.
 
-They ask storage as one: the limit of requests under way holds for all of them together, what
-several want is asked for once, and the small files of a folder are read once, whether a task run
-takes one artifact or a thousand. Storage is opened once, and its block is loaded once.
+The concurrency limit applies to all of them together, shared requests are sent once, and the small
+files of a folder are read once, whether a task run examines one artifact or a thousand. Storage is
+opened once, and its block is loaded once.
 """
 
 import threading
@@ -20,12 +20,12 @@ from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.examine.retries import Sharing
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
 __all__ = ["ScanSession", "Storage", "join_session"]
 
-_IDLE: Final = 4
-"""Sessions that are kept while no task run is in them: the next one may come in a moment."""
+_IDLE_SESSIONS: Final = 4
+"""Unused sessions to keep open for the next task run."""
 
 
 class Storage(NamedTuple):
@@ -35,42 +35,42 @@ class Storage(NamedTuple):
     block: str
     all_versions: bool
     concurrency: int
-    """Requests under way at a time."""
+    """Maximum concurrent requests."""
 
 
 @dataclass(slots=True)
 class ScanSession:
-    """An opened root, and what examinations below it share."""
+    """An open root, and what examinations below it share."""
 
     store: Store
-    sharing: "Sharing | None"
+    shared: "SharedRequests | None"
     """None for local files."""
     folders: Folders = field(default_factory=Folders)
     begun_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
 
 @dataclass(slots=True)
-class _Seat:
-    """A session, who is in it, and a lock for who opens it."""
+class _SharedSession:
+    """A session, its number of users, and a lock for opening it."""
 
     users: int = 0
     session: ScanSession | None = None
     opening: threading.Lock = field(default_factory=threading.Lock)
 
 
-_seats: Final[dict[tuple[str, int, Storage], _Seat]] = {}
+_sessions: Final[dict[tuple[str, int, Storage], _SharedSession]] = {}
 _lock: Final = threading.Lock()
 
 
 @contextmanager
 def join_session(storage: Storage) -> Iterator[ScanSession]:
-    """Join the session of the current flow run; outside of any, have one alone.
+    """Join the session of the current flow run; outside a flow run, open one.
 
     Args:
         storage: What it reads from.
 
     Raises:
-        StorageError: There is no such kind of storage.
+        StorageError: The kind of storage is unknown.
         ValueError: There is no such block.
     """
     context = TaskRunContext.get()
@@ -78,23 +78,23 @@ def join_session(storage: Storage) -> Iterator[ScanSession]:
         yield _open(storage)
         return
     run = context.task_run
-    # A flow run that is tried again begins anew: storage may have changed since.
+    # A retry of a flow run gets a new session: storage may have changed since.
     key = str(run.flow_run_id), run.flow_run_run_count, storage
     with _lock:
-        seat = _seats.pop(key) if key in _seats else _Seat()
-        _seats[key] = seat  # the newest comes last
-        seat.users += 1
+        entry = _sessions.pop(key) if key in _sessions else _SharedSession()
+        _sessions[key] = entry  # most recently used last
+        entry.users += 1
     try:
-        with seat.opening:
-            if seat.session is None:
-                seat.session = _open(storage)
-        yield seat.session
+        with entry.opening:
+            if entry.session is None:
+                entry.session = _open(storage)
+        yield entry.session
     finally:
         with _lock:
-            seat.users -= 1
-            idle = [each for each, other in _seats.items() if not other.users]
-            for each in idle[:-_IDLE]:
-                del _seats[each]
+            entry.users -= 1
+            idle = [each for each, other in _sessions.items() if not other.users]
+            for each in idle[:-_IDLE_SESSIONS]:
+                del _sessions[each]
 
 
 def _open(storage: Storage) -> ScanSession:
@@ -102,6 +102,6 @@ def _open(storage: Storage) -> ScanSession:
     store = open_store(storage.source, options, versions=storage.all_versions)
     if store.loop is None:
         return ScanSession(store, None)
-    from prefect_mutagen.scanner.examine.remote_engine import share
+    from prefect_mutagen.scanner.examine.remote_engine import share_requests
 
-    return ScanSession(store, share(store, storage.concurrency))
+    return ScanSession(store, share_requests(store, storage.concurrency))

@@ -1,4 +1,4 @@
-"""Examine artifacts as tasks: one by one, or a batch in one task run."""
+"""Examine artifacts as tasks: one per task run, or a batch."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -52,16 +52,16 @@ def scan_artifact(
     """Examine one artifact.
 
     Args:
-        artifact: As `list_artifacts` gave it.
-        source: The root it lies below.
-        policy: What is accepted.
-        storage: Name of a block with the credentials; empty: the environment's.
-        hash: How much to pay for SHA-256 values.
+        artifact: As returned by `list_artifacts`.
+        source: Its root.
+        policy: What to accept.
+        storage: Name of a block with the credentials; empty: those of the environment.
+        hash: Where SHA-256 values come from.
         versions: Which versions were listed.
-        concurrency: Requests to remote storage at a time, of this process's task runs together.
+        concurrency: Concurrent requests to remote storage, of all task runs in this process.
 
     Returns:
-        The result. What is wrong with the artifact or its storage is in it, not raised.
+        The result. Problems of the artifact or its storage are findings, never raised.
     """
     where = Storage(source, storage, versions == "all", concurrency)
     (result,) = _scan([artifact], where, policy, hash)
@@ -80,15 +80,16 @@ def scan_batch(
 ) -> list[ScanResult]:
     """Examine several artifacts in one task run, concurrently where they are remote.
 
-    Task runs of one flow run in one process share what the artifacts of a folder have in common.
+    Task runs of one flow run in one process share the files that the artifacts of a folder have in
+    common.
 
     Args:
-        artifacts: As `list_artifacts` gave them.
-        source: The root they lie below.
-        policy: What is accepted.
-        storage: Name of a block with the credentials; empty: the environment's.
-        hash: How much to pay for SHA-256 values.
-        concurrency: Requests to remote storage at a time, of this process's task runs together.
+        artifacts: As returned by `list_artifacts`.
+        source: Their root.
+        policy: What to accept.
+        storage: Name of a block with the credentials; empty: those of the environment.
+        hash: Where SHA-256 values come from.
+        concurrency: Concurrent requests to remote storage, of all task runs in this process.
         versions: Which versions were listed.
 
     Returns:
@@ -108,19 +109,19 @@ def scan_rows(
     concurrency: int = 64,
     versions: Versions = "newest",
 ) -> Spooled:
-    """Examine some artifacts of a manifest; neither they nor their results are held in memory.
+    """Examine a batch of a manifest, in bounded memory; results are spooled to files.
 
     Args:
-        artifacts: Which ones.
+        artifacts: The batch.
         scan: The scan they belong to, with the root and the policy.
-        folder: Where the results may lie; it is on the machine that reads them.
-        storage: Name of a block with the credentials; empty: the environment's.
-        hash: How much to pay for SHA-256 values.
-        concurrency: Requests to remote storage at a time, of this process's task runs together.
+        folder: Folder for the results, on the machine that reads them.
+        storage: Name of a block with the credentials; empty: those of the environment.
+        hash: Where SHA-256 values come from.
+        concurrency: Concurrent requests to remote storage, of all task runs in this process.
         versions: Which versions were listed.
 
     Returns:
-        Where the results are.
+        The spooled results.
     """
     where = Storage(scan.source, storage, versions == "all", concurrency)
     results = _scan(artifacts.read(), where, scan.policy, hash)
@@ -132,18 +133,18 @@ def _scan(
 ) -> Iterator[ScanResult]:
     with join_session(where) as session:
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
-        rest = where.concurrency, session.sharing
+        rest = where.concurrency, session.shared
         if level != "full":
             yield from examine_artifacts(session.store, artifacts, examiner, *rest)
             return
         log = HashLog(_logger().info)
-        examiner.told = log.add_piece
+        examiner.on_hashed = log.add_hashed
         yield from examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
         log.close()
 
 
 def _logger() -> Any:
-    """Give the task run's logger; a plain one where the function is called outside of any run."""
+    """Return the task run's logger; a plain one outside of any run."""
     try:
         return get_run_logger()
     except MissingContextError:

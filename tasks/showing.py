@@ -1,7 +1,7 @@
-"""Show a scan in Prefect's UI: one table, one summary in Markdown.
+"""Show a scan in Prefect's UI: a table, and a summary in Markdown.
 
-Values from files stand in both. The table shows them as text; in Markdown every letter that could
-mean something there is escaped, and none starts a line.
+Both contain values from files. The table shows them as text; in Markdown every special character is
+escaped, and no value starts a line.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ __all__ = ["SHOWN_ROWS", "artifact_key", "plain", "show_scan", "summary_markdown
 
 SHOWN_ROWS: Final = 500
 _SUMMARY_ROWS: Final = 50
-_MEANINGFUL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
-# Prefect's newer UI looks for addresses in the finished text, where no escape is left to see.
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
+# Prefect's newer UI also links addresses in the rendered text, where escapes are gone.
 _LINKED: Final = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=@)")
 _JOINER: Final = "\u2060"
-"""Takes no room and no line breaks there, and no address goes on behind it."""
+"""WORD JOINER: invisible, not a line break, and ends an address."""
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def plain(text: str, width: int = 300) -> str:
-    """Write a value so that Markdown shows it and does nothing else with it."""
-    return _MEANINGFUL.sub(
+    """Escape a value for Markdown."""
+    return _SPECIAL.sub(
         lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"),
         _LINKED.sub(_JOINER, visible(text, width)),
     )
 
 
 def artifact_key(name: str, source: str) -> str:
-    """Name an artifact so that each root has its own history of it."""
+    """Return the key of a Prefect artifact, distinct for every root."""
     slug = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[-40:].strip("-")
     digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return "-".join(part for part in (name, slug, digest) if part)
@@ -56,11 +56,11 @@ def show_scan(
     """Attach the table and the summary to the current flow run.
 
     Args:
-        scan: What was asked.
+        scan: The scan.
         summary: Its counts.
-        results: What is worth showing.
-        agents: What became of those that were started.
-        selected: What the scan was about, in one line; empty: everything.
+        results: The results to show.
+        agents: The outcomes of agent starts.
+        selected: The selection in one line; empty: everything.
     """
     ordered = sorted(results, key=_rank)
     rows = [
@@ -85,7 +85,7 @@ def show_scan(
 
 
 def _rank(result: ScanResult) -> int:
-    """Rank what failed before what a waiver let pass, and that before the rest."""
+    """Return the sort key: not passed first, then passed by waiver, then the rest."""
     if not result.passed:
         return 0
     return 1 if result.verdict.waived else 2
@@ -112,7 +112,7 @@ def _row(result: ScanResult, source: str) -> dict[str, str]:
 
 
 def _drift(result: ScanResult) -> str:
-    """Say what became of an artifact, and what of it is not as it was."""
+    """Return the drift of an artifact with the changed fields."""
     fields = ", ".join(change.field for change in result.drift_details)
     return f"{result.drift or ''}: {fields}" if fields else result.drift or ""
 
@@ -124,7 +124,7 @@ def summary_markdown(
     agents: Sequence[AgentRun],
     selected: str = "",
 ) -> str:
-    """Write the summary: counts, what failed and what to do about it, waivers, what was started."""
+    """Return the summary in Markdown: counts, failures and remedies, waivers, agents."""
     read = short_size(summary.bytes_read)
     counts = [summary.passed, summary.failed, summary.unknown, read, summary.requests]
     lines = [
@@ -151,7 +151,7 @@ def summary_markdown(
 
 
 def _section(heading: str, entries: Sequence[list[str]], count: int = 0) -> Iterator[str]:
-    """Write a section, cut where it is long; none without entries."""
+    """Yield the lines of a section, truncated if long; none without entries."""
     if not entries:
         return
     yield from ("", f"## {heading}", "")
@@ -174,7 +174,7 @@ def _waived(result: ScanResult) -> list[str]:
 
 
 def waiver_lines(result: ScanResult) -> list[str]:
-    """Write what waivers let pass of an artifact, as points below a point."""
+    """Return the waived reasons of an artifact as nested list items."""
     return [
         f"    * {reason.code}: {plain(reason.message)}; {plain(reason.value)}"
         for reason in result.verdict.waived

@@ -1,14 +1,14 @@
-"""Turn a Prefect block into options for the file system.
+"""Convert a Prefect block to options of the file system.
 
-Secrets live in blocks; only a block's name travels as a parameter, because Prefect stores and shows
-parameters in clear text. Any block of these forms will do:
+Secrets are kept in blocks; only a block's name is passed as a parameter, because Prefect stores and
+shows parameters in clear text. Supported blocks:
 
-* one with ``settings``, such as Prefect's own ``RemoteFileSystem``: they are fsspec options;
+* blocks with ``settings``, such as Prefect's own ``RemoteFileSystem``: these are fsspec options;
 * the credentials blocks of prefect-aws (``aws-credentials``, ``minio-credentials``);
-* a bucket block with ``credentials`` inside, such as prefect-aws's ``s3-bucket``.
+* bucket blocks with ``credentials`` inside, such as prefect-aws's ``s3-bucket``.
 
-Prefect's server knows block types whose packages a worker may lack: a block that was made in the UI
-is no proof that it can be loaded.
+Prefect's server knows block types whose packages may be missing on a worker, so a block created in
+the UI cannot always be loaded.
 """
 
 from collections.abc import Mapping
@@ -24,50 +24,50 @@ from prefect_mutagen.scanner.storage.options import load_options
 
 __all__ = ["options_of", "storage_options", "table_options"]
 
-_SUCH: Final = "aws-credentials/models"
-_HERE: Final = "where the flow runs (on the worker)"
-_INSTEAD: Final = (
+_EXAMPLE: Final = "aws-credentials/models"
+_WHERE: Final = "where the flow runs (on the worker)"
+_ALTERNATIVE: Final = (
     "put the options of {0} into the settings of a remote-file-system block, and install {0} "
-    f"{_HERE}"
+    f"{_WHERE}"
 )
-_UNREADABLE: Final = (
-    "holds nothing that a file system takes: put fsspec options into the settings of a "
+_NO_OPTIONS: Final = (
+    "contains no options of a file system: put fsspec options into the settings of a "
     "remote-file-system block"
 )
-_MISSING: Final = "needs the package of its type, which is not installed: install it " + _HERE
-_MISSING_OF: Final = {
+_MISSING: Final = "needs the package of its type, which is not installed: install it " + _WHERE
+_MISSING_BY_TYPE: Final = {
     **dict.fromkeys(
         ("aws-credentials", "minio-credentials", "s3-bucket"),
-        f"needs prefect-aws, which is not installed: pip install 'prefect-mutagen[aws]' {_HERE}",
+        f"needs prefect-aws, which is not installed: pip install 'prefect-mutagen[aws]' {_WHERE}",
     ),
     **dict.fromkeys(
         ("gcp-credentials", "gcs-bucket"),
-        f"is of prefect-gcp, whose blocks are not read: {_INSTEAD.format('gcsfs')}",
+        f"is of prefect-gcp, which is not supported: {_ALTERNATIVE.format('gcsfs')}",
     ),
     **dict.fromkeys(
         ("azure-blob-storage-credentials", "azure-blob-storage-container"),
-        f"is of prefect-azure, whose blocks are not read: {_INSTEAD.format('adlfs')}",
+        f"is of prefect-azure, which is not supported: {_ALTERNATIVE.format('adlfs')}",
     ),
 }
-"""What to say of a block whose type is known to Prefect's server and not here."""
+"""Messages for block types that are known to Prefect's server but not installed here."""
 
 
 def storage_options(block: str) -> dict[str, Any]:
-    """Load the block of this name and read the options off it.
+    """Load a block and return its options.
 
     Args:
-        block: For example ``aws-credentials/models``; the empty text reads the environment's
-            PREFECT_MUTAGEN_STORAGE_OPTIONS, which is empty itself most of the time.
+        block: Its name, such as ``aws-credentials/models``; if empty, the variable
+            PREFECT_MUTAGEN_STORAGE_OPTIONS is read, which may be unset.
 
     Raises:
-        ValueError: The block cannot be loaded, or holds nothing that a file system takes; the
-            message says what to do.
+        ValueError: The block cannot be loaded, or contains no options of a file system; the message
+            includes the remedy.
     """
     if not block:
         return load_options()
     options = options_of(_load(block))
     if options is None:
-        raise ValueError(f"the storage block {block!r} {_UNREADABLE}")
+        raise ValueError(f"the storage block {block!r} {_NO_OPTIONS}")
     return options
 
 
@@ -75,18 +75,19 @@ def _load(block: str) -> Block:
     """Load a block.
 
     Raises:
-        ValueError: It cannot be loaded; one sentence says why. Prefect's own exceptions are not
-            chained to it: they quote what the block holds, and go on for hundreds of lines.
+        ValueError: It cannot be loaded. Prefect's own exceptions are not chained: they quote the
+            block's contents, and are hundreds of lines long.
     """
     slug, _, name = block.partition("/")
     if not slug or not name:
-        raise ValueError(f"{block!r} names no storage block: it takes type/name, such as {_SUCH}")
+        form = f"write it as type/name, such as {_EXAMPLE}"
+        raise ValueError(f"{block!r} is not the name of a storage block: {form}")
     try:
-        # Also where an event loop runs, as in a flow that an asynchronous one calls.
-        loaded = Block.load(block, _sync=True)  # type: ignore[call-arg] # of its decorator
+        # Also with a running event loop, as in a flow called by an asynchronous one.
+        loaded = Block.load(block, _sync=True)  # type: ignore[call-arg] # added by its decorator
         return cast("Block", loaded)
     except UnknownBlockType:
-        reason = _MISSING_OF.get(slug, _MISSING)
+        reason = _MISSING_BY_TYPE.get(slug, _MISSING)
     except PrefectHTTPStatusError as problem:
         reason = f"cannot be loaded: Prefect's server answered {problem.response.status_code}"
     except httpx.HTTPError as problem:
@@ -94,12 +95,12 @@ def _load(block: str) -> Block:
     except ValueError:
         reason = "does not exist: create it in Prefect's UI, or check the spelling (type/name)"
     except RuntimeError:
-        reason = "does not fit the installed package that defines its type: save it anew"
+        reason = "does not match the installed version of its package: save it again"
     raise ValueError(f"the storage block {block!r} {reason}")
 
 
 def table_options(table: str, source: str, block: str) -> dict[str, Any]:
-    """Give the options for a table: the root's, when both lie in the same kind of storage.
+    """Return the options of a table: the root's if both are in the same kind of storage.
 
     Args:
         table: Address of the table.
@@ -111,7 +112,7 @@ def table_options(table: str, source: str, block: str) -> dict[str, Any]:
 
 
 def options_of(block: Any) -> dict[str, Any] | None:
-    """Read options for fsspec off a block; None when it is of no known form."""
+    """Return the fsspec options of a block; None if it is not supported."""
     settings = getattr(block, "settings", None)
     if isinstance(settings, Mapping):
         return {key: _reveal(value) for key, value in settings.items()}

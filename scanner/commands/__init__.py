@@ -1,5 +1,5 @@
-"""The parts of the command ``prefect-mutagen``: one file per command, each with ``add_parser``.
+"""The command ``prefect-mutagen``: one module per subcommand, each with ``add_parser``.
 
-Commands that need more than the scanner announce themselves under the entry points
-``prefect_mutagen.commands``; `program` puts all of them together.
+Subcommands that need more than the scanner register as entry points of the group
+``prefect_mutagen.commands``; `program` combines all of them.
 """

@@ -1,4 +1,4 @@
-"""Read the command line; what cannot be read is refused in one sentence, without the usage."""
+"""Parse the command line; errors are one sentence, without the usage."""
 
 import argparse
 import re
@@ -10,25 +10,25 @@ from prefect_mutagen.scanner.policy.fields import nearest
 __all__ = ["Parser", "WrongUsage", "filled", "listed", "one_of", "positive", "whole_number"]
 
 _MISSING: Final = "the following arguments are required: "
-_OF_ARGPARSE: Final = (
+_REPLACED_MESSAGES: Final = (
     (re.compile("expected (at least )?one argument"), "needs a value"),
     (re.compile("ignored explicit argument .*"), "takes no value"),
 )
-"""What argparse says about one argument, and what is said instead."""
+"""Messages of argparse about one argument, and what to write instead."""
 
 
 _NUMBER: Final = re.compile("-?[0-9]{1,18}")
 
 
-class WrongUsage(Exception):  # noqa: N818 - it names what happened
-    """The command line asks for what cannot be had; the text is one sentence for a person."""
+class WrongUsage(Exception):  # noqa: N818 - named for what happened
+    """The command line is invalid; the message is one sentence."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises `WrongUsage` instead of ending the process."""
+    """A parser that raises `WrongUsage` instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line in our words.
+        """Raise argparse's message in the style of the other messages.
 
         Raises:
             WrongUsage: Always.
@@ -40,16 +40,16 @@ class Parser(argparse.ArgumentParser):
         if found is None:
             raise WrongUsage(message)
         name, said = found.groups()
-        for pattern, ours in _OF_ARGPARSE:
+        for pattern, ours in _REPLACED_MESSAGES:
             if pattern.fullmatch(said):
                 said = ours
         raise WrongUsage(f"{name} {said}")
 
     def refuse_rest(self, rest: Sequence[str]) -> None:
-        """Refuse words that nothing takes.
+        """Refuse unknown arguments.
 
         Args:
-            rest: What `parse_known_args` left over.
+            rest: What `parse_known_args` did not recognise.
 
         Raises:
             WrongUsage: There are any.
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
                 remedy = nearest(name, self._option_string_actions) or self._see_help
                 raise WrongUsage(f"{self._called} has no option {name}{remedy}")
         if rest:
-            raise WrongUsage(f"{self._called} has no use for {rest[0]!r}{self._see_help}")
+            raise WrongUsage(f"{self._called} takes no argument {rest[0]!r}{self._see_help}")
 
     @property
     def _called(self) -> str:
@@ -72,34 +72,34 @@ class Parser(argparse.ArgumentParser):
 
 
 def listed(names: Sequence[str], word: str) -> str:
-    """Write names as a list in a sentence, with a word such as "and" before the last."""
+    """Join names for a sentence, with a word such as "and" before the last."""
     *most, last = names
     return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def one_of(names: Collection[str], *, fold: bool = False) -> dict[str, Any]:
-    """Return the options of an argument that takes one of several names.
+    """Return the options of an argument that takes one of several values.
 
     Args:
-        names: The names.
-        fold: Whether capitals are taken for small letters.
+        names: The values.
+        fold: Whether to ignore case.
     """
 
     def read(text: str) -> str:
         given = text.lower() if fold else text
         if given in names:
             return given
-        remedy = nearest(given.lower(), names) or f"; it takes {listed(sorted(names), 'or')}"
-        raise argparse.ArgumentTypeError(f"does not know {text!r}{remedy}")
+        remedy = nearest(given.lower(), names) or f"; choose {listed(sorted(names), 'or')}"
+        raise argparse.ArgumentTypeError(f"has no choice {text!r}{remedy}")
 
     return {"type": read, "metavar": "{" + ",".join(sorted(names)) + "}"}
 
 
 def whole_number(text: str) -> int:
-    """Read an argument that is a whole number.
+    """Parse a whole number.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not one.
     """
     if not _NUMBER.fullmatch(text):
         raise argparse.ArgumentTypeError(f"takes a whole number, not {text!r}")
@@ -107,10 +107,10 @@ def whole_number(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Read an argument that counts something.
+    """Parse a whole number above 0.
 
     Raises:
-        argparse.ArgumentTypeError: It is no whole number above 0.
+        argparse.ArgumentTypeError: It is not one.
     """
     if not _NUMBER.fullmatch(text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a whole number above 0, not {text!r}")
@@ -118,7 +118,7 @@ def positive(text: str) -> int:
 
 
 def filled(text: str) -> str:
-    """Read an argument that may not be blank: an unset variable must not mean "none".
+    """Return an argument that must not be blank: an unset variable must not mean "none".
 
     Raises:
         argparse.ArgumentTypeError: It is blank.

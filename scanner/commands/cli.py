@@ -10,8 +10,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: Without the program's name. By default those of the process, which then is the
-            command's own: signals end it as `scanner.shutdown` says.
+        arguments: Without the program's name. By default those of the process; then signals end
+            the process as `scanner.shutdown` describes.
 
     Returns:
         The exit status.

@@ -1,7 +1,7 @@
-"""``prefect-mutagen deployments``: write the shipped deployments into a folder.
+"""``prefect-mutagen deployments``: write the bundled Prefect deployments to a folder.
 
-They are package data, because whoever installed from an index has no checkout to deploy from.
-Writing them needs no Prefect; ``prefect deploy`` reads them.
+They are package data, because users who installed from an index have no checkout to deploy from.
+Writing them does not need Prefect; ``prefect deploy`` reads them.
 """
 
 import argparse
@@ -34,22 +34,26 @@ Next, in {folder}:
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to what `argparse.ArgumentParser.add_subparsers` returned."""
-    parser = commands.add_parser("deployments", help="write the shipped Prefect deployments")
+    """Add the command.
+
+    Args:
+        commands: From `argparse.ArgumentParser.add_subparsers`.
+    """
+    parser = commands.add_parser("deployments", help="write the bundled Prefect deployments")
     parser.add_argument(
-        "folder", type=filled, metavar="DIR", help="where to write; nothing is overwritten"
+        "folder", type=filled, metavar="DIR", help="folder to write to; nothing is overwritten"
     )
     parser.add_argument(
         "--source",
         type=filled,
         metavar="URL",
-        help="root of the scheduled scan; its schedule is paused without one",
+        help="root of the scheduled scan; without one, its schedule is paused",
     )
     parser.add_argument(
         "--table",
         type=filled,
         metavar="URL",
-        help="Parquet table of the scheduled scan; without one each scan reads everything",
+        help="Parquet table of the scheduled scan; without one, every scan reads everything",
     )
     parser.add_argument(
         "--storage",
@@ -63,7 +67,7 @@ def add_parser(commands: Any) -> None:
 def _deployments(options: argparse.Namespace) -> int:
     folder = os.path.expanduser(options.folder)
     given = {name: getattr(options, name) for name in _PARAMETERS}
-    texts = dict(_shipped(files("prefect_mutagen") / "deployments"))
+    texts = dict(_bundled(files("prefect_mutagen") / "deployments"))
     try:
         texts[_MAIN] = _fill_in(texts[_MAIN], _checked(given))
         _write(folder, texts)
@@ -82,10 +86,10 @@ def _deployments(options: argparse.Namespace) -> int:
 
 
 def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
-    """Check the parameters that are given; local paths become absolute, as a worker needs them.
+    """Return the given parameters, with absolute paths, as a worker needs them.
 
     Raises:
-        WrongUsage: One would store a secret in clear text.
+        WrongUsage: A parameter would store a secret in clear text.
     """
     parameters = {name: value for name, value in given.items() if value is not None}
     for name, value in parameters.items():
@@ -94,50 +98,50 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
         address = Address.parse(value)
         if address.has_secrets:
             raise WrongUsage(
-                f"--{name} carries a user, a password or a signature, which Prefect would store in "
-                "clear text: put the credentials into a block and name it with --storage"
+                f"--{name} contains a user, a password or a signature, which Prefect would store "
+                "in clear text: put the credentials into a block and name it with --storage"
             )
         parameters[name] = address.text
     return parameters
 
 
-def _shipped(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Read the shipped files, with their paths below the folder."""
+def _bundled(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield relative path and text of the bundled files."""
     for entry in folder.iterdir():
         name = f"{prefix}{entry.name}"
         if entry.is_dir():
-            yield from _shipped(entry, f"{name}/")
+            yield from _bundled(entry, f"{name}/")
         else:
             yield name, entry.read_text("utf-8")
 
 
 def _fill_in(text: str, parameters: Mapping[str, str]) -> str:
-    """Set parameters that stand there as comments; with a source, make the schedule active.
+    """Set parameters that are commented out; with a source, activate the schedule.
 
-    The file is edited as text: what it explains in comments is to stay.
+    Edits the file as text to preserve its comments.
     """
     for name, value in parameters.items():
-        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # YAML takes JSON's texts
+        line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # JSON strings are valid YAML
         text = _replace(rf"# {name}: .*", line, text)
     return _replace("active: false", "active: true", text) if "source" in parameters else text
 
 
 def _replace(pattern: str, line: str, text: str) -> str:
-    """Replace the one line, apart from its indentation, that is as the pattern says."""
+    """Replace the one line that matches a pattern; its indentation is kept."""
     text, count = re.subn(
         rf"^( +){pattern}$", lambda found: found[1] + line, text, flags=re.MULTILINE
     )
     if count != 1:
-        raise AssertionError(f"the shipped {_MAIN} has {count} lines {pattern!r}")
+        raise AssertionError(f"the bundled {_MAIN} has {count} lines {pattern!r}")
     return text
 
 
 def _write(folder: str, texts: Mapping[str, str]) -> None:
-    """Write files that are not there yet; when one of them is, write none.
+    """Write files; if one of them exists, write none.
 
     Raises:
-        FileExistsError: One is there, or something else has the folder's name.
-        OSError: The folder cannot be written.
+        FileExistsError: One exists, or the folder's name is taken by a file.
+        OSError: The folder cannot be written to.
     """
     places = {os.path.join(folder, name): text.encode() for name, text in texts.items()}
     for place in places:

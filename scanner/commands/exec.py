@@ -1,8 +1,9 @@
-"""``prefect-mutagen exec``: verify an artifact, then run a command that leaves nothing behind.
+"""``prefect-mutagen exec``: verify an artifact, then run a command that leaves no processes behind.
 
-The exit status is the command's; 128 and the signal's number when a signal ended it, 124 when its
-time was up, 126 or 127 when there is no such command. Nothing was started with 1, the artifact did
-not pass; 2, wrong usage or nothing there; 3, it could not be examined; 4, other bytes than pinned.
+The exit status is that of the command; 128 plus the signal's number if a signal ended it, 124 on
+timeout, 126 or 127 if it cannot be run. With these, nothing was started: 1, the artifact did not
+pass; 2, wrong usage or no artifact; 3, it could not be examined; 4, its bytes are not the pinned
+ones.
 """
 
 import argparse
@@ -33,14 +34,14 @@ _FORM: Final = "prefect-mutagen exec URL -- COMMAND"
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the others.
+    """Add the command.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        commands: From `argparse.ArgumentParser.add_subparsers`.
     """
     parser = commands.add_parser(
         "exec",
-        help="verify an artifact, then run a command for it that leaves nothing behind",
+        help="verify an artifact, then run a command that leaves no processes behind",
         usage="%(prog)s [options] URL -- COMMAND [ARG...]",
     )
     add_artifact(parser)
@@ -49,28 +50,28 @@ def add_parser(commands: Any) -> None:
         type=_seconds,
         default=3600.0,
         metavar="S",
-        help="seconds the command may take (default: 3600)",
+        help="time limit of the command in seconds (default: 3600)",
     )
     parser.add_argument(
         "--memory",
         type=_bytes,
         default=0,
         metavar="M",
-        help="address space that each of its processes may have, such as 512M or 8G",
+        help="limit of address space for each of its processes, such as 512M or 8G",
     )
     parser.add_argument(
         "--cpu",
         type=positive,
         default=0,
         metavar="S",
-        help="seconds of CPU time that each of its processes may have",
+        help="limit of CPU time for each of its processes in seconds",
     )
     parser.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="a variable of this environment that the command gets as well; can be repeated",
+        help="environment variable to pass on to the command; may be repeated",
     )
     parser.add_argument(
         "--no-stdin",
@@ -81,20 +82,20 @@ def add_parser(commands: Any) -> None:
 
     def refuse_rest(rest: Sequence[str]) -> None:
         if rest and not rest[0].startswith("-"):
-            raise WrongUsage(f"exec needs -- in front of the command: {_FORM}")
+            raise WrongUsage(f"exec needs -- before the command: {_FORM}")
         parser.refuse_rest(rest)
 
     parser.set_defaults(run=_run, refuse_rest=refuse_rest)
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Cut off the command to run: argparse would take further ``--`` out of it.
+    """Split off the command to run: argparse would remove further ``--`` from it.
 
     Args:
         words: All arguments of ``prefect-mutagen``.
 
     Returns:
-        Those for argparse, and the command; it is empty for all but ``exec``.
+        The arguments for argparse, and the command; empty for all subcommands but ``exec``.
     """
     if not words or words[0] != "exec" or "--" not in words:
         return list(words), []
@@ -123,7 +124,7 @@ def _bytes(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     if not options.command or not options.command[0].strip():
         raise WrongUsage(f"exec needs a command after --: {_FORM}")
-    # What only this command needs takes a tenth of the time in which another one has started.
+    # Only this subcommand needs these imports; they take a tenth of the others' start-up time.
     from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 
     try:
@@ -143,16 +144,16 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as problem:
         if problem.filename != options.command[0]:
             raise
-        return _complain_of_command(problem)
+        return _report_failed_start(problem)
     if outcome.timed_out:
         complain(f"{visible(options.command[0])} did not end within {options.timeout:g} seconds")
     if outcome.guarantee != "kernel":
-        complain(f"no namespaces here; the command's processes were ended by {outcome.guarantee}")
+        complain(f"no PID namespaces; the command's processes were ended by {outcome.guarantee}")
     return outcome.status
 
 
-def _complain_of_command(problem: OSError) -> int:
-    """Say why a command could not be started, and return the status that shells give."""
+def _report_failed_start(problem: OSError) -> int:
+    """Report why a command could not be started, and return the exit status that shells use."""
     name = problem.filename
     if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
         complain(f"{name}: it cannot be run: {(problem.strerror or '').lower()}")

@@ -1,9 +1,10 @@
-"""The command ``prefect-mutagen``: the scanner's commands, and what other parts add.
+"""The command ``prefect-mutagen``: the scanner's subcommands and registered ones.
 
-Exit status: 0, all passed, also when there was nothing; 1, something failed or could not be
-examined; 2, wrong usage, an address that names nothing, or a root cannot be reached (the others are
-scanned all the same). ``verify`` and ``exec`` tell 3, it could not be examined, and 4, other bytes
-than pinned, from 1. Results go to stdout alone; progress and complaints to stderr.
+Exit status: 0, everything passed, also if there was nothing to judge; 1, something failed or could
+not be examined; 2, wrong usage, an address that does not exist, or an unreachable root (other roots
+are still scanned). ``verify`` and ``exec`` separate two cases from 1: 3, the artifact could not be
+examined; 4, its bytes are not the pinned ones. Results go to stdout alone; progress and errors to
+stderr.
 """
 
 import argparse
@@ -32,10 +33,10 @@ from prefect_mutagen.scanner.verify import ArtifactRejected
 
 __all__ = ["run"]
 
-_OWN: Final = ("scan", "verify", "exec", "query", "deployments", "version")
-_ALONE: Final = ("-h", "--help", "--version")
+_BUILT_IN: Final = ("scan", "verify", "exec", "query", "deployments", "version")
+_TOP_LEVEL: Final = ("-h", "--help", "--version")
 _COMMANDS: Final = "prefect_mutagen.commands"
-_HELP: Final = {"demo": "make a small bucket of good and broken models and run everything on it"}
+_HELP: Final = {"demo": "run everything once, on a small bucket of good and broken models"}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = _run(words, options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough; do not complain again while closing.
+        # The reader closed the pipe; prevent a second error at exit.
         _drop_output()
         return REJECTED
     except ArtifactRejected as rejection:
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], options: argparse.Namespace) -> int:
-    """Read the words into the options, and do what they ask for."""
+    """Parse the arguments into the options and run the subcommand."""
     words, options.command = execute.split_command(words)
     parser = Parser(
         prog="prefect-mutagen",
@@ -83,19 +84,19 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version, refuse_rest=version.refuse_rest)
-    if not words or words[0] not in _OWN:
-        # To look for the commands of others takes as long as everything else.
+    if not words or words[0] not in _BUILT_IN:
+        # Looking up entry points takes as long as everything else.
         from importlib.metadata import entry_points
 
-        others = {entry.name: entry for entry in entry_points(group=_COMMANDS)}
-        if words and words[0] in others:
-            status: int = others[words[0]].load()(words[1:])
+        registered = {entry.name: entry for entry in entry_points(group=_COMMANDS)}
+        if words and words[0] in registered:
+            status: int = registered[words[0]].load()(words[1:])
             return status
-        if words and words[0] not in _ALONE:
+        if words and words[0] not in _TOP_LEVEL:
             if words[0].startswith("-"):
                 parser.refuse_rest(words[:1])
-            raise WrongUsage(_no_command(words[0], (*_OWN, *sorted(others))))
-        for name in sorted(others):
+            raise WrongUsage(_no_command(words[0], (*_BUILT_IN, *sorted(registered))))
+        for name in sorted(registered):
             commands.add_parser(name, help=_HELP.get(name))
     _, rest = parser.parse_known_args(words, options)
     refuse_rest = getattr(options, "refuse_rest", parser.refuse_rest)
@@ -108,15 +109,15 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
 
 
 def _no_command(word: str, known: Sequence[str]) -> str:
-    """Say that a word is no command, and which one was meant."""
+    """Return the message for an unknown command, with the one that may be meant."""
     if "://" in word or os.path.exists(word):
-        return f"{word!r} is no command; to examine it: prefect-mutagen scan {word}"
+        return f"{word!r} is not a command; to examine it: prefect-mutagen scan {word}"
     near = nearest(word, known) or f"; the commands are {listed(known, 'and')}"
     return f"there is no command {word!r}{near}"
 
 
 def _explain(problem: OSError) -> str:
-    """Say what the operating system refused, and of which file."""
+    """Return the message for an error of the operating system, with the file."""
     name = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
     reason = storage_error(problem, name).reason
     reason = reason[:1].lower() + reason[1:]
@@ -125,7 +126,7 @@ def _explain(problem: OSError) -> str:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop_output()  # it would be tried again while closing
+        _drop_output()  # prevents a second attempt at exit
     return f"the output cannot be written: {reason}"
 
 

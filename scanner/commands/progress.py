@@ -1,4 +1,4 @@
-"""A line on stderr that says how far a scan is, when a person is looking."""
+"""A progress line on stderr, if it is a terminal."""
 
 import os
 import sys
@@ -10,27 +10,27 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["Progress"]
 
-_EVERY = 0.2
+_UPDATE_SECONDS = 0.2
 
 
 class Progress:
-    """Shows counts that grow, from a thread of its own: to hash a large object takes long."""
+    """Shows running counts from its own thread, since hashing a large object takes long."""
 
     def __init__(self, summary: Summary, *, shown: bool) -> None:
-        """Take what is counted.
+        """Start hidden; see `start`.
 
         Args:
-            summary: Artifacts.
-            shown: Whether anybody looks.
+            summary: The counts to show.
+            shown: Whether to show the line at all.
         """
         self._summary = summary
         self._hashed = 0
         self._shown = shown
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._show_on, name="progress", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._update, name="progress", daemon=True)
 
-    def add_piece(self, _item: StoredObject, start: int, end: int) -> None:
-        """Count what was hashed; see `scanner.storage.hashing.PieceHook`."""
+    def add_hashed(self, _item: StoredObject, start: int, end: int) -> None:
+        """Count hashed bytes; see `scanner.storage.hashing.HashProgress`."""
         self._hashed += end - start
 
     def start(self) -> None:
@@ -38,8 +38,8 @@ class Progress:
         if self._shown:
             self._thread.start()
 
-    def _show_on(self) -> None:
-        while not self._over.wait(_EVERY):
+    def _update(self) -> None:
+        while not self._stopped.wait(_UPDATE_SECONDS):
             counts = self._summary
             artifacts = counted(counts.artifacts, "artifact")
             text = f"{artifacts}, {counts.failed + counts.unknown} not passed"
@@ -49,9 +49,9 @@ class Progress:
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Take the line away, for good."""
-        if self._shown and not self._over.is_set():
-            self._over.set()
+        """Remove the line for good."""
+        if self._shown and not self._stopped.is_set():
+            self._stopped.set()
             self._thread.join()
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""``prefect-mutagen query``: a thin door to DuckDB, with the parts of a table as views.
+"""``prefect-mutagen query``: query a table with DuckDB, through one view per table part.
 
-``artifacts``: the newest state of every root; ``history``: all states; ``sboms``; ``scans``.
+``artifacts``: the latest state of every root; ``history``: all states; ``sboms``; ``scans``.
 """
 
 import argparse
@@ -31,8 +31,12 @@ CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to what `argparse.ArgumentParser.add_subparsers` gave."""
-    parser = commands.add_parser("query", help="ask a table in SQL; needs DuckDB")
+    """Add the command.
+
+    Args:
+        commands: From `argparse.ArgumentParser.add_subparsers`.
+    """
+    parser = commands.add_parser("query", help="query a table with SQL; needs DuckDB")
     parser.add_argument(
         "sql", metavar="SQL", type=filled, help="views: artifacts, history, sboms, scans"
     )
@@ -51,7 +55,7 @@ def _query(options: argparse.Namespace) -> int:
         complain("query needs DuckDB: pip install 'prefect-mutagen[query]'")
         return UNREACHABLE
     try:
-        # By default DuckDB lays what does not fit into memory into the current folder.
+        # By default DuckDB spills to the current folder.
         with duckdb.connect(
             config={"autoinstall_known_extensions": "false", "temp_directory": gettempdir()}
         ) as connection:
@@ -66,7 +70,7 @@ def _query(options: argparse.Namespace) -> int:
 
 
 def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
-    """Make the parts known under their names, whatever versions their files have."""
+    """Register one view per table part, across schema versions."""
     import fsspec
 
     from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
@@ -100,7 +104,7 @@ def _write_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     table = Table(*map(visible, names), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(visible(_text(value)) for value in row))
-    width = None if sys.stdout.isatty() else 10_000  # a pipe has none
+    width = None if sys.stdout.isatty() else 10_000  # pipes have no width
     Console(width=width, markup=False, emoji=False).print(table)
 
 

@@ -1,4 +1,4 @@
-"""What to do about a storage that refuses, in the terms of the storage it is."""
+"""Messages for storage errors, with a remedy for the kind of storage."""
 
 import os
 import re
@@ -38,24 +38,24 @@ _REMEDIES: Final = MappingProxyType(
         ("storage/unreachable", "s3"): "Check the address, the network and endpoint_url in the "
         "storage options.",
         ("storage/unreachable", ""): "Check the address and the network.",
-        # What lies below a root is listed; the root itself was named.
+        # Objects below a root are listed; only the root is named by the user.
         ("storage/not-found", ""): "Check the address.",
-        ("storage/unsupported", ""): "",  # the reason says what to do
+        ("storage/unsupported", ""): "",  # the reason includes the remedy
     }
 )
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
 def complaint(problem: StorageError, given: str = "") -> str:
-    """Say what a storage refused, and what to do.
+    """Return the message for a storage error, with a remedy.
 
     Args:
-        problem: The refusal.
-        given: The address as it was given; a name such as owner/name may be one of the hub's.
+        problem: The error.
+        given: The address as given; owner/name may be a model on the hub.
     """
     if isinstance(problem, NothingIncluded):
         return str(problem)
-    # Where the first part is a folder here, the second one is misspelt.
+    # If the first part is a local folder, the second is misspelt.
     named = _HUB_NAME.fullmatch(given) and not os.path.isdir(os.path.dirname(given))
     if named and problem.code == "storage/not-found" and problem.url == os.path.abspath(given):
         return f"{problem}; for the model on the Hugging Face hub write hf://{given}"

@@ -50,10 +50,10 @@ _T = TypeVar("_T")
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the others.
+    """Add the command.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        commands: From `argparse.ArgumentParser.add_subparsers`.
     """
     parser = commands.add_parser("scan", help="examine every model file below one or more roots")
     add_options(parser)
@@ -66,7 +66,7 @@ def _scan(options: argparse.Namespace) -> int:
     if options.output is not None:
         options.output = _prepare_output(options.output)
     with _output(options.output) as out:
-        # Of these formats, each artifact's part can be written in the process that examined it.
+        # These formats can be rendered per artifact, in the process that examined it.
         if options.format == "json" and not options.table:
             join_json(run.rendered(render_json), out, new=options.output is not None)
         elif options.format == "jsonl" and not options.table:
@@ -88,14 +88,14 @@ class _Run:
         self._level = cast("HashLevel", options.hash)
         self.policy = read_policy(options.policy)
         self._roots = _distinct(options.urls)
-        """Each with the text that it was given as."""
+        """Roots, and the text each was given as."""
         roots = list(self._roots)
         self.scan = new_scan(roots[0], self.policy)
         sources = [root.text for root in roots]
         if len(sources) > 1:
             self.scan = replace(self.scan, source=" ".join(sources))
-        # Of a root inside another one, what the other has shown is not shown again. Each has a
-        # state of its own in a table, and all of it belongs there.
+        # Artifacts of a root inside another one are shown once. In a table each root has its own
+        # state, which needs all of them.
         self._shown: set[str] | None = set() if _any_inside(sources) and not options.table else None
         self._selection = Selection(
             tuple(options.include),
@@ -106,17 +106,17 @@ class _Run:
         )
         self.summary = Summary()
         self.trouble = False
-        # Formats that are written as the scan goes would be torn apart by a line between them.
+        # A progress line would break up formats that are written incrementally to a terminal.
         quiet = options.output is not None or options.format in ("json", "table")
         shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
         self._progress = Progress(self.summary, shown=shown)
 
     def results(self) -> Iterator[ScanResult]:
-        """Examine root after root."""
+        """Yield the results of all roots."""
         return self._each_root(self._recorded if self._options.table else self._examined)
 
     def rendered(self, render: Callable[[ScanResult], RenderedResult]) -> Iterator[RenderedResult]:
-        """Examine root after root, on all cores, and give texts instead of results."""
+        """Yield rendered results of all roots, examined on all cores."""
 
         def examined(root: Address) -> Iterator[RenderedResult]:
             store = self._open(root)
@@ -139,20 +139,20 @@ class _Run:
         return self._each_root(examined)
 
     def _each_root(self, examine: Callable[[Address], Iterator[_T]]) -> Iterator[_T]:
-        """Go from root to root; one that cannot be reached costs only itself."""
+        """Examine the roots in order; an unreachable one does not stop the others."""
         self._progress.start()
-        unfit: list[NothingIncluded] = []
+        empty: list[NothingIncluded] = []
         for root, given in self._roots.items():
             try:
                 yield from examine(root)
             except NothingIncluded as problem:
-                unfit.append(problem)
+                empty.append(problem)
             except StorageError as problem:
                 self._complain(complaint(problem, given))
                 self.trouble = True
-        # Of several roots, not each has to have what is asked for.
-        self.trouble |= len(unfit) == len(self._roots)
-        for nothing in unfit:
+        # Not every one of several roots has to contain what is selected.
+        self.trouble |= len(empty) == len(self._roots)
+        for nothing in empty:
             self._complain(complaint(nothing))
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
@@ -165,16 +165,16 @@ class _Run:
         return open_store(root, self._storage_options, versions=self._selection.all_versions)
 
     def _examiner(self) -> Examiner:
-        return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_piece)
+        return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_hashed)
 
     def _artifacts(self, store: Store, root: Address) -> Iterator[Artifact]:
-        """List what is selected of a root."""
+        """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
         listed = list_selected(store, *selected, siblings=not root.has_secrets)
         return self._watched(store, listed)
 
     def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
-        """Say so where nothing is listed; leave out what another root has shown."""
+        """Report an empty listing; skip artifacts that another root has shown."""
         found = False
         for artifact in artifacts:
             found = True
@@ -184,14 +184,14 @@ class _Run:
                 self._shown.add(artifact.url)
             yield artifact
         if not found:
-            self._say_nothing_is_there(store)
+            self._report_no_model(store)
 
-    def _say_nothing_is_there(self, store: Store) -> None:
+    def _report_no_model(self, store: Store) -> None:
         wanted = "model file" if self._selection.takes_all else "model file that is selected"
         self._complain(f"{store.root}: there is no {wanted}")
 
     def _examined(self, root: Address) -> Iterator[ScanResult]:
-        """Examine what is selected of a root."""
+        """Examine the selected artifacts of a root."""
         store = self._open(root)
         return self._examine(store, self._artifacts(store, root))
 
@@ -202,7 +202,7 @@ class _Run:
             yield result
 
     def _recorded(self, root: Address) -> Iterator[ScanResult]:
-        """Examine what changed, and publish it together with the rest."""
+        """Examine changed artifacts and publish the new state."""
         from prefect_mutagen.scanner.table.retention import Retention
         from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed, publish
 
@@ -229,10 +229,10 @@ class _Run:
                 own.add(compared)
                 yield compared
             if not own.artifacts and not scan.known.kept:
-                self._say_nothing_is_there(store)
+                self._report_no_model(store)
             scan.finish(own)
             scan.recording.correct(self.summary)
-            # Documents are looked up where the format shows them.
+            # Look up documents only for formats that show them.
             brief = (result for _, result in scan.recording.unchanged())
             for result in brief if options.format == "table" else table.documented(scan.recording):
                 self.summary.add(result)
@@ -243,7 +243,7 @@ class _Run:
 
 
 def _distinct(texts: Sequence[str]) -> dict[Address, str]:
-    """Parse roots, and leave out what was named before; a signature makes another root."""
+    """Parse roots, without duplicates; addresses with different signatures are distinct."""
     named: dict[Address, str] = {}
     for text in texts:
         named.setdefault(Address.parse(text), text)
@@ -257,31 +257,31 @@ def _any_inside(sources: Sequence[str]) -> bool:
 
 
 def _prepare_output(path: str) -> str:
-    """Make the folder of what is to be written, before hours of work that it is for.
+    """Create the folder of the output before the scan, which may take hours.
 
     Returns:
         The path, with ``~`` expanded.
 
     Raises:
-        ValueError: Nothing can be written there.
+        ValueError: The output cannot be written there.
     """
     place = os.path.expanduser(path)
     try:
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
     except OSError as problem:
         reason = (problem.strerror or type(problem).__name__).lower()
-        raise ValueError(f"--output {path}: its folder cannot be made: {reason}") from None
+        raise ValueError(f"--output {path}: its folder cannot be created: {reason}") from None
     if os.path.isdir(place):
         raise ValueError(f"--output {path}: it is a folder; name a file in it")
     if os.path.exists(place) and not os.path.isfile(place):
-        # The file that takes its place when it is complete would take that of a device.
+        # The finished file would replace the device or pipe.
         raise ValueError(f"--output {path}: it is not a regular file; redirect the output instead")
     return place
 
 
 @contextmanager
 def _output(path: str | None) -> Iterator[TextIO]:
-    """Open what to write to; a file appears when it is complete."""
+    """Open the output; a file is written atomically."""
     if path is None:
         yield sys.stdout
         return

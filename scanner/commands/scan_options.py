@@ -1,4 +1,4 @@
-"""What can be asked of ``prefect-mutagen scan``."""
+"""The options of ``prefect-mutagen scan``."""
 
 import argparse
 import os
@@ -19,26 +19,33 @@ __all__ = ["add_options", "output_options", "refuse_idle"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add everything that can be asked of a scan."""
+    """Add all options of a scan."""
     parser.add_argument("urls", nargs="+", metavar="URL", type=filled, help="a path or an address")
     parser.add_argument(
         "--format", **one_of(FORMATS, fold=True), default="json", help="default: json"
     )
     parser.add_argument(
-        "--output", metavar="FILE", type=filled, help="write there instead of to stdout"
+        "--output",
+        metavar="FILE",
+        type=filled,
+        help="write to this file, atomically, instead of to stdout",
     )
     parser.add_argument(
         "--hash",
         **one_of(("none", "stored", "lookup", "full")),
         default="stored",
-        help="what to pay for SHA-256 values: nothing known, what is stated anyway, one request "
-        "more, or reading everything (default: %(default)s)",
+        help="source of SHA-256 values: none, stored checksums, one more request each, or reading "
+        "every byte (default: %(default)s)",
     )
     parser.add_argument(
         "--no-hash", dest="hash", action="store_const", const="none", help="the same as --hash none"
     )
     parser.add_argument(
-        "--concurrency", type=positive, default=64, metavar="N", help="default: %(default)s"
+        "--concurrency",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="concurrent requests to remote storage (default: %(default)s)",
     )
     parser.add_argument(
         "--processes",
@@ -54,14 +61,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add what says which artifacts a scan is about."""
+    """Add the options that select artifacts."""
     parser.add_argument(
         "--include",
         action="append",
         type=filled,
         default=[],
         metavar="PATTERN",
-        help="examine only files of such names or paths, as *.gguf or llama/**; may be repeated",
+        help="examine only files with such names or paths, as *.gguf or llama/**; may be repeated",
     )
     parser.add_argument(
         "--exclude",
@@ -69,19 +76,19 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         type=filled,
         default=[],
         metavar="PATTERN",
-        help="leave out files of such names or paths; may be repeated",
+        help="leave out files with such names or paths; may be repeated",
     )
     parser.add_argument(
         "--modified-since",
         type=_moment,
         default=0.0,
         metavar="TIME",
-        help="leave out what is older than a date, or than an age such as 7d or 36h",
+        help="leave out files older than a date, or than an age such as 7d or 36h",
     )
     parser.add_argument(
         "--all-versions",
         action="store_true",
-        help="examine older versions of model files too, in a bucket that keeps them",
+        help="examine older versions of model files too, in a versioned bucket",
     )
     parser.add_argument(
         "--inventory",
@@ -92,29 +99,29 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
-    """Add what keeps a table."""
+    """Add the options of the table."""
     parser.add_argument(
         "--table", metavar="URL", type=filled, help="publish the results in this Parquet table"
     )
     parser.add_argument(
         "--rescan",
         **one_of(("changed", "all")),
-        help="with a table: read only what is new or changed since the scan before, or all "
-        "(default: changed)",
+        help="with a table: read only what is new or changed since the previous scan, or "
+        "everything (default: changed)",
     )
     parser.add_argument(
         "--keep-states",
         type=positive,
         metavar="N",
         default=0,
-        help="newest states that the table keeps (default: all)",
+        help="number of latest states to keep in the table (default: all)",
     )
     parser.add_argument(
         "--keep-days",
         type=positive,
         metavar="N",
         default=0,
-        help="days for which the table keeps every state (default: for ever)",
+        help="days to keep every state in the table (default: for ever)",
     )
 
 
@@ -127,7 +134,7 @@ def _moment(text: str) -> float:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only some formats look at; those of hf-readme have the names l-bom gave them."""
+    """Add the options of single formats; those of hf-readme are named as in l-bom."""
     parser.add_argument(
         "--cyclonedx-version", **one_of(("1.6", "1.7")), default="1.6", help="default: %(default)s"
     )
@@ -150,10 +157,10 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_idle(options: argparse.Namespace) -> None:
-    """Refuse options that would do nothing.
+    """Refuse options that would have no effect.
 
     Raises:
-        WrongUsage: One is given without the table that it is about.
+        WrongUsage: An option of the table is given without one.
     """
     if options.table:
         return
@@ -164,7 +171,7 @@ def refuse_idle(options: argparse.Namespace) -> None:
 
 
 def output_options(options: argparse.Namespace) -> OutputOptions:
-    """Give what was asked of the format."""
+    """Return the options of the output format."""
     return OutputOptions(
         options.cyclonedx_version,
         options.hf_title,
@@ -176,7 +183,7 @@ def output_options(options: argparse.Namespace) -> OutputOptions:
 
 
 def _cores() -> int:
-    """Count the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Exit statuses, and the options and complaints that several commands have in common."""
+"""Exit statuses, options and messages shared by several subcommands."""
 
 import argparse
 import os
@@ -33,68 +33,66 @@ __all__ = [
 PASSED: Final = 0
 REJECTED: Final = 1
 UNREACHABLE: Final = 2
-"""Also of wrong usage, and of an address that names nothing."""
+"""Also for wrong usage, and for an address that does not exist."""
 UNEXAMINED: Final = 3
 OTHER_PIN: Final = 4
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that reads storage and judges."""
-    parser.add_argument(
-        "--policy", type=filled, metavar="FILE", help="what is accepted, in YAML or JSON"
-    )
+    """Add the options of every command that reads storage and judges."""
+    parser.add_argument("--policy", type=filled, metavar="FILE", help="the policy, in YAML or JSON")
     add_storage(parser)
 
 
 def add_artifact(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that is about one artifact."""
+    """Add the arguments of every command for one artifact."""
     parser.add_argument("url", metavar="URL", type=filled, help="a model file, or a folder")
     parser.add_argument(
-        "--pin", type=filled, help="accept only the bytes that an earlier scan pinned"
+        "--pin", type=filled, help="accept only the bytes pinned by an earlier scan"
     )
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that reads storage."""
+    """Add the options of every command that reads storage."""
     parser.add_argument(
         "--storage-options",
         metavar="JSON",
         type=filled,
-        help="options for the file system, as JSON or @FILE; without it the environment's "
+        help="options of the file system, as JSON or @FILE; or the variable "
         "PREFECT_MUTAGEN_STORAGE_OPTIONS, which keeps secrets off the command line",
     )
 
 
 def complain(text: str) -> None:
-    """Say one line on stderr."""
+    """Write one line to stderr."""
     sys.stderr.write(f"prefect-mutagen: {visible(text, 2000)}\n")
 
 
 def complain_of_rejection(rejection: ArtifactRejected) -> int:
-    """Say what stands against an artifact, a line for each reason, and return the exit status."""
+    """Report why an artifact was rejected, one line per reason, and return the exit status."""
     if rejection.result is None:
         complain(f"{rejection.url}: {rejection.reasons[0].message}")
         return UNREACHABLE
     for place, reason in zip(rejection.places, rejection.reasons, strict=True):
-        _complain_of(place, reason)
+        _report(place, reason)
     if rejection.reasons and rejection.reasons[0].code == "storage/other-pin":
         return OTHER_PIN
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
 
 
 def verified(options: argparse.Namespace) -> ScanResult:
-    """Verify what the options name, and say what only a waiver lets pass.
+    """Verify the artifact of the options, and report waived reasons.
 
     Args:
-        options: What `add_artifact` and `add_judging` added.
+        options: Those of `add_artifact` and `add_judging`.
 
     Returns:
         The examination.
 
     Raises:
-        ArtifactRejected: It does not pass, or has other bytes than pinned.
+        ArtifactRejected: It does not pass, or its bytes are not the pinned ones.
         StorageError: It cannot be reached.
-        ValueError: Policy or storage options are none.
+        ValueError: Policy or storage options are invalid.
     """
     found = verify_root(
         options.url,
@@ -103,12 +101,12 @@ def verified(options: argparse.Namespace) -> ScanResult:
         load_options(options.storage_options or ""),
     )
     for place, reason in found.waived:
-        _complain_of(place, reason)
+        _report(place, reason)
     return found.result
 
 
-def _complain_of(place: str, reason: Reason) -> None:
-    said = reason.message.removeprefix(f"{place}: ")  # where storage refused, it says where itself
+def _report(place: str, reason: Reason) -> None:
+    said = reason.message.removeprefix(f"{place}: ")  # storage errors start with the address
     complain(f"{place}: {reason.code}: {said}")
 
 
@@ -116,7 +114,7 @@ def read_policy(path: str | None) -> Policy:
     """Read the policy of ``--policy``.
 
     Raises:
-        ValueError: The file cannot be read or holds no policy, or what it asks for is not
+        ValueError: The file cannot be read or is not a valid policy, or needs a package that is not
             installed; the message names the file and the field.
     """
     if path is None:
@@ -134,6 +132,6 @@ def read_policy(path: str | None) -> Policy:
     except ValueError as problem:
         raise ValueError(f"--policy {path}: {problem}") from None
     if not text.strip():
-        # Whatever cut the file short must not decide what is accepted.
-        raise ValueError(f"--policy {path}: it is empty; write {{}} to ask for nothing")
+        # A truncated file must not become a policy that accepts everything.
+        raise ValueError(f"--policy {path}: it is empty; write {{}} for the default policy")
     return policy

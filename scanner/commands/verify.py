@@ -11,10 +11,10 @@ __all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the others.
+    """Add the command.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        commands: From `argparse.ArgumentParser.add_subparsers`.
     """
     parser = commands.add_parser("verify", help="exit 0 only if this artifact passes")
     add_artifact(parser)

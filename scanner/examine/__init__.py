@@ -1,6 +1,6 @@
-"""From an artifact to its result.
+"""Examine artifacts.
 
-The machine without I/O (``examiner``) and its ``engine``, which chooses between ``in_process``,
-``remote_engine`` for many requests under way, and ``worker_pool`` for all cores. Knows no table and
+The examination without I/O (``examiner``) and its ``engine``, which chooses between ``in_process``,
+``remote_engine`` for concurrent requests, and ``worker_pool`` for all cores. Knows no table and
 no output.
 """

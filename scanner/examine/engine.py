@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import Store
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.examine.retries import Sharing
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
 __all__ = ["Workers", "examine_artifacts"]
 
@@ -32,7 +32,7 @@ def examine_artifacts(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int = 64,
-    sharing: "Sharing | None" = None,
+    shared: "SharedRequests | None" = None,
 ) -> Iterator[ScanResult]: ...
 
 
@@ -42,7 +42,7 @@ def examine_artifacts(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int = 64,
-    sharing: None = None,
+    shared: None = None,
     *,
     make: Callable[[ScanResult], _T],
     workers: Workers | None = None,
@@ -54,7 +54,7 @@ def examine_artifacts(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int = 64,
-    sharing: "Sharing | None" = None,
+    shared: "SharedRequests | None" = None,
     *,
     make: Callable[[ScanResult], Any] | None = None,
     workers: Workers | None = None,
@@ -66,8 +66,8 @@ def examine_artifacts(
         artifacts: What to examine; taken as examinations get free, never all at once.
         examiner: Policy, hash level and what folders have in common.
         concurrency: Remote artifacts that are examined at a time, in all processes together.
-        sharing: What examinations of one remote scan that run side by side have in common, their
-            concurrency included; see `prefect_mutagen.scanner.examine.remote_engine.share`.
+        shared: Requests and limits that concurrent examinations of one remote scan share; see
+            `scanner.examine.remote_engine.share_requests`.
         make: Applied to each result in the process that examined it: a module-level function whose
             return value is small to pickle.
         workers: Processes that may examine where artifacts are many; None keeps to this process.
@@ -89,5 +89,5 @@ def examine_artifacts(
 
             yield from examine_in_workers(store, artifacts, examiner, concurrency, make, workers)
             return
-    results = examine_in_process(store, artifacts, examiner, concurrency, sharing)
+    results = examine_in_process(store, artifacts, examiner, concurrency, shared)
     yield from results if make is None else map(make, results)

@@ -1,9 +1,9 @@
-"""Examine one artifact: which bytes to ask for, and what to make of them.
+"""Examine one artifact: which bytes to read, and what follows from them.
 
-This is a machine without I/O, like the header readers below it. It is a generator that yields what
-it wants (`scanner.storage.requests`) and is sent the reply; storage errors are thrown into
-it. So one piece of code serves the plain loop over local files and the concurrent one over remote
-objects (`scanner.scan`), and everything can be tested without a server.
+An examination does no I/O, like the header readers below it. It is a generator that yields requests
+(`scanner.storage.requests`) and is sent the replies; storage errors are thrown into it. So the same
+code serves the plain loop over local files and the concurrent one over remote objects, and can be
+tested without a server.
 """
 
 import hashlib
@@ -39,10 +39,10 @@ from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
 from prefect_mutagen.scanner.storage.hashing import (
     CHECKSUM_LIMIT,
     HashLevel,
+    HashProgress,
     ObjectHash,
-    PieceHook,
     hash_object,
-    tell_nobody,
+    ignore_progress,
 )
 from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -55,13 +55,13 @@ Examination = Generator[Request, Any, ScanResult]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file of an artifact, described."""
+    """One file of an artifact and what was found about it."""
 
     seen: Seen
     hashed: ObjectHash
     description: Description = field(default_factory=Description)
     findings: tuple[Finding, ...] = ()
-    """What is wrong with this file: its header, what it states, its hashes."""
+    """Findings about this file: its header, its metadata, its hashes."""
 
     @property
     def item(self) -> StoredObject:
@@ -70,22 +70,22 @@ class _Part:
 
 @dataclass(slots=True)
 class Examiner:
-    """Examines artifacts of one scan."""
+    """Examines the artifacts of one scan."""
 
     policy: Policy = field(default_factory=Policy)
     hash_level: HashLevel = "stored"
     generated_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
-    told: PieceHook = tell_nobody
-    """Told of each piece of an object that was hashed: a large one takes long."""
+    on_hashed: HashProgress = ignore_progress
+    """Progress callback while large objects are hashed."""
     folders: Folders = field(default_factory=Folders)
-    """What folders have in common; several examiners may share it."""
+    """Neighbours already read, by folder; several examiners may share it."""
     _checker: SignatureChecker | None = field(init=False)
 
     def __post_init__(self) -> None:
         """Load the policy's signers.
 
         Raises:
-            ValueError: Their signatures cannot be verified; the message says why.
+            ValueError: Their signatures cannot be verified here; the message says why.
         """
         signers = self.policy.allowed_signers
         self._checker = SignatureChecker(signers) if signers else None
@@ -95,13 +95,13 @@ class Examiner:
 
         Args:
             artifact: What to examine.
-            cost: Grows with each request that is answered; the result states it.
+            cost: Updated by the driver; recorded in the result.
 
         Yields:
             Requests; send it the replies, throw `StorageError` into it.
 
         Returns:
-            The result. Nothing that is wrong with the artifact or its storage is raised.
+            The result. Problems of the artifact or its storage are findings, never raised.
         """
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
@@ -146,14 +146,14 @@ class Examiner:
     def _objects(
         self, artifact: Artifact, index: ShardIndex | None
     ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-        """Settle which files belong to a set."""
+        """Return the files that belong to a set."""
         objects = artifact.objects
         if not artifact.listed:
             objects = yield from find_shards(artifact, index)
         if index is None:
             return objects
         named = set(index.shards())
-        # Files that do not number themselves are here because the index might name them.
+        # Files without a shard number are candidates because the index may name them.
         return tuple(item for item in objects if item.name in named or _numbered(item))
 
     def _read_part(
@@ -162,7 +162,7 @@ class Examiner:
         seen = yield from see(item, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.told)
+            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.on_hashed)
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
@@ -202,8 +202,8 @@ class Examiner:
         for part in parts:
             found += [finding for finding in part.findings if finding.code not in OF_A_PART]
         formats = {part.seen.format for part in parts} - {"unknown"}
-        whole = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
-        # A set of which a shard was not seen is not known to be a model.
+        total_object = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
+        # A set with an unreadable shard is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
         if artifact.shard_index is None and artifact.listed and form == "safetensors":
@@ -215,20 +215,20 @@ class Examiner:
         return self._result(
             artifact,
             *(self._object(part) for part in parts),
-            sbom=build_sbom(description, whole, form, "", self.generated_at, warnings),
+            sbom=build_sbom(description, total_object, form, "", self.generated_at, warnings),
             description=description,
             findings=unique,
-            header_sha256=_together(parts),
+            header_sha256=_combined_header_sha256(parts),
             sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
         )
 
     def _object(self, part: _Part) -> ObjectResult:
-        """Give a shard its own document, as if it were alone."""
+        """Return a shard with its own SBOM, as if it were a single file."""
         item = part.item
         return ObjectResult(item.url, item.size, item.pin, self._sbom(part, part.findings))
 
     def _sbom(self, part: _Part, findings: Iterable[Finding]) -> Sbom:
-        """Write the document of one file."""
+        """Build the SBOM of one file."""
         return build_sbom(
             part.description,
             part.item,
@@ -248,7 +248,7 @@ class Examiner:
         header_sha256: str,
         sha256_source: str,
     ) -> ScanResult:
-        """Put a result together; its verdict comes last."""
+        """Build the result; the verdict is added last."""
         facts = description.facts
         licence = None
         if "license" in facts:
@@ -269,7 +269,7 @@ class Examiner:
             findings=findings,
             verdict=Verdict("unknown"),
             modified=max(times, default=None),
-            neighbours=_beside(artifact),
+            neighbours=_neighbour_pins(artifact),
         )
 
     def _add_signatures(
@@ -279,7 +279,7 @@ class Examiner:
         signed: Mapping[str, tuple[str, bytes]],
         beside: Mapping[str, str],
     ) -> ScanResult:
-        """Compare what signatures name with the hashes that are known; verify them if asked to."""
+        """Compare signed digests with known hashes; verify if the policy names signers."""
         known = KnownFiles(
             {part.item.name: part.hashed.sha256 for part in parts},
             {part.item.name: part.hashed.proven for part in parts},
@@ -293,17 +293,17 @@ class Examiner:
         folder = self.folders.find(items)
         if folder is None:
             files = yield from load_beside(items, LIMITS.__getitem__)
-            # Another artifact of the folder may have waited for the same, and been first.
+            # Another artifact of the folder may have read the same files meanwhile.
             folder = self.folders.find(items)
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
-                folder = Folder(files.understand(), files.objects, length)
+                folder = Folder(files.parse_neighbours(), files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:
-    """Add what a file and its neighbours state, and what is wrong with it."""
+    """Add the description of a file and its neighbours, and the findings."""
     seen = part.seen
     if seen.header is None:
         findings: list[Finding] = []
@@ -319,7 +319,7 @@ def _describe(part: _Part, neighbours: Neighbours) -> _Part:
 def _digests_beside(
     artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
 ) -> dict[str, str]:
-    """Give the SHA-256 of each file that describes an artifact; empty for what was not all read."""
+    """Return the SHA-256 of each describing file; empty for those not read completely."""
     digests = {
         item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
     }
@@ -337,20 +337,20 @@ def _numbered(item: StoredObject) -> bool:
 
 
 def _no_index(url: str) -> Finding:
-    message = "there is no index that says which of these shards holds which tensor"
+    message = "there is no index that maps tensors to these shards"
     return make_finding("set/index-missing", message, url=url, field="folder")
 
 
-def _beside(artifact: Artifact) -> dict[str, str]:
-    """Name what describes an artifact, each file with its pin: what of it changed is drift."""
+def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
+    """Return the pins of the files that describe an artifact; a change of one is drift."""
     pins = {item.name: item.pin for item in artifact.describing}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
     return pins
 
 
-def _together(parts: Sequence[_Part]) -> str:
-    """Name the headers of a set by one digest; empty unless all are known."""
+def _combined_header_sha256(parts: Sequence[_Part]) -> str:
+    """Return one digest over the header hashes of a set; empty unless all are known."""
     if not parts or not all(part.seen.header_sha256 for part in parts):
         return ""
     lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)

@@ -1,7 +1,7 @@
-"""Read the objects of one artifact: headers, the index of shards, checksum files.
+"""Read the objects of one artifact: headers, shard index, neighbours, checksum files.
 
-Machines without I/O like all of an examination: generators that yield requests and are sent the
-replies (`scanner.storage.requests`).
+Like the rest of an examination these do no I/O: they are generators that yield requests and are
+sent the replies (`scanner.storage.requests`).
 """
 
 import hashlib
@@ -33,30 +33,30 @@ __all__ = [
     "stated_digests",
 ]
 
-_SHARDS_LOOKED_FOR: Final = 4096
+_MAX_SHARD_LOOKUPS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One file after its header was read."""
+    """One file and its header, or why that could not be read."""
 
     item: StoredObject
     header: Header | None
-    """None when storage did not give it."""
+    """None if it could not be read."""
     format: str
     header_sha256: str = ""
     fault: StorageError | None = None
 
 
 def see(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
-    """Read a header; once more from the start when the object is replaced meanwhile.
+    """Read a header; start over once if the object was replaced meanwhile.
 
     Args:
         item: The object.
         digest: Whether to compute the header's SHA-256.
 
     Returns:
-        What was seen; a storage error is part of it and never raised.
+        The file; a storage error is in ``fault``, never raised.
     """
     try:
         if item.fault is not None:
@@ -107,10 +107,10 @@ def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
 def load_index(
     item: StoredObject,
 ) -> Generator[Request, Any, tuple[ShardIndex | None, StoredObject, list[Finding]]]:
-    """Read the index of a set.
+    """Read the shard index of a set.
 
     Returns:
-        What it says, None when that cannot be known; the object as it was read; and what is wrong.
+        The index, None if it is unusable; the object with size and pin as read; and findings.
     """
     wanted = INDEX_LIMIT if item.size == UNKNOWN_SIZE else item.size
     try:
@@ -126,27 +126,27 @@ def load_index(
             return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
     except StorageError as problem:
         return None, item, [make_finding(problem.code, str(problem), url=item.url)]
-    index, wrong = read_index(data)
-    return index, item, [_bad_index(item, wrong)] if wrong else []
+    index, invalid = read_index(data)
+    return index, item, [_bad_index(item, invalid)] if invalid else []
 
 
-def _bad_index(item: StoredObject, wrong: str) -> Finding:
-    message = f"the index cannot be used: {wrong}"
+def _bad_index(item: StoredObject, problem: str) -> Finding:
+    message = f"the index cannot be used: {problem}"
     return make_finding("set/index-invalid", message, url=item.url, field=item.name)
 
 
 def find_shards(
     artifact: Artifact, index: ShardIndex | None
 ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-    """Look for the shards of a set that no listing showed.
+    """Look up the shards of a set that was not listed.
 
     Returns:
-        All of its objects, those that could not be found left out.
+        Its objects, without those that do not exist.
     """
     known = {item.name: item for item in artifact.objects}
     folder = (artifact.shard_index or artifact.objects[0]).folder
     missing = (name for name in _expected(artifact, index) if name not in known)
-    for name in islice(missing, _SHARDS_LOOKED_FOR):
+    for name in islice(missing, _MAX_SHARD_LOOKUPS):
         url = folder + name
         try:
             known[name] = yield Find(url)
@@ -170,16 +170,16 @@ def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class FilesBeside:
-    """Small files beside an artifact, as they were read."""
+    """Contents of small files beside an artifact."""
 
     objects: tuple[StoredObject, ...]
     contents: Mapping[str, tuple[str, bytes]]
-    """For each name, address and bytes up to the limit."""
+    """Address and bytes up to the limit, by name."""
     unread: tuple[tuple[StoredObject, StorageError], ...]
-    """Those that cannot be read, and why."""
+    """Files that cannot be read, and why."""
 
-    def understand(self) -> Neighbours:
-        """Say what they state, if they are neighbours; a finding names each that is unread."""
+    def parse_neighbours(self) -> Neighbours:
+        """Parse them as neighbours; each unreadable file becomes a finding."""
         neighbours = read_neighbours(self.contents)
         sizes = {item.name: item.size for item in self.objects}
         digests = {
@@ -199,11 +199,11 @@ class FilesBeside:
 def load_beside(
     items: tuple[StoredObject, ...], limit_of: Callable[[str], int]
 ) -> Generator[Request, Any, FilesBeside]:
-    """Read small files beside an artifact; one that cannot be read states nothing.
+    """Read small files beside an artifact; unreadable ones are kept apart.
 
     Args:
         items: The files.
-        limit_of: Says for a file's name how many bytes of it are read at most.
+        limit_of: Maximum bytes to read, by file name.
     """
     contents: dict[str, tuple[str, bytes]] = {}
     objects: list[StoredObject] = []
@@ -227,10 +227,10 @@ def load_beside(
 
 
 def stated_digests(files: FilesBeside) -> dict[str, tuple[str, str]]:
-    """Read checksum files.
+    """Parse checksum files.
 
     Returns:
-        For each file name, a digest and the name of the file that states it.
+        Digest and name of the checksum file, by file name.
     """
     stated: dict[str, tuple[str, str]] = {}
     for source, (_, raw) in files.contents.items():

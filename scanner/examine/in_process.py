@@ -1,8 +1,8 @@
 """Examine the artifacts of one store in this process.
 
 Local files are examined in a plain loop: no event loop, no pool, no library is set up for them.
-Remote ones are examined by `prefect_mutagen.scanner.examine.remote_engine`, many at a time. The
-requests and what is made of them are the same.
+Remote ones are examined by `scanner.examine.remote_engine`, many at a time, with the same requests
+and the same results.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prefect_mutagen.scanner.examine.driver import answer, drive
+from prefect_mutagen.scanner.examine.driver import drive, serve
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.unexamined import guarded
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.storage.requests import Cost
 from prefect_mutagen.scanner.storage.store import Store
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.examine.retries import Sharing
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
 __all__ = ["examine_in_process"]
 
@@ -31,13 +31,13 @@ def examine_in_process(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int,
-    sharing: "Sharing | None" = None,
+    shared: "SharedRequests | None" = None,
 ) -> Iterator[ScanResult]:
-    """Examine artifacts of one store; see `prefect_mutagen.scanner.examine.engine`."""
+    """Examine artifacts of one store; see `scanner.examine.engine`."""
     if store.loop is not None:
-        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
+        from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share_requests
 
-        yield from examine_remote(artifacts, examiner, sharing or share(store, concurrency))
+        yield from examine_remote(artifacts, examiner, shared or share_requests(store, concurrency))
         return
     if examiner.hash_level == "full":
         yield from _examine_in_threads(store, artifacts, examiner, concurrency)
@@ -48,14 +48,14 @@ def examine_in_process(
 
 def _examine_local(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
     cost = Cost()
-    work = drive(examiner.examine(artifact, cost), partial(answer, store, cost))
+    work = drive(examiner.examine(artifact, cost), partial(serve, store, cost))
     return finish(guarded(work, artifact))
 
 
 def _examine_in_threads(
     store: Store, artifacts: Iterable[Artifact], examiner: Examiner, concurrency: int
 ) -> Iterator[ScanResult]:
-    """Examine local artifacts side by side: hashing and reading let go of the interpreter."""
+    """Examine local artifacts in threads: hashing and reading release the interpreter."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
     most = max(1, min(concurrency, os.cpu_count() or 1))

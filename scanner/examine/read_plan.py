@@ -1,8 +1,8 @@
-"""How much of a header to ask for at a time.
+"""How much of a header to read per request.
 
-A safetensors header is announced in its first eight bytes, and nearly every real one fits into
-128 KiB: one read. A GGUF header of 0.6 to 16 MB announces nothing, so it is taken as it comes:
-where storage streams, one request goes on until the parser has enough; elsewhere large steps.
+A safetensors file states the length of its header in its first eight bytes, and nearly every real
+one fits into 128 KiB: one read. GGUF headers of 0.6 to 16 MB do not state their length: where
+storage streams, one request goes on until the parser has enough; elsewhere reads are large.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from prefect_mutagen.parsers import Format
 __all__ = ["STREAM", "piece_size", "read_ahead"]
 
 STREAM: Final = 32 << 20
-"""Bytes that a streamed request asks for at most; it is left as soon as there is enough."""
+"""Largest range of a streamed request; it is closed as soon as the parser has enough."""
 _FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
 _STEP: Final = 4 << 20
 _PIECE: Final = 64 << 10
@@ -20,16 +20,16 @@ _LARGEST_PIECE: Final = 1 << 20
 
 
 def read_ahead(promised: Format | None, start: int, upto: int) -> tuple[int, int]:
-    """Say which bytes of a header to ask for.
+    """Return how far to read for a header.
 
     Args:
-        promised: The format that the file's name or its first bytes promise.
-        start: Offset of the first byte that is wanted.
+        promised: The format indicated by the file's name or first bytes.
+        start: Offset of the first byte to read.
         upto: Offset up to which the parser needs bytes.
 
     Returns:
-        The offset behind the last byte that is worth having now, and the one up to which bytes
-        must come before anything can go on; 0 where the whole range is wanted at once.
+        The end of the range worth reading now, and the offset up to which bytes are needed before
+        parsing can continue; 0 if the whole range is needed at once.
     """
     if (promised or "gguf") == "safetensors":
         return (upto if start else max(upto, _FIRST["safetensors"])), 0
@@ -37,8 +37,8 @@ def read_ahead(promised: Format | None, start: int, upto: int) -> tuple[int, int
 
 
 def piece_size(position: int) -> int:
-    """Say how much to take from a stream before the parser is asked again.
+    """Return how much to read from a stream before the parser is called again.
 
-    An eighth of what was taken already: few turns for long headers, little too much for short ones.
+    An eighth of what was read already: few calls for long headers, little excess for short ones.
     """
     return min(_LARGEST_PIECE, max(_PIECE, position // 8))

@@ -1,8 +1,8 @@
-"""Answer an artifact's requests: in time, in turn, again where it helps, and nothing twice.
+"""Serve one artifact's requests: deadlines, ordering, retries, deduplication.
 
-A read that does not know how much it needs (a GGUF header) opens a stream, and the next one goes
-on from there. Requests that artifacts of one folder have in common are asked once. A request that
-fails for a moment's reason is repeated a few times, after a pause, with fewer requests under way.
+A read of unknown length (a GGUF header) opens a stream, which the next read continues. Requests
+that artifacts of one folder have in common are sent once. Transient failures are retried a few
+times with exponential back-off and a lower concurrency limit.
 """
 
 import asyncio
@@ -12,10 +12,15 @@ from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prefect_mutagen.scanner.examine.driver import answer, drive
+from prefect_mutagen.scanner.examine.driver import drive, serve
 from prefect_mutagen.scanner.examine.read_plan import STREAM, piece_size
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.pacing import Pace, Patience, Room, too_late
+from prefect_mutagen.scanner.storage.pacing import (
+    ConcurrencyLimit,
+    RetryBudget,
+    Slots,
+    timeout_error,
+)
 from prefect_mutagen.scanner.storage.requests import (
     Cost,
     Digest,
@@ -27,61 +32,61 @@ from prefect_mutagen.scanner.storage.requests import (
 )
 from prefect_mutagen.scanner.storage.store import RangeReply, RangeStream, Store, StreamingStore
 
-__all__ = ["Answers", "Sharing"]
+__all__ = ["RequestServer", "SharedRequests"]
 
-_PARTS: Final = 16
-_KEPT_BYTES: Final = 8 << 20
+_CONCURRENT_PARTS: Final = 16
+_CACHE_BYTES: Final = 8 << 20
 _OVERHEAD: Final = 2 << 10
-"""Bytes that a kept reply takes beyond its data."""
-_SOON: Final = 256 << 10
-"""Bytes that are hashed sooner than another thread is asked to, and no loop misses the time."""
+"""Memory of a cached reply beyond its data."""
+_HASH_INLINE: Final = 256 << 10
+"""Up to this many bytes are hashed on the event loop: faster than handing them to a thread."""
 
 
 @dataclass(slots=True)
-class Sharing:
-    """What the artifacts of one scan have in common: how many requests, and which.
+class SharedRequests:
+    """Requests and limits that the artifacts of one scan share.
 
-    Several examinations may share it, as long as they run in the same loop.
+    Several examinations may share it as long as they run on the same event loop.
     """
 
     store: Store
-    pace: Pace
-    room: Room
-    """How many artifacts may be under way."""
-    kept_bytes: int = _KEPT_BYTES
-    """Bytes of replies that are kept for artifacts to come."""
+    limit: ConcurrencyLimit
+    slots: Slots
+    """Slots for artifacts in progress."""
+    cache_bytes: int = _CACHE_BYTES
+    """Size of the cache of shared replies."""
     streams: StreamingStore | None = field(init=False)
-    """The store, where it streams."""
+    """The store, if it supports streaming."""
     _tasks: dict[Read, asyncio.Task[RangeReply]] = field(default_factory=dict)
-    """Requests that several artifacts want: under way, wanted by one that is, or kept."""
+    """Shared requests: in flight, held by an artifact in progress, or cached."""
     _holders: Counter[Read] = field(default_factory=Counter)
-    """How many artifacts under way have asked for each."""
-    _kept: dict[Read, int] = field(default_factory=dict)
-    """Bytes of those that nobody holds, the oldest first."""
-    _kept_now: int = 0
+    """Number of artifacts in progress that hold each."""
+    _cached: dict[Read, int] = field(default_factory=dict)
+    """Sizes of cached replies without holders, oldest first."""
+    _cached_bytes: int = 0
 
     def __post_init__(self) -> None:
-        """Look once at what the store can do."""
+        """Check once whether the store supports streaming."""
         self.streams = self.store if isinstance(self.store, StreamingStore) else None
 
     def hold(
-        self, request: Read, ask: Callable[[Read], Coroutine[Any, Any, RangeReply]]
+        self, request: Read, send: Callable[[Read], Coroutine[Any, Any, RangeReply]]
     ) -> asyncio.Task[RangeReply]:
-        """Join a request that others may want, too, and be one of its holders until `release`.
+        """Join a shared request as a holder until `release`.
 
         Args:
-            request: What is wanted.
-            ask: How to have it, when nobody has asked yet.
+            request: The read.
+            send: Sends it, if it is neither in flight nor cached.
         """
         task = self._tasks.get(request)
         if task is None:
-            task = self._tasks[request] = asyncio.ensure_future(ask(request))
-        self._kept_now -= self._kept.pop(request, 0)
+            task = self._tasks[request] = asyncio.ensure_future(send(request))
+        self._cached_bytes -= self._cached.pop(request, 0)
         self._holders[request] += 1
         return task
 
     def release(self, request: Read) -> None:
-        """Let go of a request: without holders, its reply is kept as far as there is room."""
+        """Stop holding a request; without holders its reply moves to the cache, if it succeeded."""
         self._holders[request] -= 1
         if self._holders[request]:
             return
@@ -91,77 +96,77 @@ class Sharing:
             del self._tasks[request]
             task.cancel()
             return
-        self._kept[request] = len(task.result().data) + _OVERHEAD
-        self._kept_now += self._kept[request]
-        while self._kept_now > self.kept_bytes:
-            oldest = next(iter(self._kept))
-            self._kept_now -= self._kept.pop(oldest)
+        self._cached[request] = len(task.result().data) + _OVERHEAD
+        self._cached_bytes += self._cached[request]
+        while self._cached_bytes > self.cache_bytes:
+            oldest = next(iter(self._cached))
+            self._cached_bytes -= self._cached.pop(oldest)
             del self._tasks[oldest]
 
 
-class Answers:
-    """Answers the requests of one artifact."""
+class RequestServer:
+    """Serves the requests of one artifact."""
 
-    __slots__ = ("_cost", "_entered", "_held", "_patience", "_place", "_sharing", "_stream")
+    __slots__ = ("_budget", "_cost", "_entered", "_held", "_position", "_shared", "_stream")
 
-    def __init__(self, sharing: Sharing, cost: Cost) -> None:
-        """Begin with full patience and no stream.
+    def __init__(self, shared: SharedRequests, cost: Cost) -> None:
+        """Start with a full retry budget and no stream.
 
         Args:
-            sharing: What it has in common with others.
-            cost: Grows with each request that is sent.
+            shared: What it shares with other artifacts.
+            cost: Updated with each request sent.
         """
-        self._sharing = sharing
+        self._shared = shared
         self._cost = cost
-        self._patience = Patience()
+        self._budget = RetryBudget()
         self._entered = False
-        """Whether it holds a place among the requests under way; an open stream keeps it."""
+        """Whether it holds a slot of the concurrency limit; an open stream keeps it."""
         self._held: dict[Read, asyncio.Task[RangeReply]] = {}
         self._stream: RangeStream | None = None
-        self._place = ("", 0)
-        """Object of the stream and offset of its next byte."""
+        self._position = ("", 0)
+        """Address of the streamed object and offset of its next byte."""
 
-    async def answer(self, request: Request) -> Any:
-        """Do what an examination asks for.
+    async def serve(self, request: Request) -> Any:
+        """Serve one request.
 
         Raises:
-            StorageError: It cannot be had, or not in time.
+            StorageError: It failed, or missed its deadline.
         """
         if isinstance(request, Digest):
-            if len(request.data) <= _SOON:
+            if len(request.data) <= _HASH_INLINE:
                 return request.digest.update(request.data)
-            # Hashing lets go of the interpreter; the loop serves others meanwhile.
+            # Hashing releases the GIL; the event loop serves others meanwhile.
             return await asyncio.to_thread(request.digest.update, request.data)
         if isinstance(request, Parts):
-            return await self._answer_parts(request)
+            return await self._serve_parts(request)
         if isinstance(request, Read) and request.shared:
-            return await self._answer_once(request)
-        return await self.answer_alone(request)
+            return await self._serve_shared(request)
+        return await self.serve_alone(request)
 
-    async def _answer_parts(self, request: Parts) -> list[Any]:
-        """Examine the shards of a set side by side, each with a patience of its own."""
+    async def _serve_parts(self, request: Parts) -> list[Any]:
+        """Examine the shards of a set concurrently, each with its own retry budget."""
         await self._leave_stream()
-        gate = asyncio.Semaphore(_PARTS)
+        gate = asyncio.Semaphore(_CONCURRENT_PARTS)
 
         async def one(part: Generator[Request, Any, Any]) -> Any:
-            answers = Answers(self._sharing, self._cost)
+            server = RequestServer(self._shared, self._cost)
             async with gate:
                 try:
-                    return await drive(part, answers.answer)
+                    return await drive(part, server.serve)
                 finally:
-                    await answers.close()
+                    await server.close()
 
         return list(await asyncio.gather(*map(one, request.parts)))
 
     async def close(self) -> None:
-        """Let go of all: the artifact has its result."""
+        """Release everything: the artifact has its result."""
         await self._leave_stream()
         for request in self._held:
-            self._sharing.release(request)
+            self._shared.release(request)
         self._held.clear()
 
     async def _leave_stream(self) -> None:
-        """End what is under way, and give its place back."""
+        """Close the stream and release the slot."""
         try:
             await self._close_stream()
         finally:
@@ -175,61 +180,61 @@ class Answers:
     def _leave(self) -> None:
         if self._entered:
             self._entered = False
-            self._sharing.pace.leave()
+            self._shared.limit.leave()
 
-    async def _answer_once(self, request: Read) -> RangeReply:
+    async def _serve_shared(self, request: Read) -> RangeReply:
         await self._leave_stream()
         task = self._held.get(request)
         if task is None:
-            # Others may wait for it when this artifact does not any more, so it has a patience
-            # of its own. Who asks first pays.
-            first = Answers(self._sharing, self._cost)
-            task = self._held[request] = self._sharing.hold(request, first.answer_alone)
+            # Others may still wait for it after this artifact is done, so it has its own retry
+            # budget. Its cost counts for the first artifact.
+            first = RequestServer(self._shared, self._cost)
+            task = self._held[request] = self._shared.hold(request, first.serve_alone)
         return await asyncio.shield(task)
 
-    async def answer_alone(self, request: StorageRequest) -> Any:
-        """Do what an examination asks for, for this artifact alone; see `answer`."""
-        pace, patience = self._sharing.pace, self._patience
+    async def serve_alone(self, request: StorageRequest) -> Any:
+        """Serve a request that is not shared; see `serve`."""
+        limit, budget = self._shared.limit, self._budget
         while True:
             if not self._entered:
-                await pace.enter()
+                await limit.enter()
                 self._entered = True
             begun = time.monotonic()
             received = 0
             try:
-                async with asyncio.timeout(max(0.0, patience.seconds)):
-                    reply = await self._answer(request)
+                async with asyncio.timeout(max(0.0, budget.seconds)):
+                    reply = await self._send(request)
                 if isinstance(reply, RangeReply):
                     received = len(reply.data)
             except TimeoutError:
                 await self._close_stream()
                 url = request.url if isinstance(request, Find) else request.item.url
-                raise too_late(url) from None
+                raise timeout_error(url) from None
             except StorageError as problem:
                 await self._close_stream()
                 if not problem.transient:
                     raise
-                pace.slow_down(begun)
-                pause = patience.pause()
-                if pause is None:
+                limit.slow_down(begun)
+                backoff = budget.next_backoff()
+                if backoff is None:
                     raise
             else:
-                pace.speed_up()
+                limit.speed_up()
                 return reply
             finally:
                 if self._stream is None:
                     self._leave()
-                patience.spend(time.monotonic() - begun, received)
-            patience.spend(pause)
-            await asyncio.sleep(pause)
+                budget.spend(time.monotonic() - begun, received)
+            budget.spend(backoff)
+            await asyncio.sleep(backoff)
 
-    async def _answer(self, request: StorageRequest) -> Any:
-        store = self._sharing.streams
+    async def _send(self, request: StorageRequest) -> Any:
+        store = self._shared.streams
         if store is None or not isinstance(request, Read) or not request.upto:
             await self._close_stream()
-            return await answer(self._sharing.store, self._cost, request)
+            return await serve(self._shared.store, self._cost, request)
         item, start = request.item, request.start
-        if self._stream is not None and self._place != (item.url, start):
+        if self._stream is not None and self._position != (item.url, start):
             await self._close_stream()
         if self._stream is None:
             end = start + STREAM
@@ -241,7 +246,7 @@ class Answers:
         least = max(request.upto - start, piece_size(start))
         data = await stream.read(least)
         self._cost.bytes_read += len(data)
-        self._place = (item.url, start + len(data))
+        self._position = (item.url, start + len(data))
         if len(data) < least:
-            await self._close_stream()  # its range has ended, so the next read begins another
+            await self._close_stream()  # end of its range: the next read opens another
         return RangeReply(data, stream.size, stream.pin)

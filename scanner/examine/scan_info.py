@@ -1,4 +1,4 @@
-"""Name a scan and what it was asked to do."""
+"""Identity and parameters of a scan."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ __all__ = ["ScanInfo", "new_scan"]
 
 @dataclass(frozen=True, slots=True)
 class ScanInfo:
-    """What a scan was asked to do."""
+    """Identity, root and policy of a scan."""
 
     id: str
-    """Sorts by time of start."""
+    """Sorts by start time."""
     source: str
-    """The root, free of secrets; several are separated by spaces."""
+    """The root without secrets; several are separated by spaces."""
     started_at: str
     tool_version: str
     policy: Policy = field(default_factory=Policy)
 
     def to_report(self) -> dict[str, Any]:
-        """Give the report's head."""
+        """Return the header of a report."""
         return {
             "id": self.id,
             "source": self.source,
@@ -36,12 +36,12 @@ class ScanInfo:
 
 
 def new_scan(source: str | Address, policy: Policy) -> ScanInfo:
-    """Give a scan its name.
+    """Return a new scan with an id of its own.
 
     Args:
-        source: The root; secrets in it are left out.
-        policy: What the scan judges by.
+        source: The root; secrets are removed.
+        policy: The policy it judges by.
     """
     now = datetime.now(UTC)
-    name = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
-    return ScanInfo(name, Address.parse(source).text, now.isoformat(), __version__, policy)
+    scan_id = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
+    return ScanInfo(scan_id, Address.parse(source).text, now.isoformat(), __version__, policy)

@@ -1,4 +1,4 @@
-"""What a set states as a whole: the sums over its shards, and what one of them says for all."""
+"""Describe a set as a whole: sums over its shards, and values that hold for all of them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,25 +14,25 @@ from prefect_mutagen.scanner.sbom.document import Description
 
 __all__ = ["OF_A_PART", "total"]
 
-# What must be the same in all shards that state it.
+# Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license", "base_model")
 OF_A_PART = ("sbom/quantization-disagrees", "sbom/quantization-unknown")
-"""Findings that mean nothing for a single shard: its tensors say little about the whole."""
-# Metadata of one file that would be a lie about the set.
+"""Findings that are meaningless for a single shard of a set."""
+# Metadata of one file that would be wrong for the set.
 _OF_A_FILE = ("layer_names", "tensor_dtypes", "stored_parameter_count", "metadata_keys")
 
 
 def total(
     shards: Sequence[Shard], descriptions: Sequence[Description], url: str, *, complete: bool
 ) -> Description:
-    """Put the descriptions of shards together.
+    """Combine the descriptions of shards.
 
     Args:
         shards: The files, in order.
-        descriptions: What is stated about each of them.
+        descriptions: Their descriptions.
         url: Address of the set, for findings.
-        complete: Whether no shard is missing; if one is, its parameters are not known, and so the
-            sum is not stated.
+        complete: Whether no shard is missing; otherwise the parameter count is unknown and left
+            out.
 
     Returns:
         Facts and metadata of the set, and findings about it as a whole.

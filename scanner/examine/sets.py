@@ -1,10 +1,10 @@
-"""Check that shards are one model: nothing missing, nothing twice, nothing that nobody named.
+"""Check that shards form one model: none missing, no duplicate tensors, none outside the index.
 
-A loader that misses a shard often goes on with weights that were never set. Each check gives
-findings; the totals of a set are in `scanner.examine.set_totals`.
+A loader that misses a shard often continues with uninitialised weights. Each check yields findings;
+`scanner.examine.set_totals` computes the totals of a set.
 
 Sources: llama.cpp's loader for ``split.*``; transformers' loader and the hub's library for the
-index, which says that a listing "must be checked downstream".
+index, which states that a listing "must be checked downstream".
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ _NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One file of a set, after its header was read."""
+    """One file of a set and its header."""
 
     name: str
     url: str
@@ -34,14 +34,14 @@ class Shard:
 
     @property
     def sound(self) -> bool:
-        """Whether its list of tensors can be believed."""
+        """Whether its tensor list is complete and valid."""
         header = self.header
         if header is None or isinstance(header, UnknownHeader) or not header.complete:
             return False
         return all(error.severity != "error" for error in header.errors)
 
     def tensors(self) -> list[str]:
-        """Name its tensors."""
+        """Return the names of its tensors."""
         if isinstance(self.header, SafetensorsHeader):
             return self.header.tensors.names()
         if isinstance(self.header, GgufHeader):
@@ -50,11 +50,11 @@ class Shard:
 
 
 def check_set(shards: Sequence[Shard], index: ShardIndex | None, url: str) -> Iterator[Finding]:
-    """Check all that can be checked without reading more.
+    """Run all checks that need no further reads.
 
     Args:
-        shards: The files that were found.
-        index: What their index says, where there is one; else their names count.
+        shards: The files found.
+        index: Their index, if there is one; otherwise file names decide.
         url: Address of the set.
     """
     if index is not None:
@@ -72,22 +72,22 @@ def _check_numbering(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
     count = max(named.total for named in names)
     missing = sorted(set(range(1, count + 1)) - {named.number for named in names})
     if missing:
-        message = f"of {count} shards, {_some(map(str, missing), len(missing))} cannot be found"
+        message = f"missing shards: {_some(map(str, missing), len(missing))} of {count}"
         yield make_finding("set/missing-shard", message, url=url, field="file name")
     for shard in shards:
         named = shard_name(shard.name)
         if named is not None and not 1 <= named.number <= named.total:
-            message = f"{shown(shard.name)} has a number outside 1 to {named.total}"
+            message = f"{shown(shard.name)} has a shard number outside 1 to {named.total}"
             yield make_finding("set/split-mismatch", message, url=shard.url, field="file name")
 
 
 def _check_splits(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
-    """Hold GGUF shards to what they say about themselves."""
+    """Check the ``split.*`` metadata of GGUF shards."""
     stated_totals: dict[int, str] = {}
     found = 0
     for shard in shards:
         if not isinstance(shard.header, GgufHeader) or not shard.header.complete:
-            return  # its own findings say why; the sums would be wrong
+            return  # its own findings tell why; sums would be wrong
         named = shard_name(shard.name)
         values = _split_values(shard.header)
         found += len(shard.header.tensors)
@@ -95,8 +95,8 @@ def _check_splits(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
             continue
         for key, expected in (("split.no", named.number - 1), ("split.count", named.total)):
             if values[key] != expected:
-                said = "is not stated" if values[key] is None else f"is {values[key]}"
-                message = f"{key} {said}; the file's name says {expected}"
+                stated = "is not stated" if values[key] is None else f"is {values[key]}"
+                message = f"{key} {stated}; the file name implies {expected}"
                 yield make_finding("set/split-mismatch", message, url=shard.url, field=key)
         total = values["split.tensors.count"]
         if total is not None:
@@ -123,18 +123,18 @@ def _split_values(header: GgufHeader) -> dict[str, int | None]:
 
 
 def check_split_name(header: Header, name: str, url: str) -> Iterator[Finding]:
-    """Hold a file that is examined by itself to its own count of shards.
+    """Check that a single file does not state that it is one of several shards.
 
     Args:
-        header: What it says.
-        name: Its name; that of a shard has the other shards beside it.
+        header: Its header.
+        name: Its name; shard names are checked with their set.
         url: Its address.
     """
     if not isinstance(header, GgufHeader) or shard_name(name) is not None:
         return
     count = _split_values(header)["split.count"]
     if count is not None and count > 1:
-        message = f"split.count is {count}, but the file's name is not that of a shard"
+        message = f"split.count is {count}, but the file name is not that of a shard"
         yield make_finding("set/missing-shard", message, url=url, field="split.count")
 
 
@@ -142,22 +142,22 @@ def _check_names(shards: Iterable[Shard]) -> Iterator[Finding]:
     owners: dict[str, str] = {}
     for shard in shards:
         names = dict.fromkeys(shard.tensors())
-        twice = [name for name in names if owners.setdefault(name, shard.name) != shard.name]
-        if twice:
+        duplicates = [name for name in names if owners.setdefault(name, shard.name) != shard.name]
+        if duplicates:
             message = (
-                f"{_tensors(twice)} also in {shown(owners[twice[0]])}; which one is loaded "
-                "depends on the loader"
+                f"{_tensors(duplicates)} also in {shown(owners[duplicates[0]])}; "
+                "which one is loaded depends on the loader"
             )
             yield make_finding("set/duplicate-tensor", message, url=shard.url, field="tensors")
 
 
 def _check_index(index: ShardIndex, shards: Sequence[Shard], url: str) -> Iterator[Finding]:
-    """Hold an index and the shards to each other."""
+    """Check an index and the shards against each other."""
     found = {shard.name: shard for shard in shards}
     named = index.shards()
     missing = [name for name in named if name not in found]
     if missing:
-        message = f"the index names {_some(map(shown, missing), len(missing))}, not to be found"
+        message = f"missing shards named by the index: {_listed(missing)}"
         yield make_finding("set/missing-shard", message, url=url, field="weight_map")
     placed: dict[str, list[str]] = {name: [] for name in named}
     for tensor, name in index.weight_map.items():
@@ -175,11 +175,11 @@ def _compare(placed: list[str], shard: Shard) -> Iterator[Finding]:
     held, expected = set(shard.tensors()), set(placed)
     absent = [tensor for tensor in placed if tensor not in held]
     if absent:
-        message = f"the index places {_tensors(absent)} here, and this file does not hold that"
+        message = f"the index places tensors here that this file lacks: {_listed(absent)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
     extra = [tensor for tensor in shard.tensors() if tensor not in expected]
     if extra:
-        message = f"this file holds {_tensors(extra)}, and the index does not place that here"
+        message = f"this file has tensors that the index does not place here: {_listed(extra)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
 
 
@@ -198,20 +198,24 @@ def _check_size(
 
 
 def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
-    """Name the pickles that what loads the folder may load instead."""
+    """Report pickles that a loader of the folder may load instead."""
     if pickles.total:
         listed = _some(map(shown, pickles.names), pickles.total)
-        message = f"pickled weights lie beside it: {listed}"
+        message = f"pickled weights in the same folder: {listed}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 
 
 def _tensors(names: Sequence[str]) -> str:
     noun = "the tensor" if len(names) == 1 else f"{len(names)} tensors:"
-    return f"{noun} {_some(map(shown, names), len(names))}"
+    return f"{noun} {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return _some(map(shown, names), len(names))
 
 
 def _some(texts: Iterable[str], count: int) -> str:
-    """Name the first few of many."""
+    """Join the first few of many."""
     shown_texts = [text for text, _ in zip(texts, range(_NAMED), strict=False)]
     more = count - len(shown_texts)
     return ", ".join(shown_texts) + (f" and {more} more" if more > 0 else "")

@@ -1,8 +1,7 @@
-"""The row of an artifact that was not examined, because the scanner itself failed.
+"""Results for artifacts that were not examined because the scanner itself failed.
 
-A fault inside one artifact is that artifact's, a fault of ours too: it becomes a row that claims
-nothing, its verdict is unknown, and everything else goes on. The row has no pin, so the next scan
-examines the artifact again.
+An internal error costs only the artifact it occurred in: the result claims nothing, its verdict is
+unknown, and the scan goes on. The result has no pin, so the next scan examines the artifact again.
 """
 
 from collections.abc import Coroutine
@@ -21,13 +20,13 @@ __all__ = ["crashed", "guarded", "internal_error"]
 
 
 def internal_error(of: Artifact | ScanResult, problem: Exception, doing: str) -> ScanResult:
-    """Turn an exception into the result of the artifact it was met in, and log its place.
+    """Turn an exception into the result of the artifact it occurred in, and log its location.
 
     Args:
-        of: The artifact, or its result as far as it had come.
-        problem: The exception. Only `Exception` is caught for this: who cancels, interrupts or
-            ends a scan is not answered with a row.
-        doing: What was being done, as "examining" is.
+        of: The artifact, or its result so far.
+        problem: The exception. Callers catch only `Exception`: cancellation and interrupts must
+            end the scan.
+        doing: The activity, such as "examining".
     """
     return _unexamined(of, CODE, log_fault(problem, doing, of.url))
 
@@ -36,18 +35,18 @@ def crashed(artifact: Artifact, reason: str) -> ScanResult:
     """Return the result of an artifact whose task run or process ended before it was examined.
 
     Args:
-        artifact: What was to be examined.
+        artifact: The artifact.
         reason: How it ended, in a word or two.
     """
-    return _unexamined(artifact, "scan/crashed", f"the scan of it broke off ({reason})")
+    return _unexamined(artifact, "scan/crashed", f"its scan was interrupted ({reason})")
 
 
 async def guarded(work: Coroutine[Any, Any, ScanResult], artifact: Artifact) -> ScanResult:
-    """Examine an artifact; what is raised becomes its result.
+    """Run an examination; an exception becomes the artifact's result.
 
     Args:
         work: The examination.
-        artifact: What is examined.
+        artifact: The artifact.
     """
     try:
         return await work

@@ -1,5 +1,5 @@
-"""Where objects lie: addresses, listings, ranged reads of one version, retries, hashing.
+"""Storage access: addresses, listings, range requests pinned to a version, retries, hashing.
 
 Hands out `open_store` (``opening``), the `Store` contract (``store``), `StorageError` (``errors``)
-and the functions of addresses (``address``). Knows nothing of models, headers or policies.
+and `Address` (``address``). Knows nothing of models, headers or policies.
 """

@@ -1,4 +1,4 @@
-"""Addresses: parsed once, where they enter, and never as text below that.
+"""Storage addresses, parsed once on entry; everything below works with `Address`, not text.
 
 An address names a local path, a bucket with a prefix, an object, or one version of an object. Its
 text is free of secrets and parses to the same address again. Keys may hold any character: only HTTP
@@ -15,53 +15,52 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 __all__ = ["ACCOUNT_VARIABLE", "BUCKETS", "VERSION_MARK", "Address", "storable", "versioned"]
 
 VERSION_MARK: Final = "?versionId="
-"""Stands in the address of one version of an object, before its id."""
+"""Separates the key from the version id in the address of one object version."""
 ACCOUNT_VARIABLE: Final = "AZURE_STORAGE_ACCOUNT_NAME"
-"""Names the variable with the account that ``az://`` addresses are in."""
+"""Environment variable with the storage account of ``az://`` addresses."""
 BUCKETS: Final = ("s3", "gs", "az")
-"""Schemes whose addresses begin with a bucket."""
+"""Schemes whose addresses start with a bucket."""
 _SCHEMES: Final = {"local": "file", "s3a": "s3", "gcs": "gs"}
-"""Other spellings of a scheme."""
+"""Aliases of schemes."""
 _WEB: Final = ("http", "https")
 _CONTAINERS: Final = ("abfs", "abfss")
-"""Schemes whose host may begin with a container and ``@``: that is no user."""
+"""Schemes whose host may start with ``container@``, which is not a user."""
 _PATHS: Final = ("/", "./", "../", "~/")
-"""What begins so is a local path, whatever it holds."""
+"""Prefixes of local paths, whatever follows."""
 _NO_SERVER: Final = "the address names no server"
 _HOSTS: Final = dict.fromkeys(BUCKETS, "bucket") | dict.fromkeys(_WEB, "server")
-"""What an address of each kind has to name first."""
+"""What the first part of an address must name, by scheme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where something lies."""
+    """A location: local path, bucket prefix, object, or one version of an object."""
 
     scheme: str
-    """In lower case; ``file`` for this machine."""
+    """In lower case; ``file`` for local paths."""
     bucket: str
-    """Bucket or host; empty for this machine."""
+    """Bucket or host; empty for local paths."""
     key: str
-    """Absolute path on this machine, the path on a web server, else what follows the bucket and
-    its slash."""
+    """Absolute local path, path on a web server, or the object key without a leading slash."""
     version: str = ""
-    """Id of one version of an object; empty for the newest one."""
+    """Id of one object version; empty for the latest."""
     user: str = field(default="", repr=False)
-    """User and password, which are secret."""
+    """User and password, secret."""
     query: str = field(default="", repr=False)
-    """What follows the ``?`` on a web server: signatures are there, so it is secret."""
+    """Query string of a web address; secret, because signed URLs carry the signature there."""
 
     @classmethod
     def parse(cls, text: "str | Address") -> Self:
-        """Parse a text as a person writes it; an address stays as it is.
+        """Parse an address as users write it; an `Address` is returned unchanged.
 
-        A local path is made absolute, and ``~`` becomes the home folder.
+        Local paths are made absolute and ``~`` is expanded.
 
         Raises:
-            StorageError: It is blank, or lacks the bucket or the server: it names nothing, and
-                never the current folder.
+            StorageError: It is blank, or lacks the bucket or server. A blank address never means
+                the current folder.
         """
         if not isinstance(text, str):
-            assert isinstance(text, cls)  # noqa: S101 - there is one class of addresses
+            assert isinstance(text, cls)  # noqa: S101 - there are no subclasses
             return text
         scheme, separator, rest = text.partition("://")
         if not separator or text.startswith(_PATHS):
@@ -85,7 +84,7 @@ class Address:
     def _parse_web(cls, text: str) -> Self:
         try:
             parts = urlsplit(text.strip())
-        except ValueError:  # brackets that hold no address of a host
+        except ValueError:  # brackets without a valid IP address
             scheme = text.strip().partition(":")[0].lower()
             raise StorageError("storage/not-found", f"{scheme}://", _NO_SERVER) from None
         user, at, host = parts.netloc.rpartition("@")
@@ -100,7 +99,7 @@ class Address:
 
     @property
     def text(self) -> str:
-        """The address as text, free of secrets; a plain path for a local one."""
+        """The address without secrets; a plain path for a local one."""
         if self.scheme == "file":
             return self.key
         if self.scheme in _WEB:
@@ -112,7 +111,7 @@ class Address:
 
     @property
     def secret_text(self) -> str:
-        """The address with its secrets, for whoever opens it; never shown, logged or kept."""
+        """The address with its secrets, for opening it; never shown, logged or stored."""
         if not self.has_secrets:
             return self.text
         start = f"{self.scheme}://"
@@ -121,47 +120,47 @@ class Address:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether it carries a user, a password or a query."""
+        """Whether it contains a user, password or query string."""
         return bool(self.user or self.query)
 
     @property
     def is_local(self) -> bool:
-        """Whether it is one of this machine."""
+        """Whether it is a local path."""
         return self.scheme == "file"
 
     def shares_storage(self, other: "Address") -> bool:
-        """Whether the same credentials may open both."""
+        """Whether both may use the same credentials."""
         return self.scheme == other.scheme
 
     def __str__(self) -> str:
-        """Return its text, free of secrets."""
+        """Return the address without secrets."""
         return self.text
 
 
 def _without_localhost(rest: str) -> str:
-    """Take away the host of ``file://localhost/path``, which is this machine."""
+    """Remove the host of ``file://localhost/path``."""
     return rest.removeprefix("localhost") if rest.startswith("localhost/") else rest
 
 
 def _local_path(path: str) -> str:
     if not path.strip():
-        raise StorageError("storage/not-found", "", "the address is empty and names nothing")
+        raise StorageError("storage/not-found", "", "the address is empty")
     return os.path.abspath(os.path.expanduser(path))
 
 
 def versioned(url: str, version: str) -> str:
-    """Return the text of an object's address in S3, which may name one version.
+    """Return the address of an S3 object, or of one version of it, as text.
 
-    A key may hold the mark itself; then its text ends with the mark, so that it is not taken for a
-    version's.
+    A key that contains `VERSION_MARK` itself gets an empty version id appended, so that it is not
+    parsed as a version.
 
     Args:
         url: ``s3://``, bucket and key.
-        version: Id of the version; empty for the newest one.
+        version: Id of the version; empty for the latest.
     """
     return f"{url}{VERSION_MARK}{version}" if version or VERSION_MARK in url else url
 
 
 def storable(url: str) -> str:
-    """Write an address as Unicode: a file name in no encoding keeps its odd bytes as escapes."""
+    """Return an address as valid Unicode; undecodable bytes of file names become escapes."""
     return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()

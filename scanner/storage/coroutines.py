@@ -1,7 +1,7 @@
 """Run a store's coroutines from synchronous code.
 
-Local stores have no event loop: their coroutines never wait and are run in place. Remote ones live
-in a loop of another thread.
+Local stores have no event loop: their coroutines never suspend and run in place. Those of remote
+stores run on an event loop in another thread.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ _T = TypeVar("_T")
 
 
 def run(store: Store, work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a store's coroutine to its end, from outside its loop."""
+    """Run a store's coroutine to completion, from outside its event loop."""
     if store.loop is None:
         return finish(work)
     return asyncio.run_coroutine_threadsafe(work, store.loop).result()
 
 
 def finish(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine that never waits for anything."""
+    """Run a coroutine that never suspends."""
     try:
         work.send(None)
     except StopIteration as stop:
         result: _T = stop.value
         return result
-    raise RuntimeError("a store without a loop waited for something")
+    raise RuntimeError("a coroutine of a store without an event loop suspended")

@@ -1,4 +1,4 @@
-"""One local file that is held open: whatever happens to its name, these are its bytes."""
+"""A store over one open file descriptor, whatever happens to the file's name meanwhile."""
 
 import os
 import stat
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = ["DescriptorStore"]
 
-# File systems take a file's time from a clock that ticks at most every 10 ms: two writes within one
-# tick leave the same time behind.
+# File systems take timestamps from a clock that may tick only every 10 ms: two writes within one
+# tick leave the same timestamp.
 _TICK_NS: Final = 20_000_000
 _ROUNDS: Final = 50
 
 
 class DescriptorStore:
-    """A root that is one open file; the files beside it are looked up by name, as ever."""
+    """A root that is one open file; neighbours are still looked up by name."""
 
     def __init__(self, path: str) -> None:
         """Open the file.
 
         Args:
-            path: An absolute path; links are followed once, here.
+            path: Absolute path; symbolic links are followed once, here.
 
         Raises:
-            StorageError: It cannot be opened, is no regular file, or is being written to.
+            StorageError: It cannot be opened, is not a regular file, or is being written to.
         """
         self.root = path
         self.loop: asyncio.AbstractEventLoop | None = None
         self._beside = LocalStore(path)
         try:
-            # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+            # O_NONBLOCK: opening a pipe without a writer must not block.
             self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as problem:
             raise storage_error(problem, path) from None
@@ -51,10 +51,10 @@ class DescriptorStore:
         if not stat.S_ISREG(self._first.st_mode):
             self.close()
             raise StorageError("storage/not-a-file", path, "it is not a regular file")
-        self._wait_for_the_next_tick()
+        self._wait_for_next_tick()
 
-    def _wait_for_the_next_tick(self) -> None:
-        """Wait until a later write is bound to leave another time behind than the last one did."""
+    def _wait_for_next_tick(self) -> None:
+        """Wait until any later write must leave another timestamp than the last one did."""
         for _ in range(_ROUNDS):
             last = max(self._first.st_mtime_ns, self._first.st_ctime_ns)
             age = time.time_ns() - last
@@ -63,21 +63,18 @@ class DescriptorStore:
             time.sleep((_TICK_NS - age) / 1e9)
             self._first = os.fstat(self.handle)
         self.close()
-        raise StorageError(
-            "storage/changed-during-scan", self.root, "somebody is writing to the file"
-        )
+        raise StorageError("storage/changed-during-scan", self.root, "the file is being written to")
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         handle, self.handle = self.handle, -1
         os.close(handle)
 
     def check(self) -> None:
-        """Make sure that nobody has written to the file since it was opened.
+        """Check that the file has not been written to since it was opened.
 
-        Size and time of the last write tell. So does the time of the last change of the file's
-        record, which nobody can set back, unless its links are fewer or more than before: then the
-        name was replaced or removed, which leaves these bytes as they are.
+        Compares size, mtime and ctime, which cannot be set back. A ctime that changed together with
+        the link count is accepted: the name was replaced or removed, which leaves the bytes alone.
 
         Raises:
             StorageError: ``storage/changed-during-scan``.

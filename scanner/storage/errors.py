@@ -1,4 +1,4 @@
-"""What can go wrong with storage, named by what the caller can do about it."""
+"""Storage errors, classified by what the caller can do about them."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ _TRANSIENT: Final = ("storage/throttled", "storage/timeout", "storage/unreachabl
 
 
 class StorageError(Exception):
-    """Storage did not give what was asked for.
+    """A storage request failed.
 
     Attributes:
-        code: A finding code, ``storage/…``; it says what the caller can do.
-        url: What was asked for, free of secrets.
-        reason: One clause that says why, free of secrets.
-        transient: Whether the same request may well succeed a moment later.
+        code: A finding code, ``storage/…``.
+        url: The requested address, without secrets.
+        reason: Why, in one clause without secrets.
+        transient: Whether retrying the same request may succeed.
     """
 
     def __init__(self, code: str, url: str, reason: str, *, transient: bool = False) -> None:
-        """Keep the facts; the text is drawn from them."""
+        """Store the facts that the message is made from."""
         super().__init__(code, url, reason)
         self.code = code
         self.url = url
@@ -26,9 +26,9 @@ class StorageError(Exception):
         self.transient = transient or code in _TRANSIENT
 
     def to_plain(self) -> tuple[str, str, str, bool]:
-        """Give code, address, reason, and whether another try may help."""
+        """Return code, address, reason and whether it is transient."""
         return self.code, self.url, self.reason, self.transient
 
     def __str__(self) -> str:
-        """Draw one sentence."""
+        """Return the message in one sentence."""
         return f"{self.url}: {self.reason}" if self.url else self.reason

@@ -1,9 +1,9 @@
-"""S3, Google's and Azure's storage through obstore: a tenth of the processor time of s3fs.
+"""S3, Google Cloud Storage and Azure Blob Storage through obstore: a tenth of the CPU time of s3fs.
 
-obstore takes names apart into segments and puts them together again. What it cannot express (empty
-segments, control characters) is left to s3fs, and where it drops a slash at either end this is
-noticed: such keys would be mistaken for others. Listings carry no storage class, so an archived
-object is found out when it is read. Nothing is repeated here; see
+obstore splits keys into segments and joins them again. Keys that do not survive this (empty
+segments, control characters) are left to s3fs; a leading or trailing slash that obstore drops is
+detected, because such keys would be mistaken for others. Listings have no storage class, so an
+archived object is only noticed when it is read. Requests are not retried here; see
 `scanner.examine.retries`.
 """
 
@@ -43,7 +43,7 @@ _CHUNK: Final = 64 << 10
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _MISSIGNED: Final = frozenset(" ~*")
-"""What obstore writes into a query in another way than it signs it."""
+"""Characters that obstore encodes differently in the query string and in its signature."""
 _ELSEWHERE: Final = frozenset(
     {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -53,19 +53,19 @@ _Meta = Mapping[str, Any]
 _Native = Any
 
 
-class _BeyondObstore(Exception):  # noqa: N818 - no error: the other engine can do it
-    """Obstore cannot do this."""
+class _NotSupported(Exception):  # noqa: N818 - not an error: the other engine takes over
+    """Obstore does not support this request."""
 
 
 def open_fast_store(address: Address, options: Mapping[str, Any]) -> "FastStore | None":
     """Open a root with obstore.
 
     Args:
-        address: A bucket of S3, Google or Azure, with a prefix or a key behind it.
-        options: Options of fsspec's file system for that storage.
+        address: A bucket in S3, Google Cloud Storage or Azure, with an optional prefix or key.
+        options: Options of fsspec's file system for this storage.
 
     Returns:
-        The store; None where fsspec has to do it, because obstore has no such options.
+        The store; None if obstore does not support the options and fsspec has to be used.
     """
     native = make_obstore(address.scheme, address.bucket, options)
     return None if native is None else FastStore(address, native, options)
@@ -75,7 +75,7 @@ class FastStore:
     """A bucket, a prefix or one object."""
 
     def __init__(self, address: Address, native: _Native, options: Mapping[str, Any]) -> None:
-        """Take a root and obstore's store for its bucket; nothing is asked of the server yet."""
+        """Wrap obstore's store for the bucket of a root; sends no request yet."""
         self.root = address.text
         self._address = address
         self.loop = get_loop()
@@ -99,16 +99,16 @@ class FastStore:
                 name = key.rpartition("/")[2]
                 if name and wanted(name) and (meta["size"] or not self._is_folder(key)):
                     yield self._describe(meta)
-        except _BeyondObstore:
+        except _NotSupported:
             yield from self._plain().list_objects(wanted, last)
             return
         if self._key and not last:
             raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
 
     def _find_root(self) -> StoredObject | None:
-        """Look whether the root is one object."""
+        """Return the root if it is a single object."""
         if self._elsewhere or not _is_expressible(self._key.removesuffix("/")):
-            raise _BeyondObstore
+            raise _NotSupported
         if not self._key or self._key.endswith("/"):
             return None
         try:
@@ -116,36 +116,36 @@ class FastStore:
         except StorageError as problem:
             if problem.transient:
                 raise
-            return None  # the listing says better than a HEAD what is wrong
+            return None  # the listing reports better than a HEAD what is wrong
 
     def _walk(self) -> Iterator[tuple[str, _Meta]]:
-        """List keys as they are, or give up: they come in order, and each once."""
+        """Yield exact keys in order, each once; raise `_NotSupported` where obstore alters them."""
         if not self._key and self._has_leading_slashes():
-            raise _BeyondObstore
+            raise _NotSupported
         last = ""
         for meta in self._list(self._key.removesuffix("/") or None):
             key = meta["path"]
             if key <= last and not meta["size"]:
-                key += "/"  # the mark of a folder
+                key += "/"  # a folder marker
             if key <= last:
-                raise _BeyondObstore
+                raise _NotSupported
             if VERSION_MARK in key:
-                raise _BeyondObstore  # s3fs writes such an address so that it names no version
+                raise _NotSupported  # s3fs escapes such a key in its address
             last = key
             yield key, meta
 
     def _list(
         self, prefix: str | None, after: str | None = None, *, ahead: bool = True
     ) -> Iterator[_Meta]:
-        """List keys; with ``ahead``, the next page is under way while one is worked on."""
+        """List keys; ``ahead`` prefetches the next page while one is processed."""
         stream: AsyncIterator[Sequence[_Meta]] | None = None
         offset = after
 
-        async def ask() -> Sequence[_Meta]:
+        async def fetch() -> Sequence[_Meta]:
             nonlocal stream
             if stream is None:
                 if _MISSIGNED & set(f"{prefix}{offset}"):
-                    raise _BeyondObstore
+                    raise _NotSupported
                 pages = obstore.list(self._native, prefix, offset=offset, chunk_size=_PAGE)
                 stream = aiter(pages)
             try:
@@ -153,41 +153,41 @@ class FastStore:
             except StopAsyncIteration:
                 return ()
             except (BaseError, OSError, ValueError) as problem:
-                stream = None  # the next try begins behind the last key that came
+                stream = None  # the retry continues after the last key received
                 raise self._error(problem, self.root) from None
 
-        def begin() -> Future[Sequence[_Meta]]:
-            return asyncio.run_coroutine_threadsafe(repeat(ask, self.root), self.loop)
+        def submit() -> Future[Sequence[_Meta]]:
+            return asyncio.run_coroutine_threadsafe(repeat(fetch, self.root), self.loop)
 
-        coming = begin()
-        while page := coming.result():
+        page_ahead = submit()
+        while page := page_ahead.result():
             offset = page[-1]["path"]
             if ahead:
-                coming = begin()
+                page_ahead = submit()
             yield from page
             if not ahead:
-                coming = begin()
+                page_ahead = submit()
 
     def _has_leading_slashes(self) -> bool:
-        """Say whether keys of the bucket begin with a slash, which obstore does not show.
+        """Whether the bucket has keys with a leading slash, which obstore drops.
 
-        They sort between those that begin with ``.`` and ``0``, so two listings that begin there
-        are the same exactly when there are none.
+        They sort between keys that start with ``.`` and ``0``, so listings that start at these two
+        are equal exactly when there are none.
         """
-        before, behind = (
+        from_dot, from_zero = (
             [
                 (meta["path"], meta["e_tag"])
                 for meta in islice(self._list(None, after, ahead=False), _PAGE)
             ]
             for after in (".z", "0")
         )
-        if before and before[0][0] == "0":
-            del before[0]
-        both = min(len(before), len(behind))
-        return len(before) > len(behind) or before[:both] != behind[:both]
+        if from_dot and from_dot[0][0] == "0":
+            del from_dot[0]
+        both = min(len(from_dot), len(from_zero))
+        return len(from_dot) > len(from_zero) or from_dot[:both] != from_zero[:both]
 
     def _is_folder(self, key: str) -> bool:
-        """Say whether an empty object is the mark of a folder: obstore does not show its slash."""
+        """Whether an empty object is a folder marker, whose trailing slash obstore drops."""
         try:
             self._wait(repeat(lambda: self.find(self._bucket_url + key), self.root))
         except StorageError as problem:
@@ -207,7 +207,7 @@ class FastStore:
             return None
 
         url = self._bucket_url + folder.removeprefix(self._bucket_url).removesuffix("/")
-        inside = self._wait(repeat(lambda: self._ask(url, fast, plain), self.root))
+        inside = self._wait(repeat(lambda: self._request(url, fast, plain), self.root))
         if inside is None:
             yield from self._plain().list_folder(folder, wanted)
             return
@@ -221,33 +221,33 @@ class FastStore:
         async def fast(key: str) -> StoredObject:
             return self._describe(await obstore.head_async(self._native, key))
 
-        return await self._ask(url, fast, lambda: self._plain().find(url))
+        return await self._request(url, fast, lambda: self._plain().find(url))
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
 
         async def fast(key: str) -> RangeReply:
             reply = await self._get(item, key, start, end)
-            size, pin = _prove(reply, item)
+            size, pin = _verified(reply, item)
             data = bytes(await reply.bytes_async())
             if len(data) != min(end, size) - start:
-                raise _broken_off(item.url)
+                raise _truncated(item.url)
             return RangeReply(data, size, pin)
 
-        return await self._ask(item.url, fast, lambda: self._plain().read(item, start, end))
+        return await self._request(item.url, fast, lambda: self._plain().read(item, start, end))
 
     async def stream(self, item: StoredObject, start: int, end: int) -> Any:
         """See `StreamingStore.stream`."""
 
         async def fast(key: str) -> "_Stream":
             reply = await self._get(item, key, start, end)
-            size, pin = _prove(reply, item)
+            size, pin = _verified(reply, item)
             return _Stream(self, item.url, reply, size, pin, min(end, size) - start)
 
-        return await self._ask(item.url, fast, lambda: self._plain().stream(item, start, end))
+        return await self._request(item.url, fast, lambda: self._plain().stream(item, start, end))
 
     async def stored_sha256(self, item: StoredObject) -> str:
-        """See `Store.stored_sha256`; obstore cannot ask for it."""
+        """See `Store.stored_sha256`; obstore has no such request."""
         if self._address.scheme != "s3":
             return ""
         return await self._plain().stored_sha256(item)
@@ -261,13 +261,13 @@ class FastStore:
             options["version"] = value
         return await obstore.get_async(self._native, key, options=options)
 
-    async def _ask(
+    async def _request(
         self,
         url: str,
         fast: Callable[[str], Awaitable[_T]],
         plain: Callable[[], Awaitable[_T]],
     ) -> _T:
-        """Ask obstore, and s3fs where obstore cannot do it."""
+        """Send a request through obstore, or through s3fs where obstore does not support it."""
         key = url.removeprefix(self._bucket_url)
         if self._elsewhere or not _is_expressible(key):
             return await plain()
@@ -276,7 +276,7 @@ class FastStore:
         except (BaseError, OSError, ValueError) as problem:
             try:
                 fault = self._error(problem, url)
-            except _BeyondObstore:
+            except _NotSupported:
                 return await plain()
             raise fault from None
 
@@ -285,9 +285,9 @@ class FastStore:
 
     def _plain(self) -> "S3Store":
         if self._address.scheme != "s3":
-            raise StorageError("storage/unsupported", self.root, "obstore cannot express a name")
+            raise StorageError("storage/unsupported", self.root, "obstore does not support a name")
         if self._other is None:
-            # A second of imports that most scans do without.
+            # Takes a second to import; most scans do not need it.
             from prefect_mutagen.scanner.storage.s3 import S3Store
 
             self._other = S3Store(self._address, self._options)
@@ -298,32 +298,32 @@ class FastStore:
         return StoredObject(url, meta["size"], _pin(meta), meta["last_modified"].timestamp())
 
     def _error(self, problem: Exception, url: str) -> StorageError:
-        """Say what went wrong without the words of obstore, which hold addresses and replies."""
-        # The name stands in the text, and may look like anything.
+        """Translate an error without obstore's own text, which quotes addresses and responses."""
+        # The text contains the key, which may look like anything.
         text = str(problem).replace(url.removeprefix(self._bucket_url), "")
         status = int(found[1]) if (found := _STATUS.search(text)) else 0
         code = found[1] if (found := _CODE.search(text)) else ""
         if isinstance(problem, InvalidPathError | ValueError) and not status:
-            raise _BeyondObstore
+            raise _NotSupported
         if code in _ELSEWHERE or "redirect without LOCATION" in text:
-            self._elsewhere = True  # s3fs asks where the bucket lies
-            raise _BeyondObstore
+            self._elsewhere = True  # s3fs looks up the bucket's region
+            raise _NotSupported
         if status:
             return reply_error(code, status, url)
         if isinstance(problem, UnauthenticatedError):
-            return reply_error("", 401, url)  # a session that has expired meanwhile
+            return reply_error("", 401, url)  # an expired session
         for sign, known, reason in _FAILURES:
             if sign in text:
                 return StorageError(known, url, reason)
         return (
-            _broken_off(url)
+            _truncated(url)
             if "body" in text
             else StorageError("storage/failed", url, "the connection failed", transient=True)
         )
 
 
 class _Stream:
-    """The body of one reply; see `RangeStream`."""
+    """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_left", "_pieces", "_store", "_url", "pin", "size")
 
@@ -344,7 +344,7 @@ class _Stream:
             try:
                 piece = bytes(await anext(self._pieces))
             except StopAsyncIteration:
-                raise _broken_off(self._url) from None
+                raise _truncated(self._url) from None
             except (BaseError, OSError) as problem:
                 raise self._store._error(problem, self._url) from None
             pieces.append(piece)
@@ -353,18 +353,18 @@ class _Stream:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def close(self) -> None:
-        self._pieces = None  # the connection is closed with the last reference to it
+        self._pieces = None  # dropping the last reference closes the connection
 
 
 _FAILURES: Final = (
-    ("timed out", "storage/timeout", "the storage did not answer in time"),
-    ("TimedOut", "storage/timeout", "the storage did not answer in time"),
+    ("timed out", "storage/timeout", "the storage did not respond in time"),
+    ("TimedOut", "storage/timeout", "the storage did not respond in time"),
     ("kind: Connect", "storage/unreachable", "the storage cannot be reached"),
 )
 
 
 def _is_expressible(key: str) -> bool:
-    """Say whether obstore leaves a key as it is, or refuses it."""
+    """Whether obstore leaves a key unchanged or refuses it."""
     odd = "//" in key or key.startswith("/") or key.endswith("/")
     return not odd and VERSION_MARK not in key
 
@@ -374,18 +374,18 @@ def _pin(meta: _Meta) -> str:
     return f"etag:{etag}" if etag else f"time:{meta['last_modified'].timestamp()}; {meta['size']}"
 
 
-def _prove(reply: Any, item: StoredObject) -> tuple[int, str]:
-    """Give size and pin of what a reply carries."""
+def _verified(reply: Any, item: StoredObject) -> tuple[int, str]:
+    """Return size and pin of a response; raise if it is of another version than the item."""
     meta = reply.meta
     if item.pin.startswith("version:"):
         return meta["size"], item.pin
     pin = _pin(meta)
     if item.pin and pin != item.pin:
         raise StorageError(
-            "storage/changed-during-scan", item.url, "the object was replaced meanwhile"
+            "storage/changed-during-scan", item.url, "the object was replaced during the scan"
         )
     return meta["size"], pin
 
 
-def _broken_off(url: str) -> StorageError:
-    return StorageError("storage/failed", url, "the reply broke off", transient=True)
+def _truncated(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the response was cut off", transient=True)

@@ -1,8 +1,8 @@
-"""Storage options of fsspec's file systems, said in obstore's words.
+"""Translate storage options of fsspec's file systems into obstore's.
 
-An option that has no translation is no error: fsspec does the work then. Credentials that the
-options do not name come from botocore's chain (environment, profiles, single sign-on, roles,
-instances), as s3fs takes them, so that both engines are the same user.
+An option without a translation is not an error: fsspec is used instead. Credentials that are not in
+the options come from botocore's credential chain (environment, profiles, single sign-on, roles,
+instance metadata), as in s3fs, so both engines act as the same user.
 """
 
 import base64
@@ -46,20 +46,20 @@ _VARIABLES: Final = (
 _BUNDLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
-class _NoTranslation(Exception):  # noqa: N818 - no error: fsspec does it then
-    """Obstore has no such option."""
+class _NoTranslation(Exception):  # noqa: N818 - not an error: fsspec is used
+    """Obstore has no equivalent of an option."""
 
 
 def make_obstore(scheme: str, bucket: str, options: Mapping[str, Any]) -> Any:
-    """Make obstore's store for a bucket.
+    """Return obstore's store for a bucket.
 
     Args:
         scheme: ``s3``, ``gs`` or ``az``.
         bucket: Name of the bucket or container.
-        options: Options of `s3fs.S3FileSystem`, or of what fsspec has for the others.
+        options: Options of `s3fs.S3FileSystem`, or of fsspec's file system for the others.
 
     Returns:
-        The store; None when an option has no translation.
+        The store; None if an option has no translation.
     """
     make = {"s3": _make_s3, "gs": _make_gs, "az": _make_az}[scheme]
     try:
@@ -68,8 +68,8 @@ def make_obstore(scheme: str, bucket: str, options: Mapping[str, Any]) -> Any:
         return None
 
 
-def _take_all(options: Mapping[str, Any], **known: type | tuple[type, ...]) -> dict[str, Any]:
-    """Give options of the types that are known; refuse all others."""
+def _checked(options: Mapping[str, Any], **known: type | tuple[type, ...]) -> dict[str, Any]:
+    """Return options whose names and types are known; raise `_NoTranslation` for others."""
     for name, value in options.items():
         if name not in _MEANINGLESS and not isinstance(value, known.get(name, ())):
             raise _NoTranslation
@@ -78,8 +78,8 @@ def _take_all(options: Mapping[str, Any], **known: type | tuple[type, ...]) -> d
 
 def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
     if ":" in bucket or any(name in os.environ for name in _VARIABLES):
-        raise _NoTranslation  # the address of an access point; settings that botocore alone knows
-    given = _take_all(
+        raise _NoTranslation  # an access point's ARN; settings that only botocore supports
+    given = _checked(
         options,
         **dict.fromkeys(("key", "secret", "token", "username", "password"), str),
         **dict.fromkeys(("anon", "requester_pays", "use_ssl"), bool),
@@ -87,11 +87,11 @@ def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
         endpoint_url=str,
         profile=str,
     )
-    inner = _take_all(
+    inner = _checked(
         given.get("client_kwargs", {}), endpoint_url=str, region_name=str, verify=(bool, str)
     )
     endpoint = given.get("endpoint_url") or inner.get("endpoint_url") or _endpoint_of_environment()
-    region, provider = _ask_botocore(given)
+    region, provider = _from_botocore(given)
     config: dict[str, Any] = {
         "region": inner.get("region_name") or region or "us-east-1",
         "skip_signature": bool(given.get("anon")),
@@ -103,12 +103,12 @@ def _make_s3(bucket: str, options: Mapping[str, Any]) -> Any:
     elif not given.get("use_ssl", True):
         raise _NoTranslation
     config.update(_customer_key(given.get("s3_additional_kwargs", {})))
-    client = _client(given.get("config_kwargs", {}), endpoint)
+    client = _client_options(given.get("config_kwargs", {}), endpoint)
     if not client["allow_http"]:
-        client.update(_certificates(inner.get("verify")))
+        client.update(_tls_options(inner.get("verify")))
     return S3Store(
         bucket,
-        config=config,  # type: ignore[arg-type] # built up piece by piece
+        config=config,  # type: ignore[arg-type] # built step by step
         client_options=client,  # type: ignore[arg-type] # likewise
         retry_config=_NO_RETRIES,  # type: ignore[arg-type] # likewise
         credential_provider=provider,
@@ -119,8 +119,8 @@ def _endpoint_of_environment() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
-def _ask_botocore(given: Mapping[str, Any]) -> tuple[str, Callable[[], Any] | None]:
-    """Give the region and the credentials that botocore would take."""
+def _from_botocore(given: Mapping[str, Any]) -> tuple[str, Callable[[], Any] | None]:
+    """Return the region and the credentials that botocore would use."""
     from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
@@ -145,7 +145,7 @@ def _ask_botocore(given: Mapping[str, Any]) -> tuple[str, Callable[[], Any] | No
     except BotoCoreError:
         raise _NoTranslation from None
     if credentials is None:
-        raise _NoTranslation  # s3fs says what is missing
+        raise _NoTranslation  # s3fs reports what is missing
 
     def provide() -> dict[str, Any]:
         frozen = credentials.get_frozen_credentials()
@@ -160,8 +160,8 @@ def _ask_botocore(given: Mapping[str, Any]) -> tuple[str, Callable[[], Any] | No
 
 
 def _customer_key(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a key of the customer's own (SSE-C) as botocore does: raw, or with its digest."""
-    given = _take_all(
+    """Translate a customer-provided key (SSE-C) as botocore does: raw, or with its MD5."""
+    given = _checked(
         extra,
         SSECustomerAlgorithm=str,
         SSECustomerKey=(str, bytes),
@@ -179,8 +179,8 @@ def _customer_key(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {"server_side_encryption": "sse-c", "sse_customer_key_base64": raw.decode("latin-1")}
 
 
-def _client(config: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
-    given = _take_all(
+def _client_options(config: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
+    given = _checked(
         config,
         connect_timeout=(int, float),
         read_timeout=(int, float),
@@ -206,8 +206,8 @@ def _client(config: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
     return client
 
 
-def _certificates(verify: bool | str | None) -> dict[str, Any]:  # noqa: FBT001 - botocore's option
-    """Say whom to trust, as botocore is told: an option, or a variable that names a file."""
+def _tls_options(verify: bool | str | None) -> dict[str, Any]:  # noqa: FBT001 - botocore's option
+    """Return TLS options from botocore's ``verify``, or from variables that name a CA bundle."""
     if verify is False:
         return {"allow_invalid_certificates": True}
     named = verify if isinstance(verify, str) else ""
@@ -218,16 +218,16 @@ def _certificates(verify: bool | str | None) -> dict[str, Any]:  # noqa: FBT001 
         with open(path, "rb") as file:
             return {"root_certificate": file.read()}
     except OSError:
-        raise _NoTranslation from None  # it may be a folder
+        raise _NoTranslation from None  # it may be a directory
 
 
 def _make_gs(bucket: str, options: Mapping[str, Any]) -> Any:
-    given = _take_all(options, token=(str, dict), project=str, endpoint_url=str)
+    given = _checked(options, token=(str, dict), project=str, endpoint_url=str)
     config: dict[str, Any] = {}
     token = given.get("token", "google_default")
     if isinstance(token, dict):
         raise _NoTranslation
-    if token == "anon":  # noqa: S105 - gcsfs's word for no credentials
+    if token == "anon":  # noqa: S105 - gcsfs's value for anonymous access
         config["skip_signature"] = True
     elif os.path.isfile(token):
         config["application_credentials"] = token
@@ -237,7 +237,7 @@ def _make_gs(bucket: str, options: Mapping[str, Any]) -> Any:
     if "endpoint_url" in given:
         config["base_url"] = given["endpoint_url"].rstrip("/")
         client["allow_http"] = config["base_url"].startswith("http://")
-    return GCSStore(bucket, config=config, client_options=client, retry_config=_NO_RETRIES)  # type: ignore[arg-type] # built up piece by piece
+    return GCSStore(bucket, config=config, client_options=client, retry_config=_NO_RETRIES)  # type: ignore[arg-type] # built step by step
 
 
 def _make_az(bucket: str, options: Mapping[str, Any]) -> Any:
@@ -250,7 +250,7 @@ def _make_az(bucket: str, options: Mapping[str, Any]) -> Any:
         "tenant_id": "tenant_id",
         "account_host": "endpoint",
     }
-    given = _take_all(options, **dict.fromkeys(names, str), anon=bool)
+    given = _checked(options, **dict.fromkeys(names, str), anon=bool)
     if not given.get("account_name") and not os.environ.get(ACCOUNT_VARIABLE):
         raise _NoTranslation
     config: dict[str, Any] = {names[name]: given[name] for name in names if name in given}

@@ -1,6 +1,6 @@
-"""Any storage that fsspec knows, by its plain calls: ``info``, ``find``, ``cat_file``.
+"""Any other storage that fsspec supports, through ``info``, ``find`` and ``cat_file``.
 
-These cannot be pinned to a version, so the object is looked up again behind each read.
+These calls cannot be pinned to a version, so the object is looked up again after each read.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _STATUS: Final = {
     401: ("storage/credentials", "the credentials are not accepted"),
     403: ("storage/denied", "access denied"),
     404: ("storage/not-found", "there is no such object"),
-    429: ("storage/throttled", "the storage asks to slow down"),
+    429: ("storage/throttled", "the storage throttles requests"),
 }
 _TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
@@ -44,11 +44,11 @@ class GenericStore:
         """Open it.
 
         Args:
-            address: One that fsspec takes.
+            address: One that fsspec supports.
             options: Options of its file system.
 
         Raises:
-            StorageError: There is no such file system, or the options do not fit it.
+            StorageError: There is no such file system, or it does not accept the options.
         """
         self.root = address.text
         try:
@@ -57,8 +57,8 @@ class GenericStore:
             reason = _missing_package(address.scheme, options) or str(problem)
             raise StorageError("storage/unsupported", self.root, reason) from None
         except (TypeError, ValueError) as problem:
-            known = "Protocol not known" in str(problem)
-            reason = "no such kind of storage is known" if known else "the options do not fit it"
+            unknown = "Protocol not known" in str(problem)
+            reason = "unknown kind of storage" if unknown else "the storage options are not valid"
             raise StorageError("storage/unsupported", self.root, reason) from None
         self.loop = self._fs.loop if self._fs.async_impl else get_loop()
 
@@ -84,37 +84,37 @@ class GenericStore:
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
-        return _describe(await self._ask("info", url), url)
+        return _describe(await self._request("info", url), url)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
-        data: bytes = await self._ask("cat_file", item.url, start=start, end=end)
-        after = _describe(await self._ask("info", item.url), item.url)
+        data: bytes = await self._request("cat_file", item.url, start=start, end=end)
+        after = _describe(await self._request("info", item.url), item.url)
         if item.pin and after.pin != item.pin:
             raise StorageError(
-                "storage/changed-during-scan", item.url, "the object was replaced meanwhile"
+                "storage/changed-during-scan", item.url, "the object was replaced during the scan"
             )
         if len(data) != min(end, after.size) - start:
-            raise StorageError("storage/failed", item.url, "the reply broke off")
+            raise StorageError("storage/failed", item.url, "the response was cut off")
         return RangeReply(data, after.size, after.pin)
 
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
         """See `Store.stored_sha256`."""
         return ""
 
-    async def _ask(self, method: str, url: str, **kwargs: Any) -> Any:
+    async def _request(self, method: str, url: str, **kwargs: Any) -> Any:
         path = self._fs._strip_protocol(url)
         try:
             if self._fs.async_impl:
                 return await getattr(self._fs, f"_{method}")(path, **kwargs)
             return await asyncio.to_thread(getattr(self._fs, method), path, **kwargs)
-        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+        except Exception as problem:  # noqa: BLE001 - every file system raises its own errors
             raise _storage_error(problem, url) from None
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception as problem:  # noqa: BLE001 - each file system has errors of its own
+        except Exception as problem:  # noqa: BLE001 - every file system raises its own errors
             raise _storage_error(problem, self.root) from None
 
 
@@ -122,7 +122,7 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
     size = int(info.get("size") or 0)
     modified = next((info[key] for key in _TIMES if info.get(key)), None)
     if isinstance(modified, datetime):
-        # The memory file system lists a number and looks up a datetime.
+        # The memory file system has a number in listings and a datetime in ``info``.
         modified = modified.timestamp()
     version = next((info[key] for key in _VERSIONS if info.get(key)), None)
     if version is not None:
@@ -143,7 +143,7 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
 
 
 def _hub_sha256(info: Mapping[str, Any]) -> str:
-    """Take the SHA-256 that the hub's file system lists for an object kept in LFS."""
+    """Return the SHA-256 that the hub's file system lists for an LFS object; empty if none."""
     lfs = info.get("lfs")
     if not isinstance(lfs, Mapping):
         return ""
@@ -152,7 +152,7 @@ def _hub_sha256(info: Mapping[str, Any]) -> str:
 
 
 def _missing_package(scheme: str, options: Mapping[str, Any]) -> str:
-    """Name the package that opens such addresses here, in a clause; empty when none is known."""
+    """Return which package has to be installed for a scheme, in a clause; empty if unknown."""
     package = _PACKAGES.get(scheme)
     if package is None:
         return ""
@@ -162,7 +162,7 @@ def _missing_package(scheme: str, options: Mapping[str, Any]) -> str:
         return f"{scheme}:// needs a package (pip install 'prefect-mutagen[fast]', or {package})"
     if scheme == "az" and not (options.get("account_name") or os.environ.get(ACCOUNT_VARIABLE)):
         named = f"set {ACCOUNT_VARIABLE}, or account_name in the storage options"
-        return f"the storage account is not named; {named}"
+        return f"the storage account is missing; {named}"
     return f"these storage options need the package {package} (pip install {package})"
 
 
@@ -172,12 +172,12 @@ def _storage_error(problem: Exception, url: str) -> StorageError:
     if isinstance(problem, PermissionError):
         return StorageError("storage/denied", url, "access denied")
     if isinstance(problem, TimeoutError):
-        return StorageError("storage/timeout", url, "the storage did not answer in time")
+        return StorageError("storage/timeout", url, "the storage did not respond in time")
     if isinstance(problem, OSError) and problem.errno:
         return storage_error(problem, url)
     status = getattr(getattr(problem, "response", None), "status_code", None)
     if status in _STATUS:
         return StorageError(_STATUS[status][0], url, _STATUS[status][1])
-    if "Connect" in type(problem).__name__:  # each file system brings another HTTP library
+    if "Connect" in type(problem).__name__:  # every file system has its own HTTP library
         return StorageError("storage/unreachable", url, "the storage cannot be reached")
     return StorageError("storage/failed", url, f"the storage failed ({type(problem).__name__})")

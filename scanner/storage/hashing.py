@@ -1,8 +1,9 @@
-"""SHA-256 of whole objects: who states it, what asking costs, and reading everything at last.
+"""SHA-256 of whole objects, from stated checksums or by reading every byte.
 
-``stored``: what is stated anyway: the name of a cache's blob, the hub's own record, a checksum file
-beside the object. ``lookup``: one request more, for what storage keeps. ``full``: every byte is
-read, in pieces. The source is always named; where two are known and differ, that is a finding.
+``stored``: checksums that cost no request of their own: the name of a cache's blob, the hub's LFS
+record, a checksum file beside the object. ``lookup``: one more request, for the checksum that
+storage keeps. ``full``: read every byte. The source is always recorded; sources that disagree are
+a finding.
 
 Checksum files are those of ``sha256sum``: a digest and a name per line, also in the BSD form, or
 the bare digest in ``NAME.sha256``.
@@ -22,62 +23,61 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 __all__ = [
     "CHECKSUM_LIMIT",
     "HashLevel",
+    "HashProgress",
     "ObjectHash",
-    "PieceHook",
     "hash_object",
+    "ignore_progress",
     "read_checksums",
-    "tell_nobody",
 ]
 
 HashLevel = Literal["none", "stored", "lookup", "full"]
 
-PieceHook = Callable[[StoredObject, int, int], None]
-"""Is told of an object and the offsets between which it was hashed just now. It must be quick, and
-is called from whatever thread examines."""
+HashProgress = Callable[[StoredObject, int, int], None]
+"""Progress callback: the object, and start and end of the range just hashed. It must be fast and
+may be called from any thread."""
 
 CHECKSUM_LIMIT: Final = 1 << 20
-"""Bytes of a checksum file that are read."""
+"""Maximum bytes read of a checksum file."""
 PIECE: Final = 8 << 20
-"""Bytes that are read and hashed at a time; two of them are held at most."""
+"""Bytes read and hashed at a time; at most two such buffers are held."""
 _PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
-"""Sources that saw the bytes; checksum files and the names of a cache's blobs only state some."""
+"""Sources that hashed the bytes; checksum files and cache blob names only claim a digest."""
 _LINE: Final = re.compile(r"(?:\\)?([0-9a-fA-F]{64})(?:\s+\*?(.+?))?\s*")
 _BSD_LINE: Final = re.compile(r"SHA256 ?\((.+)\) ?= ?([0-9a-fA-F]{64})\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectHash:
-    """The SHA-256 of one object, as far as it is known."""
+    """The SHA-256 of one object, if known."""
 
     sha256: str = ""
-    """In hexadecimal; empty when nobody states it."""
+    """In hexadecimal; empty if unknown."""
     source: str = ""
-    """Who states it."""
+    """Where it comes from."""
     findings: tuple[Finding, ...] = ()
 
     @property
     def proven(self) -> str:
-        """The digest, where the bytes were hashed here or by the storage that holds them."""
+        """The digest if the bytes were hashed, here or by the storage; else empty."""
         return self.sha256 if self.source in _PROVEN else ""
 
 
-def tell_nobody(_item: StoredObject, _start: int, _end: int) -> None:
-    """Do nothing: the hook where nobody wants to know how far hashing is."""
+def ignore_progress(_item: StoredObject, _start: int, _end: int) -> None:
+    """Do nothing; the default progress callback."""
 
 
 def read_checksums(name: str, raw: bytes) -> dict[str, str]:
     """Read a checksum file.
 
     Args:
-        name: Its name; that of ``NAME.sha256`` says what a bare digest is about.
+        name: Its name; a bare digest in ``NAME.sha256`` is that of ``NAME``.
         raw: Its bytes.
 
     Returns:
-        Digests in lower case by file name; a name that is given two digests is left out, and so is
-        one that leads to another folder.
+        Digests in lower case by file name; names with two different digests are left out.
     """
     found: dict[str, str] = {}
-    doubted: set[str] = set()
+    ambiguous: set[str] = set()
     for line in raw.decode("utf-8", "replace").splitlines():
         if match := _LINE.fullmatch(line):
             digest, about = match[1].lower(), match[2] or name.removesuffix(".sha256")
@@ -87,23 +87,23 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
             continue
         about = about.removeprefix("./")
         if found.setdefault(about, digest) != digest:
-            doubted.add(about)
-    return {about: digest for about, digest in found.items() if about not in doubted}
+            ambiguous.add(about)
+    return {about: digest for about, digest in found.items() if about not in ambiguous}
 
 
 def hash_object(
     item: StoredObject,
     level: HashLevel,
     stated: Mapping[str, tuple[str, str]],
-    told: PieceHook,
+    on_hashed: HashProgress,
 ) -> Generator[Request, Any, ObjectHash]:
-    """Find the SHA-256 of a whole object, as far as the caller wants to pay for it.
+    """Find the SHA-256 of a whole object at the requested cost.
 
     Args:
         item: The object.
-        level: What to pay.
-        stated: For each file name, the digest that a checksum file states, and that file's name.
-        told: Told of each piece that was hashed.
+        level: Which sources to use.
+        stated: Digest and name of the checksum file, by file name.
+        on_hashed: Progress callback.
 
     Yields:
         Requests; none for ``none`` and ``stored``.
@@ -122,22 +122,22 @@ def hash_object(
             if kept:
                 known["stored checksum"] = kept
         if level == "full":
-            known["computed"] = yield from _compute(item, told)
+            known["computed"] = yield from _compute(item, on_hashed)
     except StorageError as problem:
         return ObjectHash(findings=(make_finding(problem.code, str(problem), url=item.url),))
-    doubts: tuple[Finding, ...] = ()
+    conflicts: tuple[Finding, ...] = ()
     if len(set(known.values())) > 1:
         listed = "; ".join(f"{source}: {digest}" for source, digest in known.items())
         message = f"the SHA-256 values disagree: {listed}"
-        doubts = (make_finding("sbom/hash-mismatch", message, url=item.url, field="sha256"),)
+        conflicts = (make_finding("sbom/hash-mismatch", message, url=item.url, field="sha256"),)
     source = "computed" if "computed" in known else next(iter(known), "")
-    return ObjectHash(known.get(source, ""), source, doubts)
+    return ObjectHash(known.get(source, ""), source, conflicts)
 
 
-def _compute(item: StoredObject, told: PieceHook) -> Generator[Request, Any, str]:
+def _compute(item: StoredObject, on_hashed: HashProgress) -> Generator[Request, Any, str]:
     digest = hashlib.sha256()
     for start in range(0, item.size, PIECE):
         reply = yield from read(Read(item, start, min(start + PIECE, item.size)))
         yield Digest(digest, reply.data)
-        told(item, start, start + len(reply.data))
+        on_hashed(item, start, start + len(reply.data))
     return digest.hexdigest()

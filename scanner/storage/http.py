@@ -1,8 +1,8 @@
 """Web servers, through the session of fsspec's HTTP file system.
 
-A server may ignore ``Range`` and send the whole object; then only the bytes that were asked for are
-read before the connection is dropped. User, password and query stay out of every address that is
-shown: the query of a signed address is a secret.
+A server may ignore ``Range`` and send the whole object; then the connection is dropped after the
+requested bytes. User, password and query string are never part of an address that is shown: the
+query of a signed URL is a secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, Stor
 __all__ = ["HttpStore"]
 
 _MISSING: Final = ("storage/not-found", "there is no such object")
-_CHANGED: Final = ("storage/changed-during-scan", "the object was replaced meanwhile")
+_CHANGED: Final = ("storage/changed-during-scan", "the object was replaced during the scan")
 _STATUS: Final = {
     401: ("storage/credentials", "the credentials are not accepted"),
     403: ("storage/denied", "access denied"),
@@ -31,28 +31,28 @@ _STATUS: Final = {
     410: _MISSING,
     412: _CHANGED,
     416: _CHANGED,
-    408: ("storage/timeout", "the server did not answer in time"),
-    429: ("storage/throttled", "the server asks to slow down"),
-    503: ("storage/throttled", "the server asks to slow down"),
-    504: ("storage/timeout", "the server did not answer in time"),
+    408: ("storage/timeout", "the server did not respond in time"),
+    429: ("storage/throttled", "the server throttles requests"),
+    503: ("storage/throttled", "the server throttles requests"),
+    504: ("storage/timeout", "the server did not respond in time"),
 }
 _FOLDER_LIMIT: Final = 100_000
 _PIECE: Final = 64 << 10
-_UNTOLD: Final = 1 << 20
+_UNKNOWN_LENGTH_LIMIT: Final = 1 << 20
 
 
 class HttpStore:
-    """A page with links below it, or one object."""
+    """An index page and the links below it, or one object."""
 
     def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
-        """Open it; nothing is asked of the server yet.
+        """Open it; sends no request yet.
 
         Args:
-            address: An object, or a page that links to objects.
+            address: An object, or an index page.
             options: Options of fsspec's ``HTTPFileSystem``.
 
         Raises:
-            StorageError: The options do not fit.
+            StorageError: The file system does not accept the options.
         """
         self.root = address.text
         self._address = address
@@ -60,7 +60,7 @@ class HttpStore:
             self._fs = fsspec.filesystem("http", use_listings_cache=False, **options)
         except (TypeError, ValueError, ImportError):
             raise StorageError(
-                "storage/unsupported", self.root, "the storage options are not what HTTP takes"
+                "storage/unsupported", self.root, "the storage options are not valid for HTTP"
             ) from None
         self.loop = self._fs.loop
 
@@ -69,7 +69,7 @@ class HttpStore:
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
             yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             return
-        top = self.root.rstrip("/") + "/"  # servers write links relative to this form
+        top = self.root.rstrip("/") + "/"  # links are relative to this form
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
@@ -88,22 +88,22 @@ class HttpStore:
 
     async def _links(self, folder: str) -> list[str]:
         try:
-            found: list[str] = await self._fs._ls(self._reveal(folder), detail=False)
+            found: list[str] = await self._fs._ls(self._with_secrets(folder), detail=False)
         except FileNotFoundError:
-            raise StorageError(*_reply(404, folder.rstrip("/"))) from None
+            raise StorageError(*_status_error(404, folder.rstrip("/"))) from None
         except aiohttp.ClientResponseError as problem:
-            code, url, reason = _reply(problem.status, folder.rstrip("/"))
+            code, url, reason = _status_error(problem.status, folder.rstrip("/"))
             raise StorageError(code, url, reason, transient=problem.status >= 500) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, folder.rstrip("/")) from None
         return found
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
-        """See `Store.list_folder`; a web server has none."""
+        """See `Store.list_folder`; web servers have no folders."""
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
-        # A HEAD would do, but signed addresses allow one method only, and some servers none.
+        # Not a HEAD: signed URLs allow one method only, and some servers do not support it.
         reply = await self.read(StoredObject(url, UNKNOWN_SIZE, ""), 0, 1)
         return StoredObject(url, reply.size, reply.pin, _time_in(reply.pin))
 
@@ -122,7 +122,7 @@ class HttpStore:
             headers["If-Match"] = item.pin.removeprefix("etag:")
         try:
             session = await self._fs.set_session()
-            reply = await session.get(self._reveal(item.url), headers=headers)
+            reply = await session.get(self._with_secrets(item.url), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, item.url) from None
         try:
@@ -137,8 +137,8 @@ class HttpStore:
         """See `Store.stored_sha256`; web servers keep none."""
         return ""
 
-    def _reveal(self, url: str) -> str:
-        """Put back the secrets of the root."""
+    def _with_secrets(self, url: str) -> str:
+        """Add the root's secrets to an address."""
         if url == self.root:
             return self._address.secret_text
         scheme, _, rest = url.partition("://")
@@ -146,7 +146,7 @@ class HttpStore:
 
 
 class _Stream:
-    """The body of one reply; see `RangeStream`."""
+    """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
 
@@ -157,23 +157,25 @@ class _Stream:
         self._url = item.url
         empty = reply.status == 416 and item.size == UNKNOWN_SIZE
         if reply.status not in (200, 206) and not empty:
-            raise StorageError(*_reply(reply.status, item.url), transient=reply.status >= 500)
+            raise StorageError(
+                *_status_error(reply.status, item.url), transient=reply.status >= 500
+            )
         self.size = 0 if empty else _size(reply.headers, partial=reply.status == 206)
-        # A server that does not know ranges sends all from the start.
+        # A server without range support sends the whole object.
         self._skip = start if reply.status == 200 else 0
         self._left = (end if self.size == UNKNOWN_SIZE else min(end, self.size)) - start
         self._kept = b""
         self.pin = ""
 
     async def begin(self, pin: str) -> None:
-        """Go to the start of the range, and see what version it is of."""
+        """Skip to the start of the range and check the pin."""
         start = self._skip
         while self._skip > 0 and (piece := await self._take(self._skip)):
             self._skip -= len(piece)
         if self.size == UNKNOWN_SIZE:
-            # Nobody says how long it is: what comes first has to do for all.
+            # The length is unknown: treat the first bytes as the whole object.
             pieces = []
-            left = min(self._left, _UNTOLD)
+            left = min(self._left, _UNKNOWN_LENGTH_LIMIT)
             while left > 0 and (piece := await self._take(left)):
                 pieces.append(piece)
                 left -= len(piece)
@@ -195,7 +197,7 @@ class _Stream:
             wanted -= len(piece)
             self._left -= len(piece)
         if wanted > 0:
-            raise _broken_off(self._url)
+            raise _truncated(self._url)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def close(self) -> None:
@@ -234,18 +236,18 @@ def _time_in(pin: str) -> float | None:
         return None
 
 
-def _reply(status: int, url: str) -> tuple[str, str, str]:
+def _status_error(status: int, url: str) -> tuple[str, str, str]:
     code, reason = _STATUS.get(status, ("storage/failed", f"the server answered {status}"))
     return code, url, reason
 
 
 def _unreachable(problem: BaseException, url: str) -> StorageError:
     if isinstance(problem, TimeoutError):
-        return StorageError("storage/timeout", url, "the server did not answer in time")
+        return StorageError("storage/timeout", url, "the server did not respond in time")
     if isinstance(problem, aiohttp.ClientPayloadError):
-        return _broken_off(url)
+        return _truncated(url)
     return StorageError("storage/unreachable", url, "the server cannot be reached")
 
 
-def _broken_off(url: str) -> StorageError:
-    return StorageError("storage/failed", url, "the reply broke off", transient=True)
+def _truncated(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the response was cut off", transient=True)

@@ -1,4 +1,4 @@
-"""Local files: listed with scandir, read with pread, pinned by size, time and inode."""
+"""Local files: listed with scandir, read with pread, pinned by size, mtime and inode."""
 
 import errno
 import os
@@ -22,20 +22,20 @@ _CODES: Final = {
     errno.ENOTDIR: ("storage/not-found", "there is no such file or folder"),
     errno.EACCES: ("storage/denied", "permission denied"),
     errno.EPERM: ("storage/denied", "permission denied"),
-    errno.ELOOP: ("storage/not-found", "the links lead in a circle"),
+    errno.ELOOP: ("storage/not-found", "the symbolic links form a loop"),
     errno.EISDIR: ("storage/not-a-file", "it is a folder"),
     errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
-    errno.ETIMEDOUT: ("storage/timeout", "the file system does not answer"),
+    errno.ETIMEDOUT: ("storage/timeout", "the file system does not respond"),
 }
-_SORTED: Final = 20_000
-"""Entries of a folder that are held at a time."""
+_SORT_LIMIT: Final = 20_000
+"""Directory entries held and sorted at a time."""
 
-# Hugging Face's cache links to blobs that are named by their SHA-256.
+# The Hugging Face cache links to blobs named by their SHA-256.
 _BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def storage_error(problem: OSError, url: str) -> StorageError:
-    """Say what an error of the operating system means for the caller."""
+    """Return the storage error for an error of the operating system."""
     code, reason = _CODES.get(
         problem.errno or 0, ("storage/failed", problem.strerror or type(problem).__name__)
     )
@@ -43,18 +43,18 @@ def storage_error(problem: OSError, url: str) -> StorageError:
 
 
 class LocalStore:
-    """A file or a folder on this machine."""
+    """A local file or folder."""
 
     def __init__(self, root: str) -> None:
-        """Take an absolute path; nothing is looked at yet."""
+        """Take an absolute path; the file system is not accessed yet."""
         self.root = root
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`.
 
-        Links to files are followed and keep their own name, as in Hugging Face's cache; links to
-        folders are not, because they may lead in circles.
+        Symbolic links to files are followed and keep their own name, as in the Hugging Face cache;
+        those to folders are not, because they may form loops.
         """
         try:
             status = os.stat(self.root)
@@ -94,7 +94,7 @@ class LocalStore:
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
         try:
-            # O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever.
+            # O_NONBLOCK: opening a pipe without a writer must not block.
             handle = os.open(item.url, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as problem:
             raise storage_error(problem, item.url) from None
@@ -106,7 +106,7 @@ class LocalStore:
             pin = pin_of(status)
             if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
                 raise StorageError(
-                    "storage/changed-during-scan", item.url, "the file was changed meanwhile"
+                    "storage/changed-during-scan", item.url, "the file was changed during the scan"
                 )
         except OSError as problem:
             raise storage_error(problem, item.url) from None
@@ -122,36 +122,36 @@ class LocalStore:
 def _files_in(
     folder: str, wanted: Callable[[str], bool], inside: list[str]
 ) -> Iterator[StoredObject]:
-    """Give the wanted files of a folder sorted by name, and note the folders in it.
+    """Yield the wanted files of a folder sorted by name; append its subfolders to ``inside``.
 
-    Of a very large one, some thousands are sorted at a time. The folder is opened once, and the
-    system need not find its way there again for each of them; entries know their names only.
+    A very large folder is sorted in batches. It is opened once, and entries are looked up relative
+    to its descriptor, which saves the system resolving the path for each.
     """
     start = os.path.join(folder, "")
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         with os.scandir(handle) as entries:
-            while some := sorted(islice(entries, _SORTED), key=attrgetter("name")):
+            while some := sorted(islice(entries, _SORT_LIMIT), key=attrgetter("name")):
                 for entry in some:
                     if entry.is_dir(follow_symlinks=False):
                         inside.append(start + entry.name)
                     elif wanted(entry.name):
                         link = entry.is_symlink()
-                        if not (link and _leads_to_folder(entry)):
-                            yield _look_at(entry, start, link=link)
+                        if not (link and _links_to_folder(entry)):
+                            yield _describe_entry(entry, start, link=link)
     finally:
         os.close(handle)
 
 
-def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+def _links_to_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link whose end cannot be seen; looking at it says why
+        return False  # a link whose target is inaccessible; `stat` reports why
 
 
-def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
-    """Look at an entry of an open folder; paths begin with its address."""
+def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
+    """Describe an entry of an open folder whose path is ``start``."""
     path = start + entry.name
     try:
         status = entry.stat()
@@ -161,12 +161,12 @@ def _look_at(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObje
 
 
 def pin_of(status: os.stat_result) -> str:
-    """Name the bytes of a local file as well as a file system can."""
+    """Return the pin of a local file: size, mtime and inode."""
     return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
 def _describe(path: str) -> StoredObject:
-    """Look at a file that was named."""
+    """Describe the file at a path."""
     try:
         status = os.stat(path)
     except OSError as problem:
@@ -175,12 +175,12 @@ def _describe(path: str) -> StoredObject:
 
 
 def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
-    """Describe what was looked at.
+    """Return the stored object for a file's status.
 
     Args:
-        path: Where it lies.
-        status: What the system says of it, links followed.
-        link: Whether the path is a link, as to a blob of Hugging Face's cache.
+        path: Its path.
+        status: Its status, links followed.
+        link: Whether the path is a symbolic link, as to a blob in the Hugging Face cache.
     """
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
@@ -193,23 +193,23 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
 
 
 def _blob_name(path: str) -> str:
-    """Give the SHA-256 that the target of a link is named by; empty for other names."""
+    """Return the SHA-256 that the target of a link is named by; empty for other names."""
     try:
         target = os.readlink(path)
     except OSError:
-        return ""  # it is gone, or no link any more; reading it says what it is
+        return ""  # gone, or no longer a link; reading it will tell
     found = _BLOB_NAME.fullmatch(os.path.basename(target))
     return found[0] if found else ""
 
 
 def read_fully(handle: int, start: int, end: int) -> bytes:
-    """Read a range of an open file; fewer bytes only where the file ends.
+    """Read a range of an open file; returns fewer bytes only at its end.
 
     Raises:
         OSError: The file cannot be read.
     """
     data = os.pread(handle, max(0, end - start), start)
-    while start + len(data) < end:  # the kernel gives at most 2 GiB at once
+    while start + len(data) < end:  # the kernel returns at most 2 GiB at once
         more = os.pread(handle, end - start - len(data), start + len(data))
         if not more:
             break

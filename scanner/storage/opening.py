@@ -1,8 +1,8 @@
-"""Open the storage that an address points into: one store for each kind.
+"""Open the store for an address.
 
-S3, Google's and Azure's storage have a second, faster engine, obstore (the extra ``fast``). It is
-taken by itself where it is installed and can do what the options ask for; results, findings and
-errors are the same.
+S3, Google Cloud Storage and Azure have a second, faster engine, obstore (the extra ``fast``). It is
+used automatically where it is installed and supports the options; results, findings and errors are
+the same.
 """
 
 import importlib.util
@@ -22,23 +22,23 @@ ENGINE_VARIABLE: Final = "PREFECT_MUTAGEN_ENGINE"
 def open_store(
     address: str | Address, options: Mapping[str, Any] | None = None, *, versions: bool = False
 ) -> Store:
-    """Open the storage that an address points into.
+    """Open the store for an address.
 
     Args:
-        address: A path, or an address of any kind that fsspec knows; a text is parsed here.
-        options: Options for fsspec's file system: credentials, endpoint and kin.
-        versions: Whether its listing shows older versions of objects too.
+        address: A path, or an address of any kind that fsspec supports; a string is parsed.
+        options: Options for fsspec's file system, such as credentials and endpoint.
+        versions: Whether to list older versions of objects too.
 
     Raises:
-        StorageError: The address names nothing, there is no such kind of storage, or the options
-            do not fit it.
+        StorageError: The address is blank, its kind of storage is unknown, or the options are
+            not valid for it.
     """
     root = Address.parse(address)
     given = dict(options or {})
     if versions and root.scheme != "s3":
         reason = "versions can only be listed on S3"
         raise StorageError("storage/unsupported", root.text, reason)
-    # Each store brings its own libraries; none is imported for a root that does not need it.
+    # Every store has its own libraries; import only those that the root needs.
     if root.is_local:
         from prefect_mutagen.scanner.storage.local import LocalStore
 
@@ -65,7 +65,7 @@ def open_store(
 
 
 def _open_fast(root: Address, options: Mapping[str, Any]) -> Store | None:
-    """Try obstore, unless PREFECT_MUTAGEN_ENGINE forbids it; it may also insist, for tests."""
+    """Try obstore; PREFECT_MUTAGEN_ENGINE can disable it, or require it, for tests."""
     engine = os.environ.get(ENGINE_VARIABLE, "")
     if engine not in ("", "fsspec", "obstore"):
         reason = f"{ENGINE_VARIABLE} is neither fsspec nor obstore"

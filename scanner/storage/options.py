@@ -1,4 +1,4 @@
-"""Storage options as a person gives them: JSON, a file with JSON in it, or the environment's."""
+"""Load storage options from JSON, a JSON file, or the environment."""
 
 import json
 import os
@@ -9,19 +9,19 @@ from prefect_mutagen.scanner.storage.local import storage_error
 __all__ = ["OPTIONS_VARIABLE", "load_options"]
 
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
-"""Names the variable with the storage options of whoever gives none."""
+"""Environment variable with the default storage options."""
 _EXAMPLE: Final = '{"anon": true}'
 
 
 def load_options(text: str = "") -> dict[str, Any]:
-    """Read storage options: JSON, or ``@FILE`` with JSON in it, or the environment's.
+    """Read storage options: JSON, ``@FILE`` with JSON in it, or the environment's.
 
     Args:
-        text: What was given; when empty, PREFECT_MUTAGEN_STORAGE_OPTIONS is read the same way.
+        text: The options; if empty, PREFECT_MUTAGEN_STORAGE_OPTIONS is read the same way.
 
     Raises:
-        ValueError: It is no JSON object, or the file cannot be read. The message names the place;
-            the text itself, which may hold secrets, is not quoted.
+        ValueError: It is not a JSON object, or the file cannot be read. The message gives the
+            position; the text itself, which may contain secrets, is not quoted.
     """
     source = "the storage options" if text else OPTIONS_VARIABLE
     given = text or os.environ.get(OPTIONS_VARIABLE, "")

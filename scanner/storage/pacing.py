@@ -1,9 +1,9 @@
-"""How many requests and artifacts may be under way, and how much patience one artifact gets.
+"""Concurrency limits, retries and deadlines for storage requests.
 
-Storage that is asked too much says so (503, SlowDown) or breaks connections. Then the number of
-requests under way is halved, once for each wave of such replies, and grows again by one for each
-round that goes well: additive increase, multiplicative decrease, as TCP does it (RFC 5681). The
-libraries below never repeat a request by themselves, so what is repeated is counted here alone.
+Overloaded storage throttles (503, SlowDown) or breaks connections. Then the concurrency limit is
+halved, once per wave of such responses, and grows by one per round of successful requests: additive
+increase, multiplicative decrease, as in TCP (RFC 5681). The libraries below never retry by
+themselves, so all retries are counted here.
 """
 
 import asyncio
@@ -17,156 +17,156 @@ from typing import Final, TypeVar
 
 from prefect_mutagen.scanner.storage.errors import StorageError
 
-__all__ = ["DEADLINE", "Pace", "Patience", "Room", "repeat", "too_late"]
+__all__ = ["DEADLINE", "ConcurrencyLimit", "RetryBudget", "Slots", "repeat", "timeout_error"]
 
 _T = TypeVar("_T")
 
 DEADLINE: Final = 60.0
 _RETRIES: Final = 3
-_SLOWEST: Final = 1 << 20
-_FIRST_PAUSE: Final = 0.25
+_SLOWEST_RATE: Final = 1 << 20
+_FIRST_BACKOFF: Final = 0.25
 
 
 @dataclass(slots=True)
-class Pace:
-    """A gate that lets a changing number of requests through at a time."""
+class ConcurrencyLimit:
+    """An adaptive limit on concurrent requests."""
 
     limit: int
-    """The most that may be under way."""
+    """Upper bound of concurrent requests."""
     allowed: float = field(init=False)
-    """How many may be under way now."""
-    _busy: int = 0
+    """Concurrent requests allowed now."""
+    _active: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
-    _slowed: float = 0.0
+    _last_decrease: float = 0.0
 
     def __post_init__(self) -> None:
-        """Begin with all that is allowed."""
+        """Start at the upper bound."""
         self.limit = max(1, self.limit)
         self.allowed = float(self.limit)
 
     async def enter(self) -> None:
-        """Wait for a place; give it back with `leave`."""
-        if self._busy + 1 <= self.allowed and not self._waiting:
-            self._busy += 1
+        """Acquire a slot, waiting if none is free; `leave` releases it."""
+        if self._active + 1 <= self.allowed and not self._waiting:
+            self._active += 1
             return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self.leave()  # the place came at the very moment when nobody wanted it any more
+            if slot.done() and not slot.cancelled():
+                self.leave()  # the slot was granted just as the waiter was cancelled
             raise
 
     def leave(self) -> None:
-        """Give a place back."""
-        self._busy -= 1
-        while self._waiting and self._busy + 1 <= self.allowed:
-            place = self._waiting.popleft()
-            if not place.done():
-                self._busy += 1
-                place.set_result(None)
+        """Release a slot."""
+        self._active -= 1
+        while self._waiting and self._active + 1 <= self.allowed:
+            slot = self._waiting.popleft()
+            if not slot.done():
+                self._active += 1
+                slot.set_result(None)
 
     def slow_down(self, begun: float) -> None:
-        """Note that a request was refused or broke off.
+        """Halve the limit because a request was throttled or interrupted.
 
         Args:
-            begun: When it began, by `time.monotonic`; what began before the last halving says
-                nothing about the number allowed since.
+            begun: When the request started, by `time.monotonic`; requests from before the last
+                decrease say nothing about the limit set then.
         """
-        if begun >= self._slowed:
-            self._slowed = time.monotonic()
+        if begun >= self._last_decrease:
+            self._last_decrease = time.monotonic()
             self.allowed = max(1.0, self.allowed / 2)
 
     def speed_up(self) -> None:
-        """Note that a request went well."""
+        """Raise the limit a little because a request succeeded."""
         if self.allowed < self.limit:
             self.allowed = min(float(self.limit), self.allowed + 1 / self.allowed)
 
 
 @dataclass(slots=True)
-class Room:
-    """Places for artifacts under way, shared by all threads that begin some."""
+class Slots:
+    """Slots for artifacts in progress, shared by all threads that start examinations."""
 
     free: int
-    _given_back: threading.Condition = field(default_factory=threading.Condition)
+    _released: threading.Condition = field(default_factory=threading.Condition)
 
-    def take(self, most: int, *, wait: bool) -> int:
-        """Take places.
+    def acquire(self, most: int, *, wait: bool) -> int:
+        """Acquire slots.
 
         Args:
             most: How many at most.
-            wait: Whether to wait for one; it is safe for who holds none.
+            wait: Whether to block until one is free; only safe for callers that hold none.
 
         Returns:
-            How many there were.
+            The number acquired.
         """
-        with self._given_back:
+        with self._released:
             while wait and not self.free:
-                self._given_back.wait()
+                self._released.wait()
             taken = min(most, self.free)
             self.free -= taken
             return taken
 
-    def give_back(self, count: int) -> None:
-        """Give places back."""
-        with self._given_back:
+    def release(self, count: int) -> None:
+        """Release slots."""
+        with self._released:
             self.free += count
-            self._given_back.notify(count)
+            self._released.notify(count)
 
 
 @dataclass(slots=True)
-class Patience:
-    """What one artifact may still cost: time with storage, and requests in vain."""
+class RetryBudget:
+    """The time and retries that one artifact has left with storage."""
 
     seconds: float = DEADLINE
-    """Seconds that storage has left; waiting for one's turn does not count."""
+    """Seconds left for requests; waiting for a slot does not count."""
     retries: int = _RETRIES
-    """Requests that may still be repeated."""
+    """Retries left."""
 
     def spend(self, seconds: float, received: int = 0) -> None:
-        """Take the time of a request; each MiB that came earns a second back."""
-        self.seconds += received / _SLOWEST - seconds
+        """Deduct the duration of a request; each MiB received adds a second."""
+        self.seconds += received / _SLOWEST_RATE - seconds
 
-    def pause(self) -> float | None:
-        """Take one more try.
+    def next_backoff(self) -> float | None:
+        """Use one retry.
 
         Returns:
-            Seconds to wait before it; None when there is none left.
+            Back-off in seconds before it; None if none is left.
         """
         if not self.retries:
             return None
         self.retries -= 1
-        longest = _FIRST_PAUSE * 2 ** (_RETRIES - 1 - self.retries)
-        seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads load, hides nothing
+        longest = _FIRST_BACKOFF * 2 ** (_RETRIES - 1 - self.retries)
+        seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, not cryptography
         return seconds if seconds < self.seconds else None
 
 
-async def repeat(ask: Callable[[], Awaitable[_T]], url: str) -> _T:
-    """Ask for something that belongs to no artifact, such as a page of a listing.
+async def repeat(send: Callable[[], Awaitable[_T]], url: str) -> _T:
+    """Send a request that belongs to no artifact, such as for a page of a listing, with retries.
 
     Args:
-        ask: Asks once.
-        url: What is asked for.
+        send: Sends it once.
+        url: The requested address.
 
     Raises:
-        StorageError: It cannot be had.
+        StorageError: It failed for good.
     """
-    patience = Patience()
+    budget = RetryBudget()
     while True:
         try:
             async with asyncio.timeout(DEADLINE):
-                return await ask()
+                return await send()
         except TimeoutError:
-            raise too_late(url) from None
+            raise timeout_error(url) from None
         except StorageError as problem:
-            pause = patience.pause() if problem.transient else None
-            if pause is None:
+            backoff = budget.next_backoff() if problem.transient else None
+            if backoff is None:
                 raise
-        await asyncio.sleep(pause)
+        await asyncio.sleep(backoff)
 
 
-def too_late(url: str) -> StorageError:
-    """Say that storage has had its time."""
-    reason = f"the storage did not answer within {DEADLINE:.0f} seconds"
+def timeout_error(url: str) -> StorageError:
+    """Return the error for an exceeded deadline."""
+    reason = f"the storage did not respond within {DEADLINE:.0f} seconds"
     return StorageError("storage/timeout", url, reason)

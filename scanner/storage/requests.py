@@ -1,4 +1,4 @@
-"""What an examination asks for: it has no I/O of its own (`scanner.examine.examiner`)."""
+"""Requests that an examination yields; it does no I/O itself (`scanner.examine.examiner`)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -25,34 +25,34 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Wants a range of an object; the reply is a `RangeReply`."""
+    """Read a range of an object; the reply is a `RangeReply`."""
 
     item: StoredObject
     start: int
     end: int
     shared: bool = False
-    """Whether other artifacts of the folder want the very same range."""
+    """Whether other artifacts of the folder read the same range."""
     upto: int = 0
-    """Where not 0: bytes up to this offset are enough, and more than ``end`` says is welcome."""
+    """If not 0: bytes up to this offset suffice, and bytes beyond ``end`` are welcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Wants an object looked up again; the reply is a `StoredObject`."""
+    """Look an object up again; the reply is a `StoredObject`."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Wants the SHA-256 that storage keeps of an object; the reply is hexadecimal, or empty."""
+    """Look up the SHA-256 that storage keeps; the reply is hexadecimal, or empty."""
 
     item: StoredObject
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Wants bytes added to a digest, where that holds nobody up; the reply is None."""
+    """Update a digest where that blocks no one else; the reply is None."""
 
     digest: "_Hash"
     data: bytes
@@ -60,35 +60,35 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Wants examinations of several objects run side by side; the reply is their results."""
+    """Run examinations of several objects concurrently; the reply is their results."""
 
     parts: tuple[Generator["Request", Any, Any], ...]
 
 
 StorageRequest = Read | Find | LookUp
-"""What storage is asked for."""
+"""Requests that go to storage."""
 Request = StorageRequest | Digest | Parts
 
 
 @dataclass(slots=True)
 class Cost:
-    """What an examination has cost so far; whoever answers its requests counts.
+    """What an examination has cost so far; counted by whatever serves its requests.
 
-    A reply cannot say: one that several artifacts share was sent once, and one that never came may
-    have been asked for four times.
+    Replies cannot tell: a shared one was requested once for several artifacts, and a failed one may
+    have been requested four times.
     """
 
     bytes_read: int = 0
-    """Bytes of objects that came."""
+    """Object bytes received."""
     requests: int = 0
-    """Requests that were sent, those in vain included."""
+    """Requests sent, failed ones included."""
 
 
 def read(request: Read) -> Generator[Request, Any, RangeReply]:
-    """Read a range, and see that the object is still as long as it was listed.
+    """Read a range and check that the object still has its listed size.
 
     Raises:
-        StorageError: ``storage/changed-during-scan`` when it is not.
+        StorageError: ``storage/changed-during-scan`` if it does not.
     """
     reply: RangeReply = yield request
     if request.item.size not in (UNKNOWN_SIZE, reply.size):

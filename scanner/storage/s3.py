@@ -1,9 +1,9 @@
-"""S3 and what speaks its language, through s3fs.
+"""S3 and compatible storage, through s3fs.
 
-s3fs's own ways to read a range cannot be pinned: ``cat_file`` takes no condition and ``open``
-ignores one. Its ``get_object`` call takes ``IfMatch``, so that is what is used: one GET, and the
-reply proves which bytes came. Both of its retry layers are off, because their defaults multiply to
-25 requests for one throttled read; `scanner.examine.retries` repeats what is worth it.
+s3fs's own range reads cannot be pinned: ``cat_file`` takes no condition and ``open`` ignores one.
+So its ``get_object`` call is used, with ``IfMatch``: one GET, whose response states the version
+read. Both of s3fs's retry layers are off, because their defaults multiply to 25 requests for one
+throttled read; `scanner.examine.retries` retries instead.
 """
 
 import asyncio
@@ -31,24 +31,24 @@ __all__ = ["S3Store"]
 _PAGE: Final = 1000
 _PIECE: Final = 64 << 10
 _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
-    (boto.NoCredentialsError, "storage/credentials", "there are no credentials"),
+    (boto.NoCredentialsError, "storage/credentials", "no credentials were found"),
     (boto.PartialCredentialsError, "storage/credentials", "the credentials are incomplete"),
     (boto.ProfileNotFound, "storage/credentials", "there is no such profile"),
-    (boto.CredentialRetrievalError, "storage/credentials", "the credentials cannot be had"),
+    (boto.CredentialRetrievalError, "storage/credentials", "the credentials cannot be retrieved"),
     (boto.TokenRetrievalError, "storage/credentials", "the session has expired"),
     (boto.SSOError, "storage/credentials", "the session has expired"),
-    (boto.ReadTimeoutError, "storage/timeout", "the storage did not answer in time"),
+    (boto.ReadTimeoutError, "storage/timeout", "the storage did not respond in time"),
     (boto.ConnectTimeoutError, "storage/unreachable", "the storage cannot be reached"),
     (boto.ConnectionError, "storage/unreachable", "the storage cannot be reached"),
     (boto.HTTPClientError, "storage/unreachable", "the storage cannot be reached"),
-    (TimeoutError, "storage/timeout", "the storage did not answer in time"),
-    (TypeError, "storage/unsupported", "the storage options are not what S3 takes"),
+    (TimeoutError, "storage/timeout", "the storage did not respond in time"),
+    (TypeError, "storage/unsupported", "the storage options are not valid for S3"),
     (boto.ParamValidationError, "storage/unsupported", "the name is not one that S3 allows"),
 )
 
 
-class _OneTry(S3FileSystem):  # type: ignore[misc] # s3fs has no types
-    """s3fs without retries of its own; what else uses s3fs in this process keeps its retries."""
+class _NoRetries(S3FileSystem):  # type: ignore[misc] # s3fs has no types
+    """s3fs without its own retries; other users of s3fs in this process keep theirs."""
 
     retries = 1
 
@@ -56,10 +56,10 @@ class _OneTry(S3FileSystem):  # type: ignore[misc] # s3fs has no types
         super().__init__(**options)
         if options.get("session") is None:
             session: Any = AioSession(**self.kwargs)
-            # A tenth of the time of a request, and half of a listing's, go into botocore's guesses
-            # at how a time is written.
+            # botocore's guessing of timestamp formats takes a tenth of a request's time, and half
+            # of a listing's.
             factory = session.get_component("response_parser_factory")
-            factory.set_parser_defaults(timestamp_parser=_read_time)
+            factory.set_parser_defaults(timestamp_parser=_parse_time)
             self.session = session
 
 
@@ -67,14 +67,14 @@ class S3Store:
     """A bucket, a prefix or one object."""
 
     def __init__(self, address: Address, options: Mapping[str, Any]) -> None:
-        """Open it; nothing is asked of the server yet.
+        """Open it; sends no request yet.
 
         Args:
-            address: A bucket, with a prefix or a key behind it.
+            address: A bucket, with an optional prefix or key.
             options: Options of `s3fs.S3FileSystem`.
 
         Raises:
-            StorageError: The options do not fit.
+            StorageError: The file system does not accept the options.
         """
         self.root = address.text
         self._bucket, self._key = address.bucket, address.key
@@ -84,19 +84,19 @@ class S3Store:
             "read_timeout": 30,
             "max_pool_connections": 512,
             "user_agent": f"prefect-mutagen/{__version__}",
-            # Neither holds for a part of an object, and each is asked about in every request.
+            # Neither applies to range requests, and each costs time in every one.
             "parameter_validation": False,
             "response_checksum_validation": "when_required",
         }
         given = dict(options)
         given["config_kwargs"] = config | dict(given.get("config_kwargs") or {})
-        # A cached listing would hide what has changed since the last scan.
+        # A cached listing would hide changes since the last scan.
         given["use_listings_cache"] = False
         try:
-            self._fs = _OneTry(**given)
+            self._fs = _NoRetries(**given)
         except (TypeError, ValueError, boto.BotoCoreError):
             raise StorageError(
-                "storage/unsupported", self.root, "the storage options are not what S3 takes"
+                "storage/unsupported", self.root, "the storage options are not valid for S3"
             ) from None
         self.loop = self._fs.loop
 
@@ -106,24 +106,25 @@ class S3Store:
         """See `Store.list_objects`.
 
         Args:
-            wanted: Says whether the caller has a use for a name.
-            after: Key behind which to begin; the root is a folder then.
+            wanted: Whether the caller wants a file name.
+            after: Key to continue after; the root is then a folder.
         """
         prefix = self._key
         if prefix and not prefix.endswith("/"):
-            (first, *_) = self._page(self._ask(prefix, most=1))["Contents"] or [None]
+            contents = self._wait_for_page(self._request_page(prefix, most=1))["Contents"]
+            first = contents[0] if contents else None
             if first is not None and first["Key"] == prefix and not after:
                 yield self._describe(first)
                 return
             prefix += "/"
         seen = bool(after)
-        coming = self._ask(prefix, after=after)
+        pending = self._request_page(prefix, after=after)
         while True:
-            page = self._page(coming)
+            page = self._wait_for_page(pending)
             token = page.get("NextContinuationToken") or ""
             if token:
-                # The next page is under way while this one is worked on.
-                coming = self._ask(prefix, token=token)
+                # Prefetch the next page while this one is processed.
+                pending = self._request_page(prefix, token=token)
             for entry in page["Contents"]:
                 seen = True
                 name = entry["Key"].rpartition("/")[2]
@@ -138,7 +139,9 @@ class S3Store:
         """See `Store.list_folder`."""
         token = ""
         while True:
-            page = self._page(self._ask(self._key_of(folder), token=token, delimiter="/"))
+            page = self._wait_for_page(
+                self._request_page(self._key_of(folder), token=token, delimiter="/")
+            )
             for entry in page["Contents"]:
                 name = entry["Key"].rpartition("/")[2]
                 if name and wanted(name):
@@ -148,14 +151,14 @@ class S3Store:
                 return
 
     def has_keys(self, prefix: str) -> bool:
-        """Say whether any key begins so.
+        """Whether any key starts with a prefix.
 
         Raises:
             StorageError: The bucket cannot be listed.
         """
-        return bool(self._page(self._ask(prefix, most=1))["Contents"])
+        return bool(self._wait_for_page(self._request_page(prefix, most=1))["Contents"])
 
-    def _ask(
+    def _request_page(
         self,
         prefix: str,
         *,
@@ -174,8 +177,8 @@ class S3Store:
         work = repeat(lambda: self._call("list_objects_v2", self.root, request), self.root)
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def _page(self, coming: Future[dict[str, Any]]) -> dict[str, Any]:
-        page = coming.result()
+    def _wait_for_page(self, pending: Future[dict[str, Any]]) -> dict[str, Any]:
+        page = pending.result()
         page.setdefault("Contents", [])
         return page
 
@@ -211,7 +214,7 @@ class S3Store:
             "Bucket": self._bucket,
             "Key": self._key_of(item.url),
             "Range": f"bytes={start}-{end - 1}",
-            **_condition(item),
+            **_pin_condition(item),
         }
         reply = await self._call("get_object", item.url, request)
         size = int(
@@ -223,14 +226,14 @@ class S3Store:
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`.
 
-        S3 keeps a checksum of the checksums of an upload's parts under the same name; only one of
-        type ``FULL_OBJECT`` is the file's.
+        For multipart uploads the same field holds a checksum of the parts' checksums; only one of
+        type ``FULL_OBJECT`` is that of the object.
         """
         request = {
             "Bucket": self._bucket,
             "Key": self._key_of(item.url),
             "ChecksumMode": "ENABLED",
-            **_condition(item),
+            **_pin_condition(item),
         }
         head = await self._call("head_object", item.url, request)
         if head.get("ChecksumType") != "FULL_OBJECT" or not head.get("ChecksumSHA256"):
@@ -244,13 +247,13 @@ class S3Store:
     async def _call(self, method: str, url: str, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             reply: dict[str, Any] = await self._fs._call_s3(method, **request)
-        except Exception as problem:  # noqa: BLE001 - s3fs hands on whatever botocore and aiohttp raise
+        except Exception as problem:  # noqa: BLE001 - s3fs passes on whatever botocore and aiohttp raise
             raise _storage_error(problem, url) from None
         return reply
 
 
-def _condition(item: StoredObject) -> dict[str, str]:
-    """Ask for the version that was pinned, and for no other."""
+def _pin_condition(item: StoredObject) -> dict[str, str]:
+    """Return the request parameters that accept only the pinned version."""
     kind, _, value = item.pin.partition(":")
     if kind == "etag":
         return {"IfMatch": f'"{value}"'}
@@ -258,7 +261,7 @@ def _condition(item: StoredObject) -> dict[str, str]:
 
 
 class _Stream:
-    """The body of one reply; see `RangeStream`."""
+    """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_body", "_url", "left", "pin", "size")
 
@@ -266,7 +269,7 @@ class _Stream:
         self.size = size
         self.pin = pin
         self.left = left
-        """Bytes of the range that have not come yet."""
+        """Bytes of the range not received yet."""
         self._body = body
         self._url = url
 
@@ -278,21 +281,21 @@ class _Stream:
                 pieces.append(piece)
                 wanted -= len(piece)
                 self.left -= len(piece)
-        except Exception as problem:  # noqa: BLE001 - aiohttp's and botocore's trees have no common root
-            raise _storage_error(problem, self._url, broken_off=True) from None
+        except Exception as problem:  # noqa: BLE001 - aiohttp's and botocore's errors have no common base
+            raise _storage_error(problem, self._url, truncated=True) from None
         finally:
             if wanted > 0 or not self.left:
                 await self.close()
         if wanted > 0:
-            raise _broken_off(self._url)
+            raise _truncated(self._url)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def close(self) -> None:
         await self._body.__aexit__(None, None, None)
 
 
-def _read_time(text: Any) -> datetime:
-    """Read a time of a listing (ISO 8601) or of a header (RFC 9110)."""
+def _parse_time(text: Any) -> datetime:
+    """Parse a timestamp of a listing (ISO 8601) or of a header (RFC 9110)."""
     try:
         if text[-1] == "Z":
             return datetime.fromisoformat(text)
@@ -307,12 +310,12 @@ def _pin(reply: Mapping[str, Any]) -> str:
     return f"etag:{etag}" if etag else ""
 
 
-def _broken_off(url: str) -> StorageError:
-    return StorageError("storage/failed", url, "the reply broke off", transient=True)
+def _truncated(url: str) -> StorageError:
+    return StorageError("storage/failed", url, "the response was cut off", transient=True)
 
 
-def _storage_error(problem: BaseException, url: str, *, broken_off: bool = False) -> StorageError:
-    """Say what went wrong without the server's own words, which may name accounts and keys."""
+def _storage_error(problem: BaseException, url: str, *, truncated: bool = False) -> StorageError:
+    """Translate an error without the server's own text, which may name accounts and keys."""
     cause = problem.__cause__ or problem
     response = getattr(cause, "response", None)
     if isinstance(response, dict):
@@ -321,7 +324,7 @@ def _storage_error(problem: BaseException, url: str, *, broken_off: bool = False
     for kind, code, reason in _FAILURES:
         if isinstance(problem, kind) or isinstance(cause, kind):
             return StorageError(code, url, reason)
-    if broken_off:
-        return _broken_off(url)
+    if truncated:
+        return _truncated(url)
     reason = f"the connection failed ({type(cause).__name__})"
     return StorageError("storage/failed", url, reason, transient=True)

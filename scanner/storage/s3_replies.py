@@ -1,7 +1,7 @@
-"""What the error codes of S3 mean for a caller, whichever engine carried them.
+"""Map S3's error codes to storage errors, for both engines.
 
-The codes are those of Amazon's API reference, "Error responses". Servers that speak S3's language
-use the same.
+The codes are those of Amazon's API reference, "Error responses". S3-compatible servers use the
+same.
 """
 
 from typing import Final
@@ -11,14 +11,14 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 __all__ = ["ARCHIVED", "reply_error"]
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""Storage classes whose objects cannot be read before they are restored."""
+"""Storage classes whose objects must be restored before they can be read."""
 
 _CREDENTIALS: Final = ("storage/credentials", "the credentials are not accepted")
 _DENIED: Final = ("storage/denied", "access denied")
-_THROTTLED: Final = ("storage/throttled", "the storage asks to slow down")
+_THROTTLED: Final = ("storage/throttled", "the storage throttles requests")
 _MISSING: Final = ("storage/not-found", "there is no such object")
-_CHANGED: Final = ("storage/changed-during-scan", "the object was replaced meanwhile")
-_LATE: Final = ("storage/timeout", "the storage did not answer in time")
+_CHANGED: Final = ("storage/changed-during-scan", "the object was replaced during the scan")
+_LATE: Final = ("storage/timeout", "the storage did not respond in time")
 _REPLIES: Final = {
     "NoSuchKey": _MISSING,
     "NoSuchVersion": _MISSING,
@@ -33,11 +33,11 @@ _REPLIES: Final = {
     "InvalidToken": _CREDENTIALS,
     "InvalidClientTokenId": _CREDENTIALS,
     "401": _CREDENTIALS,
-    "RequestTimeTooSkewed": ("storage/credentials", "the clocks differ too much"),
+    "RequestTimeTooSkewed": ("storage/credentials", "the clock of this machine is wrong"),
     "InvalidObjectState": ("storage/archived", "the object is archived"),
     "PreconditionFailed": _CHANGED,
     "412": _CHANGED,
-    "InvalidRange": _CHANGED,  # only ranges inside the listed size are asked for
+    "InvalidRange": _CHANGED,  # only ranges within the listed size are requested
     "416": _CHANGED,
     "SlowDown": _THROTTLED,
     "ServiceUnavailable": _THROTTLED,
@@ -52,17 +52,17 @@ _REPLIES: Final = {
 
 
 def reply_error(name: str, status: int, url: str) -> StorageError:
-    """Say what a refusal means.
+    """Return the storage error for an error response.
 
     Args:
-        name: S3's code for it; empty when the reply has none, as that to a HEAD.
+        name: S3's error code; empty if the response has none, as for a HEAD.
         status: HTTP status.
-        url: What was asked for.
+        url: The requested address.
     """
     known = _REPLIES.get(name) or _REPLIES.get(str(status))
     if known is not None:
         return StorageError(known[0], url, known[1])
-    # The name is the server's word: only a plain one is repeated.
+    # The code comes from the server: quote only a plain one.
     said = name if name.isascii() and name.isalnum() and len(name) < 64 else str(status)
-    reason = f"the storage answered {said}"
+    reason = f"the storage responded {said}"
     return StorageError("storage/failed", url, reason, transient=status >= 500)

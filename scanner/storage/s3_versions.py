@@ -1,8 +1,8 @@
-"""All versions of the objects in a bucket, and one version by its address.
+"""All object versions in a bucket, and one version by its address.
 
-The newest version of an object is listed as always. An older one of a model file has an address of
-its own, ``s3://bucket/key?versionId=ID``, and stands for itself: shards and the files beside a
-model are not kept together over time.
+The latest version of an object is listed as usual. An older version of a model file has its own
+address, ``s3://bucket/key?versionId=ID``, and is an artifact of its own: shards and neighbours have
+no common history.
 """
 
 import asyncio

@@ -1,12 +1,8 @@
-"""Where objects lie: what is known about one, how a range of it is read, what can go wrong.
+"""The contract of a store: list objects, read ranges of one version.
 
-One contract, one store per kind of storage (``stores/``). Listing gives size and pin; a read names
-the pin it wants and proves what it got. `fs.open` is never used: it asks twice, reads megabytes
-ahead and cannot be pinned.
-
-S3, Google's and Azure's storage have a second, faster engine, obstore (the extra ``fast``). It is
-taken by itself where it is installed and can do what the options ask for; results, findings and
-errors are the same.
+There is one implementation per kind of storage. Listings return size and pin; a read is pinned, and
+its reply states the pin of what was read. `fs.open` is never used: it sends two requests, reads
+megabytes ahead and cannot be pinned.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,28 +28,28 @@ UNKNOWN_SIZE: Final = -1
 
 
 class StoredObject(NamedTuple):
-    """One file in storage, as the listing shows it.
+    """One file in storage, as listed.
 
-    A listing makes millions of them: a named tuple is made in a third of a data class's time.
+    Listings create millions: a named tuple takes a third of a data class's time.
     """
 
     url: str
-    """Address, free of secrets; a plain absolute path for a local file."""
+    """Address without secrets; an absolute path for a local file."""
     size: int
-    """Bytes; `UNKNOWN_SIZE` where the listing does not say."""
+    """Bytes; `UNKNOWN_SIZE` if not listed."""
     pin: str
-    """What names these very bytes: ``version:``, ``etag:``, ``stat:`` or ``time:`` and a value;
-    empty where the listing does not say."""
+    """Identifies the exact bytes: ``version:``, ``etag:``, ``stat:`` or ``time:`` and a value;
+    empty if not listed."""
     modified: float | None = None
-    """Time of the last change in seconds since 1970, where known."""
+    """Time of last modification in seconds since 1970, if known."""
     storage_class: str = ""
-    """Name of the class where storage has several."""
+    """Storage class, if there are several."""
     fault: StorageError | None = None
-    """Why it cannot even be looked at: a dangling link, a folder that may not be listed."""
+    """Why it cannot be accessed: a dangling link, a folder that cannot be listed."""
     sha256: str = ""
-    """SHA-256 of its bytes where the storage states it without being asked, in hexadecimal."""
+    """SHA-256 in hexadecimal, if the listing states it."""
     sha256_source: str = ""
-    """Who states it."""
+    """Where it comes from."""
 
     @property
     def name(self) -> str:
@@ -65,7 +61,7 @@ class StoredObject(NamedTuple):
 
     @property
     def version(self) -> str:
-        """Id of the version that the address names; empty for the newest one."""
+        """Version id in the address; empty for the latest."""
         if VERSION_MARK in self.url and self._may_have_a_version:
             return self.url.rpartition(VERSION_MARK)[2]
         return ""
@@ -76,18 +72,18 @@ class StoredObject(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Address without its last part, with the slash."""
+        """Address without its last part, with a trailing slash."""
         bare = self.url.rstrip("/")
         return bare[: len(bare) - len(bare.rpartition("/")[2])]
 
     def to_plain(self) -> tuple[Any, ...]:
-        """Give its fields as values that every format can hold."""
+        """Return its fields as plain values that any format can serialise."""
         fault: Any = self.fault and self.fault.to_plain()
         return tuple(self._replace(fault=fault))
 
     @classmethod
     def from_plain(cls, plain: Iterable[Any]) -> Self:
-        """Make one of what `to_plain` gave, lists in place of tuples included."""
+        """Restore one from `to_plain`; lists may stand for tuples."""
         item = cls(*plain)
         fault: Any = item.fault
         if fault is None:
@@ -98,7 +94,7 @@ class StoredObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RangeReply:
-    """What one read gave."""
+    """The reply to one read."""
 
     data: bytes
     size: int
@@ -108,7 +104,7 @@ class RangeReply:
 
 
 class RangeStream(Protocol):
-    """A range that is taken piece by piece, from one request and one version of the object."""
+    """A range read incrementally, from one request and one version of the object."""
 
     size: int
     """Size of the whole object in bytes."""
@@ -116,21 +112,21 @@ class RangeStream(Protocol):
     """Pin of what is read."""
 
     async def read(self, least: int) -> bytes:
-        """Take the next bytes.
+        """Return the next bytes.
 
         Args:
-            least: How many to wait for; what has come besides is given, too.
+            least: How many to wait for; more are returned if they have arrived.
 
         Returns:
             The bytes; fewer than ``least`` only at the end of the range.
 
         Raises:
-            StorageError: They cannot be had.
+            StorageError: They cannot be read.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the rest, which is not read; harmless at the end."""
+        """Drop what is left unread; harmless at the end."""
         ...
 
 
@@ -138,19 +134,19 @@ class Store(Protocol):
     """One root in one storage."""
 
     root: str
-    """Address of the root as text, free of secrets."""
+    """Address of the root as text, without secrets."""
     loop: "asyncio.AbstractEventLoop | None"
-    """Loop in which its coroutines run; None when they never wait and need none."""
+    """Event loop of its coroutines; None if they never suspend."""
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """List the objects below the root, or the root itself when it is one object.
+        """List the objects below the root, or the root itself if it is one object.
 
         Args:
-            wanted: Says for a file's name whether the caller has a use for it. An object that is
-                itself the root is given whatever its name.
+            wanted: Whether the caller wants a file name. A root that is one object is listed
+                whatever its name.
 
         Yields:
-            Objects, a folder's own ones not interrupted by those of folders beside it.
+            Objects; those directly in a folder are not interrupted by those of its siblings.
 
         Raises:
             StorageError: The root does not exist or cannot be listed.
@@ -160,17 +156,17 @@ class Store(Protocol):
     def list_folder(
         self, folder: str, wanted: Callable[[str], bool]
     ) -> Iterator[StoredObject] | None:
-        """List the objects directly in one folder, beside the root when that is one object.
+        """List the objects directly in one folder, such as the neighbours of a root that is a file.
 
         Args:
-            folder: Address of the folder, with the slash.
+            folder: Address of the folder, with a trailing slash.
             wanted: As for `list_objects`.
 
         Returns:
-            The objects; None where there are no folders to list.
+            The objects; None if the storage has no folders.
 
         Raises:
-            StorageError: The folder cannot be listed; also while the objects are taken.
+            StorageError: The folder cannot be listed; may be raised during iteration.
         """
         ...
 
@@ -178,7 +174,7 @@ class Store(Protocol):
         """Look one object up.
 
         Raises:
-            StorageError: It does not exist or cannot be looked at.
+            StorageError: It does not exist or cannot be accessed.
         """
         ...
 
@@ -186,35 +182,35 @@ class Store(Protocol):
         """Read a range of one object, from one version of it.
 
         Args:
-            item: The object; if it has a pin, only these very bytes will do.
+            item: The object; if it has a pin, only that version is accepted.
             start: Offset of the first byte.
-            end: Offset behind the last byte; beyond the end of the object is fine.
+            end: Offset after the last byte; may be beyond the end of the object.
 
         Returns:
-            The bytes; fewer than asked for only at the end of the object.
+            The bytes; fewer than requested only at the end of the object.
 
         Raises:
-            StorageError: They cannot be had; ``storage/changed-during-scan`` when the object is
-                another one than ``item`` says.
+            StorageError: They cannot be read; ``storage/changed-during-scan`` if the object is
+                another version than ``item``.
         """
         ...
 
     async def stored_sha256(self, item: StoredObject) -> str:
-        """Ask for the SHA-256 that storage keeps of an object: of all its bytes, in hexadecimal.
+        """Look up the SHA-256 of a whole object that storage keeps.
 
         Returns:
-            The digest; empty when none is kept, or one of another kind.
+            The digest in hexadecimal; empty if there is none, or one of another kind.
 
         Raises:
-            StorageError: The object cannot be looked at.
+            StorageError: The object cannot be accessed.
         """
         ...
 
 
 @runtime_checkable
 class StreamingStore(Store, Protocol):
-    """A store that can be read piece by piece, so that nobody has to guess how much is needed."""
+    """A store that can stream a range, so that reads need not guess how much is needed."""
 
     async def stream(self, item: StoredObject, start: int, end: int) -> RangeStream:
-        """Begin to read a range; see `Store.read`, which reads all of it."""
+        """Open a stream over a range; see `Store.read`, which reads all of it."""
         ...

@@ -1,5 +1,5 @@
-"""The Parquet table: schema, rows, newest state, recording of a scan, publishing, retention.
+"""The Parquet table: schema, rows, latest snapshot, recording of a scan, publishing, retention.
 
-Hands out `Table` (``table``), `State` and `Recording`. Knows results, not how they are examined or
-shown.
+A snapshot of a root, its *state*, has one row per artifact. Hands out `Table` (``table``), `State`
+and `Recording`. Knows results, not how they are examined or shown.
 """

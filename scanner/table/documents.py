@@ -1,4 +1,4 @@
-"""Find documents under ``sboms/`` again, for results whose rows carry only the summary."""
+"""Look up documents in ``sboms/`` for results restored from summary rows."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.table.address_index import sort_hashes
 from prefect_mutagen.scanner.table.files import Files
-from prefect_mutagen.scanner.table.places import in_order
 from prefect_mutagen.scanner.table.rows import with_documents
 from prefect_mutagen.scanner.table.runs import texts
 from prefect_mutagen.scanner.table.schema import SBOMS, conform
@@ -21,10 +21,10 @@ __all__ = ["Documents"]
 
 
 class Documents:
-    """All documents of a root, found by their ids; 16 bytes of each are in memory."""
+    """Index of all documents of a root by id, 16 bytes in memory for each."""
 
     def __init__(self, files: Files) -> None:
-        """Read the ids.
+        """Read the ids of all documents.
 
         Args:
             files: The table's files.
@@ -44,14 +44,14 @@ class Documents:
                     codes.extend(map(hash, ids))
                     groups.extend([len(self._groups)] * len(ids))
                     self._groups.append((number, group))
-        self._codes, order = in_order(codes)
-        self._places = array("I", map(groups.__getitem__, order))
+        self._codes, order = sort_hashes(codes)
+        self._group_numbers = array("I", map(groups.__getitem__, order))
 
-    def give_back(self, results: Sequence[tuple[str, ScanResult]]) -> Iterator[ScanResult]:
-        """Give some results their documents back.
+    def attach(self, results: Sequence[tuple[str, ScanResult]]) -> Iterator[ScanResult]:
+        """Yield results with their documents.
 
         Args:
-            results: Each with the id of its document, in the order in which they are wanted.
+            results: Pairs of document id and result, in the order to yield them.
         """
         wanted = {sbom_id for sbom_id, _ in results}
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -65,6 +65,6 @@ class Documents:
             yield with_documents(result, found[sbom_id])
 
     def _where(self, sbom_id: str) -> Sequence[int]:
-        """Give the row groups that have a document, and by a rare chance one that has not."""
+        """Return the row groups that may contain a document; hashes can collide."""
         code = hash(sbom_id)
-        return self._places[bisect_left(self._codes, code) : bisect_right(self._codes, code)]
+        return self._group_numbers[bisect_left(self._codes, code) : bisect_right(self._codes, code)]

@@ -1,4 +1,4 @@
-"""Compare an artifact with what it was in the scan before."""
+"""Compare an artifact with its result in the previous scan."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -9,34 +9,34 @@ from prefect_mutagen.scanner.storage.address import storable
 __all__ = ["became_passed", "compare", "drift_of"]
 
 _TEXT_LIMIT: Final = 200
-# The licence has a line of its own: what it is as an SPDX expression.
+# The licence is compared separately, as an SPDX expression.
 _SBOM_FIELDS: Final = ("format", *(name for name in STATED if name != "license"))
 
 
 def drift_of(result: ScanResult, known: ScanResult | None) -> Drift:
-    """Say what became of an artifact since the scan before, by its pin."""
+    """Return the drift of an artifact since the previous scan, by its pin."""
     if known is None:
         return "added"
     return "unchanged" if known.pin == result.pin else "changed"
 
 
 def became_passed(result: ScanResult) -> bool:
-    """Say whether an artifact passes now, and did not, or was another one, in the scan before."""
-    judged_anew = any(change.field == "status" for change in result.drift_details)
-    return result.passed and (result.drift != "unchanged" or judged_anew)
+    """Whether an artifact passes now but did not, or had another pin, in the previous scan."""
+    new_verdict = any(change.field == "status" for change in result.drift_details)
+    return result.passed and (result.drift != "unchanged" or new_verdict)
 
 
 def compare(known: ScanResult, result: ScanResult) -> tuple[Change, ...]:
-    """Say what differs between two results of one artifact.
+    """Return the differences between two results of one artifact.
 
     Args:
-        known: That of the scan before.
-        result: That of now.
+        known: The previous result.
+        result: The new result.
 
     Returns:
-        A change for each field that differs: the verdict, what the SBOM states, the licence, chat
-        templates, hashes that are known both times, files and neighbours by name. An artifact of
-        another pin may differ in nothing but the pin of a file.
+        A change for each field that differs: verdict, SBOM fields, licence, chat templates, hashes
+        known both times, files and neighbours by name. For an artifact with another pin this may
+        be the pin of one file only.
     """
     return tuple(_changes(known, result))
 
@@ -51,11 +51,13 @@ def _changes(known: ScanResult, result: ScanResult) -> Iterator[Change]:
         if old and new and old != new:
             yield _change(name, old, new)
     old_files = {_name(item.url): item.pin for item in known.objects}
-    yield from _files("object", old_files, {_name(item.url): item.pin for item in result.objects})
+    yield from _file_changes(
+        "object", old_files, {_name(item.url): item.pin for item in result.objects}
+    )
     if known.neighbours is not None and result.neighbours is not None:
-        # A row of the table has names as text, whatever their bytes are.
+        # Rows of the table hold names as valid Unicode.
         found = {storable(name): pin for name, pin in result.neighbours.items()}
-        yield from _files("neighbour", known.neighbours, found)
+        yield from _file_changes("neighbour", known.neighbours, found)
 
 
 def _facts(result: ScanResult) -> dict[str, Any]:
@@ -75,7 +77,9 @@ def _hash(result: ScanResult, name: str) -> str:
     return result.header_sha256 if name == "header_sha256" else result.sbom.sha256
 
 
-def _files(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+def _file_changes(
+    kind: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Iterator[Change]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name, ""), after.get(name, "")
         if old != new:

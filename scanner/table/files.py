@@ -1,9 +1,9 @@
-"""The files of a table: each is there whole, or not at all.
+"""The files of a table, written atomically: each is complete or absent.
 
-A local file is written beside its place under a name that nobody reads, brought to the disk, and
-renamed. S3 shows an object when its upload is complete. Any other storage gets the file under
-another name first, because a write that breaks off may leave half a file there. What a killed
-process leaves behind ends in ``.tmp``, or nothing names it.
+A local file is written under a temporary name in the same folder, synced to disk and renamed. S3
+shows an object only when its upload is complete. Other storage gets the file under a temporary name
+first, because an interrupted write may leave half a file. What a killed process leaves behind ends
+in ``.tmp`` or is not referenced.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ _PART: Final = 8 << 20
 
 
 class Files:
-    """The Parquet files of one root, in the parts of a table."""
+    """The Parquet files of one root in the parts of a table."""
 
     def __init__(
         self, address: Address, folder: str, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Open them; there need not be any.
+        """Open the files of a root; there may be none yet.
 
         Args:
             address: Address of the table.
@@ -42,7 +42,7 @@ class Files:
             options: Options for fsspec's file system.
 
         Raises:
-            StorageError: The address names nothing, or there is no such kind of storage.
+            StorageError: The address is blank, or its kind of storage is unknown.
         """
         import fsspec
 
@@ -54,13 +54,13 @@ class Files:
             )
         except (ImportError, TypeError, ValueError):
             raise StorageError(
-                "storage/unsupported", self.url, "no table can be kept there"
+                "storage/unsupported", self.url, "a table cannot be stored there"
             ) from None
         self._local = address.is_local
         self._atomic = address.scheme == "s3"
 
     def names(self, part: str) -> list[str]:
-        """Give the names of a part's files, sorted, without their ending.
+        """Return the sorted names of a part's files, without extension.
 
         Raises:
             StorageError: They cannot be listed.
@@ -68,7 +68,7 @@ class Files:
         return [name.removesuffix(_SUFFIX) for name in self._list(part) if name.endswith(_SUFFIX)]
 
     def leftovers(self, part: str) -> list[str]:
-        """Give the names of what killed writers left in a part."""
+        """Return the names of temporary files that killed writers left in a part."""
         return [name for name in self._list(part) if name.endswith(_LEFTOVER)]
 
     def _list(self, part: str) -> list[str]:
@@ -82,14 +82,14 @@ class Files:
         return sorted(os.path.basename(name) for name in found)
 
     def open(self, part: str, name: str) -> "pa.NativeFile":
-        """Open a file for reading; it stays readable when somebody deletes it meanwhile.
+        """Open a file for reading; it stays readable if it is deleted meanwhile.
 
         Raises:
-            StorageError: It is not there, or cannot be read.
+            StorageError: It does not exist or cannot be read.
         """
         import pyarrow as pa
 
-        place = self._place(part, name)
+        place = self._path_of(part, name)
         with self._errors("read"):
             if self._local:
                 return pa.OSFile(place, "rb")
@@ -100,60 +100,60 @@ class Files:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn what a broken file makes its readers raise into a `StorageError`."""
+        """Turn exceptions of readers, such as for corrupt files, into a `StorageError`."""
         with self._errors("read"):
             yield
 
     def exists(self, part: str, name: str) -> bool:
-        """Say whether a file is there.
+        """Whether a file exists.
 
         Raises:
-            StorageError: Nobody can say.
+            StorageError: It cannot be looked up.
         """
         with self._errors("read"):
-            found: bool = self._fs.exists(self._place(part, name))
+            found: bool = self._fs.exists(self._path_of(part, name))
         return found
 
     def age(self, part: str, name: str) -> float:
-        """Say how many seconds ago a file was written; 0 when it is not there.
+        """Return the age of a file in seconds; 0 if it does not exist.
 
-        It is not negative either: storage may have a clock of its own, and Swift rounds times up.
+        Never negative: the clock of the storage may differ, and Swift rounds times up.
 
         Args:
             part: Name of the part.
-            name: As `names` or `leftovers` gave it.
+            name: As returned by `names` or `leftovers`.
 
         Raises:
-            StorageError: Nobody can say.
+            StorageError: It cannot be looked up.
         """
         with self._errors("read"):
             try:
-                written: datetime = self._fs.modified(self._place(part, name))
+                written: datetime = self._fs.modified(self._path_of(part, name))
             except FileNotFoundError:
                 return 0.0
         return max(0.0, (datetime.now(UTC) - written).total_seconds())
 
     def publish(self, path: str, part: str, name: str) -> None:
-        """Put a local file into a part; one of the same name is replaced at once and as a whole.
+        """Put a local file into a part; replaces one of the same name atomically.
 
         Raises:
-            StorageError: It cannot be written; nothing is to be seen of it then.
+            StorageError: It cannot be written; nothing of it is visible then.
         """
-        place = self._place(part, name)
+        place = self._path_of(part, name)
         folder, _, last = place.rpartition("/")
         hidden = f"{folder}/.{last}.{secrets.token_hex(4)}{_LEFTOVER}"
         with self._errors("written"):
             if self._atomic:
-                # By default whole parts of 50 MB are read, ten at a time.
+                # By default, parts of 50 MB are buffered, ten at a time.
                 self._fs.put_file(path, place, chunksize=_PART, max_concurrency=4)
                 return
             self._fs.makedirs(folder, exist_ok=True)
             with on_shutdown(lambda: self._fs.rm_file(hidden)):
                 try:
                     if self._local:
-                        _copy(path, hidden)
+                        _copy_synced(path, hidden)
                         os.replace(hidden, place)
-                        _settle(folder)
+                        _sync_folder(folder)
                     else:
                         self._fs.put_file(path, hidden)
                         self._fs.mv(hidden, place)
@@ -163,19 +163,19 @@ class Files:
                     raise
 
     def delete(self, part: str, name: str) -> None:
-        """Delete a file; it may be gone already.
+        """Delete a file if it exists.
 
         Args:
             part: Name of the part.
-            name: As `names` or `leftovers` gave it.
+            name: As returned by `names` or `leftovers`.
 
         Raises:
             StorageError: It cannot be deleted.
         """
         with self._errors("written"), contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._place(part, name))
+            self._fs.rm_file(self._path_of(part, name))
 
-    def _place(self, part: str, name: str) -> str:
+    def _path_of(self, part: str, name: str) -> str:
         ending = "" if name.endswith(_LEFTOVER) else _SUFFIX
         return f"{self._path}/{part}/{self._folder}/{name}{ending}"
 
@@ -191,14 +191,14 @@ class Files:
         except PermissionError:
             reason = f"the table cannot be {what}: permission denied"
             raise StorageError("storage/denied", self.url, reason) from None
-        except Exception as problem:  # noqa: BLE001 - each storage has errors of its own
+        except Exception as problem:  # noqa: BLE001 - every file system raises its own errors
             detail = getattr(problem, "strerror", None) or type(problem).__name__
             reason = f"the table cannot be {what}: {detail}"
             raise StorageError("storage/failed", self.url, reason) from None
 
 
-def _copy(path: str, target: str) -> None:
-    """Copy a file, and have it on the disk before anybody sees it."""
+def _copy_synced(path: str, target: str) -> None:
+    """Copy a file and sync the copy to disk."""
     with open(path, "rb") as source, open(target, "xb") as copy:
         while piece := source.read(1 << 20):
             copy.write(piece)
@@ -206,8 +206,8 @@ def _copy(path: str, target: str) -> None:
         os.fsync(copy.fileno())
 
 
-def _settle(folder: str) -> None:
-    """Bring a new name to the disk, where the file system can."""
+def _sync_folder(folder: str) -> None:
+    """Sync a folder's entries to disk, where the file system supports it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What became of the rows of the previous state, a byte for each of them."""
+"""Marks for the rows of the previous state, one byte each."""
 
 from enum import IntEnum
 from typing import Final
@@ -9,17 +9,17 @@ __all__ = ["DRIFT", "Mark"]
 
 
 class Mark(IntEnum):
-    """What a scan found out about a row of the previous state."""
+    """What a scan found about a row of the previous state."""
 
     MISSING = 0
-    """Not met so far; at the end of a scan: removed."""
+    """Not listed so far; at the end of a scan: removed."""
     KEPT = 1
-    """Unchanged: the row goes on."""
+    """Unchanged: the row is carried over."""
     REPLACED = 2
-    """A new row stands for it, or it was removed in an earlier scan."""
+    """Replaced by a new row, or removed in an earlier scan."""
     UNSELECTED = 3
-    """Outside the selection: the scan says nothing about it."""
+    """Outside the selection; carried over unexamined."""
 
 
 DRIFT: Final[tuple[Drift | None, ...]] = ("removed", "unchanged", None, "left-out")
-"""For each mark, the drift of a row that goes on."""
+"""The drift of a carried-over row, by mark."""

@@ -1,7 +1,7 @@
-"""One scan on its way into the table: what was examined, what is taken over, what is gone.
+"""Collect the rows of one scan: examined, carried over and removed artifacts.
 
-Nothing is published here. Rows lie in a temporary folder, in bounded memory, until
-`scanner.table.table.Table.publish` takes them, or nobody does.
+Nothing is published here. Rows stay in a temporary folder, in bounded memory, until
+`scanner.table.table.Table.publish` publishes them.
 """
 
 import os
@@ -34,7 +34,7 @@ from prefect_mutagen.scanner.table.rows import (
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
-from prefect_mutagen.scanner.table.state import Comparison, State, rows_that_go_on
+from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
@@ -54,35 +54,35 @@ _Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def passed(rows: pa.Table) -> Any:
-    """Choose rows that passed."""
+    """Select rows that passed."""
     return pc.equal(rows["status"], "passed")
 
 
 def not_passed(rows: pa.Table) -> Any:
-    """Choose rows that did not pass."""
+    """Select rows that did not pass."""
     return pc.not_equal(rows["status"], "passed")
 
 
 def passed_by_waiver(rows: pa.Table) -> Any:
-    """Choose rows that passed because something was waived."""
+    """Select rows that passed only because of a waiver."""
     waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
     return pc.and_(passed(rows), pc.greater(waived, 0))
 
 
 def passed_as_is(rows: pa.Table) -> Any:
-    """Choose rows that passed without a waiver."""
+    """Select rows that passed without a waiver."""
     return pc.and_not(passed(rows), passed_by_waiver(rows))
 
 
 def may_have_passed(rows: pa.Table) -> Any:
-    """Choose rows that passed and are not quite as they were in the scan before."""
+    """Select rows that passed and differ from the previous scan."""
     details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
     differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
     return pc.and_(passed(rows), differs)
 
 
 def among(addresses: Collection[str]) -> Callable[[pa.Table], Any]:
-    """Make a choice of rows: those of these addresses."""
+    """Return a filter for the rows of these addresses."""
     known = pa.array(addresses, pa.string())
     return lambda rows: pc.is_in(rows["url"], known)
 
@@ -94,34 +94,34 @@ class Publication:
     scan_id: str
     source: str
     documents: str
-    """Path of the rows for ``sboms/``; empty when there are none."""
+    """Path of the rows for ``sboms/``; empty if there are none."""
     artifacts: str
-    """Path of the rows for ``artifacts/``; empty when the state is as it was."""
+    """Path of the rows for ``artifacts/``; empty if the state is unchanged."""
     scans: str
     """Path of the row for ``scans/``."""
 
 
 class Recording:
-    """The results of one scan over one root; a context that keeps a temporary folder.
+    """The results of one scan over one root; a context manager with a temporary folder.
 
     Attributes:
-        scan: What was asked.
-        state: What was known before.
-        marks: A `scanner.table.marks.Mark` for each of its rows: what became of it so far.
-        drift: How many artifacts were added, changed, removed, unchanged and left out; complete
-            after `close`.
-        differs: Whether the state is another one now; known after `close`.
-        judged_apart: Whether what was left out was judged by another policy; known after `close`.
-        folder: Where more temporary files may lie.
+        scan: The scan.
+        state: The previous state.
+        marks: A `scanner.table.marks.Mark` for each of its rows.
+        drift: Numbers of added, changed, removed, unchanged and left-out artifacts; complete after
+            `close`.
+        differs: Whether the state has changed; known after `close`.
+        judged_apart: Whether left-out artifacts were judged by another policy; known after `close`.
+        folder: Folder for further temporary files.
     """
 
     def __init__(self, scan: ScanInfo, known: Comparison | None = None) -> None:
-        """Begin.
+        """Start recording.
 
         Args:
-            scan: What was asked.
-            known: What was known before, and what a listing found out about it, which may go on;
-                by default nothing was.
+            scan: The scan.
+            known: The previous state and the marks of a listing, which may still be in progress;
+                by default an empty state.
         """
         known = known or Comparison(State())
         self.scan = scan
@@ -136,36 +136,36 @@ class Recording:
         self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS, self._stand_in)
         self._documents = Runs(self.folder, "sboms", SBOMS, bare_document)
         self._replaced = Counter[Status]()
-        """Verdicts of rows that the table could not hold."""
+        """Verdicts of rows that could not be stored."""
 
     def __enter__(self) -> Self:
-        """Nothing more to do."""
+        """Return the recording."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget the rows."""
+        """Delete the temporary folder."""
         self._temporary.cleanup()
 
     def add(self, result: ScanResult) -> ScanResult:
-        """Take the result of an artifact that was examined.
+        """Add the result of an examined artifact.
 
         Returns:
-            The result with what became of the artifact since the scan before.
+            The result with its drift since the previous scan.
         """
-        result, _ = self._take(result, self._rows)
+        result, _ = self._record(result, self._rows)
         return result
 
     def adopt(self, spooled: Spooled, summary: Summary) -> None:
-        """Take the results of a batch from their files, and delete these.
+        """Add the results of a batch from its spool files, and delete these.
 
         Args:
             spooled: The files.
-            summary: Counts, to which the results are added.
+            summary: Counts to add the results to.
         """
         known_documents: list[str] = []
         for table in spooled.rows():
             for row in table.to_pylist():
-                result, differs = self._take(from_row(row), partial(_as_spooled, row))
+                result, differs = self._record(from_row(row), partial(_with_drift, row))
                 summary.add(result)
                 if not differs:
                     known_documents.append(row["sbom_id"])
@@ -176,17 +176,17 @@ class Recording:
         summary.requests += spooled.requests
         spooled.delete()
 
-    def _take(
+    def _record(
         self, result: ScanResult, rows: Callable[[ScanResult, bool], _Rows]
     ) -> tuple[ScanResult, bool]:
-        """Take a result with what became of the artifact since the scan before.
+        """Add a result with its drift since the previous scan.
 
         Args:
-            result: As it was examined.
-            rows: Makes its rows, once they are known to differ from those before or not.
+            result: The result of the examination.
+            rows: Returns its rows, given whether its document differs from the previous one.
 
         Returns:
-            The result that was taken, and whether its document is another one than before.
+            The recorded result, and whether its document differs from the previous one.
         """
         known: ScanResult | None = None
         try:
@@ -215,21 +215,21 @@ class Recording:
         return known
 
     def is_left_out(self, url: str) -> bool:
-        """Whether an artifact is known and outside the selection."""
+        """Whether an artifact is known but outside the selection."""
         place = self.state.index.find(url)
         return place is not None and self.marks[place] == Mark.UNSELECTED
 
     @property
     def kept(self) -> int:
-        """How many artifacts are unchanged."""
+        """Number of unchanged artifacts."""
         return self.marks.count(Mark.KEPT)
 
     @property
     def left_out(self) -> int:
-        """How many artifacts are known and outside the selection."""
+        """Number of known artifacts outside the selection."""
         return self.marks.count(Mark.UNSELECTED)
 
-    def _rows(self, result: ScanResult, differs: bool) -> _Rows:  # noqa: FBT001 - handed on
+    def _rows(self, result: ScanResult, differs: bool) -> _Rows:  # noqa: FBT001 - passed on
         return to_row(result, self.scan), list(sbom_rows(result, self.scan)) if differs else []
 
     def _stand_in(self, row: dict[str, Any], problem: Exception) -> dict[str, Any]:
@@ -237,18 +237,18 @@ class Recording:
         return stand_in_row(row, self.scan, problem)
 
     def correct(self, summary: Summary) -> None:
-        """Count as unknown what was replaced because the table could not hold it; after `close`."""
+        """Count artifacts whose rows could not be stored as unknown; after `close`."""
         for status, count in self._replaced.items():
             for _ in range(count):
                 summary.correct(status, "unknown")
 
     def close(self, summary: Summary) -> None:
-        """Take over what was kept, judged under the policy of now; nothing is added from here on.
+        """Carry over kept rows, judged by the current policy; nothing can be added afterwards.
 
         Args:
-            summary: Counts of the added results; those of the others are added to it.
+            summary: Counts of the added results; updated with those of carried-over ones.
         """
-        self._artifacts.gather()
+        self._artifacts.flush()
         self.correct(summary)
         policy, removed = self.scan.policy, self.marks.count(Mark.MISSING)
         self.judged_apart = self.left_out > 0 and not was_judged_by(self.state, policy)
@@ -261,8 +261,8 @@ class Recording:
         self.drift["unchanged"] += self.kept
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
-        self.drift = +self.drift  # without zeros
-        for rows in self._before(["status", "objects"], kept_only=True):
+        self.drift = +self.drift  # drops zero counts
+        for rows in self._carried_over(["status", "objects"], kept_only=True):
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
             for status in ("passed", "failed", "unknown"):
@@ -270,24 +270,22 @@ class Recording:
                 setattr(summary, status, getattr(summary, status) + count)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Give the rows of the state this scan found, of what it left out and of what is gone.
-
-        They are sorted by address.
+        """Yield the rows of the new state by address, left-out and removed artifacts included.
 
         Args:
-            columns: The columns that are wanted; all by default.
+            columns: The columns to read; all by default.
         """
         wanted = None if columns is None else list(dict.fromkeys([KEY, *columns]))
         added = self._artifacts.tables()
         if wanted is not None:
             added = (table.select(wanted) for table in added)
-        return merge([self._before(wanted), added])
+        return merge([self._carried_over(wanted), added])
 
-    def _before(
+    def _carried_over(
         self, columns: Sequence[str] | None = None, *, kept_only: bool = False
     ) -> Iterator[pa.Table]:
-        """Yield the rows of the previous state that go on."""
-        return rows_that_go_on(
+        """Yield the carried-over rows of the previous state."""
+        return carried_over_rows(
             self._rows_before,
             self.marks,
             self.scan,
@@ -297,51 +295,51 @@ class Recording:
         )
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
-        """Give what this scan was about as results, their SBOMs without metadata and warnings.
+        """Yield the selected artifacts as results, with SBOMs without metadata and warnings.
 
         Args:
-            wanted: Chooses rows: true for those that become results; all by default.
+            wanted: A filter for rows; all by default.
         """
         for table in self.tables():
-            rows = _met(table)
+            rows = _selected(table)
             chosen = rows if wanted is None else rows.filter(wanted(rows))
             for row in chosen.to_pylist():
                 yield from_row(row)
 
     def internal_errors(self) -> Iterator[tuple[str, str]]:
-        """Give what the scanner itself failed over: addresses, and how and where it failed."""
+        """Yield the internal errors of the scanner: address and message."""
         for result in self.results(_unknown):
             for reason in result.verdict.reasons:
                 if reason.code == CODE:
                     yield result.url, reason.message
 
     def unchanged(self) -> Iterator[tuple[str, ScanResult]]:
-        """Yield what is unchanged, each with the id of its document."""
-        for rows in self._before(kept_only=True):
+        """Yield unchanged artifacts as pairs of document id and result."""
+        for rows in self._carried_over(kept_only=True):
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
     def addresses(self, most: int) -> dict[str, list[str]]:
-        """Give the addresses of the artifacts this scan was about by verdict.
+        """Return the addresses of the selected artifacts by verdict.
 
         Args:
-            most: How many of each verdict at most, in the order of addresses.
+            most: Maximum per verdict, in order of address.
         """
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
-            rows = _met(table)
+            rows = _selected(table)
             for status, urls in found.items():
                 chosen = rows.filter(pc.equal(rows["status"], status))
                 urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
         return found
 
     def prepare(self, summary: Summary, *, renew: bool = False) -> Publication:
-        """Write what is to be published; after `close`.
+        """Write the files to publish; after `close`.
 
         Args:
             summary: Counts of the scan.
-            renew: Whether the state is to be written although it is as it was, because the table
-                has lost it.
+            renew: Whether to write the state although it is unchanged, because the table has lost
+                it.
         """
         documents = artifacts = ""
         if self._documents.rows:
@@ -362,8 +360,8 @@ def _unknown(rows: pa.Table) -> Any:
     return pc.equal(rows["status"], "unknown")
 
 
-def _met(rows: pa.Table) -> pa.Table:
-    """Choose what the scan was about, and is there."""
+def _selected(rows: pa.Table) -> pa.Table:
+    """Select the rows of selected artifacts that exist."""
     return rows.filter(pc.invert(pc.is_in(rows["drift"], pa.array(["removed", "left-out"]))))
 
 
@@ -372,8 +370,8 @@ def _compared(known: ScanResult | None, result: ScanResult) -> ScanResult:
     return replace(result, drift=drift_of(result, known), drift_details=changes)
 
 
-def _as_spooled(row: dict[str, Any], result: ScanResult, _differs: bool) -> _Rows:  # noqa: FBT001 - handed on
-    """Give a spooled row what became of the artifact; its documents are spooled too."""
+def _with_drift(row: dict[str, Any], result: ScanResult, _differs: bool) -> _Rows:  # noqa: FBT001 - passed on
+    """Add the drift to a spooled row; its documents are spooled separately."""
     return row | drift_columns(result), []
 
 

@@ -1,4 +1,4 @@
-"""Judge what was kept from the previous state under another policy; nothing is read for it."""
+"""Judge carried-over rows by the current policy, without reading from storage."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ __all__ = ["judge_again", "was_judged_by"]
 
 
 def was_judged_by(state: State, policy: Policy) -> bool:
-    """Whether a state was judged by this very policy."""
+    """Whether a state was judged by the same policy."""
     return bool(state.policy == plain_policy(policy))
 
 
@@ -31,13 +31,14 @@ def judge_again(
     """Judge the kept rows of a state.
 
     Args:
-        state: What was known.
+        state: The previous state.
         marks: A `Mark` for each of its rows.
-        policy: What is accepted now.
-        folder: Where the new rows may lie, as long as they are needed.
+        policy: The current policy.
+        folder: Temporary folder for the new rows.
 
     Returns:
-        All rows, the kept ones judged again, and how many verdicts differ; None when none can.
+        All rows, the kept ones with new verdicts, and how many verdicts changed; None if none can
+        change.
     """
     same = was_judged_by(state, policy) and not is_time_bound(policy)
     if same or Mark.KEPT not in marks:

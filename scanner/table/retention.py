@@ -1,9 +1,9 @@
-"""What of a table may go: old states, their scans, documents that no state names any more.
+"""Retention: delete old states, their scans, and documents that no state references.
 
-Deleting never takes anything from somebody who still builds on it. A scan that is under way started
-from the state that was the newest then, so a state stays for a day after another took its place,
-and so do files that nobody names yet, because they may belong to a scan about to be published.
-Whatever is killed in between, the newest state and its documents are there.
+Nothing still in use is deleted. A running scan builds on the state that was the latest when it
+started, so a superseded state stays for a day. So do unreferenced files, because they may belong to
+a scan about to be published. Whenever the process is killed, the latest state and its documents
+exist.
 """
 
 import os
@@ -25,8 +25,8 @@ from prefect_mutagen.scanner.table.schema import SBOMS, conform
 __all__ = ["Retention", "prune"]
 
 _DAY: Final = 86_400.0
-_WORTHWHILE: Final = 0.5
-"""A file of documents is written anew when no more than this share of them is named."""
+_COMPACT_BELOW: Final = 0.5
+"""A file of documents is compacted if at most this fraction of them is referenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Retention:
     """How much history a table keeps."""
 
     keep_states: int = 0
-    """Newest states to keep; 0: all, unless days are given."""
+    """Number of latest states to keep; 0: all, unless days are given."""
     keep_days: int = 0
     """Days for which every state is kept; 0: none, unless a number of states is given."""
     grace_seconds: float = _DAY
-    """Seconds for which a state stays after another took its place."""
+    """Seconds for which a superseded state is kept."""
 
     @property
     def keeps_all(self) -> bool:
@@ -47,18 +47,18 @@ class Retention:
 
 
 def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
-    """Delete what a table need not keep.
+    """Apply the retention to a table.
 
     Args:
         files: The table's files of one root.
-        retention: What it has to keep.
-        newest: Scan that wrote the newest state; empty when there is none.
+        retention: What to keep.
+        newest: Scan that wrote the latest state; empty if there is none.
 
     Returns:
-        How many states, scans, and files of documents were deleted, and how many were compacted.
+        Numbers of deleted states, scans and document files, and of compacted document files.
 
     Raises:
-        StorageError: The table cannot be read or written. What was deleted until then is gone.
+        StorageError: The table cannot be read or written. Earlier deletions stay in effect.
     """
     done: Counter[str] = Counter()
     if retention.keeps_all:
@@ -85,7 +85,7 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
 
 
 def _sweep(files: Files, scans: set[str], retention: Retention, done: Counter[str]) -> None:
-    """Delete what killed writers left."""
+    """Delete leftovers of killed writers."""
     for part in ("artifacts", "sboms", "scans"):
         left = files.leftovers(part)
         if part == "artifacts":
@@ -97,40 +97,40 @@ def _sweep(files: Files, scans: set[str], retention: Retention, done: Counter[st
 
 
 def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
-    """Drop documents that no state names."""
-    named = _named(files)
+    """Delete documents that no state references."""
+    referenced = _referenced_ids(files)
     for name in files.names("sboms"):
         if files.age("sboms", name) < retention.grace_seconds:
             continue
         with files.reading(), files.open("sboms", name) as opened:
             file = pq.ParquetFile(opened)
             ids = file.read(columns=["sbom_id"])["sbom_id"]
-            used = pc.sum(pc.is_in(ids, named)).as_py() or 0
+            used = pc.sum(pc.is_in(ids, referenced)).as_py() or 0
             if not used:
                 files.delete("sboms", name)
                 done["documents"] += 1
-            elif used <= _WORTHWHILE * len(ids):
-                _rewrite(files, name, file, named)
+            elif used <= _COMPACT_BELOW * len(ids):
+                _rewrite(files, name, file, referenced)
                 done["compacted"] += 1
 
 
-def _named(files: Files) -> "pa.Array[Any]":
-    """Give the ids of all documents that any file of ``artifacts/`` names."""
-    named: pa.Array[Any] = pa.array([], pa.string())
+def _referenced_ids(files: Files) -> "pa.Array[Any]":
+    """Return the ids of all documents that ``artifacts/`` references."""
+    referenced: pa.Array[Any] = pa.array([], pa.string())
     for name in files.names("artifacts"):
         with files.reading(), files.open("artifacts", name) as file:
             ids = pq.read_table(file, columns=["sbom_id"])["sbom_id"]
-        named = pc.unique(pa.chunked_array([named, *ids.chunks]))
-    return named
+        referenced = pc.unique(pa.chunked_array([referenced, *ids.chunks]))
+    return referenced
 
 
-def _rewrite(files: Files, name: str, file: pq.ParquetFile, named: "pa.Array[Any]") -> None:
-    """Replace a file of documents by those of it that are named: at once, under its name."""
+def _rewrite(files: Files, name: str, file: pq.ParquetFile, referenced: "pa.Array[Any]") -> None:
+    """Rewrite a file of documents with the referenced ones only, atomically."""
 
     def rows() -> Iterator[pa.Table]:
         for group in range(file.num_row_groups):
             table = conform(file.read_row_group(group), SBOMS)
-            yield table.filter(pc.is_in(table["sbom_id"], named))
+            yield table.filter(pc.is_in(table["sbom_id"], referenced))
 
     with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
         path = os.path.join(folder, "sboms.parquet")

@@ -1,7 +1,7 @@
-"""How a result becomes a row of the table, and a row a result again.
+"""Convert results to rows of the table and back.
 
-Summary columns are typed, so that one SQL query answers most questions; what has no fixed form is
-kept as text. `scanner.table.schema` has the columns.
+Summary columns are typed, so that one SQL query answers most questions; values without a fixed type
+are stored as JSON text. `scanner.table.schema` defines the columns.
 """
 
 import json
@@ -43,7 +43,7 @@ _INT64_MAX: Final = 2**63 - 1
 
 
 def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
-    """Turn a result into a row of ``artifacts/``."""
+    """Return the row of a result in ``artifacts/``."""
     row: dict[str, Any] = {
         "scan_id": scan.id,
         "scanned_at": moment(scan.started_at),
@@ -78,13 +78,13 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
 
 
 def drift_columns(result: ScanResult) -> dict[str, Any]:
-    """Give what a row says about the scan before."""
+    """Return the columns that compare with the previous scan."""
     changes = [_struct(change, CHANGE) for change in result.drift_details]
     return {"drift": result.drift, "drift_details": changes}
 
 
 def verdict_columns(result: ScanResult) -> dict[str, Any]:
-    """Give what changes in a row with another policy."""
+    """Return the columns that depend on the policy."""
     return {
         "status": result.verdict.status,
         "reasons": [_struct(reason, REASON) for reason in result.verdict.reasons],
@@ -94,7 +94,7 @@ def verdict_columns(result: ScanResult) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> ScanResult:
-    """Turn a row of ``artifacts/`` into a result: the SBOM without its metadata and warnings."""
+    """Return the result of a row of ``artifacts/``; its SBOM lacks metadata and warnings."""
     objects = tuple(
         ObjectResult(
             item["url"], UNKNOWN_SIZE if item["size"] is None else item["size"], item["pin"]
@@ -130,7 +130,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         verdict=Verdict(
             row["status"],
             tuple(Reason(**reason) for reason in row["reasons"]),
-            # A table of an earlier version has no such column.
+            # Missing in tables of earlier versions.
             tuple(Reason(**reason) for reason in row.get("waived") or ()),
         ),
         drift=row["drift"],
@@ -141,25 +141,25 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
 
 
 def stand_in_row(row: dict[str, Any], scan: ScanInfo, problem: Exception) -> dict[str, Any]:
-    """Return the row that takes the place of one that the table cannot hold.
+    """Return a substitute for a row that does not fit the schema.
 
     Args:
-        row: As `to_row` made it.
+        row: As returned by `to_row`.
         scan: The scan it belongs to.
-        problem: What was raised over it.
+        problem: The exception it caused.
     """
     broken = internal_error(from_row({"drift": None, **row}), problem, "recording")
     return to_row(broken, scan) | {"drift": row.get("drift"), "drift_details": []}
 
 
 def bare_document(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
-    """Return a row of ``sboms/`` without what the table cannot hold; see `stand_in_row`."""
+    """Return a row of ``sboms/`` without the values that do not fit; see `stand_in_row`."""
     message = log_fault(problem, "recording the document", row["url"])
     return {**row, "metadata": [], "warnings": [message]}
 
 
 def sbom_rows(result: ScanResult, scan: ScanInfo) -> Iterator[dict[str, Any]]:
-    """Turn a result's documents into rows of ``sboms/``: its own, and those of a set's files."""
+    """Yield the rows of a result in ``sboms/``: its document, and those of a set's files."""
     yield _sbom_row(result.sbom, None, result, scan)
     for item in result.objects:
         if item.sbom is not None:
@@ -188,11 +188,11 @@ def _sbom_row(
 
 
 def with_documents(result: ScanResult, rows: Sequence[Mapping[str, Any]]) -> ScanResult:
-    """Give a result its documents back, from their rows of ``sboms/``, the newest last.
+    """Return a result with its documents from ``sboms/``.
 
     Args:
-        result: As `from_row` gave it.
-        rows: All rows with its ``sbom_id``; without one, the result stays as it is.
+        result: As returned by `from_row`.
+        rows: All rows with its ``sbom_id``, the latest last; without rows it is returned unchanged.
     """
     documents = {row.get("object_url"): _document(row) for row in rows}
     return replace(
@@ -212,13 +212,13 @@ def _document(row: Mapping[str, Any]) -> Sbom:
 def scan_row(
     scan: ScanInfo, summary: Summary, drift: Mapping[str, int], state: tuple[str, bool]
 ) -> dict[str, Any]:
-    """Write the row of ``scans/``.
+    """Return the row of a scan in ``scans/``.
 
     Args:
-        scan: What was asked.
+        scan: The scan.
         summary: Its counts.
-        drift: How many artifacts were added, changed and so on.
-        state: Scan that wrote its state, and whether parts of that were judged apart.
+        drift: Numbers of added, changed, removed, unchanged and left-out artifacts.
+        state: Scan that wrote its state, and whether parts were judged by another policy.
     """
     return {
         **asdict(summary),
@@ -236,7 +236,7 @@ def scan_row(
 
 
 def plain_policy(policy: Policy) -> dict[str, Any]:
-    """Give a policy as the table keeps it, so that two can be compared."""
+    """Return a policy as stored in the table, so that two can be compared."""
     plain: dict[str, Any] = json.loads(json.dumps(policy.to_dict()))
     return plain
 
@@ -250,7 +250,7 @@ def _facts(sbom: Sbom) -> dict[str, Any]:
 
 
 def _int64(value: int | None) -> int | None:
-    """Leave out a number that no honest file has and no column holds."""
+    """Return a number, or None if it does not fit into 64 bits."""
     return value if value is not None and -_INT64_MAX <= value <= _INT64_MAX else None
 
 
@@ -273,7 +273,7 @@ def _struct(record: Any, kind: pa.StructType) -> dict[str, Any]:
 
 
 def moment(text: str) -> datetime | None:
-    """Read a time as scans write it; None for the empty text."""
+    """Parse an ISO 8601 timestamp; None for an empty text."""
     return datetime.fromisoformat(text) if text else None
 
 
@@ -281,4 +281,4 @@ def _since_1970(seconds: float | None) -> datetime | None:
     try:
         return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
     except (OverflowError, ValueError, OSError):
-        return None  # a file may carry any time
+        return None  # files may have any timestamp

@@ -1,8 +1,8 @@
-"""Rows that come in any order and leave sorted by address, in bounded memory.
+"""External merge sort: rows added in any order come out sorted by address, in bounded memory.
 
-An external sort: rows are gathered up to a size, sorted and written to a temporary file, a *run*.
-Runs are merged by taking, from the batch at hand of each, what no later batch of any can precede.
-Whole batches are sorted and copied by Arrow; Python only looks at their ends.
+Rows are buffered up to a size, sorted and written to a temporary file, a *run*. To merge runs, all
+rows up to the smallest last key of the current batches are taken from each. Arrow sorts and copies
+whole batches; Python only compares their ends.
 """
 
 import os
@@ -17,19 +17,19 @@ import pyarrow.parquet as pq
 __all__ = ["KEY", "Runs", "merge", "read_run", "texts", "write_parquet", "write_run"]
 
 KEY: Final = "url"
-"""The column that everything is sorted by."""
+"""The sort key of all files."""
 
 _BATCH_ROWS: Final = 1000
 _BATCH_BYTES: Final = 256 << 10
 _RUN_BYTES: Final = 8 << 20
-_WIDTH: Final = 32
-"""Runs that are merged at a time; each has a batch in memory."""
+_MERGE_WIDTH: Final = 32
+"""Runs merged at a time; one batch of each is in memory."""
 _GROUP_ROWS: Final = 5_000
 _GROUP_BYTES: Final = 16 << 20
 
 
 class Runs:
-    """Rows of one schema, in temporary files until they are asked for."""
+    """Rows of one schema, spilled to temporary files."""
 
     def __init__(
         self,
@@ -38,41 +38,41 @@ class Runs:
         schema: pa.Schema,
         stand_in: Callable[[dict[str, Any], Exception], dict[str, Any]],
     ) -> None:
-        """Begin without rows.
+        """Start without rows.
 
         Args:
-            folder: Where the files may lie.
-            name: What their names begin with.
-            schema: The rows' columns; `KEY` is one of them.
-            stand_in: Makes the row that takes the place of one that the schema cannot hold.
+            folder: Folder for the temporary files.
+            name: Prefix of their names.
+            schema: The columns; must include `KEY`.
+            stand_in: Returns a substitute for a row that does not fit the schema.
         """
         self._stand_in = stand_in
         self._prefix = os.path.join(folder, name)
         self._schema = schema
         self._pending: list[dict[str, Any]] = []
-        self._weight = 0
+        self._pending_bytes = 0
         self._tables: list[pa.Table] = []
         self._levels: list[list[str]] = [[]]
         self._written = 0
         self.rows = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take one more row, a value for each column."""
+        """Add a row with a value for each column."""
         self.rows += 1
         self._pending.append(row)
-        if len(self._pending) >= _BATCH_ROWS or self._weight >= _RUN_BYTES:
-            self.gather()
+        if len(self._pending) >= _BATCH_ROWS or self._pending_bytes >= _RUN_BYTES:
+            self.flush()
 
     def add_document(self, row: dict[str, Any]) -> None:
-        """Take a row of ``sboms/``, which may have megabytes of metadata."""
-        self._weight += sum(len(key) + len(value) for key, value in row["metadata"])
+        """Add a row of ``sboms/``, which may have megabytes of metadata."""
+        self._pending_bytes += sum(len(key) + len(value) for key, value in row["metadata"])
         self.add(row)
 
     def add_table(self, rows: pa.Table) -> None:
-        """Take several rows."""
+        """Add several rows."""
         self.rows += rows.num_rows
         self._tables.append(rows)
-        self.gather()
+        self.flush()
 
     def clear(self) -> None:
         """Delete the temporary files."""
@@ -81,18 +81,18 @@ class Runs:
                 os.unlink(run)
         self._levels, self._tables = [[]], []
 
-    def gather(self) -> None:
-        """Turn the rows at hand into columns; a row that has none is replaced."""
+    def flush(self) -> None:
+        """Convert buffered rows to Arrow, and spill if there are many."""
         if self._pending:
             self._tables.append(self._columns(self._pending))
-            self._pending, self._weight = [], 0
+            self._pending, self._pending_bytes = [], 0
         if sum(table.nbytes for table in self._tables) >= _RUN_BYTES:
             self._spill()
 
     def _columns(self, rows: list[dict[str, Any]]) -> pa.Table:
         try:
             return pa.Table.from_pylist(rows, schema=self._schema)
-        except Exception as problem:  # noqa: BLE001 - a bug costs the row that it is about
+        except Exception as problem:  # noqa: BLE001 - a bug costs only the row it occurs in
             if len(rows) == 1:
                 replaced = [self._stand_in(rows[0], problem)]
                 return pa.Table.from_pylist(replaced, schema=self._schema)
@@ -100,12 +100,12 @@ class Runs:
         return pa.concat_tables([self._columns(rows[:middle]), self._columns(rows[middle:])])
 
     def _spill(self) -> None:
-        """Write what was gathered as a run; merge runs when they become many."""
+        """Write the buffered rows as a run; merge runs if there are many."""
         path = self._write([_sorted(pa.concat_tables(self._tables))])
         self._tables = []
         for level in self._levels:
             level.append(path)
-            if len(level) < _WIDTH:
+            if len(level) < _MERGE_WIDTH:
                 return
             path = self._write(merge([read_run(run) for run in level]))
             for run in level:
@@ -120,8 +120,8 @@ class Runs:
         return path
 
     def tables(self) -> Iterator[pa.Table]:
-        """Give all rows, sorted; as often as wanted, but none may be added meanwhile."""
-        self.gather()
+        """Return all rows, sorted; repeatable, but no rows may be added meanwhile."""
+        self.flush()
         sources = [read_run(run) for level in self._levels for run in level]
         if self._tables:
             sources.append(iter([_sorted(pa.concat_tables(self._tables))]))
@@ -129,14 +129,14 @@ class Runs:
 
 
 def merge(sources: Iterable[Iterator[pa.Table]]) -> Iterator[pa.Table]:
-    """Merge rows that are sorted already.
+    """Merge sorted sources.
 
     Args:
-        sources: Each gives tables of one schema, sorted by `KEY`. Of rows with equal keys, those
+        sources: Iterators of tables of one schema, sorted by `KEY`. Of rows with equal keys, those
             of an earlier source come first.
 
     Yields:
-        Tables that are sorted, and in order.
+        Sorted tables, in order.
     """
     heads = [head for source in sources if (head := _Head(source)).keys]
     while len(heads) > 1:
@@ -149,7 +149,7 @@ def merge(sources: Iterable[Iterator[pa.Table]]) -> Iterator[pa.Table]:
 
 
 class _Head:
-    """What is at hand of one sorted source."""
+    """The current batch of one sorted source."""
 
     def __init__(self, source: Iterator[pa.Table]) -> None:
         self._source = source
@@ -165,7 +165,7 @@ class _Head:
                 return
 
     def take(self, frontier: str) -> pa.Table:
-        """Take the rows up to a key; the next table is fetched when this one is used up."""
+        """Take the rows up to a key; fetches the next batch when this one is used up."""
         end = bisect_right(self.keys, frontier, self._at)
         part = self._table.slice(self._at, end - self._at)
         self._at = end
@@ -174,13 +174,13 @@ class _Head:
         return part
 
     def rest(self) -> Iterator[pa.Table]:
-        """Give all that is left."""
+        """Yield all remaining rows."""
         yield self._table.slice(self._at)
         yield from self._source
 
 
 def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
-    """Write sorted tables as one Parquet file, in row groups that fit for looking one row up.
+    """Write sorted tables as one Parquet file, with row groups small enough to look up single rows.
 
     Args:
         path: A local file.
@@ -188,7 +188,7 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
         tables: The rows.
 
     Returns:
-        How many rows there were.
+        The number of rows.
     """
     ordered = None
     if KEY in schema.names:
@@ -200,7 +200,7 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
     ) as writer:
         for table in tables:
             rows += table.num_rows
-            for part in _pieces(table):
+            for part in _chunks(table):
                 full = sum(one.num_rows for one in pending) + part.num_rows > _GROUP_ROWS
                 if pending and (full or sum(one.nbytes for one in pending) > _GROUP_BYTES):
                     writer.write_table(pa.concat_tables(pending))
@@ -212,19 +212,19 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
 
 
 def texts(table: pa.Table, name: str) -> list[str]:
-    """Give a column of texts, none of them null."""
+    """Return a text column without nulls as a list."""
     values: list[Any] = table.column(name).to_pylist()
     return values
 
 
-def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+def _chunks(table: pa.Table) -> Iterator[pa.Table]:
     size = max(1, min(_GROUP_ROWS, _rows_within(table, _GROUP_BYTES)))
     for start in range(0, table.num_rows, size):
         yield table.slice(start, size)
 
 
 def _rows_within(table: pa.Table, limit: int) -> int:
-    """Say how many rows of a table have about so many bytes."""
+    """Return about how many rows of a table fit into a number of bytes."""
     return limit * table.num_rows // max(1, table.nbytes)
 
 
@@ -233,7 +233,7 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 
 def write_run(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    """Write rows to a file of Arrow's own, in small batches."""
+    """Write rows to an Arrow IPC file, in small batches."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         pa.OSFile(path, "wb") as sink,
@@ -245,7 +245,7 @@ def write_run(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
 
 
 def read_run(path: str) -> Iterator[pa.Table]:
-    """Read what `write_run` wrote, a batch at a time."""
+    """Read a file of `write_run`, batch by batch."""
     with pa.OSFile(path, "rb") as source, pa.ipc.open_stream(source) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])

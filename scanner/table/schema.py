@@ -1,7 +1,7 @@
 """The columns of the table.
 
-A schema only ever grows at its end, and every file says its version in its metadata. So files of
-all versions are read together: by `conform` here, by ``union_by_name`` in DuckDB.
+Columns are only ever appended, and every file has its schema version in its metadata. So files of
+all versions can be read together: by `conform` here, by ``union_by_name`` in DuckDB.
 """
 
 from typing import Final
@@ -22,8 +22,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = "3"
-"""1: the first. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents; sorted
-rows. 3: ``left_out`` and ``judged_apart`` of scans."""
+"""1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
+sorted rows. 3: ``left_out`` and ``judged_apart`` of scans."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -64,7 +64,7 @@ FACTS: Final[list[tuple[str, pa.DataType]]] = [
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Bring rows of any version to the columns of this one; what a version did not have is null."""
+    """Convert rows of any schema version to a schema; missing columns become null."""
     columns = [
         rows.column(entry.name).cast(entry.type)
         if entry.name in rows.column_names
@@ -109,7 +109,7 @@ ARTIFACTS: Final = _schema(
         ("waived", pa.list_(REASON)),
     ]
 )
-"""One row for every artifact of the state a scan found."""
+"""One row for every artifact of a state."""
 
 SBOMS: Final = _schema(
     [
@@ -131,8 +131,8 @@ SBOMS: Final = _schema(
         ("object_url", pa.string()),
     ]
 )
-"""The whole documents, each metadata value as JSON text. Those of the files of a set stand under
-the set's ``sbom_id`` too, and say whose they are in ``object_url``."""
+"""The complete documents, metadata values as JSON text. Documents of the files of a set share the
+set's ``sbom_id`` and have their address in ``object_url``."""
 
 SCANS: Final = _schema(
     [
@@ -158,6 +158,6 @@ SCANS: Final = _schema(
         ("judged_apart", pa.bool_()),
     ]
 )
-"""One row for every scan; ``state_scan_id`` says whose file under ``artifacts/`` is its state.
-``left_out`` counts what is known and the scan was not about; ``judged_apart`` says that it was
-judged under another policy than the scan's."""
+"""One row for every scan; ``state_scan_id`` references its state, a file in ``artifacts/``.
+``left_out`` counts known artifacts outside the selection; ``judged_apart`` states that they were
+judged by another policy than the scan's."""

@@ -1,4 +1,4 @@
-"""Results of a batch in files, so that a thousand documents need not wait in memory."""
+"""Spool the results of a batch to files, so that its documents need not stay in memory."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -19,20 +19,20 @@ __all__ = ["Spooled", "spool_results"]
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """Results in files; `scanner.table.recording.Recording.adopt` takes them."""
+    """Spooled results, for `scanner.table.recording.Recording.adopt`."""
 
     path: str
-    """What the files' names begin with."""
+    """Prefix of the files' paths."""
     artifacts: int
     bytes_read: int
     requests: int
 
     def rows(self) -> Iterator[pa.Table]:
-        """Give the rows for ``artifacts/``."""
+        """Return the rows for ``artifacts/``."""
         return read_run(f"{self.path}.artifacts")
 
     def documents(self) -> Iterator[pa.Table]:
-        """Give the rows for ``sboms/``."""
+        """Return the rows for ``sboms/``."""
         return read_run(f"{self.path}.sboms")
 
     def delete(self) -> None:
@@ -42,12 +42,12 @@ class Spooled:
 
 
 def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> Spooled:
-    """Write results to files as they come.
+    """Write results to files as they arrive.
 
     Args:
-        results: Of artifacts that were examined.
+        results: Results of examined artifacts.
         scan: The scan they belong to.
-        path: What the files' names begin with, below a folder that exists.
+        path: Prefix of the files' paths, in an existing folder.
     """
     folder, name = os.path.split(path)
     rows = Runs(
@@ -75,6 +75,6 @@ def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> S
 def _rows(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         return to_row(result, scan), list(sbom_rows(result, scan))
-    except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
+    except Exception as problem:  # noqa: BLE001 - a bug costs only this artifact
         broken = internal_error(result, problem, "recording")
     return to_row(broken, scan), list(sbom_rows(broken, scan))

@@ -1,7 +1,7 @@
-"""The newest state of a root: what was known about every artifact when it was last scanned.
+"""The latest state of a root: a snapshot of every artifact as of the last scan.
 
-A state does not change. What a scan finds out about its rows are marks (`Comparison`,
-`scanner.table.recording.Recording`), a byte for each row.
+A state is immutable. What a scan finds about its rows is kept as marks (`Comparison`,
+`scanner.table.recording.Recording`), one byte per row.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,31 +25,31 @@ from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.state_file import StateFile
 from prefect_mutagen.scanner.table.state_index import Flag, StateIndex
 
-__all__ = ["Comparison", "State", "rows_that_go_on"]
+__all__ = ["Comparison", "State", "carried_over_rows"]
 
 _TIME: Final = ARTIFACTS.field("scanned_at").type
 
 
 class State:
-    """What was known about every artifact of a root; a pickled copy carries all of it.
+    """A snapshot of every artifact of a root; pickling includes all rows.
 
     Attributes:
-        scan_id: Scan whose file under ``artifacts/`` this is; empty before the first.
-        policy: Policy of the scan that confirmed it last, as plain values; None if there were
+        scan_id: Scan that wrote its file in ``artifacts/``; empty before the first scan.
+        policy: Policy of the last scan with this state, as plain values; None if there were
             several.
-        file: Its rows.
-        index: Rows by address.
+        file: The rows.
+        index: The rows by address.
     """
 
     def __init__(
         self, scan_id: str = "", file: pa.NativeFile | StateFile | None = None, policy: Any = None
     ) -> None:
-        """Read what is needed to find artifacts.
+        """Index the rows of a state.
 
         Args:
-            scan_id: Scan whose file this is; empty before the first.
-            file: That file; None before the first scan.
-            policy: Policy of the scan that confirmed it last, as plain values.
+            scan_id: Scan that wrote the file; empty before the first scan.
+            file: The file; None before the first scan.
+            policy: Policy of the last scan with this state, as plain values.
         """
         self.scan_id = scan_id
         self.policy = policy
@@ -58,7 +58,7 @@ class State:
         self._examined_at: list[str] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the rows; addresses are found by hashes that only this process has."""
+        """Pickle the rows only; the index uses hashes that are salted per process."""
         return State, (self.scan_id, self.file, self.policy)
 
     def __len__(self) -> int:
@@ -67,24 +67,24 @@ class State:
 
     @property
     def all_passed(self) -> bool:
-        """Whether every artifact had passed."""
+        """Whether every artifact passed."""
         return self.index.all_passed
 
     def find_current(
         self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None
     ) -> int | None:
-        """Find the row that still holds for an artifact, so that nothing has to be read for it.
+        """Find the row of an artifact that need not be examined again.
 
         Args:
-            artifact: What the listing shows now.
-            hash_level: How much is paid for SHA-256 values now.
-            policy: What is accepted now; it may limit the age of an examination.
+            artifact: The artifact as listed now.
+            hash_level: Where SHA-256 values come from in this scan.
+            policy: The current policy, which may limit the age of an examination.
 
         Returns:
-            The place of the row. None when the artifact has to be examined: it is new, its pin is
-            another one or unknown, this tool is another version, it could not be examined the last
-            time, that was longer ago than the policy allows, its bytes are to be hashed and were
-            not yet, or a signature beside it may be that of a signer whom nobody asked for before.
+            The position of the row. None if the artifact has to be examined: it is new, its pin
+            changed or is unknown, the tool version changed, the last examination failed or is older
+            than the policy allows, its bytes are to be hashed and were not before, or it has a
+            signature that was not verified for all signers of the policy.
         """
         place = self.index.find(artifact.url)
         if place is None:
@@ -100,7 +100,7 @@ class State:
         return place
 
     def _is_verified_for(self, policy: Policy) -> bool:
-        """Whether the recorded signatures were verified for all signers that a policy names."""
+        """Whether recorded signatures were verified for all signers of a policy."""
         known = self.policy.get("allowed_signers") if isinstance(self.policy, dict) else None
         return all(asdict(signer) in (known or ()) for signer in policy.allowed_signers)
 
@@ -110,17 +110,17 @@ class State:
         return is_too_old(self._examined_at[place], policy)
 
     def find(self, url: str) -> ScanResult | None:
-        """Return what was known about an artifact: the SBOM without metadata and warnings."""
+        """Return the recorded result of an artifact; its SBOM lacks metadata and warnings."""
         place = self.index.find(url)
         return self.result_at(place, url) if place is not None else None
 
     def result_at(self, place: int, url: str) -> ScanResult | None:
-        """Return the row at a place as a result, if it is this address's."""
+        """Return the row at a position as a result, if it has this address."""
         row = self.file.row(place)
         return from_row(row) if row[KEY] == storable(url) else None
 
     def results(self) -> Iterator[ScanResult]:
-        """Yield everything that was known, in the order of addresses."""
+        """Yield all results, in order of address."""
         for number, _, _ in self.file.groups():
             rows = self.file.read(number)
             for row in rows.filter(pc.not_equal(rows["drift"], "removed")).to_pylist():
@@ -128,28 +128,28 @@ class State:
 
 
 class Comparison:
-    """A listing held against a state: which rows still hold, and which it says nothing about.
+    """A listing compared with a state: which rows are kept, and which are outside the selection.
 
     Attributes:
-        state: What was known.
+        state: The previous state.
         marks: A `Mark` for each of its rows.
     """
 
     def __init__(self, state: State, marks: bytearray | None = None) -> None:
-        """Begin.
+        """Start a comparison.
 
         Args:
-            state: What was known.
-            marks: A `Mark` for each of its rows, to go on with; by default nothing was met.
+            state: The previous state.
+            marks: Marks to continue with; fresh ones by default.
         """
         self.state = state
         self.marks = state.index.fresh_marks() if marks is None else marks
 
     def keep(self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None) -> bool:
-        """Keep an artifact's row if it still holds; see `State.find_current`.
+        """Keep an artifact's row if it is current; see `State.find_current`.
 
         Returns:
-            Whether it does; else the artifact has to be examined.
+            Whether it is; otherwise the artifact has to be examined.
         """
         place = self.state.find_current(artifact, hash_level, policy)
         if place is None:
@@ -159,25 +159,25 @@ class Comparison:
 
     @property
     def kept(self) -> int:
-        """How many artifacts are unchanged."""
+        """Number of unchanged artifacts."""
         return self.marks.count(Mark.KEPT)
 
     def leave_out(self, artifact: Artifact) -> None:
-        """Leave an artifact as it is known: it is there and not selected."""
+        """Mark an artifact as outside the selection."""
         place = self.state.index.find(artifact.url)
         if place is not None:
             self._leave_out(place)
 
     def leave_out_versions(self) -> None:
-        """Leave older versions of objects as they are known: the listing does not show them."""
+        """Mark older versions of objects as outside the selection: they are not listed."""
         for place in self.state.index.versions:
             self._leave_out(place)
 
     def leave_out_since(self, moment: float) -> None:
-        """Leave out what was not met and was changed at a time or later, or nobody knows when.
+        """Mark unlisted artifacts as outside the selection if they may be newer than the listing.
 
         Args:
-            moment: Seconds since 1970: when the listing was made.
+            moment: When the listing was made, in seconds since 1970.
         """
         for place, time in enumerate(self.state.file.column("modified_at")):
             if time is None or time.timestamp() >= moment:
@@ -188,7 +188,7 @@ class Comparison:
             self.marks[place] = Mark.UNSELECTED
 
 
-def rows_that_go_on(
+def carried_over_rows(
     file: StateFile,
     marks: bytes | bytearray,
     scan: ScanInfo,
@@ -197,15 +197,15 @@ def rows_that_go_on(
     kept_only: bool = False,
     rejudged: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a state that the next one has: kept, outside the selection, removed.
+    """Yield the rows of a state that the next one carries over: kept, left out, removed.
 
     Args:
         file: The state's rows.
         marks: A `Mark` for each of them.
-        scan: The scan whose rows they become.
-        columns: The columns that are wanted, in any order; all by default.
-        kept_only: Whether what was left out or removed is not wanted.
-        rejudged: Whether ``drift_details`` say what another policy changed.
+        scan: The scan that carries them over.
+        columns: The columns to read, in any order; all by default.
+        kept_only: Whether to skip left-out and removed rows.
+        rejudged: Whether ``drift_details`` hold changes of verdict and must be preserved.
     """
     names = list(columns) if columns is not None else ARTIFACTS.names
     for number, start, end in file.groups():
@@ -218,7 +218,7 @@ def rows_that_go_on(
 
 
 def _as_of(scan: ScanInfo, rows: pa.Table, marks: Any, *, rejudged: bool) -> pa.Table:
-    """Set what a row of the state says about the scan it belongs to."""
+    """Set the columns that depend on the scan."""
     count = rows.num_rows
     values: dict[str, Callable[[], Any]] = {
         "scan_id": lambda: pa.repeat(pa.scalar(scan.id), count),

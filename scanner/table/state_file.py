@@ -1,7 +1,7 @@
 """Read a state's Parquet file by row groups.
 
-Rows stay in the file and become results only when somebody asks for one. A copy that is pickled
-carries the bytes of the file, so it can be read on another machine.
+Rows stay in the file and are converted to results on demand. Pickling includes the bytes of the
+file, so a copy can be read on another machine.
 """
 
 import tempfile
@@ -17,16 +17,16 @@ from prefect_mutagen.scanner.table.schema import ARTIFACTS, conform
 
 __all__ = ["StateFile"]
 
-_GROUPS_KEPT: Final = 4
-_NEAR: Final = 32
-"""Rows that leave Arrow together: one alone costs nearly as much, and the next is wanted soon."""
+_CACHED_GROUPS: Final = 4
+_BLOCK_ROWS: Final = 32
+"""Rows converted from Arrow at a time: one alone costs nearly as much, and access is sequential."""
 
 
 class StateFile:
-    """The rows of one state, sorted by address; none without a file."""
+    """The rows of one state, sorted by address; no rows without a file."""
 
     def __init__(self, file: pa.NativeFile | None = None) -> None:
-        """Open a file of ``artifacts/``; None stands for the state before the first scan."""
+        """Open a file of ``artifacts/``; None for the empty state before the first scan."""
         self._source = _sorted_by_address(file) if file is not None else None
         self._parquet = pq.ParquetFile(self._source) if self._source is not None else None
         self._starts = [0]
@@ -35,7 +35,7 @@ class StateFile:
             for number in range(metadata.num_row_groups):
                 self._starts.append(self._starts[-1] + metadata.row_group(number).num_rows)
         self._cached: dict[int, pa.Table] = {}
-        self._near: tuple[int, int, list[dict[str, Any]]] = (-1, -1, [])
+        self._block: tuple[int, int, list[dict[str, Any]]] = (-1, -1, [])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows themselves."""
@@ -49,16 +49,16 @@ class StateFile:
         return self._starts[-1]
 
     def groups(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each row group's number, and the places of its first row and behind its last."""
+        """Yield number, start and end position of each row group."""
         for number, (start, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
             yield number, start, end
 
     def read(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read a row group; columns that the file lacks are null.
+        """Read a row group; missing columns are null.
 
         Args:
-            number: Of the group.
-            columns: The columns that are wanted; all by default.
+            number: Number of the group.
+            columns: The columns to read; all by default.
         """
         assert self._parquet is not None  # noqa: S101 - there are no groups without a file
         if columns is None:
@@ -70,22 +70,22 @@ class StateFile:
         return conform(rows, pa.schema([ARTIFACTS.field(name) for name in columns]))
 
     def column(self, name: str) -> Iterator[Any]:
-        """Yield the values of one column, row after row."""
+        """Yield the values of one column."""
         for number, _, _ in self.groups():
             yield from self.read(number, [name])[name].to_pylist()
 
     def row(self, place: int) -> dict[str, Any]:
-        """Return one row; asking for rows in their order is cheap."""
+        """Return one row; sequential access is cheap."""
         number = bisect_right(self._starts, place) - 1
         if number not in self._cached:
-            if len(self._cached) >= _GROUPS_KEPT:
+            if len(self._cached) >= _CACHED_GROUPS:
                 self._cached.pop(next(iter(self._cached)))
             self._cached[number] = self.read(number)
         within = place - self._starts[number]
-        near = within - within % _NEAR
-        if self._near[:2] != (number, near):
-            self._near = number, near, self._cached[number].slice(near, _NEAR).to_pylist()
-        return self._near[2][within - near]
+        first = within - within % _BLOCK_ROWS
+        if self._block[:2] != (number, first):
+            self._block = number, first, self._cached[number].slice(first, _BLOCK_ROWS).to_pylist()
+        return self._block[2][within - first]
 
 
 def _from_bytes(data: bytes) -> StateFile:
@@ -93,7 +93,7 @@ def _from_bytes(data: bytes) -> StateFile:
 
 
 def _sorted_by_address(file: pa.NativeFile) -> pa.NativeFile:
-    """Sort a file by address, if it was written before files were."""
+    """Return a file sorted by address; files of early versions are not."""
     metadata = pq.ParquetFile(file).metadata
     file.seek(0)
     if all(metadata.row_group(number).sorting_columns for number in range(metadata.num_row_groups)):

@@ -1,6 +1,6 @@
-"""Find the row of an address in a state, and tell whether it still holds.
+"""Index of a state: find rows by address and check whether they are current.
 
-In memory are a pin, flags and a hash for each address: 45 bytes an artifact.
+Holds a pin, flags and a hash for each address in memory: 45 bytes per artifact.
 """
 
 from array import array
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, storable
+from prefect_mutagen.scanner.table.address_index import AddressIndex
 from prefect_mutagen.scanner.table.marks import Mark
-from prefect_mutagen.scanner.table.places import Places
 from prefect_mutagen.scanner.table.runs import KEY
 from prefect_mutagen.scanner.table.state_file import StateFile
 
@@ -26,27 +26,27 @@ _NO_DIGEST: Final = bytes(_PIN_BYTES).hex()
 
 
 class Flag(IntFlag):
-    """What a row of a state can be taken over for."""
+    """Properties of a row that decide whether it can be carried over."""
 
     EXAMINED = 1
-    """Its artifact was examined by this version of the tool and has a pin."""
+    """The artifact was examined by this version of the tool and has a pin."""
     HASHED = 2
     """All its bytes were hashed."""
 
 
 class StateIndex:
-    """Rows by address.
+    """The rows of a state by address.
 
     Attributes:
-        all_passed: Whether every artifact had passed.
+        all_passed: Whether every artifact passed.
         versions: Rows of older versions of objects.
     """
 
     def __init__(self, file: StateFile) -> None:
-        """Read the columns that are needed to find rows and to compare them."""
+        """Read the columns needed to find and compare rows."""
         self.all_passed = True
         self.versions = array("I")
-        self._places = Places()
+        self._addresses = AddressIndex()
         self._pins = bytearray()
         self._flags = bytearray()
         self._marks = bytearray()
@@ -57,7 +57,7 @@ class StateIndex:
         columns = [KEY, "pin", "drift", "status", "tool_version", "sha256_source"]
         rows = file.read(number, columns)
         there = pc.not_equal(rows["drift"], "removed")
-        # Who has no pin is always examined, and the zeros in its place are nobody's digest.
+        # Artifacts without a pin are always examined; their zero digest never matches.
         pinned = pc.fill_null(pc.match_substring_regex(rows["pin"], _PIN), fill_value=False)
         digests = pc.if_else(pinned, pc.utf8_slice_codeunits(rows["pin"], _PIN_START), _NO_DIGEST)
         self._pins += bytes.fromhex("".join(digests.to_pylist()))
@@ -79,31 +79,31 @@ class StateIndex:
         known = pc.indices_nonzero(pc.and_(versions, there)).to_pylist()
         self.versions.extend(start + within for within in known)
         addresses = pc.if_else(there, rows[KEY], pa.scalar(None, pa.string())).to_pylist()
-        for place, twin in self._places.extend(addresses):
-            # Two odd names may look alike as text. Neither is taken for the other.
-            self._flags[twin] = self._flags[place] = 0
+        for place, other in self._addresses.extend(addresses):
+            # Two undecodable names may have the same text; examine both again.
+            self._flags[other] = self._flags[place] = 0
             self._marks[place] = Mark.REPLACED
 
     def __len__(self) -> int:
         """Return the number of artifacts."""
-        return len(self._places)
+        return len(self._addresses)
 
     def find(self, url: str) -> int | None:
-        """Return the place of an address; by a rare chance that of another one."""
-        return self._places.find(storable(url))
+        """Return the position of an address; hashes can collide."""
+        return self._addresses.find(storable(url))
 
     def has(self, place: int, digest: bytes, flags: Flag) -> bool:
-        """Whether a row has a pin, and all of some flags.
+        """Whether a row has a pin and all given flags.
 
         Args:
-            place: Of the row.
-            digest: 32 bytes of an artifact's pin; empty when there is none.
-            flags: What is wanted.
+            place: Position of the row.
+            digest: The 32 bytes of an artifact's pin; empty if there is none.
+            flags: The required flags.
         """
         if self._flags[place] & flags != flags:
             return False
         return bool(digest) and self._pins.startswith(digest, place * _PIN_BYTES)
 
     def fresh_marks(self) -> bytearray:
-        """Return the marks that a scan begins with."""
+        """Return the initial marks of a scan."""
         return bytearray(self._marks)

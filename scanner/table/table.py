@@ -1,15 +1,14 @@
-"""The table of all scans: plain Parquet in three parts, each file immutable, whole or not there.
+"""The table of all scans: plain Parquet in three parts; files are immutable and written atomically.
 
-``artifacts/``  a file per scan that changed anything: a row for every artifact, sorted by address,
-                and what is gone once more, as ``removed``.
-``sboms/``      the documents of what was new or changed, once each.
-``scans/``      a row per scan, also for one that found nothing new; it names the file under
-                ``artifacts/`` that is the state since then.
+``artifacts/``  a file per scan that changed anything: a row for every artifact, sorted by address;
+                removed artifacts appear once more, as ``removed``.
+``sboms/``      the documents of new and changed artifacts, once each.
+``scans/``      a row per scan, even if nothing changed; it references the file in ``artifacts/``
+                that is the state since then.
 
-Each part has a folder per root, named by a digest of the root's address. Files are named by the
-scan, whose name sorts by time. ``sboms/`` is written first and ``scans/`` last: what a row of
-``scans/`` names is there, and what none names was left by a writer that was killed, and counts for
-nothing.
+Each part has a folder per root, named by a digest of the root's address. Files are named by scan
+id, which sorts by time. ``sboms/`` is written first and ``scans/`` last: a file that ``scans/``
+references exists, and one that it does not reference was left by a killed writer and is ignored.
 """
 
 import hashlib
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Table"]
 
-_GIVEN_BACK: Final = 500
-"""Results that get their documents back at a time."""
+_DOCUMENT_BATCH: Final = 500
+"""Results whose documents are looked up at a time."""
 
 
 class Table:
@@ -40,15 +39,15 @@ class Table:
     def __init__(
         self, url: str | Address, source: str | Address, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Open it; it need not exist yet.
+        """Open a table; it need not exist yet.
 
         Args:
             url: A folder, local or in any storage that fsspec can write to.
-            source: The root that is scanned.
+            source: The scanned root.
             options: Options for fsspec's file system.
 
         Raises:
-            StorageError: There is no such kind of storage.
+            StorageError: Its kind of storage is unknown.
         """
         place = Address.parse(url)
         self.url, self.source = place.text, Address.parse(source).text
@@ -56,13 +55,13 @@ class Table:
         self.files = Files(place, hashlib.sha256(address).hexdigest()[:16], options)
 
     def open_state(self) -> "State":
-        """Open the newest state of the root.
+        """Open the latest state of the root.
 
         Returns:
-            The state; an empty one without a scan before.
+            The state; empty before the first scan.
 
         Raises:
-            StorageError: The table is there but cannot be read.
+            StorageError: The table exists but cannot be read.
         """
         from prefect_mutagen.scanner.table.state import State
 
@@ -75,7 +74,7 @@ class Table:
             except StorageError as problem:
                 if problem.code != "storage/not-found":
                     raise
-                continue  # an older scan's state went while this one still named it
+                continue  # the state was deleted while this scan still referenced it
             with self.files.reading():
                 policy = None if scan.get("judged_apart") else scan["policy"]
                 return State(scan["state_scan_id"], file, json.loads(policy or "null"))
@@ -89,14 +88,14 @@ class Table:
         return rows[0]
 
     def read_state(self) -> dict[str, ScanResult]:
-        """Read the newest state of the root into memory; for tables that are known to be small.
+        """Read the latest state of the root into memory; for small tables only.
 
         Returns:
-            Results by `storable` address, the documents' metadata left out; empty without a scan
-            before.
+            Results by `storable` address, without the metadata of documents; empty before the
+            first scan.
 
         Raises:
-            StorageError: The table is there but cannot be read.
+            StorageError: The table exists but cannot be read.
         """
         return {result.url: result for result in self.open_state().results()}
 
@@ -107,20 +106,20 @@ class Table:
         summary: Summary,
         known: "Comparison | None" = None,
     ) -> dict[str, int]:
-        """Publish a scan whose results all come from one iterator; memory does not grow with it.
+        """Publish a scan whose results come from one iterator, in bounded memory.
 
         Args:
-            scan: What was asked.
-            results: The result of every artifact that was examined.
-            summary: Counts of these results.
-            known: What was known before, and what of it is kept; the newest state by default, of
-                which nothing is.
+            scan: The scan.
+            results: The results of all examined artifacts.
+            summary: Their counts.
+            known: The previous state and the rows kept; by default the latest state with no rows
+                kept.
 
         Returns:
-            How many artifacts were added, changed, removed and unchanged.
+            Numbers of added, changed, removed and unchanged artifacts.
 
         Raises:
-            StorageError: The table cannot be written; nothing of this scan is to be seen then.
+            StorageError: The table cannot be written; nothing of this scan is visible then.
         """
         from prefect_mutagen.scanner.table.recording import Recording
         from prefect_mutagen.scanner.table.state import Comparison
@@ -134,35 +133,35 @@ class Table:
         return dict(recording.drift)
 
     def has_state(self, scan_id: str) -> bool:
-        """Whether the table has the state that a scan wrote."""
+        """Whether the table has the state written by a scan."""
         return bool(scan_id) and self.files.exists("artifacts", scan_id)
 
     def publish(self, publication: "Publication") -> None:
-        """Publish a scan that is complete: all of it, or nothing.
+        """Publish a complete scan atomically.
 
         Args:
-            publication: What `scanner.table.recording.Recording.prepare` wrote.
+            publication: From `scanner.table.recording.Recording.prepare`.
 
         Raises:
-            StorageError: The table cannot be written; nothing of this scan is to be seen then.
+            StorageError: The table cannot be written; nothing of this scan is visible then.
         """
         parts = {
             "sboms": publication.documents,
             "artifacts": publication.artifacts,
-            "scans": publication.scans,  # last: what it names is there
+            "scans": publication.scans,  # last: what it references exists
         }
         for part, path in parts.items():
             if path:
                 self.files.publish(path, part, publication.scan_id)
 
     def prune(self, retention: "Retention") -> dict[str, int]:
-        """Delete what the table need not keep.
+        """Apply a retention to the table.
 
         Args:
-            retention: What it has to keep.
+            retention: What to keep.
 
         Returns:
-            How many states, scans and files of documents were deleted or compacted.
+            Numbers of deleted or compacted states, scans and document files.
 
         Raises:
             StorageError: The table cannot be read or written.
@@ -174,19 +173,19 @@ class Table:
         return dict(prune(self.files, retention, self.newest_state()))
 
     def newest_state(self) -> str:
-        """Name the scan that wrote the newest state; empty without one.
+        """Return the id of the scan that wrote the latest state; empty if there is none.
 
         Raises:
-            StorageError: The table is there but cannot be read.
+            StorageError: The table exists but cannot be read.
         """
         names = self.files.names("scans")
         return str(self._scan(names[-1])["state_scan_id"]) if names else ""
 
     def documented(self, recording: "Recording") -> Iterator[ScanResult]:
-        """Give what a scan took over as it is, with the documents that the table has of it.
+        """Yield the unchanged results of a scan with their documents from the table.
 
         Args:
-            recording: What the scan found, closed.
+            recording: The closed recording of the scan.
 
         Raises:
             StorageError: The table cannot be read.
@@ -199,7 +198,7 @@ class Table:
         pending: list[tuple[str, ScanResult]] = []
         for kept in recording.unchanged():
             pending.append(kept)
-            if len(pending) >= _GIVEN_BACK:
-                yield from documents.give_back(pending)
+            if len(pending) >= _DOCUMENT_BATCH:
+                yield from documents.attach(pending)
                 pending = []
-        yield from documents.give_back(pending)
+        yield from documents.attach(pending)

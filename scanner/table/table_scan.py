@@ -1,7 +1,7 @@
-"""A scan of one root with a table: list what changed, examine, publish.
+"""A scan of one root into a table: list changed artifacts, examine, publish.
 
-The command examines what `TableScan.list_changed` yields. The flow lists and examines in task runs
-and hands what they return to the same recording.
+The command examines the artifacts that `list_changed` yields. The flow lists and examines in task
+runs, and passes what they return to the same recording.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ from prefect_mutagen.scanner.table.table import Table
 __all__ = ["Rescan", "TableScan", "list_changed", "publish"]
 
 Rescan = Literal["changed", "all"]
-"""What is examined: what is not as the state knows it, or all that is selected."""
+"""What to examine: new and changed artifacts, or all selected ones."""
 
 
-def list_changed(  # noqa: PLR0913 - what a listing depends on
+def list_changed(  # noqa: PLR0913 - a listing depends on all of these
     known: Comparison,
     store: Store,
     selection: Selection,
@@ -41,18 +41,18 @@ def list_changed(  # noqa: PLR0913 - what a listing depends on
     """List the selected artifacts that have to be examined.
 
     Args:
-        known: What is known of the root; its marks are complete when all artifacts were taken.
-        store: The root, opened with its older versions if the selection asks for them.
-        selection: What the scan is about.
+        known: The previous state; its marks are complete once the iterator is exhausted.
+        store: The root, opened with older versions if the selection asks for them.
+        selection: Which artifacts to include.
         options: Storage options of root and inventory.
-        hash_level: How much is paid for SHA-256 values.
-        policy: What is accepted.
-        rescan: Whether unchanged artifacts are examined, too.
-        siblings: Whether to look for neighbours beside a root that is one file.
+        hash_level: Where SHA-256 values come from.
+        policy: The current policy.
+        rescan: Whether to examine unchanged artifacts too.
+        siblings: Whether to look for neighbours of a root that is one file.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
-        ValueError: The inventory is none, or of another bucket.
+        ValueError: The inventory is invalid, or of another bucket.
     """
     for artifact in list_selected(store, selection, options, siblings=siblings, state=known):
         if rescan == "all" or not known.keep(artifact, hash_level, policy):
@@ -60,7 +60,7 @@ def list_changed(  # noqa: PLR0913 - what a listing depends on
 
 
 def publish(table: Table, publication: Publication, retention: Retention) -> None:
-    """Publish a scan, then delete what the table need not keep.
+    """Publish a scan, then apply the retention.
 
     Raises:
         StorageError: The table cannot be written.
@@ -70,30 +70,30 @@ def publish(table: Table, publication: Publication, retention: Retention) -> Non
 
 
 class TableScan:
-    """One scan of one root; a context that keeps a temporary folder.
+    """One scan of one root; a context manager with a temporary folder.
 
     Attributes:
-        table: Where it is published; None without one.
-        recording: What was found so far.
-        known: What was known before, and what became of it.
+        table: The table to publish to, if any.
+        recording: The results so far.
+        known: The previous state and its marks.
     """
 
     def __init__(self, scan: ScanInfo, table: Table | None = None) -> None:
-        """Read what was known.
+        """Open the previous state.
 
         Args:
-            scan: What was asked.
-            table: Where it is published; without one, nothing is known and nothing is kept.
+            scan: The scan.
+            table: The table to publish to; without one, the previous state is empty.
 
         Raises:
-            StorageError: The table is there but cannot be read.
+            StorageError: The table exists but cannot be read.
         """
         self.table = table
         self.known = Comparison(table.open_state() if table is not None else State())
         self.recording = Recording(scan, self.known)
 
     def __enter__(self) -> Self:
-        """Return the scan; its folder is there already."""
+        """Return the scan; its folder exists already."""
         return self
 
     def __exit__(
@@ -106,23 +106,23 @@ class TableScan:
         self.recording.__exit__(kind, problem, trace)
 
     def take_over(self, marks: bytes) -> None:
-        """Take over what a listing found out elsewhere; before anything is added.
+        """Apply the marks of a listing made elsewhere; before anything is added.
 
         Args:
-            marks: Those of a `Comparison` with the same state.
+            marks: Marks of a `Comparison` with the same state.
         """
         self.known.marks[:] = marks
 
     def finish(self, summary: Summary) -> None:
-        """Take over what is unchanged; nothing is added from here on.
+        """Carry over unchanged artifacts; nothing can be added afterwards.
 
         Args:
-            summary: Counts of what was added; those of the rest are added to it.
+            summary: Counts of the added results; updated with those of carried-over ones.
         """
         self.recording.close(summary)
 
     def prepare(self, summary: Summary) -> Publication:
-        """Write what is to be published, after `finish`.
+        """Write the files to publish, after `finish`.
 
         Args:
             summary: Counts of the scan.

@@ -148,7 +148,7 @@ def measure_writing(folder: Path, count: int) -> None:
     lines = Table(f"{count} rows written, with their documents")
     lines.add("sorted, streamed", written, "write_table", alone, "")
     lines.say("rows per second", f"{count / written:,.0f}", "")
-    path = Parquet(table, "s3://models").files._place("artifacts", scanned.id)
+    path = Parquet(table, "s3://models").files._path_of("artifacts", scanned.id)
     url = results[count // 2].url
     query = f"SELECT status FROM '{path}' WHERE url = ?"  # noqa: S608 - our own file
 

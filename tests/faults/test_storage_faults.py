@@ -24,14 +24,14 @@ def _long_gguf(name: str) -> bytes:
     ).data
 
 
-PAUSE = pacing._FIRST_PAUSE
+PAUSE = pacing._FIRST_BACKOFF
 LONG, OTHER = _long_gguf("one"), _long_gguf("two")
 
 
 @pytest.fixture(params=ENGINES, autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     choose_engine(monkeypatch, request.param)
-    monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(pacing, "_FIRST_BACKOFF", 0.02)
     return str(request.param)
 
 
@@ -112,7 +112,7 @@ def test_fewer_requests_are_under_way_when_storage_cannot_take_more(
     server: SyntheticS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The real pauses: after short ones the same artifact may be refused in four waves in a row.
-    monkeypatch.setattr(pacing, "_FIRST_PAUSE", PAUSE)
+    monkeypatch.setattr(pacing, "_FIRST_BACKOFF", PAUSE)
     server.content = Written({f"m/{number:03}.safetensors": SMALL for number in range(300)})
     server.latency = 0.05  # so long that 64 would be under way all the time
     server.capacity = 8
@@ -148,7 +148,7 @@ def test_an_object_that_is_replaced_all_the_time_is_said_to_change(server: Synth
 def test_a_stalled_reply_ends_with_the_artifacts_time(
     server: SyntheticS3, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing.Patience, "__init__", _impatient)
+    monkeypatch.setattr(pacing.RetryBudget, "__init__", _short_budget)
     name = "x.safetensors" if data is SMALL else "x.gguf"
     server.content = Written({f"m/{name}": data, "m/z.safetensors": SMALL})
     server.faults[f"m/{name}"].append("stall")
@@ -159,8 +159,8 @@ def test_a_stalled_reply_ends_with_the_artifacts_time(
     assert time.monotonic() - begun < 20
 
 
-def _impatient(patience: pacing.Patience) -> None:
-    patience.seconds, patience.retries = 3.0, 3
+def _short_budget(budget: pacing.RetryBudget) -> None:
+    budget.seconds, budget.retries = 3.0, 3
 
 
 def test_a_listing_is_repeated_and_goes_on_where_it_was(server: SyntheticS3) -> None:

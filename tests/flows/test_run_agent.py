@@ -34,7 +34,7 @@ def test_a_command_runs_for_what_passes(model: str, tmp_path: Path) -> None:
 def test_a_changed_object_starts_nothing(model: str, tmp_path: Path) -> None:
     pin = verify(model).pin
     Path(model).write_bytes(GGUF + b"x")
-    with pytest.raises(ArtifactRejected, match="other bytes than pinned"):
+    with pytest.raises(ArtifactRejected, match="bytes differ from the pinned ones"):
         run_agent(_touch(tmp_path), model, pin)
     with pytest.raises(ArtifactRejected, match="no licence"):
         run_agent(_touch(tmp_path), model, policy=Policy(require_license=True))

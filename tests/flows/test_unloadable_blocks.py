@@ -49,7 +49,7 @@ def _last_run(http: httpx.Client, flow: str) -> dict[str, dict[str, str]]:
 
 def _not_read(package: str, system: str) -> str:
     return (
-        f"is of {package}, whose blocks are not read: put the options of {system} into the "
+        f"is of {package}, which is not supported: put the options of {system} into the "
         "settings of a remote-file-system block, and install "
         f"{system} where the flow runs (on the worker)"
     )
@@ -103,9 +103,9 @@ def test_a_worker_without_prefect_aws(prefect: PrefectServer, http: httpx.Client
     [
         ("aws-credentials/nothing", "does not exist"),
         ("no-such-type/models", "does not exist"),
-        ("aws-credentials", "names no storage block: it takes type/name"),
-        ("aws-credentials/", "names no storage block: it takes type/name"),
-        ("/models", "names no storage block: it takes type/name"),
+        ("aws-credentials", "is not the name of a storage block: write it as type/name"),
+        ("aws-credentials/", "is not the name of a storage block: write it as type/name"),
+        ("/models", "is not the name of a storage block: write it as type/name"),
     ],
 )
 def test_a_block_that_is_not_there(block: str, reason: str, http: httpx.Client) -> None:
@@ -121,7 +121,7 @@ def test_a_block_that_is_not_there(block: str, reason: str, http: httpx.Client) 
 
 def test_a_block_that_does_not_fit_its_class(http: httpx.Client) -> None:
     block = _make_block(http, "remote-file-system", "unfit", {"settings": {"secret": SECRET}})
-    with pytest.raises(ValueError, match="does not fit the installed package") as caught:
+    with pytest.raises(ValueError, match="does not match the installed version") as caught:
         storage_options(block)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -139,7 +139,7 @@ def test_a_block_is_loaded_where_an_event_loop_runs(http: httpx.Client) -> None:
 
 def test_a_block_without_options_for_a_file_system(http: httpx.Client) -> None:
     block = _make_block(http, "secret", "models", {"value": SECRET})
-    with pytest.raises(ValueError, match="holds nothing that a file system takes"):
+    with pytest.raises(ValueError, match="contains no options of a file system"):
         storage_options(block)
 
 

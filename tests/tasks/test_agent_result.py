@@ -20,9 +20,9 @@ def result(tmp_path: Path) -> ScanResult:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome(0, "kernel"), ["status 0", "the kernel ended its PID namespace", "passed"]),
-        (Outcome(3, "sweep"), ["status 3", "all descendants that were found were ended"]),
-        (Outcome(124, "kernel", timed_out=True), ["its time was up"]),
+        (Outcome(0, "kernel"), ["status 0", "the kernel ended their PID namespace", "passed"]),
+        (Outcome(3, "sweep"), ["status 3", "all descendants found were ended"]),
+        (Outcome(124, "kernel", timed_out=True), ["its time limit"]),
         (Outcome(137, "group"), ["ended by signal 9", "process group"]),
         (Outcome(0, "kernel", truncated=True), ["more than a megabyte"]),
     ],

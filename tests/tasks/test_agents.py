@@ -27,18 +27,21 @@ def passed(tmp_path: Path) -> ScanResult:
     [
         ({}, "name a deployment, or give a command"),
         ({"deployment": "f/d", "command": ["x"]}, "not both: leave one empty"),
-        ({"deployment": "nightly"}, "'nightly' names no deployment: write it as flow/name"),
+        (
+            {"deployment": "nightly"},
+            "'nightly' is not the name of a deployment: write it as flow/name",
+        ),
         ({"deployment": "/nightly"}, "write it as flow/name"),
         ({"deployment": "f/ "}, "write it as flow/name"),
         ({"deployment": "f/d/e"}, "write it as flow/name"),
         ({"deployment": " "}, "write it as flow/name"),
-        ({"command": [" "]}, "it is empty"),
+        ({"command": [" "]}, "its first word, is empty"),
         ({"command": ["x", "a\0b"]}, "zero byte"),
         ({"command": ["x"], "parameters": "[]"}, "parameters are not a JSON object"),
         ({"command": ["x"], "parameters": '{"a": 1,\n b}'}, "not JSON: .* at line 2, column 2"),
         ({"command": ["x"], "timeout_seconds": 0}, "greater than or equal to 1"),
         ({"command": ["x"], "shell": True}, "Extra inputs are not permitted"),
-        ({"command": ["x"], "scope": "scan"}, "only a deployment for all"),
+        ({"command": ["x"], "scope": "scan"}, "not once per scan"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -158,7 +161,7 @@ def test_a_command_that_was_killed_with_its_scan_does_not_run_again(
     runner = Runner()
     (run,) = start_agents.fn(passed, agents, _recorded(tmp_path, rerun_failed=True), runner)
     assert (run.state, runner.runs) == ("known", 0)
-    assert "not on record" in run.message
+    assert "not recorded" in run.message
 
 
 def test_what_was_refused_may_be_started_by_the_next_scan(
@@ -180,7 +183,7 @@ def test_a_command_that_the_server_does_not_begin_has_a_state(
     agents = [AgentLaunch(command=["x"]), AgentLaunch(command=["y"])]
     runs = start_agents.fn(passed, agents, _recorded(tmp_path), unreachable)
     assert [run.state for run in runs] == ["failed", "failed"]
-    assert "cannot be reached (ConnectError); whether the command began is not known" in (
+    assert "cannot be reached (ConnectError); whether the command started is unknown" in (
         runs[0].message
     )
     # Whether it began is for a person to say, so it begins again only when asked to.

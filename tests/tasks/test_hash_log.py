@@ -29,7 +29,7 @@ def test_a_line_now_and_then_and_one_at_the_end() -> None:
     for artifact in log.watch([_artifact("set", 40 * MIB, 40 * MIB), _artifact("one", 16 * MIB)]):
         for item in artifact.objects:
             for start in range(0, item.size, 8 * MIB):
-                log.add_piece(item, start, start + 8 * MIB)
+                log.add_hashed(item, start, start + 8 * MIB)
     log.close()
     assert lines == [
         "hashed 24 MiB of 80 MiB, now 24 MiB of 40 MiB of s3://b/set0",
@@ -51,7 +51,7 @@ def test_nothing_hashed_nothing_said() -> None:
 def test_names_are_shown_and_obeyed_by_nobody() -> None:
     lines: list[str] = []
     log = HashLog(lines.append, every=0)
-    log.add_piece(StoredObject("/m/\x1b[31m\nx.gguf", 8, ""), 0, 4)
+    log.add_hashed(StoredObject("/m/\x1b[31m\nx.gguf", 8, ""), 0, 4)
     assert lines == ["hashed 4 B of 0 B, now 4 B of 8 B of /m/\\x1b[31m\\nx.gguf"]
 
 
@@ -62,7 +62,7 @@ def test_pieces_from_many_threads_are_all_counted() -> None:
 
     def hash_it() -> None:
         for n in range(2000):
-            log.add_piece(item, n, n + 1)
+            log.add_hashed(item, n, n + 1)
 
     threads = [threading.Thread(target=hash_it) for _ in range(8)]
     for thread in threads:

@@ -25,7 +25,7 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Enter:
         context = SimpleNamespace(task_run=run)
         monkeypatch.setattr(TaskRunContext, "get", lambda: context)
 
-    monkeypatch.setattr(scan_sessions, "_seats", {})
+    monkeypatch.setattr(scan_sessions, "_sessions", {})
     return be_in
 
 
@@ -38,8 +38,8 @@ def test_task_runs_of_a_flow_run_have_one_session(enter: Enter) -> None:
     enter(run := uuid4(), 1)
     first = _join()
     assert _join() is first, "also one after the other"
-    assert first.sharing is not None
-    assert (first.sharing.pace.limit, first.sharing.room.free) == (3, 6)
+    assert first.shared is not None
+    assert (first.shared.limit.limit, first.shared.slots.free) == (3, 6)
     assert _join(ROOT._replace(source="memory://elsewhere")) is not first
     assert _join(ROOT._replace(concurrency=4)) is not first
     enter(run, 2)
@@ -61,8 +61,8 @@ def test_those_in_use_stay_and_few_others_are_kept(enter: Enter) -> None:
         for run in runs[10:]:
             enter(run, 1)
             _join()
-        assert len(scan_sessions._seats) == 14
-    assert len(scan_sessions._seats) == 4
+        assert len(scan_sessions._sessions) == 14
+    assert len(scan_sessions._sessions) == 4
 
 
 def test_storage_is_opened_once_whoever_comes_first(
@@ -106,4 +106,4 @@ def test_storage_that_cannot_be_opened_is_tried_again_by_the_next(
 def test_local_files_need_no_loop(enter: Enter, tmp_path: object) -> None:
     enter(uuid4(), 1)
     session = _join(ROOT._replace(source=str(tmp_path)))
-    assert session.sharing is None
+    assert session.shared is None

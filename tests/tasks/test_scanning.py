@@ -16,7 +16,7 @@ from prefect_mutagen.tasks import (
     scan_batch,
     write_table,
 )
-from prefect_mutagen.tasks.listing import is_passing, list_changes
+from prefect_mutagen.tasks.listing import is_transient, list_changes
 from prefect_mutagen.tasks.recording import publish_scan
 from prefect_mutagen.tasks.scanning import scan_rows
 from tests.builders import gguf
@@ -103,4 +103,4 @@ def test_only_passing_trouble_is_tried_again(problem: Exception, again: bool) ->
             assert not raise_on_failure
             return problem
 
-    assert is_passing(None, None, State()) == again
+    assert is_transient(None, None, State()) == again

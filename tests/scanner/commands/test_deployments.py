@@ -85,8 +85,8 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--source", ""], "--source is empty; a variable that it comes from may not be set"),
         (["--table", " "], "--table is empty; a variable that it comes from may not be set"),
         (["--storage", ""], "--storage is empty; a variable that it comes from may not be set"),
-        (["--source", "https://ana:hunter2@m/x"], "--source carries a user, a password or"),
-        (["--table", "https://m/x?sig=hunter2"], "--table carries a user, a password or"),
+        (["--source", "https://ana:hunter2@m/x"], "--source contains a user, a password or"),
+        (["--table", "https://m/x?sig=hunter2"], "--table contains a user, a password or"),
     ],
     ids=["no source", "blank table", "no storage", "password", "signature"],
 )

@@ -40,7 +40,7 @@ FILES = {
     ),
     "policy that was cut off": (
         ["scan", "good", "--policy", "blank"],
-        "--policy blank: it is empty; write {{}} to ask for nothing",
+        "--policy blank: it is empty; write {{}} for the default policy",
     ),
     "misspelt field of a policy": (
         ["scan", "good", "--policy", "misspelt.yaml"],
@@ -74,11 +74,11 @@ FILES = {
     ),
     "output below a file": (
         ["scan", "good", "--output", "blank/out/x.json"],
-        "--output blank/out/x.json: its folder cannot be made: not a directory",
+        "--output blank/out/x.json: its folder cannot be created: not a directory",
     ),
     "output in a file": (
         ["scan", "good", "--output", "blank/x.json"],
-        "--output blank/x.json: its folder cannot be made: file exists",
+        "--output blank/x.json: its folder cannot be created: file exists",
     ),
     "folder as output": (
         ["scan", "good", "--output", "good"],
@@ -204,7 +204,7 @@ PLACES = {
         126,
         "./script: it cannot be run: the interpreter that its first line names is missing",
     ),
-    "kind of storage": (["scan", "foo://x"], 2, "foo://x: no such kind of storage is known"),
+    "kind of storage": (["scan", "foo://x"], 2, "foo://x: unknown kind of storage"),
     "no bucket": (["verify", "s3://"], 2, "s3://: the address names no bucket. Check the address."),
     "no server": (
         ["scan", "http:///m"],
@@ -254,8 +254,8 @@ def test_other_bytes_than_pinned(say: Say, here: Path, capfd: pytest.CaptureFixt
         assert (status, said) == (
             4,
             (
-                "prefect-mutagen: {here}/good/a.gguf: storage/other-pin: other bytes than pinned "
-                f"lie here; their pin is {now}\n"
+                "prefect-mutagen: {here}/good/a.gguf: storage/other-pin: its bytes differ from the "
+                f"pinned ones; their pin is {now}\n"
             ),
         )
     assert not (here / "ran").exists()
@@ -283,7 +283,7 @@ ADLS = importlib.util.find_spec("adlfs") is not None
         pytest.param(
             "az://container/m",
             "obstore",
-            "the storage account is not named; set AZURE_STORAGE_ACCOUNT_NAME, or account_name in "
+            "the storage account is missing; set AZURE_STORAGE_ACCOUNT_NAME, or account_name in "
             "the storage options",
             marks=pytest.mark.skipif(ADLS, reason="adlfs is installed"),
         ),

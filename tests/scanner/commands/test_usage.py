@@ -30,7 +30,7 @@ USAGE = {
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),
     "model in place of a command": (
         ["good"],
-        "'good' is no command; to examine it: prefect-mutagen scan good",
+        "'good' is not a command; to examine it: prefect-mutagen scan good",
     ),
     "option before the command": (
         ["--format", "json"],
@@ -55,21 +55,21 @@ USAGE = {
     ),
     "word too many": (
         ["verify", "good", "bad"],
-        "verify has no use for 'bad'; see prefect-mutagen verify --help",
+        "verify takes no argument 'bad'; see prefect-mutagen verify --help",
     ),
     "option without its value": (["verify", "good", "--pin"], "--pin needs a value"),
     "value of a switch": (["scan", "good", "--no-hash=x"], "--no-hash takes no value"),
     "misspelt format": (
         ["scan", "good", "--format", "jsno"],
-        "--format does not know 'jsno'; did you mean json?",
+        "--format has no choice 'jsno'; did you mean json?",
     ),
     "unknown format": (
         ["scan", "good", "--format", "zzz"],
-        f"--format does not know 'zzz'; it takes {FORMATS}",
+        f"--format has no choice 'zzz'; choose {FORMATS}",
     ),
     "unknown hash": (
         ["scan", "good", "--hash", "md5"],
-        "--hash does not know 'md5'; it takes full, lookup, none or stored",
+        "--hash has no choice 'md5'; choose full, lookup, none or stored",
     ),
     "no number": (
         ["scan", "good", "--concurrency", "many"],
@@ -106,7 +106,7 @@ USAGE = {
     ),
     "exec without --": (
         ["exec", "good", "python", "-c", "pass"],
-        f"exec needs -- in front of the command: {EXEC_FORM}",
+        f"exec needs -- before the command: {EXEC_FORM}",
     ),
     "exec with a time that is none": (
         ["exec", "good", "--timeout", "soon", "--", "true"],

@@ -9,8 +9,8 @@ import pytest
 from fsspec.asyn import get_loop
 
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share
-from prefect_mutagen.scanner.examine.retries import Answers
+from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share_requests
+from prefect_mutagen.scanner.examine.retries import RequestServer
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
@@ -69,7 +69,7 @@ def _number(url: str) -> int:
 @pytest.mark.parametrize("concurrency", [1, 3, 1000])
 def test_results_come_in_order_and_no_more_than_allowed_are_asked_for(concurrency: int) -> None:
     shelf = Shelf(lambda name: 0.1 if name == "0.gguf" else 0.01)
-    results = list(examine_remote(_artifacts(100), Examiner(), share(shelf, concurrency)))
+    results = list(examine_remote(_artifacts(100), Examiner(), share_requests(shelf, concurrency)))
     assert [_number(result.url) for result in results] == list(range(100))
     assert all(result.passed for result in results)
     assert min(concurrency, 10) <= shelf.most <= concurrency
@@ -77,7 +77,7 @@ def test_results_come_in_order_and_no_more_than_allowed_are_asked_for(concurrenc
 
 def test_a_scan_that_is_left_lets_go_of_what_is_under_way() -> None:
     shelf = Shelf(lambda name: 0.0 if name == "0.gguf" else 100.0)
-    results = examine_remote(_artifacts(50), Examiner(), share(shelf, 8))
+    results = examine_remote(_artifacts(50), Examiner(), share_requests(shelf, 8))
     assert next(results).passed
     results.close()  # type: ignore[attr-defined]
     deadline = time.monotonic() + 20
@@ -88,7 +88,7 @@ def test_a_scan_that_is_left_lets_go_of_what_is_under_way() -> None:
 
 def test_a_bug_is_the_result_of_its_artifact() -> None:
     shelf = Shelf(lambda name: KeyError("a bug") if name == "5.gguf" else 0.001)
-    results = list(examine_remote(_artifacts(20), Examiner(), share(shelf, 4)))
+    results = list(examine_remote(_artifacts(20), Examiner(), share_requests(shelf, 4)))
     assert [_number(result.url) for result in results] == list(range(20))
     assert [result.url for result in results if not result.passed] == ["shelf://5.gguf"]
     assert [finding.code for finding in results[5].findings] == ["scan/internal-error"]
@@ -97,25 +97,29 @@ def test_a_bug_is_the_result_of_its_artifact() -> None:
 def test_nobody_waits_for_ever_for_what_cannot_even_be_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def fail(_: Answers) -> None:
+    async def fail(_: RequestServer) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Answers, "close", fail)
-    results = list(examine_remote(_artifacts(3), Examiner(), share(Shelf(lambda _: 0.001), 2)))
+    monkeypatch.setattr(RequestServer, "close", fail)
+    results = list(
+        examine_remote(_artifacts(3), Examiner(), share_requests(Shelf(lambda _: 0.001), 2))
+    )
     assert [result.verdict.status for result in results] == ["unknown"] * 3
 
 
 def test_a_storage_error_is_a_result() -> None:
     denied = StorageError("storage/denied", "shelf://3.gguf", "access denied")
     shelf = Shelf(lambda name: denied if name == "3.gguf" else 0.001)
-    results = list(examine_remote(_artifacts(6), Examiner(), share(shelf, 2)))
+    results = list(examine_remote(_artifacts(6), Examiner(), share_requests(shelf, 2)))
     codes = {_number(result.url): [f.code for f in result.findings] for result in results}
     assert codes == {number: ["storage/denied"] if number == 3 else [] for number in range(6)}
 
 
 def test_artifacts_before_a_broken_listing_have_their_results() -> None:
     broken = StorageError("storage/failed", "shelf://", "the listing broke off")
-    results = examine_remote(_artifacts(40, broken), Examiner(), share(Shelf(lambda _: 0.001), 8))
+    results = examine_remote(
+        _artifacts(40, broken), Examiner(), share_requests(Shelf(lambda _: 0.001), 8)
+    )
     assert len([next(results) for _ in range(40)]) == 40
     with pytest.raises(StorageError, match="listing broke off"):
         next(results)
@@ -129,7 +133,7 @@ def test_no_more_artifacts_are_taken_than_are_under_way() -> None:
             taken.append(number)
             yield artifact
 
-    results = examine_remote(watched(), Examiner(), share(Shelf(lambda _: 0.0), 10))
+    results = examine_remote(watched(), Examiner(), share_requests(Shelf(lambda _: 0.0), 10))
     assert next(results).passed
     assert len(taken) <= 20
     results.close()  # type: ignore[attr-defined]
@@ -137,25 +141,25 @@ def test_no_more_artifacts_are_taken_than_are_under_way() -> None:
 
 def test_scans_that_share_have_room_for_so_many_together() -> None:
     shelf = Shelf(lambda name: 0.02 if name == "0.gguf" else 0.001)
-    sharing = share(shelf, 4)
+    shared = share_requests(shelf, 4)
 
     def examine(count: int) -> list[int]:
-        results = examine_remote(_artifacts(count), Examiner(), sharing)
+        results = examine_remote(_artifacts(count), Examiner(), shared)
         return [_number(result.url) for result in results]
 
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(examine, [30, 1, 0, 60, 7, 30, 2, 90]))
     assert found == [list(range(count)) for count in (30, 1, 0, 60, 7, 30, 2, 90)]
     assert shelf.most == 4
-    assert sharing.room.free == 8
+    assert shared.slots.free == 8
 
 
 def test_a_scan_that_is_left_gives_its_room_back() -> None:
-    sharing = share(Shelf(lambda _: 0.001), 4)
-    results = examine_remote(_artifacts(100), Examiner(), sharing)
+    shared = share_requests(Shelf(lambda _: 0.001), 4)
+    results = examine_remote(_artifacts(100), Examiner(), shared)
     next(results)
     results.close()  # type: ignore[attr-defined]
-    assert sharing.room.free == 8
-    broken = share(Shelf(lambda _: KeyError("a bug")), 4)
+    assert shared.slots.free == 8
+    broken = share_requests(Shelf(lambda _: KeyError("a bug")), 4)
     assert not any(result.passed for result in examine_remote(_artifacts(20), Examiner(), broken))
-    assert broken.room.free == 8
+    assert broken.slots.free == 8

@@ -27,7 +27,7 @@ SHARDS = {f"m/model-0000{number}-of-00003.safetensors": SMALL for number in (1, 
 @pytest.fixture(params=ENGINES, autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     choose_engine(monkeypatch, request.param)
-    monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pacing, "_FIRST_BACKOFF", 0.01)
     return str(request.param)
 
 

@@ -108,7 +108,7 @@ def test_local_objects_are_hashed_side_by_side(
     pieces: dict[str, list[tuple[int, int]]] = {}
     examiner = Examiner(
         hash_level="full",
-        told=lambda item, start, end: pieces.setdefault(item.name, []).append((start, end)),
+        on_hashed=lambda item, start, end: pieces.setdefault(item.name, []).append((start, end)),
     )
     results = list(examine_artifacts(store, list_artifacts(store), examiner))
     sizes = [len(GGUF) + n for n in range(6)]

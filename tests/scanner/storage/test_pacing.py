@@ -8,21 +8,21 @@ import pytest
 from prefect_mutagen.scanner import StorageError
 from prefect_mutagen.scanner.examine.read_plan import piece_size, read_ahead
 from prefect_mutagen.scanner.storage import pacing
-from prefect_mutagen.scanner.storage.pacing import Pace, Patience, Room, repeat
+from prefect_mutagen.scanner.storage.pacing import ConcurrencyLimit, RetryBudget, Slots, repeat
 
 
-def test_no_more_than_allowed_are_let_in_and_all_get_their_turn() -> None:
-    pace = Pace(3)
+def test_no_more_than_the_limit_enter_and_all_get_a_turn() -> None:
+    limit = ConcurrencyLimit(3)
     inside: list[int] = []
     most: list[int] = []
 
     async def work(number: int) -> None:
-        await pace.enter()
+        await limit.enter()
         inside.append(number)
         most.append(len(inside))
         await asyncio.sleep(0.001)
         inside.remove(number)
-        pace.leave()
+        limit.leave()
 
     async def run() -> None:
         await asyncio.gather(*(work(number) for number in range(20)))
@@ -32,31 +32,31 @@ def test_no_more_than_allowed_are_let_in_and_all_get_their_turn() -> None:
     assert max(most) == 3
 
 
-def test_one_wave_of_refusals_halves_once_and_success_grows_by_one_a_round() -> None:
-    pace = Pace(64)
+def test_one_wave_of_throttling_halves_once_and_success_grows_by_one_a_round() -> None:
+    limit = ConcurrencyLimit(64)
     begun = time.monotonic()
     for _ in range(64):
-        pace.slow_down(begun)
-    assert pace.allowed == 32
+        limit.slow_down(begun)
+    assert limit.allowed == 32
     for _ in range(33):
-        pace.speed_up()
-    assert 32.9 < pace.allowed < 33.1
+        limit.speed_up()
+    assert 32.9 < limit.allowed < 33.1
     for _ in range(20):
-        pace.slow_down(time.monotonic())
-    assert pace.allowed == 1
+        limit.slow_down(time.monotonic())
+    assert limit.allowed == 1
     for _ in range(10_000):
-        pace.speed_up()
-    assert pace.allowed == 64
+        limit.speed_up()
+    assert limit.allowed == 64
 
 
-def test_who_gives_up_waiting_takes_no_place_with_him() -> None:
+def test_a_cancelled_waiter_leaks_no_slot() -> None:
     async def run() -> int:
-        pace = Pace(1)
-        await pace.enter()
-        waiting = [asyncio.ensure_future(pace.enter()) for _ in range(3)]
+        limit = ConcurrencyLimit(1)
+        await limit.enter()
+        waiting = [asyncio.ensure_future(limit.enter()) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
-        pace.leave()  # the second gets the place, and is cancelled in the same turn
+        limit.leave()  # the second gets the slot, and is cancelled in the same turn
         waiting[1].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         return sum(not task.cancelled() for task in waiting)
@@ -64,39 +64,43 @@ def test_who_gives_up_waiting_takes_no_place_with_him() -> None:
     assert asyncio.run(asyncio.wait_for(run(), 5)) == 1
 
 
-def test_room_is_shared_and_who_holds_none_waits_for_a_place() -> None:
-    room = Room(5)
-    assert [room.take(3, wait=True), room.take(3, wait=True), room.take(3, wait=False)] == [3, 2, 0]
+def test_slots_are_shared_and_callers_without_one_wait() -> None:
+    slots = Slots(5)
+    assert [
+        slots.acquire(3, wait=True),
+        slots.acquire(3, wait=True),
+        slots.acquire(3, wait=False),
+    ] == [3, 2, 0]
     got: list[int] = []
-    other = threading.Thread(target=lambda: got.append(room.take(3, wait=True)))
+    other = threading.Thread(target=lambda: got.append(slots.acquire(3, wait=True)))
     other.start()
     other.join(0.05)
     assert got == []
-    room.give_back(2)
+    slots.release(2)
     other.join(30)
-    assert (got, room.free) == ([2], 0)
+    assert (got, slots.free) == ([2], 0)
 
 
-def test_patience_ends() -> None:
-    patience = Patience()
-    pauses = [patience.pause() for _ in range(4)]
+def test_the_retry_budget_runs_out() -> None:
+    budget = RetryBudget()
+    pauses = [budget.next_backoff() for _ in range(4)]
     assert pauses[3] is None
     assert all(pause is not None and pause <= 1 for pause in pauses[:3])
-    hurried = Patience(seconds=0.01)
-    assert hurried.pause() is None
+    short = RetryBudget(seconds=0.01)
+    assert short.next_backoff() is None
 
 
-def test_bytes_that_come_earn_time() -> None:
-    patience = Patience(seconds=60)
+def test_received_bytes_extend_the_deadline() -> None:
+    budget = RetryBudget(seconds=60)
     for _ in range(1000):
-        patience.spend(0.5, 8 << 20)
-    assert patience.seconds > 60
-    patience.spend(10_000, 8 << 20)
-    assert patience.seconds < 0
+        budget.spend(0.5, 8 << 20)
+    assert budget.seconds > 60
+    budget.spend(10_000, 8 << 20)
+    assert budget.seconds < 0
 
 
-def test_pages_are_asked_for_again_when_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.001)
+def test_transient_page_errors_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "_FIRST_BACKOFF", 0.001)
 
     @dataclass
     class Page:

@@ -236,7 +236,7 @@ class TestLocal:
     def test_a_folder_larger_than_what_is_sorted_at_a_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(local, "_SORTED", 3)
+        monkeypatch.setattr(local, "_SORT_LIMIT", 3)
         names = [f"{number}.gguf" for number in range(10)]
         put_local(tmp_path, dict.fromkeys([*names, "b/x.gguf", "a/x.gguf", "a/a/x.gguf"], b"x"))
         found = [item.url for item in open_store(str(tmp_path)).list_objects(_wanted)]

@@ -138,7 +138,7 @@ def test_leftovers_are_swept_and_never_read(keeper: Keeper) -> None:
     info = new_scan(SOURCE, Policy())
     files, path = keeper.table.files, keeper.pattern.url
     files.publish(path, "artifacts", info.id)
-    files._fs.pipe_file(f"{files._place('scans', 'x')}.tmp", b"half")
+    files._fs.pipe_file(f"{files._path_of('scans', 'x')}.tmp", b"half")
     keeper.check(a="1")
     assert keeper.table.prune(Retention(keep_states=9)) == {}, "they may be about to be published"
     assert keeper.table.prune(NOW) == {"leftovers": 2}
@@ -150,6 +150,6 @@ def test_age_is_that_of_the_file(tmp_path: Path) -> None:
     table = Table(str(tmp_path), SOURCE)
     (tmp_path / "x").write_bytes(b"")
     table.files.publish(str(tmp_path / "x"), "scans", "old")
-    os.utime(table.files._place("scans", "old"), (time.time() - 100, time.time() - 100))
+    os.utime(table.files._path_of("scans", "old"), (time.time() - 100, time.time() - 100))
     assert 99 < table.files.age("scans", "old") < 3600
     assert table.files.age("scans", "missing") == 0

@@ -37,7 +37,7 @@ def test_rows_leave_sorted_however_they_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     monkeypatch.setattr(sorted_runs, "_RUN_BYTES", 20_000)
-    monkeypatch.setattr(sorted_runs, "_WIDTH", 4)
+    monkeypatch.setattr(sorted_runs, "_MERGE_WIDTH", 4)
     chance = random.Random(count)
     keys = [
         f"{chance.randrange(count)}-ü\udcff".encode(errors="replace").decode() for _ in range(count)

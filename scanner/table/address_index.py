@@ -1,8 +1,8 @@
-"""Which row of a state an address has, in 8 bytes a row instead of the address itself.
+"""Map addresses to rows of a state, in 8 bytes per row.
 
-Addresses are kept as their hashes, whose key is this process's own. Rows are sorted by address, and
-listings mostly are too: whoever asks in that order gets the answer from the next row. A table for
-others is made when it is needed, of 12 bytes more a row.
+Addresses are stored as hashes, salted per process. Rows are sorted by address, and so are most
+listings: lookups in that order only compare with the next row. For other orders a sorted index is
+built on first use, with 12 more bytes per row.
 """
 
 from array import array
@@ -13,17 +13,17 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Places", "in_order"]
+__all__ = ["AddressIndex", "sort_hashes"]
 
 _NOTHING: Final = -1
-"""What `hash` never gives."""
+"""A value that `hash` never returns."""
 
 
-class Places:
-    """Which row an address has, of rows that are sorted by address."""
+class AddressIndex:
+    """The row of each address, for rows sorted by address."""
 
     def __init__(self) -> None:
-        """Begin without rows."""
+        """Start without rows."""
         self._hashes = array("q")
         self._last = -1
         self._next = 0
@@ -32,37 +32,37 @@ class Places:
         self._order = array("I")
 
     def __len__(self) -> int:
-        """Count the addresses."""
+        """Return the number of addresses."""
         return self._count
 
     def extend(self, urls: Iterable[str | None]) -> list[tuple[int, int]]:
-        """Take the next rows.
+        """Append rows.
 
         Args:
-            urls: Their addresses; None for a row that no address has.
+            urls: Their addresses; None for a row that cannot be looked up.
 
         Returns:
-            Each row whose address was that of the row before, with that row: it is not found, the
-            first one is.
+            Duplicates: each row with the same address as the row before, and that row. Only the
+            first of them can be looked up.
         """
-        twins: list[tuple[int, int]] = []
+        duplicates: list[tuple[int, int]] = []
         hashes, last = self._hashes, self._last
         for place, url in enumerate(urls, len(hashes)):
             code = _NOTHING if url is None else hash(url)
             if code == _NOTHING:
                 hashes.append(_NOTHING)
             elif last >= 0 and hashes[last] == code:
-                twins.append((place, last))
+                duplicates.append((place, last))
                 hashes.append(_NOTHING)
             else:
                 hashes.append(code)
                 last = place
                 self._count += 1
         self._last = last
-        return twins
+        return duplicates
 
     def find(self, url: str) -> int | None:
-        """Give the row of an address, or by a rare chance that of another one; None without."""
+        """Return the row of an address, None if there is none; hashes can collide."""
         code, place = hash(url), self._next
         if place >= len(self._hashes) or self._hashes[place] != code:
             found = self._search(code)
@@ -74,20 +74,20 @@ class Places:
 
     def _search(self, code: int) -> int | None:
         if self._sorted is None:
-            self._sorted, self._order = in_order(self._hashes)
+            self._sorted, self._order = sort_hashes(self._hashes)
         at = bisect_left(self._sorted, code)
         found = at < len(self._sorted) and self._sorted[at] == code
         return self._order[at] if found else None
 
 
-def in_order(codes: "array[int]") -> "tuple[array[int], array[int]]":
+def sort_hashes(codes: "array[int]") -> "tuple[array[int], array[int]]":
     """Sort hashes.
 
     Args:
         codes: Hashes, of type ``q``.
 
     Returns:
-        The hashes sorted, and for each the place it had (type ``I``).
+        The sorted hashes, and the original position of each (type ``I``).
     """
     buffer = pa.py_buffer(codes.tobytes())
     unsorted = pa.Array.from_buffers(pa.int64(), len(codes), [None, buffer])

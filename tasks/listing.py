@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table_scan import Rescan, list_changed
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
-__all__ = ["Changes", "is_passing", "list_artifacts", "list_changes"]
+__all__ = ["Changes", "is_transient", "list_artifacts", "list_changes"]
 
 _TRANSIENT = frozenset({"storage/timeout", "storage/throttled", "storage/unreachable"})
 

@@ -49,15 +49,15 @@ def listings(draw: st.DrawFn) -> list[StoredObject]:
         keys.sort()  # as S3 lists: the folders inside one come between its objects
     else:
         keys.sort(key=lambda key: key.rpartition("/")[0])
-    return [StoredObject(f"/r/{key}", 1, f"etag:{place}") for place, key in enumerate(keys)]
+    return [StoredObject(f"s3://r/{key}", 1, f"etag:{place}") for place, key in enumerate(keys)]
 
 
 @given(listings(), st.integers(1, 10))
 def test_a_file_and_memory_give_the_same_artifacts(
     listed: list[StoredObject], threshold: int
 ) -> None:
-    in_memory = list(group_artifacts(listed, "/r"))
-    from_file = list(group_artifacts(listed, "/r", threshold))
+    in_memory = list(group_artifacts(listed, "s3://r"))
+    from_file = list(group_artifacts(listed, "s3://r", threshold))
     assert from_file == in_memory
     assert [one.pin for one in from_file] == [one.pin for one in in_memory]
 
@@ -69,7 +69,7 @@ def test_every_model_is_given_out(listed: list[StoredObject]) -> None:
         for item in listed
         if "/.git/" not in item.url and item.name.lower().endswith((".gguf", ".safetensors"))
     }
-    artifacts = list(group_artifacts(listed, "/r", 3))
+    artifacts = list(group_artifacts(listed, "s3://r", 3))
     assert {item.url for one in artifacts for item in one.objects} == models
     for one in artifacts:
         assert all(a.name <= b.name for a, b in pairwise(one.objects))
@@ -87,10 +87,10 @@ def test_every_model_is_given_out_once_wherever_the_scanner_fails(
             raise RuntimeError
         return original(*given_)
 
-    whole = list(group_artifacts(listed, "/r", threshold))
+    whole = list(group_artifacts(listed, "s3://r", threshold))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping._Folder, name, planted)
-        found = list(group_artifacts(listed, "/r", threshold))
+        found = list(group_artifacts(listed, "s3://r", threshold))
     urls = [one.url for one in found]
     assert len(set(urls)) == len(urls)
     models = {item.url for one in whole for item in one.objects}

@@ -187,9 +187,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
-            publication = table_scan.prepare(summary)
             retention = Retention(keep_states, keep_days)
             try:
+                publication = table_scan.prepare(summary)
                 publish_scan(table, quoted(publication), storage, quoted(retention))
             except StorageError as problem:
                 trouble = problem

@@ -14,6 +14,7 @@ from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables
 from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.verify import verify
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
 from prefect_mutagen.tasks.storage_blocks import storage_options
@@ -76,7 +77,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         kernel, sweep or group.
 
     Raises:
-        ValueError: The command is empty, or the parameters are not a JSON object.
+        ValueError: The command is empty, the parameters are not a JSON object, or the address
+            contains secrets.
         ArtifactRejected: The artifact does not pass, or its pin differs.
         AgentFailed: The command timed out or failed.
     """
@@ -85,6 +87,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         raise ValueError(
             "command is empty" if not command else "parameters must be a JSON object, as text"
         )
+    Address.parse(url).refuse_secrets()
     variables = named_variables(environment)
     last: deque[str] = deque(maxlen=LAST_LINES)
 

@@ -230,9 +230,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
     """Validate addresses, signers and agents before anything is examined."""
     for address in addresses:
-        if Address.parse(address).has_secrets:
-            message = "an address with a user, a password or a signature would be stored in clear"
-            raise ValueError(f"{message}; put the credentials into a storage block")
+        Address.parse(address).refuse_secrets()
     check_signers(policy.allowed_signers)
     for remark in check_agents(agents, commands_run_here=_runs_here()):
         flow_logger().warning("%s", remark)

@@ -96,11 +96,10 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
         if name == "storage":
             continue
         address = Address.parse(value)
-        if address.has_secrets:
-            raise WrongUsage(
-                f"--{name} contains a user, a password or a signature, which Prefect would store "
-                "in clear text: put the credentials into a block and name it with --storage"
-            )
+        try:
+            address.refuse_secrets(f"--{name}")
+        except ValueError as problem:
+            raise WrongUsage(f"{problem}, and name it with --storage") from None
         parameters[name] = address.text
     return parameters
 

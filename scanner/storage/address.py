@@ -123,6 +123,21 @@ class Address:
         """Whether it contains a user, password or query string."""
         return bool(self.user or self.query)
 
+    def refuse_secrets(self, named: str = "the address") -> None:
+        """Refuse an address that would take secrets to where they are stored in clear text.
+
+        Args:
+            named: What the message calls it.
+
+        Raises:
+            ValueError: It carries a user, a password or a query.
+        """
+        if self.has_secrets:
+            raise ValueError(
+                f"{named} contains a user, a password or a signature, which would be stored in "
+                "clear text: put the credentials into a storage block"
+            )
+
     @property
     def is_local(self) -> bool:
         """Whether it is a local path."""

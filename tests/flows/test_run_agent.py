@@ -55,6 +55,13 @@ def test_the_end_of_the_command_is_the_state_of_the_run(
         run_agent([sys.executable, "-c", code], model, timeout_seconds=limit)
 
 
+def test_an_address_with_secrets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="put the credentials into a storage block") as caught:
+        run_agent(_touch(tmp_path), "https://127.0.0.1/a.gguf?sig=hunter2")
+    assert "hunter2" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_it_gets_what_was_asked_for(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

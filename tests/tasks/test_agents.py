@@ -4,14 +4,17 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.tasks import AgentLaunch, start_agents
 from prefect_mutagen.tasks.agent_launch import Handoff
+from prefect_mutagen.tasks.agents import start_scan_agents
 from tests.builders import gguf
 from tests.scanner.storing import put_local
+from tests.tasks.calling import called
 
 HANDOFF = Handoff("scan-1", Policy(max_size_bytes=10**9), storage="aws-credentials/x")
 
@@ -55,6 +58,17 @@ def test_the_form_has_plain_fields_with_defaults_and_descriptions() -> None:
         assert "default" in field, name
         assert field["description"], name
         assert "anyOf" not in field, name
+
+
+def test_tasks_work_on_copies(passed: ScanResult) -> None:
+    agent = AgentLaunch(command=["true"])
+    (run,) = called(start_agents, passed, [agent], HANDOFF)
+    assert (run.url, run.state) == (passed.url, "refused"), "nothing here runs commands"
+    once = AgentLaunch(deployment="f/d", scope="scan")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        (run,) = called(start_scan_agents, [once], HANDOFF, 1, "sha256:0")
+    assert run.state == "refused"
+    assert "cannot be reached" in run.message
 
 
 def test_a_start_has_a_key_of_agent_artifact_and_bytes(passed: ScanResult) -> None:

@@ -1,6 +1,4 @@
-import pickle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,17 +19,18 @@ from prefect_mutagen.tasks.recording import publish_scan
 from prefect_mutagen.tasks.scanning import scan_rows
 from tests.builders import gguf
 from tests.scanner.storing import put_local
+from tests.tasks.calling import called
 
 GGUF = gguf().data
 
 
 def test_the_steps_as_plain_functions(tmp_path: Path) -> None:
     root = put_local(tmp_path, {"a.gguf": GGUF, "b.gguf": GGUF[:100]})
-    artifacts = list_artifacts.fn(root)
+    artifacts = called(list_artifacts, root)
     assert [artifact.url for artifact in artifacts] == [f"{root}/a.gguf", f"{root}/b.gguf"]
-    assert scan_artifact.fn(artifacts[0], root).passed
+    assert called(scan_artifact, artifacts[0], root).passed
     policy = Policy(max_size_bytes=1)
-    results = scan_batch.fn(artifacts, root, policy)
+    results = called(scan_batch, artifacts, root, policy)
     assert [len(result.verdict.reasons) for result in results] == [1, 2]
 
 
@@ -40,19 +39,19 @@ def test_what_has_changed_goes_through_files(tmp_path: Path) -> None:
     address, folder = str(tmp_path / "table"), str(tmp_path)
     table, scan, summary = Table(address, root), new_scan(root, Policy()), Summary()
     with TableScan(scan, table) as table_scan:
-        changes = _called(list_changes, root, table_scan.known.state, folder)
+        changes = called(list_changes, root, table_scan.known.state, folder)
         assert changes.selected == len(changes.manifest) == 5
         table_scan.take_over(changes.marks)
         for batch in changes.manifest.batches(2):
-            spooled = _called(scan_rows, batch, scan, table_scan.recording.folder)
+            spooled = called(scan_rows, batch, scan, table_scan.recording.folder)
             table_scan.recording.adopt(spooled, summary)
         table_scan.finish(summary)
-        _called(publish_scan, address, table_scan.prepare(summary))
+        called(publish_scan, address, table_scan.prepare(summary))
     assert (summary.artifacts, summary.passed, summary.requests) == (5, 5, 5)
     (tmp_path / "root/3.gguf").write_bytes(GGUF[:90])
     state = table.open_state()
     for _ in range(2):  # a listing that broke off is done once more
-        changes = _called(list_changes, root, state, folder)
+        changes = called(list_changes, root, state, folder)
         assert changes.selected == 5
         assert sorted(changes.marks) == [Mark.MISSING, *[Mark.KEPT] * 4]
         (batch,) = changes.manifest.batches(9)
@@ -64,19 +63,10 @@ def test_results_are_published_as_they_are(tmp_path: Path) -> None:
     root = put_local(tmp_path / "root", {"a.gguf": GGUF, "b.gguf": GGUF[:100]})
     results = scan_batch.fn(list_artifacts.fn(root), root)
     table = str(tmp_path / "table")
-    assert _called(write_table, table, results, root) == {"added": 2}
-    assert _called(write_table, table, results[:1], root) == {"unchanged": 1, "removed": 1}
+    assert called(write_table, table, results, root) == {"added": 2}
+    assert called(write_table, table, results[:1], root) == {"unchanged": 1, "removed": 1}
     (known,) = Table(table, root).read_state().values()
     assert known.url == f"{root}/a.gguf"
-
-
-def _called(task: Any, *arguments: Any) -> Any:
-    """Call a task as an engine on another machine does: with copies, and for a copy."""
-    given = [pickle.loads(pickle.dumps(argument)) for argument in arguments]  # noqa: S301
-    before = [pickle.dumps(argument) for argument in given]
-    result = task.fn(*given)
-    assert [pickle.dumps(argument) for argument in given] == before, "a task changes no argument"
-    return pickle.loads(pickle.dumps(result))  # noqa: S301
 
 
 @pytest.mark.parametrize(

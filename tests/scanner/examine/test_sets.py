@@ -208,7 +208,7 @@ def test_long_lists_of_tensors_are_named_in_part(tmp_path: Path) -> None:
     names = {f"t{number}": ONE for number in range(2000)}
     result = _only(put_local(tmp_path, GOOD | {INDEX: index(MAP | names)}))
     (finding,) = result.findings
-    assert "2000 tensors: 't0', 't1', 't2', 't3', 't4' and 1995 more" in finding.message
+    assert finding.message.endswith("lacks: 't0', 't1', 't2', 't3', 't4' and 1995 more")
 
 
 def test_names_from_an_index_forge_nothing(tmp_path: Path) -> None:

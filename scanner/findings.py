@@ -186,9 +186,25 @@ _OWN: Final = {
         "A chat template uses constructs that could run code in an unsandboxed renderer.",
         "Do not render it; take the template from the model's publisher and compare.",
     ),
+    "template/undecided": Code(
+        "warning",
+        "A chat template selects an attribute by a name that its text does not decide.",
+        "Read the line; let the publisher write the name plainly, or allow the template by its "
+        "SHA-256.",
+    ),
+    "template/invalid": Code(
+        "warning",
+        "A chat template is not valid Jinja, so loaders fail when they render it.",
+        "Take the template from the model's publisher, or load the model with one of your own.",
+    ),
+    "template/copies-differ": Code(
+        "warning",
+        "Files of a model state different chat templates; which one is used depends on the loader.",
+        "Compare them; remove the one that is out of date, or name the template to the loader.",
+    ),
     "template/unexamined": Code(
         "error",
-        "A chat template is too long to be examined.",
+        "A chat template is longer, deeper or more involved than what is examined.",
         "Read it by hand, or load the model with a template of your own.",
     ),
     "signature/mismatch": Code(

@@ -1,0 +1,342 @@
+"""Filters and tests of a chat template, applied to values.
+
+Jinja's own filter functions compute what they make of constants; those that take functions,
+attributes or iterators are followed here.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect_mutagen.scanner.content.template_folding import is_bounded
+from prefect_mutagen.scanner.content.template_names import (
+    ATTRIBUTE_ARGUMENT,
+    FILTERS,
+    TESTS,
+)
+from prefect_mutagen.scanner.content.template_operations import Operations
+from prefect_mutagen.scanner.content.template_values import (
+    Kind,
+    Map,
+    NotPlain,
+    Seq,
+    Unknown,
+    Value,
+    blend,
+    collapse,
+    elements,
+    join,
+    known,
+    lift,
+    plain,
+    unknown,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["Filters"]
+
+_NUMERIC: Final = frozenset("abs count float int length round wordcount".split())
+# Of data they make data: items, order or letters of it.
+_PASSING: Final = frozenset(
+    """
+    batch capitalize d default dictsort first groupby items last list lower map max min random
+    reject rejectattr reverse select selectattr slice sort sum title trim unique upper
+    """.split()
+)
+_FOLDED: Final = frozenset(
+    """
+    abs batch capitalize center count dictsort e escape filesizeformat float forceescape format
+    indent int length lower max min replace round slice sort striptags sum title trim truncate
+    unique upper urlencode urlize wordcount wordwrap xmlattr
+    """.split()
+)
+# They search their text again and again.
+_SLOW: Final = frozenset("striptags title truncate urlize wordcount wordwrap xmlattr".split())
+_LONGEST_SLOW: Final = 2048
+_FOLDED_TESTS: Final = TESTS - {"callable", "escaped", "filter", "sameas", "test"}
+_LOOSE: Final = frozenset(
+    "groupby reject rejectattr select selectattr sort unique dictsort".split()
+)
+
+
+class Filters(Operations):
+    """Operations with Jinja's filters and tests."""
+
+    def __init__(self, environment: "Environment") -> None:
+        super().__init__()
+        self._environment = environment
+
+    def filter(
+        self,
+        name: str,
+        base: Value,
+        arguments: Sequence[Value],
+        keywords: Mapping[str, Value],
+        line: int,
+    ) -> Value:
+        """Check a filter and return its result."""
+        self.step()
+        if name not in FILTERS:
+            self.note(f"the filter {name!a}, which Jinja does not have", line)
+            return blend(base, *arguments, *keywords.values())
+        if name in ("map", "attr"):
+            return getattr(self, f"_filter_{name}")(base, arguments, keywords, line)  # type: ignore[no-any-return]
+        by_attribute = self._select_argument(name, arguments, keywords, line)
+        if name in ("default", "d"):
+            return self._default(base, arguments, keywords)
+        if name == "join" and not by_attribute:
+            between = keywords.get("d", arguments[0] if arguments else known(""))
+            return self.join_items(base, between)
+        if name in ("first", "last", "list", "reverse", "items", "random", "string", "safe"):
+            found = [self._simple(name, option) for option in base]
+            return join((), *found) or unknown(Kind.DATA)
+        if by_attribute or name not in _FOLDED:
+            return join((), *(self._unfolded(name, option, arguments, keywords) for option in base))
+        return self._fold(name, base, arguments, keywords)
+
+    def _select_argument(
+        self, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value], line: int
+    ) -> bool:
+        """Check the argument that names attributes; whether there is one."""
+        position = ATTRIBUTE_ARGUMENT.get(name)
+        if position is None:
+            return False
+        names = keywords.get("attribute", keywords.get("attr"))
+        if names is None and len(arguments) > position:
+            names = arguments[position]
+        if names is None or names == (None,):
+            return False
+        self.select_path(names, line)
+        return True
+
+    def _filter_attr(
+        self, base: Value, arguments: Sequence[Value], keywords: Mapping[str, Value], line: int
+    ) -> Value:
+        names = keywords.get("name", arguments[0] if arguments else unknown(Kind.DATA))
+        self.select(names, line)
+        return join(
+            (),
+            *(
+                self.attribute(base, name) if isinstance(name, str) else blend(base)
+                for name in names
+            ),
+        )
+
+    def _filter_map(
+        self, base: Value, arguments: Sequence[Value], keywords: Mapping[str, Value], line: int
+    ) -> Value:
+        if "attribute" in keywords:
+            self.select_path(keywords["attribute"], line)
+            made = [
+                (Seq([self._path(item, keywords)], self.level, "iterator", loose=True),)
+                for item in (elements(option) for option in base)
+            ]
+            if all(isinstance(option, Unknown) for option in base):
+                return join(base, keywords.get("default", ()))
+            return join((), *made)
+        if not arguments:
+            return unknown(Kind.DATA)
+        name, rest = arguments[0], arguments[1:]
+        found: list[Value] = []
+        for function in name:
+            if not isinstance(function, str):
+                self.note("a filter whose name is not constant", line)
+                found.append(blend(base, *rest))
+                continue
+            for option in base:
+                items = self.items_of((option,))
+                if items is None:
+                    item = self.filter(function, elements(option), rest, keywords, line)
+                    if isinstance(option, Unknown):
+                        found.append(item)
+                    else:
+                        found.append((Seq([item], self.level, "iterator", loose=True),))
+                else:
+                    made_items = [
+                        self.filter(function, item, rest, keywords, line) for item in items
+                    ]
+                    found.append((Seq(made_items, self.level, "iterator"),))
+        return join((), *found)
+
+    def _path(self, item: Value, keywords: Mapping[str, Value]) -> Value:
+        for path in keywords["attribute"]:
+            if not isinstance(path, str):
+                return join(blend(item), *(elements(option) for option in item))
+            for name in path.split("."):
+                if name.isdigit():
+                    item = join((), *(self._item_at(option) for option in item))
+                else:
+                    item = self.attribute(item, name)
+        return join(item, keywords.get("default", ()))
+
+    def _item_at(self, option: Any) -> Value:
+        return elements(option) or unknown(Kind.DATA)
+
+    def _default(
+        self, base: Value, arguments: Sequence[Value], keywords: Mapping[str, Value]
+    ) -> Value:
+        default = keywords.get("default_value", arguments[0] if arguments else known(""))
+        flag = keywords.get("boolean", arguments[1] if len(arguments) > 1 else known(False))
+        # Something that is not defined is unknown data here.
+        if flag == (False,) and not any(isinstance(option, Unknown) for option in base):
+            return base
+        return join(base, default)
+
+    def _simple(self, name: str, option: Any) -> Value:
+        """Apply a filter that needs no constants."""
+        if name in ("string", "safe"):
+            if isinstance(option, str):
+                return self._fold(name, (option,), (), {})
+            if option is None or isinstance(option, (int, float)):
+                return known(str(option))
+            return self.concat([(option,), known("")])
+        if isinstance(option, Unknown):
+            return unknown(max(option.kind, Kind.DATA), option.reason)
+        if name == "items":
+            return self.call_method(option, "items", (), {}, 0) if isinstance(option, Map) else ()
+        if name == "random":
+            return elements(option)
+        items = self.items_of((option,))
+        if items is None:
+            if name in ("first", "last"):
+                return join(elements(option), unknown(Kind.DATA))
+            return (Seq([elements(option)], self.level, loose=True),)
+        if name in ("first", "last"):
+            if not items:
+                return unknown(Kind.DATA)
+            return items[0 if name == "first" else -1]
+        if name == "reverse" and isinstance(option, str):
+            return (option[::-1],)
+        kind: Any = "list" if name == "list" else "iterator"
+        return (Seq(items if name == "list" else items[::-1], self.level, kind),)
+
+    def _fold(
+        self,
+        name: str,
+        base: Value,
+        arguments: Sequence[Value],
+        keywords: Mapping[str, Value],
+    ) -> Value:
+        """Let Jinja's function compute the result for constants."""
+        values = [base, *arguments, *keywords.values()]
+        combinations = 1
+        for value in values:
+            combinations *= len(value)
+        if combinations > 64:
+            return join((), *(self._unfolded(name, option, arguments, keywords) for option in base))
+        found: list[Value] = []
+        for combination in product(*values):
+            try:
+                constants = [plain((option,)) for option in combination]
+            except NotPlain:
+                given = [(option,) for option in combination[1:]]
+                found.append(self._unfolded(name, combination[0], given, {}))
+                continue
+            found.append(self._call(name, constants, len(arguments), tuple(keywords)))
+        return join((), *found) or unknown(Kind.DATA)
+
+    def _call(self, name: str, constants: list[Any], count: int, names: Sequence[str]) -> Value:
+        from jinja2.nodes import EvalContext
+
+        subject, rest = constants[0], constants[1:]
+        too_long = name in _SLOW and isinstance(subject, str) and len(subject) > _LONGEST_SLOW
+        wide = name == "format" and ("*" in str(subject) or _has_width(str(subject)))
+        if too_long or wide or not is_bounded(subject, rest):
+            return collapse(tuple(lift(constant, self.level)[0] for constant in constants))
+        environment = self._environment
+        keywords = dict(zip(names, rest[count:], strict=True))
+        try:
+            result = environment.call_filter(
+                name, subject, rest[:count], keywords, eval_ctx=EvalContext(environment)
+            )
+            if not isinstance(result, (str, bytes, int, float, list, tuple, dict, type(None))):
+                result = list(result)
+                self.step(len(result) // 4)
+                (made,) = lift(result, self.level)
+                if isinstance(made, Seq):
+                    made.kind = "iterator"
+                return (made,)
+        except Exception:  # noqa: BLE001 - any loader fails here as well
+            return ()
+        if isinstance(result, (str, list)):
+            self.step(len(result) // 16)
+        return lift(result, self.level)
+
+    def _unfolded(
+        self, name: str, option: Any, arguments: Sequence[Value], keywords: Mapping[str, Value]
+    ) -> Value:
+        """Return the result of a filter for what is not constant."""
+        if name in _NUMERIC:
+            # A text for a number is taken from the default.
+            return join(unknown(Kind.NUMBER), *(arguments[:1] if name in ("int", "float") else ()))
+        if isinstance(option, Unknown):
+            if name in _PASSING:
+                return unknown(max(option.kind, Kind.DATA), option.reason)
+            return blend((option,), known(" "), *arguments, *keywords.values())
+        items = elements(option)
+        if name in ("max", "min", "random"):
+            return items
+        if name in _LOOSE and name != "groupby" and not (name == "dictsort"):
+            return self._filtered(name, option, arguments, items)
+        return blend((option,), *arguments, *keywords.values())
+
+    def _filtered(
+        self, name: str, option: Any, arguments: Sequence[Value], items: Value
+    ) -> Value:
+        """Return what is left of a collection; the items are known if the test decides each."""
+        if name in ("select", "reject"):
+            ordered = self.items_of((option,))
+            if ordered is not None:
+                test = arguments[0] if arguments else known("true")
+                kept: list[Value] = []
+                for item in ordered:
+                    truths = self.test_of(test, item, arguments[1:], plain_truth=not arguments)
+                    if len(truths) != 1:
+                        break
+                    if truths == {name == "select"}:
+                        kept.append(item)
+                else:
+                    return (Seq(kept, self.level, "iterator"),)
+        return (Seq([items], self.level, "iterator", loose=True),)
+
+    def test_of(
+        self, test: Value, item: Value, arguments: Sequence[Value], *, plain_truth: bool = False
+    ) -> set[bool]:
+        """Return what a test, given by a value that is its name, may say of an item."""
+        if plain_truth:
+            return self.truths(item)
+        if len(test) != 1 or not isinstance(test[0], str):
+            return {True, False}
+        return self.truths(self.test(test[0], item, arguments))
+
+    def test(self, name: str, base: Value, arguments: Sequence[Value]) -> Value:
+        """Return the result of a test."""
+        if name not in _FOLDED_TESTS:
+            return unknown(Kind.NUMBER)
+        if name in ("defined", "undefined") and not any(isinstance(o, Unknown) for o in base):
+            return (name == "defined",)
+        try:
+            subject, given = plain(base), [plain(value) for value in arguments]
+            return (bool(self._environment.call_test(name, subject, given)),)
+        except Exception:  # noqa: BLE001 - not constant, or a loader fails here
+            return unknown(Kind.NUMBER)
+
+    def truths(self, value: Value) -> set[bool]:
+        """Return the truth values that a value may have."""
+        found: set[bool] = set()
+        for option in value:
+            if option is None or isinstance(option, (str, bytes, int, float)):
+                found.add(bool(option))
+            elif isinstance(option, Seq) and option.kind != "iterator" and not option.loose:
+                found.add(bool(option.items))
+            elif isinstance(option, Map) and not option.rest:
+                found.add(bool(option.items))
+            else:
+                found |= {True, False}
+        return found
+
+
+def _has_width(text: str) -> bool:
+    return any(text[at : at + 4].isdigit() and len(text[at : at + 4]) == 4 for at in range(len(text)))

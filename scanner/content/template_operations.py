@@ -647,7 +647,7 @@ class Operations:
                 pass
         rest, keys = self.weaken(base.rest, value), self.weaken(base.rest_keys, key)
         if (rest, keys) != (base.rest, base.rest_keys):
-            self.changes += 1
+            self.changes += uncertain
             base.rest, base.rest_keys = rest, keys
 
     def assign_attribute(self, base: Value, name: str, value: Value) -> None:

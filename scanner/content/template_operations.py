@@ -185,6 +185,8 @@ class Operations:
             return join(found, option.rest) if found or option.rest else unknown(Kind.DATA)
         if isinstance(option, Seq) and name in _OF_SEQUENCE:
             return (Method(option, name),)
+        if isinstance(option, Seq) and name != "mapping":  # of the keys of a dict
+            return unknown(Kind.DATA)
         if isinstance(option, Macro):
             if name == "name":
                 return known(option.name)

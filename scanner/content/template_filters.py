@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_mutagen.scanner.content.template_folding import is_bounded
+from prefect_mutagen.scanner.content.template_folding import is_bounded, is_wide
+from prefect_mutagen.scanner.content.template_methods import Methods
 from prefect_mutagen.scanner.content.template_names import (
     ATTRIBUTE_ARGUMENT,
     FILTERS,
     TESTS,
 )
-from prefect_mutagen.scanner.content.template_operations import Operations
 from prefect_mutagen.scanner.content.template_values import (
     Kind,
     Map,
@@ -61,10 +61,11 @@ _LOOSE: Final = frozenset(
 )
 
 
-class Filters(Operations):
+class Filters(Methods):
     """Operations with Jinja's filters and tests."""
 
     def __init__(self, environment: "Environment") -> None:
+        """Prepare for a template that this environment parsed."""
         super().__init__()
         self._environment = environment
 
@@ -242,7 +243,7 @@ class Filters(Operations):
 
         subject, rest = constants[0], constants[1:]
         too_long = name in _SLOW and isinstance(subject, str) and len(subject) > _LONGEST_SLOW
-        wide = name == "format" and ("*" in str(subject) or _has_width(str(subject)))
+        wide = name == "format" and is_wide(str(subject))
         if too_long or wide or not is_bounded(subject, rest):
             return collapse(tuple(lift(constant, self.level)[0] for constant in constants))
         environment = self._environment
@@ -278,13 +279,11 @@ class Filters(Operations):
         items = elements(option)
         if name in ("max", "min", "random"):
             return items
-        if name in _LOOSE and name != "groupby" and not (name == "dictsort"):
+        if name in _LOOSE and name != "groupby" and name != "dictsort":
             return self._filtered(name, option, arguments, items)
         return blend((option,), *arguments, *keywords.values())
 
-    def _filtered(
-        self, name: str, option: Any, arguments: Sequence[Value], items: Value
-    ) -> Value:
+    def _filtered(self, name: str, option: Any, arguments: Sequence[Value], items: Value) -> Value:
         """Return what is left of a collection; the items are known if the test decides each."""
         if name in ("select", "reject"):
             ordered = self.items_of((option,))
@@ -329,14 +328,10 @@ class Filters(Operations):
         for option in value:
             if option is None or isinstance(option, (str, bytes, int, float)):
                 found.add(bool(option))
-            elif isinstance(option, Seq) and option.kind != "iterator" and not option.loose:
-                found.add(bool(option.items))
-            elif isinstance(option, Map) and not option.rest:
+            elif (isinstance(option, Seq) and option.kind != "iterator" and not option.loose) or (
+                isinstance(option, Map) and not option.rest
+            ):
                 found.add(bool(option.items))
             else:
                 found |= {True, False}
         return found
-
-
-def _has_width(text: str) -> bool:
-    return any(text[at : at + 4].isdigit() and len(text[at : at + 4]) == 4 for at in range(len(text)))

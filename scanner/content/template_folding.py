@@ -22,6 +22,7 @@ __all__ = [
     "format_fields",
     "is_bounded",
     "is_method",
+    "is_wide",
 ]
 
 _LARGEST: Final = 1 << 20
@@ -77,9 +78,7 @@ class Unfoldable(Exception):  # noqa: N818 - a signal, not an error
 
 def is_method(constant: Any, name: str) -> bool:
     """Whether a constant has a method of this name that `fold_method` may call."""
-    return any(
-        isinstance(constant, kind) and name in names for kind, names in _METHODS.items()
-    )
+    return any(isinstance(constant, kind) and name in names for kind, names in _METHODS.items())
 
 
 def _size(value: Any) -> int:
@@ -102,6 +101,11 @@ def is_bounded(base: Any, arguments: Sequence[Any]) -> bool:
     return max(sizes[1:], default=1) * sizes[0] <= _LARGEST and sum(sizes) <= _LARGEST
 
 
+def is_wide(form: str) -> bool:
+    """Whether a format string may ask for a width that is too large."""
+    return _WIDE.search(form) is not None
+
+
 def fold_binary(sign: str, left: Any, right: Any) -> Any:
     """Return the result of an operator on two constants.
 
@@ -118,7 +122,7 @@ def fold_binary(sign: str, left: Any, right: Any) -> Any:
             if isinstance(one, (str, bytes, list)) and _size(one) * int(other) > LONGEST:
                 raise Unfoldable
     if sign == "%" and isinstance(left, (str, bytes)):
-        if _WIDE.search(str(left)) or not is_bounded(left, [right]):
+        if is_wide(str(left)) or not is_bounded(left, [right]):
             raise Unfoldable
     return BINARY[sign](left, right)
 
@@ -143,7 +147,7 @@ def format_fields(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _check_format(text: str, arguments: Sequence[Any]) -> None:
-    if _WIDE.search(text) or not is_bounded(text, arguments):
+    if is_wide(text) or not is_bounded(text, arguments):
         raise Unfoldable
     if any(by_dot for _, by_dot in format_fields(text)):
         raise Unfoldable
@@ -152,9 +156,7 @@ def _check_format(text: str, arguments: Sequence[Any]) -> None:
         raise Unfoldable
 
 
-def fold_method(
-    base: Any, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> Any:
+def fold_method(base: Any, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Return the result of a method of a constant.
 
     Raises:

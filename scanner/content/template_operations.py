@@ -1,28 +1,12 @@
-"""Operations of a chat template on values: selecting, calling methods, joining texts.
+"""Operations of a chat template on values: items, attributes, operators, texts."""
 
-The rule for a text that selects an attribute:
-
-* a constant, or any of the constants that it may be, is looked up among the forbidden names;
-* a number, and a message's field or a loop variable over data, selects what honest templates select
-  (``message[key]``). It is undecided only where it selects from a constant text or a number, whose
-  attributes nobody asks for by data, or where a filter takes it as an attribute's name;
-* a text that is computed from parts that are not all constant, or a variable that may be one of the
-  model's special tokens, is undecided; if a constant that went into it has double underscores or is
-  a forbidden name, it is an escape.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, product
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from prefect_mutagen.scanner.content.template_folding import (
-    Unfoldable,
-    fold_binary,
-    fold_method,
-    format_fields,
-    is_method,
-)
-from prefect_mutagen.scanner.content.template_names import is_forbidden, suspicious_part
+from prefect_mutagen.scanner.content.template_folding import Unfoldable, fold_binary
+from prefect_mutagen.scanner.content.template_names import suspicious_part
+from prefect_mutagen.scanner.content.template_selection import Selections
 from prefect_mutagen.scanner.content.template_values import (
     LONGEST,
     Builtin,
@@ -36,8 +20,8 @@ from prefect_mutagen.scanner.content.template_values import (
     Unknown,
     Value,
     blend,
-    collapse,
     elements,
+    is_scalar,
     join,
     known,
     lift,
@@ -46,23 +30,9 @@ from prefect_mutagen.scanner.content.template_values import (
     unknown,
 )
 
-__all__ = ["Escape", "Exhausted", "Operations", "Undecided"]
+__all__ = ["Operations"]
 
-_MOST_STEPS: Final = 60_000
 _MOST_COMBINATIONS: Final = 64
-# Methods of a text that return it, parts of it or another case of it.
-_PASSING: Final = frozenset(
-    """
-    strip lstrip rstrip lower upper title capitalize casefold swapcase split rsplit splitlines
-    keys values items copy pop get setdefault popitem removeprefix removesuffix
-    """.split()
-)
-_NUMERIC: Final = frozenset(
-    """
-    startswith endswith find rfind index rindex count isdigit isalpha isalnum isspace isupper
-    islower isnumeric isdecimal append extend insert remove reverse sort clear update bit_length
-    """.split()
-)
 _OF_SEQUENCE: Final = frozenset(
     "append extend insert pop remove reverse sort clear copy count index".split()
 )
@@ -71,98 +41,8 @@ _OF_MAP: Final = frozenset(
 )
 
 
-class Escape(Exception):  # noqa: N818 - what is looked for, not an error
-    """A construct that could reach Python's internals."""
-
-    def __init__(self, what: str, found: str, line: int) -> None:
-        super().__init__(what, found, line)
-        self.what, self.found, self.line = what, found, line
-
-
-class Exhausted(Exception):  # noqa: N818 - a limit of ours
-    """The template takes more steps than are made."""
-
-
-class Undecided(NamedTuple):
-    """A text that selects an attribute and could not be decided."""
-
-    what: str
-    line: int
-
-
-class Operations:
-    """What can be done with values, and what was found meanwhile.
-
-    Attributes:
-        undecided: The first selection that could not be decided.
-        level: How many conditions and loops that are not decided surround the current node.
-        changes: How often a collection changed that is older than the current uncertainty.
-        widen: Whether such a change must not add a new alternative, but end in an unknown.
-    """
-
-    def __init__(self) -> None:
-        self.undecided: Undecided | None = None
-        self.level = 0
-        self.changes = 0
-        self.widen = False
-        self._steps = 0
-
-    def step(self, cost: int = 1) -> None:
-        """Count steps; raise `Exhausted` beyond the limit."""
-        self._steps += cost
-        if self._steps > _MOST_STEPS:
-            raise Exhausted
-
-    # ---------------------------------------------------------------- selecting
-
-    def select(self, name: Value, line: int, *, base: Value | None = None) -> None:
-        """Check a value that selects an attribute.
-
-        Args:
-            name: The value.
-            line: Its line.
-            base: What it selects from by a subscript; None: an attribute is selected by a filter.
-
-        Raises:
-            Escape: It may be a forbidden name.
-        """
-        for option in name:
-            if isinstance(option, str):
-                if is_forbidden(option):
-                    raise Escape("an attribute of Python's internals", option, line)
-            elif isinstance(option, Unknown):
-                self._select_unknown(option, line, base)
-            elif isinstance(option, (Macro, Method, Builtin)):
-                self.note("a name that an object gives", line)
-
-    def _select_unknown(self, option: Unknown, line: int, base: Value | None) -> None:
-        if option.head.startswith("_"):
-            raise Escape("a computed name that begins with an underscore", option.head, line)
-        if option.kind == Kind.COMPUTED:
-            if option.reason:
-                raise Escape("a computed name with a part of this text", option.reason, line)
-            self.note("a computed name", line)
-        elif option.kind == Kind.MODEL:
-            self.note("a name from a variable that may be a special token", line)
-        elif option.kind == Kind.DATA:
-            if base is None:
-                self.note("a filter that takes an attribute's name from data", line)
-            elif all(isinstance(of, (str, bytes, int, float, Macro, Method)) for of in base):
-                self.note("an attribute of a constant by a name from data", line)
-
-    def note(self, what: str, line: int) -> None:
-        """Remember the first selection that cannot be decided."""
-        if self.undecided is None:
-            self.undecided = Undecided(what, line)
-
-    def select_path(self, path: Value, line: int) -> None:
-        """Check a value by which a filter selects attributes: ``a.b``, for sort ``a,b.c``."""
-        for option in path:
-            if isinstance(option, str):
-                for name in option.replace(",", ".").split("."):
-                    self.select((name.strip(),), line)
-            else:
-                self.select((option,), line)
+class Operations(Selections):
+    """What can be done with values, but for calls."""
 
     # ---------------------------------------------------------------- items and attributes
 
@@ -361,7 +241,7 @@ class Operations:
                 return unknown(Kind.COMPUTED, self._reason(values, between), _head(values[0]))
         found: list[Value] = []
         for combination in product(*values):
-            if all(_is_scalar(option) for option in combination):
+            if all(is_scalar(option) for option in combination):
                 text = between.join(map(str, combination))
                 self.step(1 + len(text) // 64)
                 found.append(lift(text, self.level))
@@ -371,7 +251,7 @@ class Operations:
                 continue
             head = ""
             for option in combination:
-                if _is_scalar(option):
+                if is_scalar(option):
                     head += str(option)
                     continue
                 head += option.head if isinstance(option, Unknown) else ""
@@ -383,95 +263,7 @@ class Operations:
     def _reason(self, values: Iterable[Value], between: str) -> str:
         return suspicious_part(between) or reason_of(*values)
 
-    # ---------------------------------------------------------------- methods
-
-    def method(
-        self, base: Value, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value], line: int
-    ) -> Value:
-        """Return the result of a method, given by its name, of each alternative of a value."""
-        found = [self.call_method(option, name, arguments, keywords, line) for option in base]
-        return join((), *found) or unknown(Kind.DATA)
-
-    def call_method(
-        self, base: Any, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value], line: int
-    ) -> Value:
-        """Return the result of a method of one alternative."""
-        self.step()
-        everything = [*arguments, *keywords.values()]
-        if name in ("format", "format_map"):
-            self._select_fields(base, line)
-        if isinstance(base, Seq):
-            return self._method_of_sequence(base, name, arguments, everything)
-        if isinstance(base, Map):
-            return self._method_of_map(base, name, arguments, keywords)
-        if isinstance(base, Unknown):
-            return self._method_of_unknown(base, name, everything)
-        if name == "join" and isinstance(base, str) and len(arguments) == 1:
-            return self.join_items(arguments[0], (base,))
-        if is_method(base, name):
-            return self._fold_method(base, name, arguments, keywords)
-        return blend((base,), *everything)
-
-    def _select_fields(self, base: Any, line: int) -> None:
-        if isinstance(base, str):
-            try:
-                for selected, _ in format_fields(base):
-                    self.select((selected,), line)
-            except ValueError:
-                return
-        elif isinstance(base, Unknown):
-            if base.reason:
-                raise Escape("a format string with a part of this text", base.reason, line)
-            if base.kind != Kind.NUMBER:
-                self.note("a format string that is not constant", line)
-
-    def _fold_method(
-        self, base: Any, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
-    ) -> Value:
-        values = [*arguments, *keywords.values()]
-        combinations = 1
-        for value in values:
-            combinations *= len(value)
-        if combinations > _MOST_COMBINATIONS:
-            return blend((base,), *values)
-        found: list[Value] = []
-        for combination in product(*values):
-            try:
-                constants = [plain((option,)) for option in combination]
-                given = dict(zip(keywords, constants[len(arguments) :], strict=True))
-                result = fold_method(base, name, constants[: len(arguments)], given)
-            except (NotPlain, Unfoldable):
-                found.append(self._uncomputed(base, name, combination))
-            except Exception:  # noqa: BLE001 - any loader fails here as well
-                found.append(())
-            else:
-                if isinstance(result, (str, bytes, list, tuple)):
-                    self.step(len(result) // 16)
-                found.append(lift(result, self.level))
-        return join((), *found)
-
-    def _uncomputed(self, base: Any, name: str, combination: Sequence[Any]) -> Value:
-        if name in _NUMERIC:
-            return unknown(Kind.NUMBER)
-        return blend((base,), *((option,) for option in combination))
-
-    def _method_of_unknown(self, base: Unknown, name: str, everything: Sequence[Value]) -> Value:
-        if name in _NUMERIC and base.kind != Kind.COMPUTED:
-            return unknown(Kind.NUMBER)
-        if name in _PASSING:
-            kind = max(base.kind, Kind.DATA)
-            if kind == Kind.MODEL and name in ("keys", "values", "items", "get"):
-                kind = Kind.DATA  # a special token is a text
-            result = unknown(kind, base.reason)
-            if name in ("get", "pop", "setdefault"):
-                return join(result, *everything[1:])
-            return result
-        return join(blend((base,), *everything), unknown(Kind.DATA, base.reason))
-
-    # ---------------------------------------------------------------- collections
-
-    def mutated(self, collection: Seq | Map | Space) -> None:
-        """Note that a collection changes; overridden where calls of macros are followed."""
+    # ---------------------------------------------------------------- items in order
 
     def items_of(self, value: Value) -> list[Value] | None:
         """Return the items of a value in order; None if they are not known. Uses up an iterator."""
@@ -511,169 +303,6 @@ class Operations:
             else:
                 found.append(self.concat(items, between[0]))
         return join((), *found)
-
-    def _loosen(self, sequence: Seq, *values: Value) -> None:
-        """Take up values that may have been added to a sequence."""
-        before = join((), *sequence.items) if sequence.items else ()
-        after = self.weaken(before, join((), *values))
-        if not sequence.loose or after != before:
-            self.changes += 1
-        sequence.items[:] = [after] if after else []
-        sequence.loose = True
-
-    def weaken(self, before: Value, added: Value) -> Value:
-        """Return what holds after a change that may not happen."""
-        after = join(before, added) if before else added
-        if self.widen and set(map(_identity, after)) != set(map(_identity, before)):
-            return collapse(after)
-        return after
-
-    def _method_of_sequence(
-        self, base: Seq, name: str, arguments: Sequence[Value], everything: Sequence[Value]
-    ) -> Value:
-        uncertain = base.level < self.level or base.loose
-        if name not in ("count", "index", "copy"):
-            self.mutated(base)
-        if name in ("append", "insert", "extend"):
-            self.step()
-            if name == "extend":
-                new = self.items_of(arguments[0]) if arguments else None
-            else:
-                new = list(arguments[-1:])
-            if uncertain or new is None or len(base.items) > LONGEST:
-                added = [elements(o) for v in everything for o in v] if new is None else new
-                self._loosen(base, *added)
-            elif name == "insert":
-                try:
-                    base.items.insert(int(plain(arguments[0])), *new)
-                except (NotPlain, ValueError, TypeError):
-                    self._loosen(base, *new)
-            else:
-                base.items += new
-            return known(None)
-        if name in ("count", "index"):
-            return unknown(Kind.NUMBER)
-        if name == "copy":
-            return (Seq(list(base.items), self.level, base.kind, base.loose),)
-        if name in ("pop", "remove", "reverse", "sort", "clear"):
-            if name == "pop" and not uncertain and len(arguments) < 2:
-                try:
-                    return base.items.pop(int(plain(arguments[0])) if arguments else -1)
-                except (NotPlain, IndexError, ValueError, TypeError):
-                    pass
-            if name == "reverse" and not uncertain:
-                base.items.reverse()
-                return known(None)
-            popped = elements(base)
-            self._loosen(base)
-            return popped if name == "pop" else known(None)
-        return blend((base,), *everything)
-
-    def _method_of_map(
-        self, base: Map, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
-    ) -> Value:
-        values = join((), base.rest, *base.items.values())
-        keys = elements(base)
-        exact = not base.rest and not base.rest_keys
-        if name in ("get", "pop", "setdefault") and arguments:
-            if name == "setdefault":
-                self.assign_key(base, arguments[0], arguments[1] if arguments[1:] else (None,))
-                values = join((), base.rest, *base.items.values())
-            default = arguments[1] if len(arguments) > 1 else known(None)
-            if name == "pop":
-                self._blur_map(base)
-            try:
-                key = plain(arguments[0])
-                if exact and name == "get":
-                    return base.items.get(key, default)
-            except (NotPlain, TypeError):
-                pass
-            return join(values, default)
-        if name in ("keys", "values", "items", "copy"):
-            if name == "copy":
-                return (Map(dict(base.items), self.level, base.rest, base.rest_keys),)
-            if not exact:
-                pair: Value = (Seq([keys, values], self.level, "tuple"),)
-                of = {"keys": keys, "values": values, "items": pair}[name]
-                return (Seq([of], self.level, "view", loose=True),)
-            made = {
-                "keys": [(key,) for key in base.items],
-                "values": list(base.items.values()),
-                "items": [
-                    (Seq([(key,), value], self.level, "tuple"),)
-                    for key, value in base.items.items()
-                ],
-            }[name]
-            self.step(len(made) // 8)
-            return (Seq(made, self.level, "view"),)
-        if name == "update":
-            for value in arguments:
-                self._update(base, value)
-            for key, value in keywords.items():
-                self.assign_key(base, (key,), value)
-            return known(None)
-        if name == "fromkeys" and arguments:
-            of = join((), *(elements(option) for option in arguments[0]))
-            return (Map({}, self.level, join((None,), *arguments[1:]), of),)
-        if name in ("clear", "popitem"):
-            self._blur_map(base)
-            return (Seq([keys, values], self.level, "tuple"),)
-        return blend((base,), *arguments, *keywords.values())
-
-    def _blur_map(self, base: Map) -> None:
-        """Take up that keys may be gone."""
-        self.mutated(base)
-        base.rest = join(unknown(Kind.DATA), base.rest, *base.items.values())
-        base.rest_keys = elements(base) or unknown(Kind.DATA)
-
-    def _update(self, base: Map, value: Value) -> None:
-        for option in value:
-            if isinstance(option, Map) and len(value) == 1:
-                for key, item in list(option.items.items()):
-                    self.assign_key(base, (key,), item)
-                if option.rest:
-                    self.assign_key(base, option.rest_keys or unknown(Kind.DATA), option.rest)
-            else:
-                inside = join((), *(elements(part) for part in elements(option)))
-                self.assign_key(base, inside or unknown(Kind.DATA), inside or unknown(Kind.DATA))
-
-    def assign_key(self, base: Map, key: Value, value: Value) -> None:
-        """Put a value under a key of a map."""
-        uncertain = base.level < self.level
-        self.mutated(base)
-        if len(key) == 1 and not uncertain and not base.rest:
-            try:
-                base.items[plain(key)] = value
-                return
-            except (NotPlain, TypeError):
-                pass
-        rest, keys = self.weaken(base.rest, value), self.weaken(base.rest_keys, key)
-        if (rest, keys) != (base.rest, base.rest_keys):
-            self.changes += uncertain
-            base.rest, base.rest_keys = rest, keys
-
-    def assign_attribute(self, base: Value, name: str, value: Value) -> None:
-        """Set an attribute of the namespace that a value is."""
-        for option in base:
-            if not isinstance(option, Space):
-                continue
-            self.mutated(option)
-            if option.level >= self.level and len(base) == 1:
-                option.attributes[name] = value
-                continue
-            before = option.attributes.get(name, ())
-            after = self.weaken(before, value)
-            if after != before:
-                self.changes += 1
-                option.attributes[name] = after
-
-
-def _identity(option: Any) -> Any:
-    return (type(option), option) if _is_scalar(option) or isinstance(option, Unknown) else id(option)
-
-
-def _is_scalar(option: Any) -> bool:
-    return option is None or isinstance(option, (str, int, float, bytes))
 
 
 def _head(value: Value) -> str:

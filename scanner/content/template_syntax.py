@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.content.template_names import (
     is_forbidden,
     suspicious_part,
 )
-from prefect_mutagen.scanner.content.template_operations import Escape, Exhausted
+from prefect_mutagen.scanner.content.template_selection import Escape, Exhausted
 from prefect_mutagen.scanner.content.template_walk import Walk
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ _OPENING: Final = frozenset({"lparen", "lbracket", "lbrace"})
 _CLOSING: Final = frozenset({"rparen", "rbracket", "rbrace"})
 _PREFIXES: Final = frozenset({"sub", "add", "pow"})
 _PREFIX_WORDS: Final = frozenset({"not", "else"})
-_BLOCKS: Final = frozenset(
-    "for if macro call filter with autoescape block generation".split()
-)
+_BLOCKS: Final = frozenset("for if macro call filter with autoescape block generation".split())
 _LOADING: Final = frozenset({"Include", "Import", "FromImport", "Extends"})
 _CAPTURING: Final = frozenset({"AssignBlock", "Macro", "CallBlock", "FilterBlock"})
 _UNKNOWN_TAG: Final = re.compile(r"Encountered unknown tag '(\w+)'")
@@ -85,15 +83,15 @@ def _judge(text: str) -> Judgement:
     tree = _parse(environment, text)
     if isinstance(tree, Judgement):
         return tree
-    assigned, captures = _look(tree)
-    walk = Walk(environment, assigned)
+    captures = _look(tree)
+    walk = Walk(environment)
     walk.follow(tree)
     undecided = walk.undecided
     if captures:
         environment = _environment(False)
         tree = _parse(environment, text)
         if not isinstance(tree, Judgement):
-            walk = Walk(environment, assigned)
+            walk = Walk(environment)
             walk.follow(tree)
             undecided = undecided or walk.undecided
     if undecided is not None:
@@ -123,7 +121,7 @@ def _environment(trim: bool) -> "Environment":  # noqa: FBT001 - the key of the 
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.Scope(body, lineno=token.lineno)
 
-        def filter_stream(self, stream: TokenStream) -> Iterator[Token]:  # type: ignore[override]
+        def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
             return _bound(stream)
 
     return Environment(  # noqa: S701 - it never renders
@@ -159,9 +157,7 @@ def _bound(stream: Any) -> Iterator[Any]:
                 blocks = max(0, blocks - 1)
         begins = kind == "block_begin"
         frames = (
-            brackets * _FRAMES["bracket"]
-            + blocks * _FRAMES["block"]
-            + prefixes * _FRAMES["prefix"]
+            brackets * _FRAMES["bracket"] + blocks * _FRAMES["block"] + prefixes * _FRAMES["prefix"]
         )
         if frames > _MOST_FRAMES:
             raise _TooDeep
@@ -196,11 +192,11 @@ def _refused(text: str, problem: str, line: int) -> Judgement:
     return Judgement("invalid", problem.partition("\n")[0], line=line)
 
 
-def _look(tree: "nodes.Template") -> tuple[frozenset[str], bool]:
+def _look(tree: "nodes.Template") -> bool:
     """Look at each node of a tree by itself.
 
     Returns:
-        The variables that the template assigns, and whether texts of blocks become values.
+        Whether texts of blocks become values.
 
     Raises:
         Escape: A name or a tag that no template needs.
@@ -248,4 +244,4 @@ def _look(tree: "nodes.Template") -> tuple[frozenset[str], bool]:
             escapes.append(Escape("a global of Jinja that is not called", name, line))
     if escapes:
         raise min(escapes, key=lambda escape: escape.line)
-    return frozenset(assigned), captures
+    return captures

@@ -29,6 +29,7 @@ __all__ = [
     "blend",
     "collapse",
     "elements",
+    "is_scalar",
     "join",
     "known",
     "lift",
@@ -197,7 +198,7 @@ def _parts(values: Iterable[Value]) -> Iterator[Any]:
                 continue
             seen.add(id(option))
             if isinstance(option, Seq):
-                inner = option.items[: _MOST_LOOKED_AT]
+                inner = option.items[:_MOST_LOOKED_AT]
             elif isinstance(option, Map):
                 inner = [*option.items.values(), option.rest, option.rest_keys]
                 waiting += option.items
@@ -288,6 +289,11 @@ def lift(constant: Any, level: int) -> Value:
     if isinstance(constant, dict):
         return (Map({key: lift(item, level) for key, item in constant.items()}, level),)
     return unknown(Kind.COMPUTED)
+
+
+def is_scalar(option: Any) -> bool:
+    """Whether an alternative is a constant that is no collection."""
+    return option is None or isinstance(option, (str, int, float, bytes))
 
 
 def elements(option: Any) -> Value:

@@ -308,7 +308,7 @@ DATA = {
                     "type": "object",
                     "properties": {
                         "at": {"type": "string", "description": "where", "enum": ["sky", "sea"]},
-                        "far": {"type": ["boolean", "null"]},
+                        "far": {"type": ["boolean", "string"]},
                         "list": {"type": "array", "items": {"type": "integer"}},
                     },
                     "required": ["at"],
@@ -439,7 +439,7 @@ HONEST = {
     "mistral tools": "{%- set user_messages = messages | selectattr('role', 'equalto', 'user') | "
     "list %}{%- for message in messages %}{%- if tools is not none and (message == "
     "user_messages[-1]) %}{{- '[AVAILABLE_TOOLS] [' }}{%- for tool in tools %}"
-    "{%- set tool = tool.function %}{{- '{\"type\": \"function\", \"function\": {' }}"
+    '{%- set tool = tool.function %}{{- \'{"type": "function", "function": {\' }}'
     "{%- for key, val in tool.items() if key != 'return' %}{%- if val is string %}"
     "{{- '\"' + key + '\": \"' + val + '\"' }}{%- else %}{{- '\"' + key + '\": ' + val|tojson }}"
     "{%- endif %}{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{{- '}}' }}"
@@ -486,7 +486,7 @@ HONEST = {
     "{{- ', ' }}{%- endif %}{%- endfor %}{{- ') -> List[Dict]:' }}{%- endfor %}{%- endmacro %}"
     "{{ old_tool_parser(tools) }}",
     "hermes": "{%- for tool in tools %}{%- if tool.function is defined %}{%- set tool = "
-    "tool.function %}{%- endif %}{{- '{\"type\": \"function\", \"function\": ' }}"
+    'tool.function %}{%- endif %}{{- \'{"type": "function", "function": \' }}'
     "{{- '{\"name\": \"' + tool.name + '\", ' }}{{- '\"description\": \"' + tool.name + '(' }}"
     "{%- for param_name, param_fields in tool.parameters.properties|items %}{{- param_name }}"
     "{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{{- ')' }}"

@@ -1,6 +1,4 @@
-import random
 import time
-import types
 from typing import Any
 
 import pytest
@@ -51,7 +49,10 @@ def test_what_reaches_pythons_internals_is_found(name: str) -> None:
     }
     assert "class " in _render(text, data), "this is no escape"
     judgement = judge_template(text)
-    assert (judgement.outcome, judgement.line) == ("escape", text[: text.rfind("[")].count("\n") + 1 if "\n" in text else 1)
+    assert (judgement.outcome, judgement.line) == (
+        "escape",
+        text[: text.rfind("[")].count("\n") + 1 if "\n" in text else 1,
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED_BY_NAME)

@@ -44,8 +44,13 @@ class Loaded:
     """A key that appears twice; its last value was used."""
 
 
-def load_json(raw: bytes) -> Loaded:
-    """Load a JSON object; NaN and infinities become None."""
+def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
+    """Load a JSON object; NaN and infinities become None.
+
+    Args:
+        raw: Its bytes.
+        allow_list: Whether it may be a list, which becomes the value of the empty key.
+    """
     duplicates: list[str] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,6 +70,8 @@ def load_json(raw: bytes) -> Loaded:
         return Loaded(problem=f"it is not JSON at character {error.pos}: {error.msg}")
     except ValueError:
         return Loaded(problem="it has a number with thousands of digits")
+    if isinstance(values, list) and allow_list:
+        values = {"": values}
     if not isinstance(values, dict):
         return Loaded(problem="it is not a JSON object")
     return Loaded(values, duplicate=duplicates[0] if duplicates else "")

@@ -15,16 +15,18 @@ from typing import Any
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.licenses import spdx_expression
-from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import (
     Seen,
+    by_name,
     find_shards,
     load_beside,
     load_index,
     see,
     stated_digests,
 )
+from prefect_mutagen.scanner.examine.pipelines import combine_parts
 from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
@@ -103,6 +105,8 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
+        if artifact.parts:
+            return (yield from self._examine_pipeline(artifact, cost or Cost()))
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
             index, pinned, findings = yield from load_index(artifact.shard_index)
@@ -112,7 +116,7 @@ class Examiner:
         stated: dict[str, tuple[str, str]] = {}
         beside = artifact.beside
         if beside.checksums and self.hash_level != "none":
-            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT)
+            sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated) for item in artifact.objects)
         parts: list[_Part]
@@ -122,12 +126,12 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(_is_model(part.seen) for part in parts):
-            folder = yield from self._read_folder(beside.neighbours)
+            folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed: dict[str, tuple[str, bytes]] = {}
         if beside.signatures:
             empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT)
+            files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
             beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
@@ -289,17 +293,32 @@ class Examiner:
         facts = {**result.facts, "signature": stated} if stated else result.facts
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
-    def _read_folder(self, items: tuple[StoredObject, ...]) -> Generator[Request, Any, Folder]:
+    def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
+        items = artifact.beside.neighbours
         folder = self.folders.find(items)
         if folder is None:
-            files = yield from load_beside(items, LIMITS.__getitem__)
+            files = yield from load_beside(artifact.named(items), read_limit)
             # Another artifact of the folder may have read the same files meanwhile.
             folder = self.folders.find(items)
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
-                folder = Folder(files.parse_neighbours(), files.objects, length)
+                neighbours = files.parse_neighbours(artifact.folder)
+                folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> Examination:
+        """Examine the parts of a pipeline, then what its root says about them."""
+        results: list[ScanResult] = yield Parts(tuple(map(self.examine, artifact.parts)))
+        folder = yield from self._read_folder(artifact)
+        beside = artifact.beside._replace(neighbours=folder.objects)
+        pinned = artifact._replace(beside=beside)
+        unhashed = self.hash_level == "none"
+        result = combine_parts(
+            pinned, results, folder.neighbours, self.generated_at, unhashed=unhashed
+        )
+        verdict = judge(result.subject(), self.policy)
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:
@@ -321,7 +340,8 @@ def _digests_beside(
 ) -> dict[str, str]:
     """Return the SHA-256 of each describing file; empty for those not read completely."""
     digests = {
-        item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
+        path: neighbours.digests.get(path, "")
+        for path, _ in artifact.named(artifact.beside.neighbours)
     }
     if artifact.shard_index is not None:
         digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
@@ -343,7 +363,8 @@ def _no_index(url: str) -> Finding:
 
 def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
     """Return the pins of the files that describe an artifact; a change of one is drift."""
-    pins = {item.name: item.pin for item in artifact.describing}
+    pins = {path: item.pin for path, item in artifact.named(artifact.describing)}
+    pins |= {path: item.pin for path, item in artifact.named(artifact.beside.code)}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
     return pins

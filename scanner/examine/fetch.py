@@ -5,7 +5,7 @@ sent the replies (`scanner.storage.requests`).
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, Stor
 __all__ = [
     "FilesBeside",
     "Seen",
+    "by_name",
     "find_shards",
     "load_beside",
     "load_index",
@@ -170,46 +171,53 @@ def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class FilesBeside:
-    """Contents of small files beside an artifact."""
+    """Contents of small files of a model."""
 
     objects: tuple[StoredObject, ...]
     contents: Mapping[str, tuple[str, bytes]]
-    """Address and bytes up to the limit, by name."""
-    unread: tuple[tuple[StoredObject, StorageError], ...]
-    """Files that cannot be read, and why."""
+    """Address and bytes up to the limit, by path."""
+    unread: tuple[tuple[str, StoredObject, StorageError], ...]
+    """Files that cannot be read, by path, and why."""
+    whole: frozenset[str] = frozenset()
+    """Paths of the files that were read to their end."""
 
-    def parse_neighbours(self) -> Neighbours:
-        """Parse them as neighbours; each unreadable file becomes a finding."""
-        neighbours = read_neighbours(self.contents)
-        sizes = {item.name: item.size for item in self.objects}
+    def parse_neighbours(self, folder: str = "") -> Neighbours:
+        """Parse them as neighbours; each unreadable file becomes a finding.
+
+        Args:
+            folder: Folder of the weights below the model's root, with a trailing slash.
+        """
+        neighbours = read_neighbours(self.contents, folder)
         digests = {
-            name: hashlib.sha256(raw).hexdigest()
-            for name, (_, raw) in self.contents.items()
-            if len(raw) == sizes[name]
+            path: hashlib.sha256(raw).hexdigest()
+            for path, (_, raw) in self.contents.items()
+            if path in self.whole
         }
         found = list(neighbours.findings)
-        for item, problem in self.unread:
-            message = f"{item.name} cannot be read: {problem.reason}"
-            found.append(
-                make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
-            )
+        for path, item, problem in self.unread:
+            message = f"{path} cannot be read: {problem.reason}"
+            found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
         return replace(neighbours, findings=tuple(found), digests=digests)
 
 
 def load_beside(
-    items: tuple[StoredObject, ...], limit_of: Callable[[str], int]
+    items: Iterable[tuple[str, StoredObject]], limit_of: Callable[[str], int]
 ) -> Generator[Request, Any, FilesBeside]:
-    """Read small files beside an artifact; unreadable ones are kept apart.
+    """Read small files of a model; unreadable ones are kept apart.
 
     Args:
-        items: The files.
-        limit_of: Maximum bytes to read, by file name.
+        items: The files by path.
+        limit_of: Maximum bytes to read, by file name; 0: a file is not read.
     """
     contents: dict[str, tuple[str, bytes]] = {}
     objects: list[StoredObject] = []
-    unread: list[tuple[StoredObject, StorageError]] = []
-    for item in items:
+    unread: list[tuple[str, StoredObject, StorageError]] = []
+    whole: set[str] = set()
+    for path, item in items:
         limit = limit_of(item.name)
+        if not limit:
+            objects.append(item)
+            continue
         wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         try:
             if item.fault is not None:
@@ -217,13 +225,20 @@ def load_beside(
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
                 reply = yield from read(Read(item, 0, wanted, shared=True))
-            contents[item.name] = (item.url, reply.data)
+            contents[path] = (item.url, reply.data)
+            if len(reply.data) == reply.size:
+                whole.add(path)
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
         except StorageError as problem:
-            unread.append((item, problem))
+            unread.append((path, item, problem))
             objects.append(item)
-    return FilesBeside(tuple(objects), contents, tuple(unread))
+    return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:
+    """Yield files of one folder with their names."""
+    return ((item.name, item) for item in items)
 
 
 def stated_digests(files: FilesBeside) -> dict[str, tuple[str, str]]:

@@ -1,14 +1,15 @@
 """Group listed objects into artifacts: single models, sets, and the files beside them.
 
 An artifact includes the files beside it, so a folder's artifacts are yielded only after the listing
-has left the folder. Beyond `object_spool.SPILL_THRESHOLD` objects a folder spills to a temporary
-file, so memory does not grow with a flat bucket. It only grows with the largest set, whose shards
-are all in memory when it is yielded.
+has left the folder and its model's root is known (`scanner.listing.roots`). Beyond
+`object_spool.SPILL_THRESHOLD` objects a folder spills to a temporary file, so memory does not grow
+with a flat bucket. It only grows with the largest set, whose shards are all in memory when it is
+yielded.
 """
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -30,12 +31,17 @@ from prefect_mutagen.scanner.listing.roles import (
     shard_name,
     signed_name,
 )
+from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["artifact_of", "group_artifacts", "ungrouped"]
 
 _PICKLE_NAMES: Final = 5
+_KEPT: Final = 2_000
+"""Most files of one folder that describe models or are code; a real model has a few dozen."""
+_WITH_OWN_WEIGHTS: Final = "modules.json"
+"""The index of a pipeline whose first part is in the root itself."""
 _CANDIDATES: Final = 5_000
 """Most files that are considered as shards of an index without numbered shards. In larger folders,
 only the files that the index names are looked up."""
@@ -51,7 +57,11 @@ class _Folder:
     ignored: bool = False
     models: list[StoredObject] = field(default_factory=list)
     """The most recently listed models; earlier ones are in the spool."""
-    neighbours: list[StoredObject] = field(default_factory=list)
+    describing: list[StoredObject] = field(default_factory=list)
+    """Files that describe models: configurations, tokenizers, templates, card, licence."""
+    code: list[StoredObject] = field(default_factory=list)
+    unlisted: int = 0
+    """Number of files that describe models, or are code, beyond those that are kept."""
     checksums: dict[str, StoredObject] = field(default_factory=dict)
     """Checksum files that may list any file, by name."""
     signatures: list[StoredObject] = field(default_factory=list)
@@ -60,6 +70,10 @@ class _Folder:
     """Files named after a model, shards by set, indexes, pickles, and spilled models."""
     fault: str = ""
     """Clause about a bug that occurred while grouping it; then none of its files is judged."""
+    model: Model | None = None
+    """The model that it belongs to; by default it is one by itself."""
+    is_empty: bool = True
+    """Whether nothing in it can be an artifact."""
     _shared: Beside | None = None
     """Files beside every artifact of the folder; cached once it has been listed."""
     _has_named_files: bool = False
@@ -73,27 +87,39 @@ class _Folder:
             return
         name = item.name
         role = role_of(name)
-        if role == "model" or role is None:  # no role: a folder that cannot be listed
+        if role in ("weights", "other"):  # other: a folder that cannot be listed
+            self.is_empty = False
             self.models.append(item)
             if len(self.models) >= self.spool.threshold:
                 self.objects.spill("model", self.models)
                 self.models.clear()
-        elif role == "neighbour":
-            self.neighbours.append(item)
-        elif role == "checksums":
+        elif role == "index":
+            self.is_empty = False
+            self.objects.add("index", index_stem(name) or "", item)
+        elif role == "pickle":
+            self.objects.add("pickle", name, item)
+        elif role == "checksum":
             if name in CHECKSUMS:
                 self.checksums[name] = item
             else:
                 self.objects.add("checksums", name.removesuffix(".sha256"), item)
         elif role == "signature":
-            if target := signed_name(name):
-                self.objects.add("signature", target, item)
-            else:
-                self.signatures.append(item)
-        elif role == "pickle":
-            self.objects.add("pickle", name, item)
+            self._add_signature(item)
+        elif len(self.describing) + len(self.code) < _KEPT:
+            (self.code if role == "code" else self.describing).append(item)
         else:
-            self.objects.add("index", index_stem(name) or "", item)
+            self.unlisted += 1
+
+    def _add_signature(self, item: StoredObject) -> None:
+        if target := signed_name(item.name):
+            self.objects.add("signature", target, item)
+        else:
+            self.signatures.append(item)
+
+    @property
+    def held(self) -> int:
+        """Number of its objects in memory."""
+        return len(self.models) + len(self.objects) + len(self.describing) + len(self.code)
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield single files in listing order, then sets."""
@@ -126,7 +152,7 @@ class _Folder:
 
     def fail(self, item: StoredObject, fault: str) -> None:
         """Record a bug that occurred while an object was added."""
-        self.fault = fault
+        self.fault, self.is_empty = fault, False
         if not self.models or self.models[-1] is not item:
             self.models.append(item)
 
@@ -187,14 +213,23 @@ class _Folder:
             return Artifact(item.url, (item,))
         return Artifact(item.url, (item,), self._beside((item,)))
 
+    def pipeline(self, index: StoredObject, parts: Sequence[Artifact]) -> Artifact:
+        """Return the artifact of a pipeline that this folder is the root of."""
+        objects = tuple(item for part in parts for item in part.objects)
+        return Artifact(index.url, objects, self._beside(()), "set", parts=tuple(parts))
+
     def _beside(self, items: Sequence[StoredObject]) -> Beside:
         """Return the files beside an artifact."""
         if self._shared is None:
+            model = self.model or Model(self.url, tuple(self.describing), tuple(self.code))
             self._shared = Beside(
-                tuple(self.neighbours),
+                model.describing,
                 tuple(self.checksums[name] for name in CHECKSUMS if name in self.checksums),
                 tuple(self.signatures),
                 self._collect_pickles(),
+                model.code,
+                model.root,
+                self.unlisted,
             )
             self._has_named_files = self.objects.has("checksums") or self.objects.has("signature")
         if not self._has_named_files:
@@ -228,38 +263,62 @@ def _set_key(form: str, stem: str, count: int = 0) -> str:
 
 
 def group_artifacts(
-    objects: Iterable[StoredObject], root: str = "", threshold: int = SPILL_THRESHOLD
+    objects: Iterable[StoredObject],
+    root: str = "",
+    threshold: int = SPILL_THRESHOLD,
+    look: Look | None = None,
 ) -> Iterator[Artifact]:
-    """Group listed objects into artifacts, each with the files beside it.
+    """Group listed objects into artifacts, each with the files of its model.
 
     Args:
         objects: Objects as `Store.list_objects` yields them, below a folder. Only the ancestors of
             the current object are open; large folders spill to a temporary file.
-        root: Address of that folder; tools' internal folders below it are ignored.
+        root: Address of that folder; tools' internal folders below it are ignored, and no folder
+            above it is a model's root.
         threshold: Number of objects that a folder may hold in memory before it spills.
+        look: Lists the files of a folder above many models, whose own files may come later.
 
     Yields:
-        Artifacts, folder by folder as each is complete. A folder that cannot be listed is an
+        Artifacts, model by model as each is complete. A folder that cannot be listed is an
         artifact too, so that it is not lost; so is each file of a folder whose grouping fails.
     """
-    path: list[_Folder] = []
     with closing(ObjectSpool(threshold)) as spool:
+
+        def open_folder(url: str) -> _Folder:
+            return _Folder(url, spool, _is_tool_folder(url, root))
+
+        tree = FolderTree(root, open_folder, look)
         for item in objects:
-            url = item.url
-            while path and not url.startswith(path[-1].url):
-                yield from _emit(path.pop())
-            if not path or "/" in url[len(path[-1].url) :].rstrip("/"):
-                folder = item.folder
-                path.append(_Folder(folder, spool, _is_tool_folder(folder, root)))
+            for leaving in tree.go_to(item):
+                yield from _emit(leaving)
+            folder = tree.current
             try:
-                path[-1].add(item)
+                folder.add(item)
             except Exception as problem:  # noqa: BLE001 - a bug affects this folder only
-                path[-1].fail(item, log_fault(problem, "grouping", url))
-        while path:
-            yield from _emit(path.pop())
+                folder.fail(item, log_fault(problem, "grouping", item.url))
+        for leaving in tree.finish():
+            yield from _emit(leaving)
 
 
-def _emit(folder: _Folder) -> Iterator[Artifact]:
+def _emit(unit: Unit[_Folder]) -> Iterator[Artifact]:
+    """Yield the artifacts of a unit: those of a folder, or those of a pipeline."""
+    if unit.pipeline is None:
+        yield from _emit_folder(unit.folder)
+        return
+    parts: list[Artifact] = []
+    for folder in unit.parts:
+        parts += _emit_folder(folder)
+    of_root = unit.pipeline.name == _WITH_OWN_WEIGHTS
+    for artifact in _emit_folder(unit.folder):
+        if of_root and parts and format_of(artifact.objects[0].name) == "safetensors":
+            parts.append(artifact)
+        else:
+            yield artifact
+    if parts:
+        yield unit.folder.pipeline(unit.pipeline, parts)
+
+
+def _emit_folder(folder: _Folder) -> Iterator[Artifact]:
     """Yield a folder's artifacts; if grouping fails, each remaining file by itself.
 
     A folder may hold a million files. So single files that were yielded are only counted, and files
@@ -291,23 +350,30 @@ def _is_tool_folder(folder: str, root: str) -> bool:
     return not _TOOL_FOLDERS.isdisjoint(inside.split("/"))
 
 
-def artifact_of(item: StoredObject, beside: Iterable[StoredObject]) -> Artifact:
+def artifact_of(
+    item: StoredObject,
+    beside: Iterable[StoredObject],
+    model: Callable[[Model], Model] | None = None,
+) -> Artifact:
     """Return the artifact that a loader would load by a file's name.
 
     Args:
         item: The file; the index or the first shard of a set stands for the set.
         beside: The files in its folder, with or without the file itself; consumed lazily.
+        model: Returns the model of which the folder's files are a part; by default they are all.
     """
     if item.version:
         return Artifact(item.url, (item,))
     role = role_of(item.name)
     # Other models matter only for the index or a shard of a set.
-    of_set = role == "index" or (role == "model" and shard_name(item.name) is not None)
+    of_set = role == "index" or (role == "weights" and shard_name(item.name) is not None)
     with closing(ObjectSpool()) as spool:
         folder = _Folder(item.folder, spool)
         for other in beside:
             if other.url != item.url and (of_set or format_of(other.name) is None):
                 folder.add(other)
+        own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
+        folder.model = own if model is None else model(own)
         if of_set:
             folder.add(item)
             for artifact in folder.artifacts():

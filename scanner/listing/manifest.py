@@ -70,14 +70,27 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed = plain
-    neighbours, checksums, signatures, (names, total, pin) = beside
-    pickles = Pickles(tuple(names), total, pin)
+    url, objects, beside, kind, index, listed, parts = plain
+    neighbours, checksums, signatures, (names, total, pin), code, root, unlisted = beside
     beside = Beside(
-        _to_objects(neighbours), _to_objects(checksums), _to_objects(signatures), pickles
+        _to_objects(neighbours),
+        _to_objects(checksums),
+        _to_objects(signatures),
+        Pickles(tuple(names), total, pin),
+        _to_objects(code),
+        root,
+        unlisted,
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
-    return Artifact(url, _to_objects(objects), beside, kind, shard_index, listed)
+    return Artifact(
+        url,
+        _to_objects(objects),
+        beside,
+        kind,
+        shard_index,
+        listed,
+        tuple(map(_to_artifact, parts)),
+    )
 
 
 def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:

@@ -115,6 +115,10 @@ class FolderObjects:
         self._count = 0
         self._kinds: dict[str, dict[str, list[StoredObject]]] = {}
 
+    def __len__(self) -> int:
+        """Return the number of objects in memory."""
+        return self._count
+
     def add(self, kind: str, key: str, item: StoredObject) -> None:
         """Add an object."""
         self._kinds.setdefault(kind, {}).setdefault(key, []).append(item)

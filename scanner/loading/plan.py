@@ -1,6 +1,7 @@
 """Load plans: the files of a model that one loader would open, render or run."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ class Rule:
 class ModelFiles:
     """The files of a model, as a loader finds them below the model's root."""
 
-    names: Set[str]
+    names: AbstractSet[str]
     """Paths relative to the root."""
     documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """JSON objects by path, of the small files that were read. A file in ``names`` and not here

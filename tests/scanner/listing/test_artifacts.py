@@ -28,9 +28,11 @@ def test_objects_of_a_folder_share_its_neighbours() -> None:
         "s3://b/m.gguf",
     }
     assert [item.name for item in found["s3://b/a/z.safetensors"].beside.neighbours] == [
-        "config.json"
+        "config.json",
+        "README.md",
     ]
-    assert found["s3://b/a/sub/x.safetensors"].beside.neighbours == ()
+    below = found["s3://b/a/sub/x.safetensors"].beside.neighbours
+    assert [item.url for item in below] == ["s3://b/a/config.json", "s3://b/README.md"]
     assert [item.name for item in found["s3://b/m.gguf"].beside.neighbours] == ["README.md"]
 
 
@@ -104,7 +106,7 @@ def test_names_promise_formats(name: str, promised: str | None) -> None:
     [
         ("m\n.pt", "pickle"),
         ("m\n.safetensors.index.json", "index"),
-        ("m.bin", None),
+        ("m.bin", "other"),
         ("pytorch_model\n.bin", "pickle"),
     ],
 )

@@ -45,6 +45,7 @@ def list_artifacts(
     objects: Iterable[StoredObject] | None = None,
     left_out: Callable[[Artifact], None] | None = None,
     above: bool = True,
+    only: str = "",
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
@@ -56,6 +57,7 @@ def list_artifacts(
         objects: Objects of an inventory, to use instead of a listing.
         left_out: Called with each artifact that exists but is not selected.
         above: Whether folders above a root that is one file may be its model's root.
+        only: Address of the one artifact to list, such as that of a pipeline; empty: all.
 
     Raises:
         NothingIncluded: No artifact matches the patterns to include.
@@ -78,7 +80,7 @@ def list_artifacts(
         chain((first,), listed), store.root, look=lambda folder: look_at(store, folder)
     )
     if selection is None or selection.takes_all:
-        yield from artifacts
+        yield from (one for one in artifacts if not only or one.url == only)
         return
     included = False
     for artifact in artifacts:

@@ -43,7 +43,13 @@ def find_artifact(
         item: The file.
         siblings: Whether to look for other files of its model at all.
         above: Whether the root of its model may be a folder above.
+
+    Raises:
+        StorageError: The file describes a pipeline, whose parts lie in folders below its own.
     """
+    if role_of(item.name) == "pipeline":
+        reason = "it names the parts of a pipeline; give the folder that it lies in"
+        raise StorageError("storage/unsupported", item.url, reason)
 
     def whole(own: Model) -> Model:
         below = _list_below(store, own.root)

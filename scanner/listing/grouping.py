@@ -288,7 +288,16 @@ def group_artifacts(
             return _Folder(url, spool, _is_tool_folder(url, root))
 
         tree = FolderTree(root, open_folder, look)
-        for item in objects:
+        listed = iter(objects)
+        while True:
+            try:
+                item = next(listed, None)
+            except StorageError:
+                for leaving in tree.abandon():
+                    yield from _emit(leaving)
+                raise
+            if item is None:
+                break
             for leaving in tree.go_to(item):
                 yield from _emit(leaving)
             folder = tree.current

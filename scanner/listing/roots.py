@@ -21,6 +21,7 @@ __all__ = [
     "ABOVE",
     "SUBFOLDERS",
     "FolderTree",
+    "ListedFolder",
     "Look",
     "Model",
     "Unit",
@@ -160,6 +161,18 @@ class FolderTree(Generic[_F]):
         while self._path:
             yield from self._leave()
 
+    def abandon(self) -> Iterator[Unit[_F]]:
+        """Yield the complete folders that wait, after the listing broke off.
+
+        What was listed of the folders above them counts. Parts of a pipeline are lost with it.
+        """
+        while self._path:
+            last = self._path.pop()
+            last.looked_up = last.describing
+            for one in last.waiting:
+                if one.above or _pipeline_of(last) is None:
+                    yield from self._pass(one, last)
+
     def _enter(self, url: str) -> None:
         self._path.append(_Open(self._open_folder(url)))
 
@@ -280,7 +293,7 @@ def _own_model(done: _Open[_F], *, whole: bool = False) -> Model:
         whole: Whether its subfolders are its parts, so that all of their files describe it.
     """
     folder = done.folder
-    below = [item for item in done.below if whole or is_taken_below(item.url[len(folder.url) :])]
+    below = [item for item in done.below if whole or _is_taken_below(item.url[len(folder.url) :])]
     return Model(
         folder.url,
         (*folder.describing, *(item for item in below if role_of(item.name) != "code")),
@@ -288,7 +301,7 @@ def _own_model(done: _Open[_F], *, whole: bool = False) -> Model:
     )
 
 
-def is_taken_below(path: str) -> bool:
+def _is_taken_below(path: str) -> bool:
     """Whether a loader of a folder's weights takes a file with this path below the folder."""
     folder, _, name = path.partition("/")
     return folder in SUBFOLDERS and "/" not in name

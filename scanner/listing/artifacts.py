@@ -3,8 +3,9 @@
 An artifact is a model file, or a set of shards that form one model: numbered GGUF files, or
 safetensors files that are numbered or named by an index. It includes the files beside it that
 describe it (`NEIGHBOURS`, checksums, signatures), and those that could be loaded instead of it
-(pickles). Its pin is a digest over the names and pins of all of them, and over the names of absent
-neighbours: an edited licence in README.md, or a new config.json, changes the pin.
+(pickles, rivals). Its pin is a digest over the names and pins of all of them, over the names of
+absent neighbours, and over those of rivals: an edited licence in README.md, a new config.json, or a
+``model.safetensors`` that appears beside shards changes the pin.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ __all__ = [
     "Artifact",
     "Beside",
     "Pickles",
+    "Rivals",
 ]
 
 _ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
@@ -31,6 +33,15 @@ class Pickles(NamedTuple):
     total: int = 0
     pin: str = "absent"
     """Digest over the names and pins of all of them."""
+
+
+class Rivals(NamedTuple):
+    """Weights in a folder that a loader may take instead of an artifact, or with it."""
+
+    weights: tuple[str, ...] = ()
+    """Names of the first few: of whole files, of indexes, of a shard of each set."""
+    variants: tuple[str, ...] = ()
+    """Names of the first few variants, which are loaded where they are asked for."""
 
 
 class Beside(NamedTuple):
@@ -59,6 +70,15 @@ class Artifact(NamedTuple):
     """Index file that maps tensors to shards."""
     listed: bool = True
     """Whether the folder was listed; if not, the shards still have to be looked up."""
+    rivals: Rivals = Rivals()
+    packed_index: str = ""
+    """Contents of the index, if the listing read it; see `scanner.listing.listed_index`."""
+
+    def path_of(self, item: StoredObject) -> str:
+        """Return the path of one of its files relative to the folder of the artifact."""
+        folder = self.url[: self.url.rstrip("/").rfind("/") + 1]
+        below = item.url.startswith(folder) and "/" in item.url[len(folder) :].rstrip("/")
+        return item.url[len(folder) :] if below else item.name
 
     @property
     def describing(self) -> tuple[StoredObject, ...]:
@@ -90,15 +110,20 @@ class Artifact(NamedTuple):
             item = self.objects[0]  # fast path for the common case
             if not item.pin:
                 return b""
-            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}")
+            end = _rivals_line(self.rivals)
+            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}{end}")
         pinned = (*self.objects, *self.describing)
         if not all(item.pin for item in pinned):
             return b""
         present = {item.name for item in neighbours}
-        lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
+        lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
-        lines.append(f"pickles\0{pickles.pin}")
+        lines.append(f"pickles\0{pickles.pin}{_rivals_line(self.rivals)}")
         return _digest("\n".join(lines))
+
+
+def _rivals_line(rivals: Rivals) -> str:
+    return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
 
 
 def _digest(text: str) -> bytes:

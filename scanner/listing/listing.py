@@ -13,14 +13,15 @@ from typing import Any, Protocol
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts, ungrouped
+from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.roles import (
     NEIGHBOURS,
     OMS_NAME,
     SIGNATURE_SUFFIXES,
     is_relevant,
-    shard_name,
 )
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
 from prefect_mutagen.scanner.storage.coroutines import finish, run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
@@ -79,7 +80,7 @@ def list_artifacts(
             artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
         yield artifact
         return
-    artifacts = group_artifacts(chain((first,), listed), store.root)
+    artifacts = group_artifacts(chain((first,), listed), store.root, read_index=index_reader(store))
     if selection is None or selection.takes_all:
         yield from artifacts
         return
@@ -106,10 +107,11 @@ def _find_artifact(store: Store, item: StoredObject, *, siblings: bool) -> Artif
         with suppress(StorageError):  # read permission does not imply list permission
             listed = store.list_folder(item.folder, is_relevant)
             if listed is not None:
-                return artifact_of(item, listed)
+                return artifact_of(item, listed, index_reader(store))
     artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
     shard = shard_name(item.name)
-    if shard is not None and shard.number != 1:
+    # Not the first shard; or a rank, of which there may be any number.
+    if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
         artifact = artifact._replace(kind="file")
     return artifact._replace(listed=False)
 

@@ -17,6 +17,8 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
+_UNEXAMINED: Final = "/unexamined"
+"""End of the codes for limits of this tool."""
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
@@ -55,7 +57,9 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
         reasons, waived = waive(reasons, policy.waivers, subject.url, today)
-    if any(reason.code.startswith(_UNSEEN) for reason in reasons):
+    if any(
+        reason.code.startswith(_UNSEEN) or reason.code.endswith(_UNEXAMINED) for reason in reasons
+    ):
         return Verdict("unknown", reasons, waived)
     return Verdict("failed" if reasons else "passed", reasons, waived)
 

@@ -74,16 +74,21 @@ def weights_named(name: str, stem: str, form: Form, key: str = "") -> Weights:
 class FolderWeights:
     """The weights of one folder that may compete with each other."""
 
-    _by_stem: dict[str, list[Weights]] = field(default_factory=dict)
+    _by_stem: dict[str, dict[str, Weights]] = field(default_factory=dict)
 
     def add(self, weights: Weights) -> None:
-        """Note weights: those of a set once, those of a whole file if a set has its stem."""
+        """Note weights: those of a set once, those of a whole file if a set has its stem.
+
+        Which shard stands for a set does not depend on the order of a listing.
+        """
         known = self._by_stem.get(weights.stem)
         if known is None:
             if weights.is_well_known or (weights.form != "whole" and len(self._by_stem) < _STEMS):
-                self._by_stem[weights.stem] = [weights]
-        elif len(known) < _PER_STEM and all(weights.key != other.key for other in known):
-            known.append(weights)
+                self._by_stem[weights.stem] = {weights.key: weights}
+        elif weights.key in known:
+            known[weights.key] = min(weights, known[weights.key])
+        elif len(known) < _PER_STEM:
+            known[weights.key] = weights
 
     def rivals_of(self, own: Weights) -> Rivals:
         """Return the names of the weights that compete with some of this folder."""
@@ -102,8 +107,11 @@ class FolderWeights:
         """Yield all weights that may compete with some."""
         stems = dict.fromkeys((own.stem, *(WELL_KNOWN if own.is_well_known else ())))
         for stem in stems:
-            yield from self._by_stem.get(stem, ())
+            for other in self._by_stem.get(stem, {}).values():
+                # Of other stems, whole files are noted only while the folder is gone through.
+                if own.is_well_known or not own.form == other.form == "whole":
+                    yield other
         if own.form == "index":
             for stem, found in self._by_stem.items():
                 if stem not in stems and (own.is_well_known or stem in WELL_KNOWN):
-                    yield from (other for other in found if other.form == "index")
+                    yield from (other for other in found.values() if other.form == "index")

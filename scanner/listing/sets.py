@@ -4,7 +4,8 @@ An index means the files that it names, whatever their names, in its folder or b
 in one set or by itself, never both:
 
 * A file that an index names belongs to that index's set. Of two indexes that name the same file,
-  one has a set: that of a name that loaders look for, else the first. The other is its rival.
+  one has a set: that of a folder above, that of a name that loaders look for, else the first. The
+  other is its rival.
 * A numbered shard that no index names joins the index of its own stem as a leftover.
 * What remains forms sets by numbers or ranks, or is a model by itself.
 
@@ -90,8 +91,11 @@ class FolderSets:
             self._notable = True
 
     def add_index(self, item: StoredObject) -> None:
-        """Add an index."""
-        self._objects.add("index", index_stem(item.name) or "", item)
+        """Add an index; one that was added before is left as it is."""
+        stem = index_stem(item.name) or ""
+        if any(known.url == item.url for known in self._objects.get("index", stem)):
+            return
+        self._objects.add("index", stem, item)
         self._indexes += 1
         self._notable = True
 
@@ -134,13 +138,11 @@ class FolderSets:
         """
         if item.version:
             return None
-        key = self._key_of(item) if self._notable else ""
-        if not key.endswith(_INDEX) and format_of(item.name) == _SAFETENSORS:
-            above = self.above
-            while above is not None:
+        if format_of(item.name) == _SAFETENSORS:
+            for above in self._indexed_above():
                 if above.take_from_below(item):
                     return above
-                above = above.above
+        key = self._key_of(item) if self._notable else ""
         if key:
             self._objects.add("shard", key, item)
             return self
@@ -181,7 +183,7 @@ class FolderSets:
         stem = index_stem(name) or ""
         index = next(one for one in self._objects.get("index", stem) if one.name == name)
         rivals = self._weights.rivals_of(weights_named(name, stem, "index", key))
-        same = (item.name for item in self._objects.get("rival", name))
+        same = (item.url[len(self._url) :] for item in self._objects.get("rival", name))
         rivals = rivals._replace(weights=tuple(dict.fromkeys((*rivals.weights, *same))))
         listed = self._listed.get(name)
         # Without having been read, an index may name files that are not there by their names.
@@ -218,17 +220,36 @@ class FolderSets:
 
     def take_from_below(self, item: StoredObject) -> bool:
         """Put a file of a folder below into the set of the index that names it, if one does."""
-        if not 0 < self._indexes <= _OPEN_INDEXES:
-            return False
-        self._read_indexes()
-        owner = self._owner(item.url[len(self._url) :])
+        owner = self.owner_of(item.url)
         if owner:
             self._objects.add("shard", owner + _INDEX, item)
         return bool(owner)
 
+    def owner_of(self, url: str) -> str:
+        """Return the name of the index whose set a file here or below is in; empty: none's."""
+        self._read_indexes()
+        return self._owner(url[len(self._url) :])
+
+    def add_rival(self, owner: str, index: StoredObject) -> None:
+        """Note an index that names files of another index's set."""
+        self._objects.add("rival", owner, index)
+
+    @property
+    def has_open_indexes(self) -> bool:
+        """Whether it has indexes, and not too many to read them before it is complete."""
+        return 0 < self._indexes <= _OPEN_INDEXES
+
+    def _indexed_above(self) -> Iterator["FolderSets"]:
+        """Yield the sets of the folders above that have indexes, nearest first."""
+        above = self.above
+        while above is not None:
+            if above.has_open_indexes:
+                yield above
+            above = above.above
+
     def _is_obvious(self, models: Iterable[StoredObject]) -> bool:
         """Whether there is one index, and no safetensors files but numbered shards of its stem."""
-        if self._indexes != 1 or self._seen_indexes:
+        if self._indexes != 1 or self._seen_indexes or any(self._indexed_above()):
             return False
         stem = next(key for key, _ in self._objects.items("index"))
         for item in models:
@@ -259,11 +280,13 @@ class FolderSets:
             self._objects.add("unread", name, index)
             return
         self._objects.add("read", name, index)
-        owner = next(filter(None, map(self._owner, sorted(listed.names))), "")
-        if owner:
-            self._objects.add("rejected", name, index)
-            self._objects.add("rival", owner, index)
-            return
+        for sets in (*self._indexed_above(), self):
+            urls = (self._url + path for path in sorted(listed.names))
+            owner = next(filter(None, map(sets.owner_of, urls)), "")
+            if owner:
+                self._objects.add("rejected", name, index)
+                sets.add_rival(owner, index)
+                return
         if self._packed + len(listed.packed) <= _PACKED:
             self._packed += len(listed.packed)
             self._listed[name] = listed

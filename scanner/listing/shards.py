@@ -95,8 +95,9 @@ def numbered_set(name: str) -> str:
     match = _match(name)
     if match is None:
         return ""
-    suffix = name.rpartition(".")[2].lower()
-    return f"{_stem(match)}/{suffix}/{match['of'].lower()}{match['count']}"
+    suffix, start = name.rpartition(".")[2].lower(), match.start("number")
+    separator = name[start - 1 : start] if start else ""
+    return f"{_stem(match)}/{suffix}/{separator}{match['of'].lower()}{match['count']}"
 
 
 def siblings(name: str) -> Iterator[str]:

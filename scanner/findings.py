@@ -136,6 +136,26 @@ _OWN: Final = {
         "Shards of one model state different things about it.",
         "Find out whether they belong together.",
     ),
+    "set/split-name": Code(
+        "error",
+        "The shards of a GGUF set are not named as llama.cpp expects; it does not find the others.",
+        "Rename the shards with five digits: NAME-00001-of-00002.gguf.",
+    ),
+    "set/ambiguous-weights": Code(
+        "warning",
+        "The folder has other weights that a loader may take instead of these, or merge with them.",
+        "Keep the weights that you mean, and move the others to a folder of their own.",
+    ),
+    "set/variant-beside": Code(
+        "info",
+        "The folder has another variant of these weights, which is loaded where it is asked for.",
+        "Scan its result as well if you load that variant.",
+    ),
+    "set/unexamined": Code(
+        "error",
+        "A set is larger than this tool examines; that says nothing about the files.",
+        "Check it with the loader itself, and waive this finding if you trust the model.",
+    ),
     "set/pickle-beside": Code(
         "warning",
         "Pickled weights lie beside the model; what loads the folder may load them and run code.",

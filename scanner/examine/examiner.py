@@ -27,11 +27,17 @@ from prefect_mutagen.scanner.examine.fetch import (
     stated_digests,
 )
 from prefect_mutagen.scanner.examine.pipelines import combine_parts
-from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
-from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
+from prefect_mutagen.scanner.examine.set_totals import concerns_set, total
+from prefect_mutagen.scanner.examine.sets import (
+    Shard,
+    are_ranks,
+    check_pickles,
+    check_rivals,
+    check_set,
+    check_split_name,
+)
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.roles import shard_name
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
@@ -105,14 +111,23 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
+        cost = cost or Cost()
         if artifact.parts:
-            return (yield from self._examine_pipeline(artifact, cost or Cost()))
+            return self._examine_pipeline(artifact, cost)
+        return self._examine_weights(artifact, cost)
+
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> Examination:
+        """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
-            index, pinned, findings = yield from load_index(artifact.shard_index)
+            index, pinned, findings = yield from load_index(artifact, artifact.shard_index)
             artifact = artifact._replace(shard_index=pinned)
+            if artifact.packed_index:  # the listing has read it for this examination
+                cost.requests += 1
+                cost.bytes_read += pinned.size
         if artifact.kind == "set":
-            artifact = artifact._replace(objects=(yield from self._objects(artifact, index)))
+            objects, unseen = yield from find_shards(artifact, index)
+            artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
         beside = artifact.beside
         if beside.checksums and self.hash_level != "none":
@@ -144,21 +159,7 @@ class Examiner:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
         verdict = judge(result.subject(), self.policy)
-        cost = cost or Cost()
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
-
-    def _objects(
-        self, artifact: Artifact, index: ShardIndex | None
-    ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-        """Return the files that belong to a set."""
-        objects = artifact.objects
-        if not artifact.listed:
-            objects = yield from find_shards(artifact, index)
-        if index is None:
-            return objects
-        named = set(index.shards())
-        # Files without a shard number are candidates because the index may name them.
-        return tuple(item for item in objects if item.name in named or _numbered(item))
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
@@ -170,7 +171,11 @@ class Examiner:
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        findings = [
+            *part.findings,
+            *check_pickles(artifact.beside.pickles, artifact.url),
+            *check_rivals(artifact.rivals, artifact.url),
+        ]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -191,9 +196,16 @@ class Examiner:
         index: ShardIndex | None,
         findings: Iterable[Finding],
     ) -> ScanResult:
-        shards = [Shard(part.item.name, part.item.url, part.seen.header) for part in parts]
-        checks = list(check_set(shards, index, artifact.url))
-        complete = not any(check.code == "set/missing-shard" for check in checks)
+        shards = [
+            Shard(artifact.path_beside(part.item), part.item.url, part.seen.header)
+            for part in parts
+        ]
+        findings = list(findings)
+        all_found = all(finding.code != "set/unexamined" for finding in findings)
+        checks = list(check_set(shards, index, artifact.url, all_found=all_found))
+        complete = all_found and all(check.code != "set/missing-shard" for check in checks)
+        # Ranks hold some tensors in slices and others whole; their sum counts these several times.
+        complete = complete and not (are_ranks(shards, index) and len(shards) > 1)
         names = {shard.name for shard in shards} if index is None else set(index.shards())
         used = [number for number, shard in enumerate(shards) if shard.name in names]
         description = total(
@@ -203,16 +215,23 @@ class Examiner:
             complete=complete,
         )
         found = [*findings, *checks]
-        for part in parts:
-            found += [finding for finding in part.findings if finding.code not in OF_A_PART]
+        has_tensors = any(shard.has_tensors for shard in shards)
+        for part, shard in zip(parts, shards, strict=True):
+            found += [
+                finding
+                for finding in part.findings
+                if concerns_set(finding, shard, has_tensors=has_tensors)
+            ]
         formats = {part.seen.format for part in parts} - {"unknown"}
         total_object = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
         # A set with an unreadable shard is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
-        if artifact.shard_index is None and artifact.listed and form == "safetensors":
+        needs_index = form == "safetensors" and not are_ranks(shards, index)
+        if needs_index and artifact.shard_index is None and artifact.listed:
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        found += check_rivals(artifact.rivals, artifact.url)
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
@@ -350,10 +369,6 @@ def _digests_beside(
 
 def _is_model(seen: Seen) -> bool:
     return seen.header is not None and not isinstance(seen.header, UnknownHeader)
-
-
-def _numbered(item: StoredObject) -> bool:
-    return shard_name(item.name) is not None
 
 
 def _no_index(url: str) -> Finding:

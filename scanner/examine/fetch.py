@@ -7,17 +7,22 @@ sent the replies (`scanner.storage.requests`).
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
-from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, ShardIndex, read_index
+from prefect_mutagen.scanner.content.shard_index import (
+    INDEX_LIMIT,
+    ShardIndex,
+    read_index,
+    too_long,
+)
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.roles import shard_name
+from prefect_mutagen.scanner.listing.listed_index import unpack
+from prefect_mutagen.scanner.listing.shards import siblings
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import read_checksums
 from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
@@ -106,9 +111,13 @@ def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
 
 
 def load_index(
-    item: StoredObject,
+    artifact: Artifact, item: StoredObject
 ) -> Generator[Request, Any, tuple[ShardIndex | None, StoredObject, list[Finding]]]:
-    """Read the shard index of a set.
+    """Read the shard index of a set, unless the listing has read it.
+
+    Args:
+        artifact: The set.
+        item: Its index.
 
     Returns:
         The index, None if it is unusable; the object with size and pin as read; and findings.
@@ -117,18 +126,22 @@ def load_index(
     try:
         if item.fault is not None:
             raise item.fault
-        if wanted > INDEX_LIMIT:
-            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+        if problem := too_long(wanted):
+            return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
         data = b""
-        if wanted:
+        if artifact.packed_index:
+            data = unpack(artifact.packed_index)
+        elif wanted:
             reply = yield from read(Read(item, 0, wanted))
             data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
-        if item.size > INDEX_LIMIT:
-            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+        if problem := too_long(item.size):
+            return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
     except StorageError as problem:
         return None, item, [make_finding(problem.code, str(problem), url=item.url)]
-    index, invalid = read_index(data)
-    return index, item, [_bad_index(item, invalid)] if invalid else []
+    index, clause, is_limit = read_index(data)
+    if is_limit:
+        return None, item, [_unexamined(item.url, f"the index: {clause}", item.name)]
+    return index, item, [_bad_index(item, clause)] if clause else []
 
 
 def _bad_index(item: StoredObject, problem: str) -> Finding:
@@ -136,37 +149,44 @@ def _bad_index(item: StoredObject, problem: str) -> Finding:
     return make_finding("set/index-invalid", message, url=item.url, field=item.name)
 
 
+def _unexamined(url: str, message: str, field: str) -> Finding:
+    return make_finding("set/unexamined", message, url=url, field=field)
+
+
 def find_shards(
     artifact: Artifact, index: ShardIndex | None
-) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-    """Look up the shards of a set that was not listed.
+) -> Generator[Request, Any, tuple[tuple[StoredObject, ...], list[Finding]]]:
+    """Look up the shards of a set that the listing did not cover.
+
+    These are all where the folder was not listed. Where it was, they are those in folders below,
+    whose files may have been listed before the index.
 
     Returns:
-        Its objects, without those that do not exist.
+        Its objects, without those that do not exist, in order; and findings.
     """
-    known = {item.name: item for item in artifact.objects}
+    known = {artifact.path_beside(item): item for item in artifact.objects}
     folder = (artifact.shard_index or artifact.objects[0]).folder
-    missing = (name for name in _expected(artifact, index) if name not in known)
-    for name in islice(missing, _MAX_SHARD_LOOKUPS):
+    names: Iterator[str] = iter(())
+    if index is not None:
+        names = iter(index.shards())
+    elif not artifact.listed and artifact.shard_index is None:
+        names = siblings(artifact.objects[0].name)
+    missing = (name for name in names if name not in known)
+    if artifact.listed:
+        missing = (name for name in missing if "/" in name)
+    findings: list[Finding] = []
+    for number, name in enumerate(missing):
+        if number == _MAX_SHARD_LOOKUPS:
+            message = f"more than {_MAX_SHARD_LOOKUPS:,} shards would have to be looked up by name"
+            findings.append(_unexamined(artifact.url, message, "folder"))
+            break
         url = folder + name
         try:
             known[name] = yield Find(url)
         except StorageError as problem:
             if problem.code != "storage/not-found":
                 known[name] = StoredObject(url, 0, "", fault=problem)
-    return tuple(known[name] for name in sorted(known))
-
-
-def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
-    if index is not None:
-        yield from index.shards()
-        return
-    for item in artifact.objects[:1]:
-        shard = shard_name(item.name)
-        if shard is not None:
-            before, _, behind = item.name.rpartition(f"{shard.number:05d}-of-{shard.total:05d}")
-            for number in range(1, shard.total + 1):
-                yield f"{before}{number:05d}-of-{shard.total:05d}{behind}"
+    return tuple(known[name] for name in sorted(known)), findings
 
 
 @dataclass(frozen=True, slots=True)

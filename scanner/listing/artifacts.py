@@ -4,8 +4,9 @@ An artifact is a model file, a set of shards that form one model (numbered GGUF 
 safetensors files that are numbered or named by an index), or a pipeline, whose parts lie in folders
 below it. It includes what its model says about it: configurations, tokenizer, templates, code,
 card and licence, of its own folder and of those above it up to the model's root, and those that
-could be loaded instead of it (pickles). Its pin is a digest over the paths and pins of all of them:
-an edited licence in README.md, or a new config.json, changes the pin.
+could be loaded instead of it (pickles, rivals). Its pin is a digest over the paths and pins of all
+of them, and over the names of rivals: an edited licence in README.md, a new config.json, or a
+``model.safetensors`` that appears beside shards changes the pin.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ __all__ = [
     "Artifact",
     "Beside",
     "Pickles",
+    "Rivals",
 ]
 
 
@@ -30,6 +32,15 @@ class Pickles(NamedTuple):
     total: int = 0
     pin: str = "absent"
     """Digest over the names and pins of all of them."""
+
+
+class Rivals(NamedTuple):
+    """Weights in a folder that a loader may take instead of an artifact, or with it."""
+
+    weights: tuple[str, ...] = ()
+    """Names of the first few: of whole files, of indexes, of a shard of each set."""
+    variants: tuple[str, ...] = ()
+    """Names of the first few variants, which are loaded where they are asked for."""
 
 
 class Beside(NamedTuple):
@@ -67,6 +78,9 @@ class Artifact(NamedTuple):
     """Whether the folder was listed; if not, the shards still have to be looked up."""
     parts: tuple["Artifact", ...] = ()
     """The parts of a pipeline, whose files are in ``objects`` as well."""
+    rivals: Rivals = Rivals()
+    packed_index: str = ""
+    """Contents of the index, if the listing read it; see `scanner.listing.listed_index`."""
 
     @property
     def root(self) -> str:
@@ -103,7 +117,7 @@ class Artifact(NamedTuple):
     @property
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
-        pickles = f"pickles\0{self.beside.pickles.pin}"
+        pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
         if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
             return _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
@@ -121,6 +135,12 @@ class Artifact(NamedTuple):
             return item.url[len(root) :] if not item.version else item.name
         return item.name
 
+    def path_beside(self, item: StoredObject) -> str:
+        """Return the path of one of its files relative to the folder of the artifact."""
+        folder = self.url[: self.url.rstrip("/").rfind("/") + 1]
+        below = item.url.startswith(folder) and "/" in item.url[len(folder) :].rstrip("/")
+        return item.url[len(folder) :] if below else item.name
+
     def named(self, items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:
         """Yield files of the model with their paths relative to its root."""
         return ((self.path_of(item), item) for item in items)
@@ -130,6 +150,10 @@ class Artifact(NamedTuple):
         for one in (self, *self.parts):
             yield from one.describing
             yield from one.beside.code
+
+
+def _rivals_line(rivals: Rivals) -> str:
+    return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
 
 
 def _digest(text: str) -> bytes:

@@ -12,26 +12,21 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final
 
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.object_spool import (
     SPILL_THRESHOLD,
     FolderObjects,
     ObjectSpool,
 )
-from prefect_mutagen.scanner.listing.roles import (
-    CHECKSUMS,
-    index_stem,
-    role_of,
-    shard_name,
-    signed_name,
-)
+from prefect_mutagen.scanner.listing.roles import CHECKSUMS, role_of, signed_name
 from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
+from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -42,9 +37,6 @@ _KEPT: Final = 2_000
 """Most files of one folder that describe models or are code; a real model has a few dozen."""
 _WITH_OWN_WEIGHTS: Final = "modules.json"
 """The index of a pipeline whose first part is in the root itself."""
-_CANDIDATES: Final = 5_000
-"""Most files that are considered as shards of an index without numbered shards. In larger folders,
-only the files that the index names are looked up."""
 # Internal folders of git, the hub's cache and archivers. No model is loaded from there, and the
 # cache marks files that a repository lacks by empty files of the same names.
 _TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
@@ -55,6 +47,9 @@ class _Folder:
     url: str
     spool: ObjectSpool
     ignored: bool = False
+    read_index: ReadIndex | None = None
+    above: "_Folder | None" = None
+    """The folder that it lies in, if that is listed too."""
     models: list[StoredObject] = field(default_factory=list)
     """The most recently listed models; earlier ones are in the spool."""
     describing: list[StoredObject] = field(default_factory=list)
@@ -68,6 +63,9 @@ class _Folder:
     """Signatures that may cover any file."""
     objects: FolderObjects = field(init=False)
     """Files named after a model, shards by set, indexes, pickles, and spilled models."""
+    sets: FolderSets = field(init=False)
+    given_above: "array[int]" = field(default_factory=lambda: array("q"))
+    """Hashes of the addresses of the models that belong to a set of a folder above."""
     fault: str = ""
     """Clause about a bug that occurred while grouping it; then none of its files is judged."""
     model: Model | None = None
@@ -81,6 +79,8 @@ class _Folder:
 
     def __post_init__(self) -> None:
         self.objects = FolderObjects(self.spool)
+        above = self.above.sets if self.above is not None else None
+        self.sets = FolderSets(self.url, self.objects, self.read_index, above)
 
     def add(self, item: StoredObject) -> None:
         if self.ignored:
@@ -90,12 +90,13 @@ class _Folder:
         if role in ("weights", "other"):  # other: a folder that cannot be listed
             self.is_empty = False
             self.models.append(item)
+            self.sets.note(name)
             if len(self.models) >= self.spool.threshold:
                 self.objects.spill("model", self.models)
                 self.models.clear()
         elif role == "index":
             self.is_empty = False
-            self.objects.add("index", index_stem(name) or "", item)
+            self.sets.add_index(item)
         elif role == "pickle":
             self.objects.add("pickle", name, item)
         elif role == "checksum":
@@ -123,31 +124,15 @@ class _Folder:
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield single files in listing order, then sets."""
-        indexed = self.objects.has("index")
-        candidates: list[StoredObject] = []
+        self.sets.prepare(self._models)
         for item in self._models():
-            name = item.name
-            form = format_of(name) if indexed else None
-            shard = shard_name(name)
-            if shard is not None and item.version:
-                shard = None
-            # An index covers all shards of its stem, whatever count their names state.
-            if (
-                shard is not None
-                and form == "safetensors"
-                and self.objects.contains("index", shard.stem)
-            ):
-                self.objects.add("shard", _set_key(form, shard.stem), item)
-            elif shard is None or shard.total == 1:
-                if form == "safetensors" and len(candidates) <= _CANDIDATES:
-                    candidates.append(item)
+            taken_by = self.sets.take(item)
+            if taken_by is None:
                 yield self.single(item)
-            else:
-                key = _set_key(format_of(name) or "", shard.stem, shard.total)
-                self.objects.add("shard", key, item)
-        yield from self._numbered_sets()
-        if indexed:
-            yield from self._indexed_sets(candidates)
+            elif taken_by is not self.sets:
+                self.given_above.append(hash(item.url))
+        for found in self.sets.found():
+            yield self._set(found)
         self.objects.clear()
 
     def fail(self, item: StoredObject, fault: str) -> None:
@@ -164,8 +149,11 @@ class _Folder:
             in_sets: Hashes of the addresses in the sets that it had yielded.
         """
         shards = {hash(item.url) for _, item in self.objects.items("shard")}
+        given_above = set(self.given_above)
         for item in self._models():
             code = hash(item.url)
+            if code in given_above:
+                continue
             if singles and code not in shards:
                 singles -= 1
             elif code not in in_sets:
@@ -173,45 +161,50 @@ class _Folder:
         for _, item in self.objects.items("index"):
             if hash(item.url) not in in_sets:
                 yield item
+        for _, item in self.objects.items("shard"):  # from folders below
+            if item.folder != self.url and hash(item.url) not in in_sets:
+                yield item
 
     def _models(self) -> Iterator[StoredObject]:
         yield from (item for _, item in self.objects.items("model"))
         yield from self.models
 
-    def _numbered_sets(self) -> Iterator[Artifact]:
-        """Yield the sets of numbered shards."""
-        for key, group in groupby(self.objects.items("shard"), key=itemgetter(0)):
-            shards = sorted((item for _, item in group), key=attrgetter("name"))
-            stem, _, count = key.rsplit("/", 2)
-            indexes = () if int(count) else self.objects.get("index", stem)
-            yield self._set(shards, indexes[-1] if indexes else None)
-
-    def _indexed_sets(self, candidates: list[StoredObject]) -> Iterator[Artifact]:
-        """Yield a set for each index without numbered shards; its files are artifacts as well."""
-        candidates.sort(key=attrgetter("name"))
-        for stem, group in groupby(self.objects.items("index"), key=itemgetter(0)):
-            *_, (_, index) = group
-            if self.objects.contains("shard", _set_key("safetensors", stem)):
-                continue
-            if len(candidates) <= _CANDIDATES:
-                yield self._set(candidates, index)
-            else:
-                yield self._set([], index)._replace(listed=False)
-
-    def _set(self, shards: list[StoredObject], index: StoredObject | None) -> Artifact:
+    def _set(self, found: FoundSet) -> Artifact:
+        shards, index = found.shards, found.shard_index
         return Artifact(
             shards[0].url if index is None else index.url,
             tuple(shards),
             self._beside(shards),
             "set",
             index,
+            found.listed,
+            rivals=found.rivals,
+            packed_index=found.packed,
         )
 
     def single(self, item: StoredObject) -> Artifact:
         """Return the artifact of one file; an older version has no files beside it."""
         if item.version:
             return Artifact(item.url, (item,))
-        return Artifact(item.url, (item,), self._beside((item,)))
+        rivals = self.sets.rivals_of(item)
+        return Artifact(item.url, (item,), self._beside((item,)), rivals=rivals)
+
+    def artifact_of(self, item: StoredObject, *, of_set: bool) -> Artifact:
+        """Return the artifact that one of the files stands for.
+
+        Args:
+            item: The file.
+            of_set: Whether it may be the index or a shard of a set.
+        """
+        if of_set:
+            for artifact in self.artifacts():
+                if artifact.url == item.url:
+                    return artifact
+            if role_of(item.name) == "index":  # it names files of another index's set
+                return self._set(self.sets.set_of(item))
+        elif format_of(item.name) == "safetensors":
+            self.sets.prepare(self._models)
+        return self.single(item)
 
     def pipeline(self, index: StoredObject, parts: Sequence[Artifact]) -> Artifact:
         """Return the artifact of a pipeline that this folder is the root of."""
@@ -257,15 +250,11 @@ class _Folder:
         return Pickles(tuple(first), number, digest.hexdigest())
 
 
-def _set_key(form: str, stem: str, count: int = 0) -> str:
-    """Return the key of a set within its folder; only the stem varies in length."""
-    return f"{stem}/{form}/{count:05}"
-
-
 def group_artifacts(
     objects: Iterable[StoredObject],
     root: str = "",
     threshold: int = SPILL_THRESHOLD,
+    read_index: ReadIndex | None = None,
     look: Look | None = None,
 ) -> Iterator[Artifact]:
     """Group listed objects into artifacts, each with the files of its model.
@@ -276,6 +265,8 @@ def group_artifacts(
         root: Address of that folder; tools' internal folders below it are ignored, and no folder
             above it is a model's root.
         threshold: Number of objects that a folder may hold in memory before it spills.
+        read_index: Reads an index where names do not tell which files it means; without it, the
+            files under other names than its own are models by themselves.
         look: Lists the files of a folder above many models, whose own files may come later.
 
     Yields:
@@ -284,8 +275,8 @@ def group_artifacts(
     """
     with closing(ObjectSpool(threshold)) as spool:
 
-        def open_folder(url: str) -> _Folder:
-            return _Folder(url, spool, _is_tool_folder(url, root))
+        def open_folder(url: str, above: _Folder | None) -> _Folder:
+            return _Folder(url, spool, _is_tool_folder(url, root), read_index, above)
 
         tree = FolderTree(root, open_folder, look)
         listed = iter(objects)
@@ -362,6 +353,7 @@ def _is_tool_folder(folder: str, root: str) -> bool:
 def artifact_of(
     item: StoredObject,
     beside: Iterable[StoredObject],
+    read_index: ReadIndex | None = None,
     model: Callable[[Model], Model] | None = None,
 ) -> Artifact:
     """Return the artifact that a loader would load by a file's name.
@@ -369,26 +361,28 @@ def artifact_of(
     Args:
         item: The file; the index or the first shard of a set stands for the set.
         beside: The files in its folder, with or without the file itself; consumed lazily.
+        read_index: As for `group_artifacts`.
         model: Returns the model of which the folder's files are a part; by default they are all.
     """
     if item.version:
         return Artifact(item.url, (item,))
-    role = role_of(item.name)
-    # Other models matter only for the index or a shard of a set.
-    of_set = role == "index" or (role == "weights" and shard_name(item.name) is not None)
+    form = format_of(item.name)
+    # Other models matter for a set, and where loaders may prefer them.
+    of_set = FolderSets.is_notable(item.name)
     with closing(ObjectSpool()) as spool:
-        folder = _Folder(item.folder, spool)
+        folder = _Folder(item.folder, spool, read_index=read_index)
         for other in beside:
-            if other.url != item.url and (of_set or format_of(other.name) is None):
+            other_form = format_of(other.name)
+            if other.url != item.url and (
+                of_set
+                or other_form is None
+                or (form == other_form == "safetensors" and FolderSets.is_notable(other.name))
+            ):
                 folder.add(other)
+        folder.add(item)
         own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
         folder.model = own if model is None else model(own)
-        if of_set:
-            folder.add(item)
-            for artifact in folder.artifacts():
-                if artifact.url == item.url:
-                    return artifact
-        return folder.single(item)
+        return folder.artifact_of(item, of_set=of_set)
 
 
 def ungrouped(item: StoredObject, message: str) -> Artifact:

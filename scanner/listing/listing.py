@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
+from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
 from prefect_mutagen.scanner.listing.roles import is_relevant
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
@@ -77,7 +78,10 @@ def list_artifacts(
         yield artifact
         return
     artifacts = group_artifacts(
-        chain((first,), listed), store.root, look=lambda folder: look_at(store, folder)
+        chain((first,), listed),
+        store.root,
+        look=lambda folder: look_at(store, folder),
+        read_index=index_reader(store),
     )
     if selection is None or selection.takes_all:
         yield from (one for one in artifacts if not only or one.url == only)

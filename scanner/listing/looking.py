@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of
+from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.roles import (
     MARKS,
     OMS_NAME,
@@ -15,9 +16,9 @@ from prefect_mutagen.scanner.listing.roles import (
     is_described_by,
     is_relevant,
     role_of,
-    shard_name,
 )
 from prefect_mutagen.scanner.listing.roots import ABOVE, SUBFOLDERS, Model, inherit, is_root
+from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
 from prefect_mutagen.scanner.storage.coroutines import finish, run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
@@ -65,10 +66,11 @@ def find_artifact(
         with suppress(StorageError):  # read permission does not imply list permission
             listed = store.list_folder(item.folder, is_relevant)
             if listed is not None:
-                return artifact_of(item, listed, whole)
+                return artifact_of(item, listed, index_reader(store), whole)
     artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
     shard = shard_name(item.name)
-    if shard is not None and shard.number != 1:
+    # Not the first shard; or a rank, of which there may be any number.
+    if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
         artifact = artifact._replace(kind="file")
     return artifact._replace(listed=False)
 

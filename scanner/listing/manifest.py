@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, Rivals
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -70,7 +70,7 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed, parts = plain
+    url, objects, beside, kind, index, listed, parts, (weights, variants), packed = plain
     neighbours, checksums, signatures, (names, total, pin), code, root, unlisted = beside
     beside = Beside(
         _to_objects(neighbours),
@@ -90,6 +90,8 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         shard_index,
         listed,
         tuple(map(_to_artifact, parts)),
+        Rivals(tuple(weights), tuple(variants)),
+        packed,
     )
 
 

@@ -1,15 +1,15 @@
 """Classify files by name into the role that they have for a loader.
 
-Shards are named as by llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers. An index is
-``NAME.safetensors.index.json``, with a variant before or after ``index``. Signatures are named as
-by OpenSSF Model Signing, in-toto and sigstore. The other names are those that transformers,
+Signatures are named as by OpenSSF Model Signing, in-toto and sigstore; names of shards and indexes
+are parsed in `scanner.listing.shards`. The other names are those that transformers,
 diffusers, PEFT, sentence-transformers, mlx-lm and vLLM open; `scanner.loading` says in which order.
 """
 
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.listing.shards import index_stem
 
 __all__ = [
     "CHECKSUMS",
@@ -20,13 +20,10 @@ __all__ = [
     "PROBED",
     "SIGNATURE_SUFFIXES",
     "Role",
-    "ShardName",
-    "index_stem",
     "is_described_by",
     "is_relevant",
     "is_signature",
     "role_of",
-    "shard_name",
     "signed_name",
 ]
 
@@ -125,32 +122,12 @@ _LICENCE: Final = re.compile(
 )
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
-# A file name may contain line breaks.
-_SHARD: Final = re.compile(
-    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
-    re.IGNORECASE | re.DOTALL,
-)
-_SHARD_MARK: Final = "-of-"
-_INDEX: Final = re.compile(
-    r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
-)
 # Extensions of pickled weights, and the .bin files that are pickles.
 _PICKLE: Final = re.compile(
     r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
     r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-class ShardName(NamedTuple):
-    """Parts of a shard's file name."""
-
-    stem: str
-    """Name that all shards of the set share, without numbers."""
-    number: int
-    """Position in the set, from 1."""
-    total: int
-    """Number of shards in the set."""
 
 
 def is_signature(name: str) -> bool:
@@ -174,21 +151,6 @@ def signed_name(name: str) -> str:
     return ""
 
 
-def shard_name(name: str) -> ShardName | None:
-    """Parse the name of a shard; None for any other name."""
-    match = _SHARD.fullmatch(name) if _SHARD_MARK in name.lower() else None
-    if match is None:
-        return None
-    stem = match["stem"] + (match["variant"] or "")
-    return ShardName(stem, int(match["number"]), int(match["count"]))
-
-
-def index_stem(name: str) -> str | None:
-    """Return the stem of the shards that an index of this name maps; None if it is no index."""
-    match = _INDEX.fullmatch(name)
-    return None if match is None else match["stem"] + (match["variant"] or "")
-
-
 def role_of(name: str) -> Role:
     """Return the role of a file by its name; ``other`` for files that no loader takes."""
     if name.endswith(_MODEL_SUFFIXES) or format_of(name) is not None:  # most are lower case
@@ -196,7 +158,7 @@ def role_of(name: str) -> Role:
     known = _ROLES.get(name)
     if known is not None:
         return known
-    if _INDEX.fullmatch(name):
+    if index_stem(name) is not None:
         return "index"
     if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
         return "checksum"

@@ -121,12 +121,14 @@ class _Open(Generic[_F]):
 class FolderTree(Generic[_F]):
     """The open folders of a listing, and the complete ones that wait for their roots."""
 
-    def __init__(self, root: str, open_folder: Callable[[str], _F], look: Look | None) -> None:
+    def __init__(
+        self, root: str, open_folder: Callable[[str, _F | None], _F], look: Look | None
+    ) -> None:
         """Start without a folder.
 
         Args:
             root: Address that is listed; empty: the folder of the first object.
-            open_folder: Makes the record of a folder from its address.
+            open_folder: Makes the record of a folder from its address and the folder above.
             look: See `Look`; None: only listed files count.
         """
         self._base = f"{root.rstrip('/')}/" if root else ""
@@ -174,7 +176,8 @@ class FolderTree(Generic[_F]):
                     yield from self._pass(one, last)
 
     def _enter(self, url: str) -> None:
-        self._path.append(_Open(self._open_folder(url)))
+        above = self._path[-1].folder if self._path else None
+        self._path.append(_Open(self._open_folder(url, above)))
 
     def _leave(self) -> Iterator[Unit[_F]]:
         done = self._path.pop()

@@ -94,7 +94,7 @@ def _numbers(value: Any) -> list[int]:
 
 @given(INDEX)
 def test_an_index_is_read_or_refused(raw: bytes) -> None:
-    index, problem = read_index(raw)
+    index, problem, _ = read_index(raw)
     assert (index is None) == bool(problem)
     if index is not None:
         assert index.total_size is None or -(2**63) <= index.total_size < 2**64

@@ -3,7 +3,8 @@ import pytest
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
-from prefect_mutagen.scanner.listing.roles import is_relevant, role_of, shard_name
+from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
+from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 

@@ -104,8 +104,12 @@ INDEXED: dict[str, tuple[list[str], dict[str, list[str]], Sets]] = {
         {INDEX: [ONE, TWO]} | _alone("x.safetensors"),
     ),
     "two-names-of-one-stem": (
-        ["x.safetensors", "y.safetensors", "m.fp16.safetensors.index.json"]
-        + ["m.safetensors.index.fp16.json"],
+        [
+            "x.safetensors",
+            "y.safetensors",
+            "m.fp16.safetensors.index.json",
+            "m.safetensors.index.fp16.json",
+        ],
         {
             "m.fp16.safetensors.index.json": ["x.safetensors"],
             "m.safetensors.index.fp16.json": ["y.safetensors"],

@@ -69,7 +69,7 @@ def test_the_names_of_a_set() -> None:
         "m-00003-of-000003.gguf",
     ]
     assert list(siblings("m-9-of-10.gguf"))[8:] == ["m-9-of-10.gguf", "m-10-of-10.gguf"]
-    assert list(siblings("m-00000-of-00001.safetensors"))[0] == "m-00000-of-00001.safetensors"
+    assert next(siblings("m-00000-of-00001.safetensors")) == "m-00000-of-00001.safetensors"
     assert list(siblings("m.gguf")) == []
 
 

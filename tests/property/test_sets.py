@@ -73,7 +73,9 @@ def _is_model(path: str) -> bool:
 def test_a_file_is_grouped_once(files: dict[str, bytes], threshold: int, local: bool) -> None:  # noqa: FBT001 - drawn
     def read(item: StoredObject) -> ListedIndex | None:
         index = read_index(files[item.url.removeprefix("s3://r/")]).contents
-        return index and ListedIndex(item, frozenset(index.weight_map.values()), "")
+        if index is None:
+            return None
+        return ListedIndex(item, frozenset(index.weight_map.values()), "")
 
     order = sorted(files, key=(lambda path: (path.rpartition("/")[0], path)) if local else None)
     listed = [StoredObject(f"s3://r/{path}", 1, f"etag:{path}") for path in order]

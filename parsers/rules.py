@@ -173,6 +173,13 @@ _GGUF: Final = {
     "trailing-data": Rule(
         IrregularityError, "info", "There are bytes after the last tensor.", _REPORT
     ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
+    ),
     "nonzero-padding": Rule(
         IrregularityError, "info", "The padding before the tensors is not zero.", _REPORT
     ),
@@ -252,6 +259,13 @@ _SAFETENSORS: Final = {
     "overlap": Rule(MalformedError, "error", "Two tensors share bytes.", _REWRITE),
     "trailing-data": Rule(
         MalformedError, "error", "There are bytes that belong to no tensor.", _REWRITE
+    ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
     ),
 }
 

@@ -43,6 +43,8 @@ class Beside(NamedTuple):
     signatures: tuple[StoredObject, ...] = ()
     """Signatures and attestations that may cover it."""
     pickles: Pickles = Pickles()
+    unfinished: tuple[str, ...] = ()
+    """Names of unfinished downloads of its files."""
 
 
 class Artifact(NamedTuple):
@@ -84,8 +86,10 @@ class Artifact(NamedTuple):
     @property
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
-        neighbours, checksums, signatures, pickles = self.beside
-        is_described = neighbours or checksums or signatures or self.shard_index
+        neighbours, checksums, signatures, pickles, unfinished = self.beside
+        is_described = (
+            neighbours or checksums or signatures or unfinished or self.shard_index is not None
+        )
         if len(self.objects) == 1 and not is_described:
             item = self.objects[0]  # fast path for the common case
             if not item.pin:
@@ -98,6 +102,7 @@ class Artifact(NamedTuple):
         lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
         lines.append(f"pickles\0{pickles.pin}")
+        lines += [f"{name}\0unfinished" for name in unfinished]
         return _digest("\n".join(lines))
 
 

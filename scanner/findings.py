@@ -38,8 +38,9 @@ _OWN: Final = {
     ),
     "storage/archived": Code(
         "error",
-        "The object lies in an archive class and cannot be read before it is restored.",
-        "Restore it, or keep archived models out of the scanned root.",
+        "The object lies in an archive class or tier and cannot be read before it is restored.",
+        "Restore it (restore-object) and scan again when that has finished, or keep archived "
+        "models out of the scanned root.",
     ),
     "storage/changed-during-scan": Code(
         "error",

@@ -40,6 +40,7 @@ class Rule(NamedTuple):
 _FETCH = "Fetch the file again from its source and compare its size or SHA-256."
 _REWRITE = "Write the file again with a current converter; do not load it."
 _REPORT = "No action is needed to load the file; report it to the author of the file."
+_LIMIT = "A limit of this tool: check the file with its loader, and waive this if you trust it."
 _LOOK = "Find out what this file is before anything loads it."
 
 _NOT_A_MODEL: Final = {
@@ -187,7 +188,7 @@ _GGUF: Final = {
         IrregularityError, "info", "The file has no tensors, only metadata.", _REPORT
     ),
     "header-too-large": Rule(
-        UnsupportedError, "error", "The header is larger than this reader examines.", _LOOK
+        UnsupportedError, "error", "The header is larger than this reader examines.", _LIMIT
     ),
 }
 
@@ -200,7 +201,7 @@ _SAFETENSORS: Final = {
         MalformedError, "error", "A header of more than 100,000,000 bytes is declared.", _REWRITE
     ),
     "too-complex": Rule(
-        UnsupportedError, "error", "The header has more parts than this reader examines.", _LOOK
+        UnsupportedError, "error", "The header has more parts than this reader examines.", _LIMIT
     ),
     "not-utf8": Rule(MalformedError, "error", "The header is not UTF-8.", _REWRITE),
     "bad-json": Rule(MalformedError, "error", "The header is not JSON.", _REWRITE),

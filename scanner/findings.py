@@ -163,6 +163,12 @@ _OWN: Final = {
         "A file that loaders read beside the model (config.json and kin) cannot be read.",
         "Repair or fetch that file again; a model with a broken configuration does not load.",
     ),
+    "sbom/unexamined": Code(
+        "error",
+        "A file beside the model is larger or more involved than this tool examines, so what it "
+        "states is not known. That says nothing against the file.",
+        "Read the file by hand, and waive this finding if you accept what it says.",
+    ),
     "sbom/neighbour-unread": Code(
         "warning",
         "A file beside the model could not be fetched, so what it states is missing.",

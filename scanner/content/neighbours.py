@@ -7,14 +7,19 @@ directory, so it counts as a base model only if it looks like ``owner/name``.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
+from prefect_mutagen.scanner.content.safe_load import (
+    Loaded,
+    is_front_matter_open,
+    load_front_matter,
+    load_json,
+)
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -23,19 +28,22 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_neighbours"]
+__all__ = ["LIMITS", "Neighbours", "read_neighbours", "read_up_to"]
 
 LIMITS: Final = MappingProxyType(
     {
-        "config.json": 4 << 20,
+        "config.json": 8 << 20,
         "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 1 << 20,
-        "adapter_config.json": 1 << 20,
+        "generation_config.json": 4 << 20,
+        "adapter_config.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
 )
 """Most bytes that are read of each file; of README.md only the front matter is used."""
+_CARD: Final = "README.md"
+_CARD_LIMIT: Final = 4 << 20
+"""Most bytes that are read of a card whose front matter does not end earlier."""
 
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
@@ -118,6 +126,23 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     )
 
 
+def read_up_to(name: str, raw: bytes, size: int) -> int:
+    """Return up to which byte a file has to be read, given its first bytes.
+
+    Args:
+        name: Its name.
+        raw: Its first bytes: up to its limit.
+        size: Its size.
+
+    Returns:
+        The number of bytes there, or more for a card whose front matter has not ended.
+    """
+    most = min(size, _CARD_LIMIT)
+    if name != _CARD or len(raw) >= most or not is_front_matter_open(raw):
+        return len(raw)
+    return min(most, 4 * len(raw))
+
+
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
     stated = next(candidates, None)
     if stated is not None:
@@ -151,12 +176,17 @@ def _load(
     if name not in files:
         return {}
     url, raw = files[name]
-    if loader is load_json and len(raw) >= LIMITS[name]:
-        loaded = Loaded({}, f"it is larger than the limit of {LIMITS[name]} bytes")
+    is_card = loader is load_front_matter
+    limit = _CARD_LIMIT if is_card else LIMITS[name]
+    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+        what = "its front matter" if is_card else "it"
+        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+        loaded = replace(loaded, unexamined=True)
     else:
         loaded = loader(raw)
     if loaded.problem:
-        code = "neighbour-invalid" if loader is load_json else "front-matter-invalid"
+        code = "front-matter-invalid" if is_card else "neighbour-invalid"
+        code = "unexamined" if loaded.unexamined else code
         message = f"{name}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=name))
     elif loaded.duplicate:

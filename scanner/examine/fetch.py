@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
 from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
 from prefect_mutagen.scanner.examine.second_format import look_behind
@@ -221,7 +221,11 @@ def load_beside(
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
                 reply = yield from read(Read(item, 0, wanted, shared=True))
-            contents[item.name] = (item.url, reply.data)
+            raw = reply.data
+            while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
+                more = yield from read(Read(item, len(raw), end, shared=True))
+                raw += more.data
+            contents[item.name] = (item.url, raw)
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
         except StorageError as problem:

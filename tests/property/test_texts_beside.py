@@ -66,7 +66,9 @@ def test_a_value_does_not_cost_the_values_before_it(value: str) -> None:
 @given(JSON)
 def test_json_is_an_object_or_a_problem(raw: bytes) -> None:
     loaded = load_json(raw)
-    assert not (loaded.problem and loaded.values)
+    # What is stated in an encoding that loaders refuse is read all the same.
+    is_foreign = " which loaders refuse" in loaded.problem or "UTF-8 only" in loaded.problem
+    assert is_foreign or not (loaded.problem and loaded.values)
 
 
 @settings(max_examples=150)

@@ -9,6 +9,7 @@ import pytest
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.content.licenses import allows, denies
+from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.policy.policy import BaseLicense, Policy, judge
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
 from prefect_mutagen.scanner.verdicts import Reason, Subject
@@ -205,3 +206,13 @@ def test_knowledge_grows_old(examined_at: str, status: str) -> None:
         status == "failed"
     )
     assert judge(subject, Policy(), NOW).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["sbom/unexamined", "template/unexamined", "gguf/header-too-large", "safetensors/too-complex"],
+)
+def test_a_limit_of_the_tool_leaves_the_verdict_unknown(code: str) -> None:
+    finding = make_finding(code, "it is larger than what is examined", url="/m/m.gguf")
+    assert judge(replace(SUBJECT, findings=(finding,)), Policy()).status == "unknown"
+    assert "fetch" not in finding.hint.lower()

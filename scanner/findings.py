@@ -83,6 +83,12 @@ _OWN: Final = {
         "Only the text of a symbolic link was copied, not the model that it points to.",
         "Copy again with links followed (cp -L, rsync -L, rclone --copy-links).",
     ),
+    "storage/size-unknown": Code(
+        "error",
+        "The server does not say how large the object is, so a complete file cannot be told from "
+        "a truncated one.",
+        "Serve it with a Content-Length or with range requests, or scan a local copy.",
+    ),
     "storage/unsupported": Code(
         "error",
         "No driver for this kind of address is installed.",

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 __all__ = ["lies_below", "publisher_of", "same_publisher"]
 
-# https://huggingface.co/owner/name, hf://owner/name, and the cache's models--owner--name. Data sets,
-# Spaces and buckets have their kind before the owner.
+# https://huggingface.co/owner/name, hf://owner/name, and the cache's models--owner--name. Data
+# sets, Spaces and buckets have their kind before the owner.
 _HUB: Final = re.compile(
     r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)|hf:/)/"
     r"(?:(?:datasets|spaces|buckets|models|kernels)/)?([^/]+)/[^/]+"

@@ -187,6 +187,23 @@ def test_the_hub_lists_the_hash_of_what_it_keeps_in_lfs(lfs: object, digest: str
     assert bool(item.sha256_source) is bool(digest)
 
 
+def test_a_file_in_a_bucket_of_the_hub_is_pinned_by_what_names_its_bytes() -> None:
+    system = pytest.importorskip("huggingface_hub.hf_file_system")
+    buckets = pytest.importorskip("huggingface_hub._buckets")
+
+    def pin(xet_hash: str, time: str) -> str:
+        file = buckets.BucketFile(
+            type="file", path="m.gguf", size=3, xetHash=xet_hash, mtime=time, uploadedAt=time
+        )
+        info = system._cache_info_from_path_info(file, "buckets/acme/store/m.gguf")
+        return _describe(info, "hf://buckets/acme/store/m.gguf").pin
+
+    first, later = "2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"
+    assert pin("a" * 64, first) == pin("a" * 64, later) == f"etag:{'a' * 64}"
+    assert pin("b" * 64, first) != pin("a" * 64, first)
+    assert pin("", first) != pin("", later)
+
+
 @pytest.mark.parametrize(
     ("source", "proven"),
     [

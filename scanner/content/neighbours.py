@@ -9,7 +9,7 @@ is often a path in a home directory, so it counts as a base model only if it loo
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,12 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
+from prefect_mutagen.scanner.content.safe_load import (
+    Loaded,
+    is_front_matter_open,
+    load_front_matter,
+    load_json,
+)
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -26,29 +31,32 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours"]
+__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
 
 LIMITS: Final = MappingProxyType(
     {
-        "config.json": 4 << 20,
+        "config.json": 8 << 20,
         "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 1 << 20,
-        "adapter_config.json": 1 << 20,
-        "preprocessor_config.json": 1 << 20,
-        "video_preprocessor_config.json": 1 << 20,
-        "processor_config.json": 1 << 20,
-        "hf_quant_config.json": 1 << 20,
-        "model_index.json": 1 << 20,
-        "modular_model_index.json": 1 << 20,
-        "modules.json": 1 << 20,
-        "chat_template.json": 1 << 20,
+        "generation_config.json": 4 << 20,
+        "adapter_config.json": 4 << 20,
+        "preprocessor_config.json": 4 << 20,
+        "video_preprocessor_config.json": 4 << 20,
+        "processor_config.json": 4 << 20,
+        "hf_quant_config.json": 4 << 20,
+        "model_index.json": 4 << 20,
+        "modular_model_index.json": 4 << 20,
+        "modules.json": 4 << 20,
+        "chat_template.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
 )
 """Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
 _LISTS: Final = ("modules.json",)
-_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), ("readme.md", 1 << 18))
+_CARD: Final = "readme.md"
+_CARD_LIMIT: Final = 4 << 20
+"""Most bytes that are read of a card whose front matter does not end earlier."""
+_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
 
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
@@ -189,6 +197,23 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     )
 
 
+def read_up_to(name: str, raw: bytes, size: int) -> int:
+    """Return up to which byte a file has to be read, given its first bytes.
+
+    Args:
+        name: Its name.
+        raw: Its first bytes: up to its limit.
+        size: Its size.
+
+    Returns:
+        The number of bytes there, or more for a card whose front matter has not ended.
+    """
+    most = min(size, _CARD_LIMIT)
+    if name.lower() != _CARD or len(raw) >= most or not is_front_matter_open(raw):
+        return len(raw)
+    return min(most, 4 * len(raw))
+
+
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
     stated = next(candidates, None)
     if stated is not None:
@@ -219,14 +244,17 @@ def _load(
     if path not in files:
         return {}
     url, raw = files[path]
-    limit = read_limit(path.rpartition("/")[2])
     is_card = loader is load_front_matter
-    if not is_card and len(raw) >= limit:
-        loaded = Loaded({}, f"it is larger than the limit of {limit} bytes")
+    limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
+    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+        what = "its front matter" if is_card else "it"
+        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+        loaded = replace(loaded, unexamined=True)
     else:
         loaded = loader(raw)
     if loaded.problem:
         code = "front-matter-invalid" if is_card else "neighbour-invalid"
+        code = "unexamined" if loaded.unexamined else code
         message = f"{path}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
     elif loaded.duplicate:

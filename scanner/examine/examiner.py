@@ -35,9 +35,11 @@ from prefect_mutagen.scanner.examine.sets import (
     check_rivals,
     check_set,
     check_split_name,
+    check_unlisted,
 )
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.evidence import check_unfinished
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
@@ -175,6 +177,8 @@ class Examiner:
             *part.findings,
             *check_pickles(artifact.beside.pickles, artifact.url),
             *check_rivals(artifact.rivals, artifact.url),
+            *check_unfinished(artifact.beside.unfinished, artifact.url),
+            *check_unlisted(artifact.beside.unlisted, artifact.url),
         ]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
@@ -232,6 +236,8 @@ class Examiner:
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
         found += check_rivals(artifact.rivals, artifact.url)
+        found += check_unfinished(artifact.beside.unfinished, artifact.url)
+        found += check_unlisted(artifact.beside.unlisted, artifact.url)
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
@@ -382,6 +388,7 @@ def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
     pins |= {path: item.pin for path, item in artifact.named(artifact.beside.code)}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
+    pins |= dict.fromkeys(artifact.beside.unfinished, "unfinished")
     return pins
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
 from prefect_mutagen.scanner.content.shard_index import (
     INDEX_LIMIT,
     ShardIndex,
@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.content.shard_index import (
     too_long,
 )
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
+from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listed_index import unpack
@@ -88,6 +89,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
+    last = (0, data)
     answer = reader.feed(data)
     while isinstance(answer, NeedBytes):
         start = reader.position
@@ -95,7 +97,9 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
         if digest:
             pieces.append(reply.data)
+        last = (start, reply.data)
         answer = reader.feed(reply.data)
+    answer = yield from look_behind(item, answer, last)
     sha256 = ""
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
@@ -245,8 +249,12 @@ def load_beside(
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
                 reply = yield from read(Read(item, 0, wanted, shared=True))
-            contents[path] = (item.url, reply.data)
-            if len(reply.data) == reply.size:
+            raw = reply.data
+            while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
+                more = yield from read(Read(item, len(raw), end, shared=True))
+                raw += more.data
+            contents[path] = (item.url, raw)
+            if len(raw) == reply.size:
                 whole.add(path)
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))

@@ -31,6 +31,7 @@ __all__ = [
     "check_rivals",
     "check_set",
     "check_split_name",
+    "check_unlisted",
 ]
 
 _NAMED: Final = 5
@@ -291,6 +292,18 @@ def _check_size(
     if size != index.total_size:
         message = f"metadata.total_size is {index.total_size}; the tensors have {size} bytes"
         yield make_finding("set/total-size", message, url=url, field="metadata.total_size")
+
+
+def check_unlisted(count: int, url: str) -> Iterator[Finding]:
+    """Report that a folder has more files than are taken into account.
+
+    Args:
+        count: Number of those that are not.
+        url: Address of the artifact.
+    """
+    if count:
+        message = f"{count:,} more configurations, templates or Python files in the folder"
+        yield make_finding("sbom/unexamined", message, url=url, field="folder")
 
 
 def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:

@@ -59,6 +59,8 @@ class Beside(NamedTuple):
     """Address of the model's root with a trailing slash; empty: the folder of its files."""
     unlisted: int = 0
     """Number of files that are too many to be taken into account."""
+    unfinished: tuple[str, ...] = ()
+    """Names of unfinished downloads of its files."""
 
 
 class Artifact(NamedTuple):
@@ -118,6 +120,7 @@ class Artifact(NamedTuple):
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
         pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
+        pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
         if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
             return _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""

@@ -71,7 +71,8 @@ class Manifest:
 
 def _to_artifact(plain: list[Any]) -> Artifact:
     url, objects, beside, kind, index, listed, parts, (weights, variants), packed = plain
-    neighbours, checksums, signatures, (names, total, pin), code, root, unlisted = beside
+    neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
+    names, total, pin = pickles
     beside = Beside(
         _to_objects(neighbours),
         _to_objects(checksums),
@@ -80,6 +81,7 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         _to_objects(code),
         root,
         unlisted,
+        tuple(unfinished),
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
     return Artifact(

@@ -9,10 +9,11 @@ import re
 from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
 
 __all__ = [
-    "CHECKSUMS",
+    "APPLE_DOUBLE",
     "INHERITED",
     "MARKS",
     "OMS_NAME",
@@ -41,6 +42,7 @@ Role = Literal[
     "pickle",
     "checksum",
     "signature",
+    "unfinished",
     "other",
 ]
 
@@ -49,8 +51,6 @@ PIPELINE_MARKS: Final = ("model_index.json", "modular_model_index.json", "module
 """Names of files that describe a pipeline, whose parts are in folders below."""
 MARKS: Final = ("README.md", *PIPELINE_MARKS)
 """Names of files that mark the root of a model."""
-CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
-"""Names of files that list the SHA-256 of other files; ``NAME.sha256`` states that of one file."""
 PROBED: Final = (
     "config.json",
     "tokenizer_config.json",
@@ -66,6 +66,8 @@ PROBED: Final = (
 INHERITED: Final = ("README.md", "config.json")
 """Names of files that count for weights in folders below, as licences do, unless a nearer file has
 the same name."""
+APPLE_DOUBLE: Final = "._"
+"""Prefix of the files that a Mac keeps beside others on storage of other systems."""
 
 OMS_NAME: Final = "model.sig"
 """File name of a folder's signature in OpenSSF Model Signing."""
@@ -158,9 +160,11 @@ def role_of(name: str) -> Role:
     known = _ROLES.get(name)
     if known is not None:
         return known
+    if name.startswith(APPLE_DOUBLE):
+        return "other"
     if index_stem(name) is not None:
         return "index"
-    if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
+    if is_checksums(name):
         return "checksum"
     if is_signature(name):
         return "signature"
@@ -185,7 +189,7 @@ def _by_form(name: str) -> Role:
         stem = stem.removesuffix(suffix)
     if _LICENCE.fullmatch(stem) and (stem != lower or "." not in lower):
         return "licence"
-    return "other"
+    return "other" if unfinished_mark(name) is None else "unfinished"
 
 
 def is_described_by(role: Role) -> bool:

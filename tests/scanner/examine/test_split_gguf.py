@@ -9,9 +9,19 @@ from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.content import shard_index
 from prefect_mutagen.scanner.examine import fetch
 from tests.builders import STRING, U16, U32, gguf, safetensors
-from tests.scanner.examine.shard_builders import INDEX, Files, codes_of, index, results_of, shard
+from tests.scanner.examine.shard_builders import (
+    INDEX,
+    Files,
+    codes_of,
+    index,
+    model,
+    results_of,
+    shard,
+)
 from tests.scanner.storing import put_local
 from tests.servers import WebServer
+
+SHARDS = model("model-%05d-of-00002.safetensors")
 
 # Split GGUF.
 

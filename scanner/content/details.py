@@ -8,11 +8,12 @@ Keys: the GGUF specification and llama.cpp; ``config.json`` as transformers writ
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader
 from prefect_mutagen.scanner.content.facts import fits, plain_text, whole_number
+from prefect_mutagen.scanner.content.template_places import is_rendered
 from prefect_mutagen.scanner.content.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
@@ -195,15 +196,26 @@ def card_details(card: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def template_details(templates: Iterable[Template]) -> list[dict[str, Any]]:
-    """Describe chat templates without their text: place, length, SHA-256."""
+def template_details(
+    templates: Iterable[Template], rendered: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Describe chat templates without their text: place, length, SHA-256.
+
+    Args:
+        templates: The templates.
+        rendered: The places that load plans name. If they name any of the templates, the others
+            are marked as not rendered, and a policy's list of templates does not apply to them.
+    """
+    templates = tuple(templates)
+    taken = [is_rendered(template, rendered) for template in templates]
     return [
         _present(
             {
                 "place": template.place[:_TEXT_LIMIT],
                 "length": template.length,
                 "sha256": template.sha256,
+                "rendered": False if any(taken) and not is_taken else None,
             }
         )
-        for template in templates
+        for template, is_taken in zip(templates, taken, strict=True)
     ]

@@ -1,202 +1,144 @@
-"""Where the files of a model state chat templates, and which of them a loader renders.
+"""Where the files of a model state chat templates.
 
-Order of precedence, as of transformers 5.24.0:
-
-* tokenizer (``tokenization_utils_base.from_pretrained``): ``chat_template.jinja`` with
-  ``additional_chat_templates/*.jinja``, where one of them is there, replaces ``chat_template`` of
-  ``tokenizer_config.json``;
-* processor (``processing_utils.get_processor_dict``): ``chat_template`` in
-  ``processor_config.json``, then ``chat_template.json``, then the ``.jinja`` files;
-* llama.cpp (``common_chat_templates_init``): ``tokenizer.chat_template`` of the GGUF header, and
-  ``tokenizer.chat_template.NAME``.
-
-Templates in other places, such as another file that ends in ``.jinja``, are judged as well, because
-an option of a loader may name them.
+A JSON file states them under ``chat_template``: a text, an object of texts by name, or a list of
+``{name, template}``; every file whose name ends in ``.jinja`` is one; a GGUF header states them
+under ``tokenizer.chat_template`` and ``tokenizer.chat_template.NAME``. A place is the path of a
+file, or its path, a colon and a key, as in a load plan, which says what a loader renders. What no
+loader renders by itself is judged as well: an option of a loader may name it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import IntEnum
-from itertools import combinations
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import named
 from prefect_mutagen.scanner.content.templates import Template, make_template
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = [
-    "CONFIGS",
-    "JINJA_LIMIT",
-    "document_templates",
-    "find_differing_copies",
-    "is_template_file",
-    "jinja_template",
-    "model_templates",
-    "rendered_templates",
-]
+__all__ = ["find_differing_copies", "is_rendered", "is_template_file", "model_templates"]
 
-CONFIGS: Final = ("tokenizer_config.json", "chat_template.json", "processor_config.json")
-"""JSON files that state chat templates under ``chat_template``."""
-JINJA_LIMIT: Final = 1 << 20
-"""Most bytes of a ``.jinja`` file that are kept."""
+_JINJA_LIMIT: Final = 1 << 20
 
 _KEY: Final = "chat_template"
 _DEFAULT: Final = "default"
-_MOST_NAMED: Final = 256
+_MOST_VALUES: Final = 1024
 _GGUF_KEY: Final = "tokenizer.chat_template"
 _ADDITIONAL: Final = "additional_chat_templates"
 
 
-class _Source(IntEnum):
-    """Kinds of places, the preferred first."""
-
-    GGUF = 0
-    PROCESSOR = 1
-    LEGACY = 2
-    JINJA = 3
-    TOKENIZER = 4
-    OTHER = 5
-
-
-_LOADERS: Final[Mapping[str, Sequence[_Source]]] = {
-    "llama.cpp": (_Source.GGUF,),
-    "transformers tokenizer": (_Source.JINJA, _Source.TOKENIZER),
-    "transformers processor": (_Source.PROCESSOR, _Source.LEGACY, _Source.JINJA),
-}
-
-
 def is_template_file(path: str) -> bool:
     """Whether a file of a model is a chat template by itself."""
-    return path.lower().endswith(".jinja")
+    return path.lower().endswith((".jinja", ".jinja2"))
 
 
 def model_templates(
     texts: Mapping[str, bytes], documents: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Template]:
-    """Yield the chat templates that the files of a model state.
+) -> Iterator[tuple[str, Template]]:
+    """Yield the chat templates that the files of a model state, each with the path of its file.
 
     Args:
         texts: Contents, by path relative to the model's root, of the files for which
-            `is_template_file` holds; read up to `JINJA_LIMIT` bytes at least.
-        documents: Values, by path, of the JSON files whose name is in `CONFIGS`. Others are passed
-            over: no loader takes a template from them.
+            `is_template_file` holds; one of a megabyte or more is not examined.
+        documents: Values of the model's JSON files, by path.
     """
     for path, values in sorted(documents.items()):
-        if path.rpartition("/")[2] in CONFIGS:
-            yield from document_templates(path, values)
+        for template in _document_templates(path, values):
+            yield path, template
     for path, raw in sorted(texts.items()):
         if is_template_file(path):
-            yield jinja_template(path, raw)
+            yield path, _jinja_template(path, raw)
 
 
-def jinja_template(path: str, raw: bytes) -> Template:
-    """Return the template that a ``.jinja`` file is."""
-    if len(raw) >= JINJA_LIMIT:
+def _jinja_template(path: str, raw: bytes) -> Template:
+    if len(raw) >= _JINJA_LIMIT:
         return Template(path, None, len(raw), "")
     # Loaders take it as UTF-8. A byte order mark of UTF-16 is no UTF-8, so nothing is lost here.
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     return make_template(path, raw.decode(encoding, "replace"))
 
 
-def document_templates(path: str, values: Mapping[str, Any]) -> Iterator[Template]:
-    """Yield the templates of a JSON file: a text, named ones in a list or an object, or nested.
-
-    Args:
-        path: Path of the file, for the templates' places.
-        values: Its values.
-    """
+def _document_templates(path: str, values: Mapping[str, Any]) -> Iterator[Template]:
+    """Yield the templates of a JSON file, to any depth."""
     place = f"{path}:{_KEY}"
-    waiting: list[tuple[str, Any]] = [(place, values.get(_KEY))]
-    count = 0
-    while waiting and count < _MOST_NAMED:
-        place, value = waiting.pop(0)
+    waiting = deque([(place, values.get(_KEY))])
+    for _ in range(_MOST_VALUES):
+        if not waiting:
+            return
+        inner, value = waiting.popleft()
         if isinstance(value, str):
-            count += 1
-            yield make_template(place, value)
+            yield make_template(inner, value)
         elif isinstance(value, list):
-            waiting += [(_place_in(place, index, entry), entry) for index, entry in enumerate(value)]
+            waiting.extend(_entry(inner, index, entry) for index, entry in enumerate(value))
         elif isinstance(value, dict):
-            waiting += _entries(place, value)
-    if waiting:
-        # What is behind the limit is not examined, and a template without text says so.
-        yield Template(f"{path}:{_KEY}", None, 0, "")
+            waiting.extend((f"{inner}.{key}", text) for key, text in value.items())
+    # The rest is not examined; a template without text says so.
+    yield Template(place, None, 0, "")
 
 
-def _place_in(place: str, index: int, entry: Any) -> str:
-    """Return the place of an entry of a list: by its name, where it has one."""
-    name = entry.get("name") if isinstance(entry, dict) else None
-    return f"{place}.{name}" if isinstance(name, str) and name else f"{place}.{index}"
+def _entry(place: str, index: int, entry: Any) -> tuple[str, Any]:
+    """Return place and text of an entry of a list: ``{name, template}``, or something else."""
+    if not isinstance(entry, dict) or "template" not in entry:
+        return f"{place}.{index}", entry
+    name = entry.get("name")
+    return f"{place}.{name if isinstance(name, str) else index}", entry["template"]
 
 
-def _entries(place: str, value: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the templates of an object: ``{name, template}``, or templates by name."""
-    if "template" in value and ("name" in value or len(value) == 1):
-        return [(place, value["template"])]
-    return [(f"{place}.{key}", inner) for key, inner in value.items()]
-
-
-def _source(place: str) -> tuple[_Source, str]:
-    """Return the kind of a place, and the name of the template there."""
-    if place == _GGUF_KEY or place.startswith(f"{_GGUF_KEY}."):
-        return _Source.GGUF, place[len(_GGUF_KEY) + 1 :] or _DEFAULT
-    path, _, key = place.partition(f":{_KEY}")
-    folder, _, file = path.rpartition("/")
-    if is_template_file(file):
-        if file == "chat_template.jinja":
-            return _Source.JINJA, _DEFAULT
-        if folder.rpartition("/")[2] == _ADDITIONAL:
-            return _Source.JINJA, file[: -len(".jinja")]
-        return _Source.OTHER, place
-    sources = {
-        "processor_config.json": _Source.PROCESSOR,
-        "chat_template.json": _Source.LEGACY,
-        "tokenizer_config.json": _Source.TOKENIZER,
-    }
-    return sources.get(file, _Source.OTHER), key[1:] or _DEFAULT
-
-
-def rendered_templates(templates: Iterable[Template]) -> dict[str, list[Template]]:
-    """Return the templates that each loader may render, the loader's default first.
-
-    With several names a loader takes the one it is asked for, ``tool_use`` with tools, or
-    ``default``, so all of the source that wins are listed. A loader that finds none is left out.
+def is_rendered(template: Template, places: Collection[str]) -> bool:
+    """Whether a template is at one of the places that load plans name.
 
     Args:
-        templates: All templates of one artifact, from its header and from its model's files.
+        template: A template of a model file's header or of its model's files.
+        places: The places; those of a GGUF file's keys begin with its path.
     """
-    by_source: dict[_Source, list[Template]] = {}
-    for template in templates:
-        by_source.setdefault(_source(template.place)[0], []).append(template)
-    rendered: dict[str, list[Template]] = {}
-    for loader, sources in _LOADERS.items():
-        winner = next((source for source in sources if source in by_source), None)
-        # A processor without a file of its own renders what the tokenizer does.
-        if winner is not None and (loader != "transformers processor" or winner < _Source.JINJA):
-            found = by_source[winner]
-            rendered[loader] = sorted(found, key=lambda one: _source(one.place)[1] != _DEFAULT)
-    return rendered
+    if template.place.startswith(_GGUF_KEY):
+        return any(place.endswith(f":{template.place}") for place in places)
+    return template.place in places
 
 
 def find_differing_copies(templates: Iterable[Template], url: str) -> Iterator[Finding]:
-    """Yield a finding for each template whose copies in two kinds of places differ.
+    """Yield a finding for each template of which a copy in another file of its folder differs.
 
-    White space at the end is no difference: editors and writers of JSON add and take it.
+    The template in a GGUF header is compared with those of all folders. White space at the end is
+    no difference: editors and writers of JSON add and remove it.
 
     Args:
         templates: All templates of one artifact, from its header and from its model's files.
         url: Address of the artifact.
     """
-    by_name: dict[str, dict[_Source, Template]] = {}
+    in_header: dict[str, Template] = {}
+    in_files: dict[tuple[str, str], list[Template]] = {}
     for template in templates:
-        source, name = _source(template.place)
-        if source != _Source.OTHER:
-            by_name.setdefault(name, {}).setdefault(source, template)
-    for copies in by_name.values():
-        ordered = [copies[source] for source in sorted(copies)]
-        for one, other in combinations(ordered, 2):
-            if not _same(one, other):
-                message = f"the chat templates in {named(one.place)} and {named(other.place)} differ"
+        folder, name = _folder_and_name(template.place)
+        if folder is None:
+            in_header.setdefault(name, template)
+        elif name:
+            in_files.setdefault((folder, name), []).append(template)
+    for (_, name), copies in in_files.items():
+        first = in_header.get(name, copies[0])
+        for other in copies:
+            if not _same(first, other):
+                message = (
+                    f"the chat templates in {named(first.place)} and {named(other.place)} differ"
+                )
                 yield make_finding("template/copies-differ", message, url=url, field=other.place)
                 break
+
+
+def _folder_and_name(place: str) -> tuple[str | None, str]:
+    """Return the folder that a template belongs to, None for a header, and its name there.
+
+    The name is empty for a file that is a template under a name of its own.
+    """
+    if place.startswith(_GGUF_KEY):
+        return None, place[len(_GGUF_KEY) + 1 :] or _DEFAULT
+    path, is_key, name = place.partition(f".json:{_KEY}")
+    folder, _, file = path.rpartition("/")
+    if is_key:
+        return folder, name[1:] or _DEFAULT
+    if file == f"{_KEY}.jinja":
+        return folder, _DEFAULT
+    above, _, last = folder.rpartition("/")
+    return (above, file.rpartition(".")[0]) if last == _ADDITIONAL else (folder, "")
 
 
 def _same(one: Template, other: Template) -> bool:

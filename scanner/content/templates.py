@@ -6,8 +6,8 @@ some do not, and sandboxes have had escapes. `template_syntax` judges the source
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers import GgufHeader, LongText
 from prefect_mutagen.parsers.errors import named, shown
@@ -19,7 +19,6 @@ __all__ = [
     "find_template_escapes",
     "gguf_templates",
     "make_template",
-    "tokenizer_templates",
 ]
 
 _MOST_KEPT: Final = 512
@@ -53,18 +52,6 @@ def gguf_templates(header: GgufHeader) -> Iterator[Template]:
                 yield Template(entry.key, None, entry.value.length, entry.value.sha256)
             elif isinstance(entry.value, str):
                 yield make_template(entry.key, entry.value)
-
-
-def tokenizer_templates(tokenizer: Mapping[str, Any]) -> Iterator[Template]:
-    """Yield the templates of a tokenizer_config.json: a string, or a list of named ones."""
-    place = "tokenizer_config.json:chat_template"
-    template = tokenizer.get("chat_template")
-    if isinstance(template, str):
-        yield make_template(place, template)
-    elif isinstance(template, list):
-        for entry in template:
-            if isinstance(entry, dict) and isinstance(entry.get("template"), str):
-                yield make_template(place, entry["template"])
 
 
 def find_template_escapes(templates: Iterable[Template], url: str) -> Iterator[Finding]:

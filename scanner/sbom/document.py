@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.content.details import gguf_details, template_detai
 from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
+from prefect_mutagen.scanner.content.template_places import find_differing_copies
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -106,9 +107,10 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     metadata.update(reported)
     merged = {**neighbours.behind, **facts, **neighbours.before}
     details = {**neighbours.details, **details}
-    all_templates = template_details((*templates, *neighbours.templates))
-    if all_templates:
-        details["chat_templates"] = all_templates
+    templates = (*templates, *neighbours.templates)
+    if templates:
+        details["chat_templates"] = template_details(templates)
+        findings += find_differing_copies(templates, url)
     if "stored_parameter_count" in reported:
         details["stored_parameter_count"] = reported["stored_parameter_count"]
     return Description(merged, metadata, details, (*findings, *neighbours.findings))

@@ -43,6 +43,7 @@ LIMITS: Final = MappingProxyType(
         "modular_model_index.json": 4 << 20,
         "modules.json": 4 << 20,
         "chat_template.json": 4 << 20,
+        "special_tokens_map.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }

@@ -98,7 +98,7 @@ class Expressions(Filters):
             for part, item in zip(target.items, items, strict=True):
                 self._assign(part, item)
         else:
-            raise Exhausted
+            raise Exhausted("it nests or assigns in a way that is not followed")
 
     def _lookup(self, name: str) -> Value:
         return self._lookup_from(self._scope, name)

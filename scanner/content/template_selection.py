@@ -35,12 +35,13 @@ class Escape(Exception):  # noqa: N818 - what is looked for, not an error
     """A construct that could reach Python's internals."""
 
     def __init__(self, what: str, found: str, line: int) -> None:
+        """Keep the construct in words, its source, and its line."""
         super().__init__(what, found, line)
         self.what, self.found, self.line = what, found, line
 
 
 class Exhausted(Exception):  # noqa: N818 - a limit of ours
-    """The template takes more steps than are made."""
+    """The template is beyond a limit, which the text names."""
 
 
 class Undecided(NamedTuple):
@@ -61,6 +62,7 @@ class Selections:
     """
 
     def __init__(self) -> None:
+        """Begin with nothing found."""
         self.undecided: Undecided | None = None
         self.level = 0
         self.changes = 0
@@ -71,7 +73,7 @@ class Selections:
         """Count steps; raise `Exhausted` beyond the limit."""
         self._steps += cost
         if self._steps > _MOST_STEPS:
-            raise Exhausted
+            raise Exhausted("it takes too many steps to follow")
 
     # ---------------------------------------------------------------- selecting
 

@@ -311,7 +311,7 @@ class Walk(Expressions):
                 if changes == self.changes and again == loop.again:
                     break
             else:
-                raise Exhausted
+                raise Exhausted("a loop has too many states to follow")
         finally:
             self.widen = widened
             self.level -= 1 + loop.is_left
@@ -362,7 +362,7 @@ class Walk(Expressions):
             if call.key == key and not call.touched:
                 return unknown(Kind.COMPUTED)
         if len(self._calls) >= _DEEPEST_CALL:
-            raise Exhausted
+            raise Exhausted("it nests or assigns in a way that is not followed")
         outer = self._scope, self._loops, self._captures
         self._scope = Scope({}, macro.scope)
         self._bind(macro, arguments, keywords, caller)

@@ -196,7 +196,11 @@ class Filters(Methods):
         if isinstance(option, Unknown):
             return unknown(max(option.kind, Kind.DATA), option.reason)
         if name == "items":
-            return self.call_method(option, "items", (), {}, 0) if isinstance(option, Map) else ()
+            if not isinstance(option, Map):
+                return ()
+            (pairs,) = self.call_method(option, "items", (), {}, 0)
+            pairs.kind = "iterator"
+            return (pairs,)
         if name == "random":
             return elements(option)
         items = self.items_of((option,))

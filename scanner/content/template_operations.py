@@ -1,5 +1,6 @@
 """Operations of a chat template on values: items, attributes, operators, texts."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice, product
 from typing import Any, Final
@@ -32,6 +33,7 @@ from prefect_mutagen.scanner.content.template_values import (
 
 __all__ = ["Operations"]
 
+_SPECIAL: Final = re.compile("[<>&'\"]")
 _MOST_COMBINATIONS: Final = 64
 _OF_SEQUENCE: Final = frozenset(
     "append extend insert pop remove reverse sort clear copy count index".split()
@@ -58,8 +60,8 @@ class Operations(Selections):
             if name in option.items:
                 return join(option.items[name], option.rest)
             if name in _OF_MAP:
-                return (Method(option, name),)
-            return option.rest or unknown(Kind.DATA)
+                return join((Method(option, name),), option.rest)
+            return join(option.rest, unknown(Kind.DATA))
         if isinstance(option, Space):
             found = option.attributes.get(name, ())
             return join(found, option.rest) if found or option.rest else unknown(Kind.DATA)
@@ -116,7 +118,7 @@ class Operations(Selections):
                 pass
             if isinstance(index, str):
                 return self._attribute(option, index)
-            return option.rest or unknown(Kind.DATA)
+            return join(option.rest, unknown(Kind.DATA))
         if isinstance(option, (str, bytes)):
             if isinstance(index, int):
                 try:
@@ -125,7 +127,8 @@ class Operations(Selections):
                     return unknown(Kind.DATA)
             return blend((option,), (index,))
         if isinstance(option, Seq):
-            if isinstance(index, int) and not option.loose:
+            in_order = option.kind in ("list", "tuple") and not option.loose
+            if isinstance(index, int) and in_order:
                 try:
                     return option.items[index]
                 except IndexError:
@@ -145,7 +148,8 @@ class Operations(Selections):
             if isinstance(option, Unknown):
                 found.append(unknown(max(option.kind, Kind.DATA), option.reason))
             elif isinstance(option, Seq):
-                if window is not None and not option.loose:
+                in_order = option.kind in ("list", "tuple") and not option.loose
+                if window is not None and in_order:
                     items = option.items[window]
                     self.step(len(items) // 8)
                     found.append((Seq(items, self.level, option.kind),))
@@ -221,7 +225,9 @@ class Operations(Selections):
                 other = [o for o in of if not (isinstance(o, Unknown) and o.kind == Kind.NUMBER)]
                 return blend(tuple(other)) if other else unknown(Kind.NUMBER)
             if sign == "+":
-                return self.concat([(left,), (right,)])
+                # Where one side is marked as safe, the other is escaped.
+                (joined,) = self.concat([(left,), (right,)])
+                return unknown(joined.kind, joined.reason, _SPECIAL.split(joined.head)[0])
         head = left if sign == "*" and isinstance(left, str) else ""
         result: Unknown = blend((left,), (right,))[0]
         if result.kind == Kind.DATA and sign == "+":
@@ -252,7 +258,7 @@ class Operations(Selections):
             head = ""
             for option in combination:
                 if is_scalar(option):
-                    head += str(option)
+                    head += str(option) + between
                     continue
                 head += option.head if isinstance(option, Unknown) else ""
                 break

@@ -159,6 +159,14 @@ def test_the_licence_of_the_card_above_decides(tmp_path: Path, below: str) -> No
         verify(result.url, policy=DENIED)
 
 
+@pytest.mark.parametrize("card", ["readme.md", "Readme.md", "README.MD"])
+def test_a_card_in_another_case_counts(tmp_path: Path, card: str) -> None:
+    files = {card: NONCOMMERCIAL, "q/model.safetensors": shard("a")}
+    result = _only(put_local(tmp_path, files), policy=DENIED)
+    assert [reason.code for reason in result.verdict.reasons] == ["policy/license"]
+    assert result.sources["license"] == f"{card}:license"
+
+
 def test_a_snapshot_without_any_other_file_is_a_root_for_verify_too(tmp_path: Path) -> None:
     name = "models--o--n/snapshots/abc/q/model.safetensors"
     result = _only(put_local(tmp_path, {name: shard("a")}))

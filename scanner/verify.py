@@ -10,8 +10,7 @@ from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.listing import list_artifacts
-from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -106,11 +105,9 @@ def verify_root(
 ) -> Verified:
     """Check everything below a root, and report which waivers applied; see `verify`."""
     address = Address.parse(url)
-    if role_of(address.name) == "pipeline":
-        store = open_store(address.folder, storage_options)
-        return verify_store(store, pin, policy, only=address.text)
-    store = open_store(address, storage_options)
-    return verify_store(store, pin, policy, siblings=not address.has_secrets)
+    root, only = root_of(address)
+    store = open_store(root, storage_options)
+    return verify_store(store, pin, policy, siblings=not address.has_secrets, only=only)
 
 
 def verify_store(

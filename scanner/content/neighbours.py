@@ -105,15 +105,27 @@ class _Files:
     documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def nearest(self, name: str) -> str:
-        """Return the path of the file of this name nearest to the weights; empty if none."""
+        """Return the path of the file of this name nearest to the weights; empty if none.
+
+        A card may be written in another case: people read it all the same.
+        """
         folder = self.folder
+        spellings = self.cards if name == "README.md" else (name,)
         while True:
-            if folder + name in self.contents:
-                return folder + name
+            for spelling in spellings:
+                if folder + spelling in self.contents:
+                    return folder + spelling
             if not folder:
                 return ""
             above = folder[:-1].rpartition("/")[0]
             folder = f"{above}/" if above else ""
+
+    @property
+    def cards(self) -> list[str]:
+        """Names of the cards among the files, ``README.md`` first."""
+        names = {path.rpartition("/")[2] for path in self.contents}
+        cards = (name for name in names if name.lower() == _CARD)
+        return sorted(cards, key=lambda name: (name != "README.md", name))
 
     def load_all(self) -> None:
         """Load every JSON file."""

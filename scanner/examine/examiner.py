@@ -6,7 +6,6 @@ code serves the plain loop over local files and the concurrent one over remote o
 tested without a server.
 """
 
-import hashlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.examine.beside import check_beside
 from prefect_mutagen.scanner.examine.fetch import (
     Seen,
     by_name,
@@ -26,20 +26,16 @@ from prefect_mutagen.scanner.examine.fetch import (
     see,
     stated_digests,
 )
-from prefect_mutagen.scanner.examine.pipelines import combine_parts
-from prefect_mutagen.scanner.examine.set_totals import concerns_set, total
+from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
+from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
 from prefect_mutagen.scanner.examine.sets import (
     Shard,
     are_ranks,
-    check_pickles,
-    check_rivals,
     check_set,
     check_split_name,
-    check_unlisted,
 )
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.evidence import check_unfinished
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
@@ -61,6 +57,8 @@ from prefect_mutagen.scanner.verdicts import Verdict
 __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
+_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult]]
+"""Returns an artifact with its files as they were read, and its result without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +112,12 @@ class Examiner:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
         cost = cost or Cost()
-        if artifact.parts:
-            return self._examine_pipeline(artifact, cost)
-        return self._examine_weights(artifact, cost)
+        examine = self._examine_pipeline if artifact.parts else self._examine_weights
+        _, result = yield from examine(artifact, cost)
+        verdict = judge(result.subject(), self.policy)
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
-    def _examine_weights(self, artifact: Artifact, cost: Cost) -> Examination:
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> _Unjudged:
         """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
@@ -160,8 +159,38 @@ class Examiner:
         if signed:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
-        verdict = judge(result.subject(), self.policy)
-        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
+        return artifact, result
+
+    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+        """Examine the parts of a pipeline, then what its root says about them."""
+        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
+        parts: tuple[Artifact, ...] = tuple(part for part, _ in examined)
+        results: list[ScanResult] = [result for _, result in examined]
+        folder = yield from self._read_folder(artifact)
+        artifact = artifact._replace(
+            objects=tuple(item for part in parts for item in part.objects),
+            beside=artifact.beside._replace(neighbours=folder.objects),
+            parts=parts,
+        )
+        description = describe_pipeline(artifact, results, folder.neighbours)
+        findings = tuple(dict.fromkeys((*description.findings, *check_beside(artifact))))
+        whole = StoredObject(artifact.url, artifact.size, "")
+        formats = {result.sbom.format for result in results}
+        form = formats.pop() if len(formats) == 1 else "unknown"
+        warnings = warnings_of(findings, unhashed=self.hash_level == "none")
+        return artifact, self._result(
+            artifact,
+            *(
+                replace(item, sbom=item.sbom or result.sbom)
+                for result in results
+                for item in result.objects
+            ),
+            sbom=build_sbom(description, whole, form, "", self.generated_at, warnings),
+            description=description,
+            findings=findings,
+            header_sha256="",
+            sha256_source=_joined(result.sha256_source for result in results),
+        )
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
@@ -175,10 +204,7 @@ class Examiner:
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
         findings = [
             *part.findings,
-            *check_pickles(artifact.beside.pickles, artifact.url),
-            *check_rivals(artifact.rivals, artifact.url),
-            *check_unfinished(artifact.beside.unfinished, artifact.url),
-            *check_unlisted(artifact.beside.unlisted, artifact.url),
+            *check_beside(artifact),
         ]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
@@ -234,21 +260,19 @@ class Examiner:
         needs_index = form == "safetensors" and not are_ranks(shards, index)
         if needs_index and artifact.shard_index is None and artifact.listed:
             found.append(_no_index(artifact.url))
-        found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
-        found += check_rivals(artifact.rivals, artifact.url)
-        found += check_unfinished(artifact.beside.unfinished, artifact.url)
-        found += check_unlisted(artifact.beside.unlisted, artifact.url)
+        found += [*description.findings, *check_beside(artifact)]
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
-        sources = {part.hashed.source for part in parts}
         return self._result(
             artifact,
             *(self._object(part) for part in parts),
             sbom=build_sbom(description, total_object, form, "", self.generated_at, warnings),
             description=description,
             findings=unique,
-            header_sha256=_combined_header_sha256(parts),
-            sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
+            header_sha256=combined_digest(
+                [(part.item.name, part.seen.header_sha256) for part in parts]
+            ),
+            sha256_source=_joined(part.hashed.source for part in parts),
         )
 
     def _object(self, part: _Part) -> ObjectResult:
@@ -298,7 +322,7 @@ class Examiner:
             findings=findings,
             verdict=Verdict("unknown"),
             modified=max(times, default=None),
-            neighbours=_neighbour_pins(artifact),
+            neighbours=artifact.neighbour_pins,
         )
 
     def _add_signatures(
@@ -331,19 +355,6 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
-
-    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> Examination:
-        """Examine the parts of a pipeline, then what its root says about them."""
-        results: list[ScanResult] = yield Parts(tuple(map(self.examine, artifact.parts)))
-        folder = yield from self._read_folder(artifact)
-        beside = artifact.beside._replace(neighbours=folder.objects)
-        pinned = artifact._replace(beside=beside)
-        unhashed = self.hash_level == "none"
-        result = combine_parts(
-            pinned, results, folder.neighbours, self.generated_at, unhashed=unhashed
-        )
-        verdict = judge(result.subject(), self.policy)
-        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:
@@ -382,19 +393,7 @@ def _no_index(url: str) -> Finding:
     return make_finding("set/index-missing", message, url=url, field="folder")
 
 
-def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
-    """Return the pins of the files that describe an artifact; a change of one is drift."""
-    pins = {path: item.pin for path, item in artifact.named(artifact.describing)}
-    pins |= {path: item.pin for path, item in artifact.named(artifact.beside.code)}
-    if artifact.beside.pickles.total:
-        pins["pickles"] = artifact.beside.pickles.pin
-    pins |= dict.fromkeys(artifact.beside.unfinished, "unfinished")
-    return pins
-
-
-def _combined_header_sha256(parts: Sequence[_Part]) -> str:
-    """Return one digest over the header hashes of a set; empty unless all are known."""
-    if not parts or not all(part.seen.header_sha256 for part in parts):
-        return ""
-    lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _joined(sources: Iterable[str]) -> str:
+    """Name the sources of all files' digests; empty unless all are known."""
+    named = set(sources)
+    return " and ".join(sorted(named)) if "" not in named else ""

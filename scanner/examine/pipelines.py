@@ -1,80 +1,45 @@
-"""Combine the results of a pipeline's parts into one: the pipeline passes if all of them do.
+"""Describe a pipeline as a whole: what its root states, and what holds for all of its parts.
 
 A pipeline (diffusers, sentence-transformers) is loaded as a whole, so it is judged, pinned and
 handed to agents as a whole. Its root states architecture, licence and lineage.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text
-from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import Neighbours
-from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.results import ObjectResult, ScanResult
-from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.sbom.document import Description
 from prefect_mutagen.scanner.storage.store import StoredObject
-from prefect_mutagen.scanner.verdicts import Verdict
 
-__all__ = ["combine_parts"]
+__all__ = ["describe_pipeline"]
 
 _OF_ALL: Final = ("quantization", "dtype", "training_framework")
-_LISTED: Final = ("chat_templates", "code", "base_models", "licenses")
+_LISTED: Final = ("chat_templates",)
+"""Facts that are lists, of which a pipeline has those of all parts."""
 
 
-def combine_parts(
-    artifact: Artifact,
-    results: Sequence[ScanResult],
-    neighbours: Neighbours,
-    generated_at: str,
-    *,
-    unhashed: bool,
-) -> ScanResult:
-    """Return the result of a pipeline; the verdict is added last.
+def describe_pipeline(
+    artifact: Artifact, results: Sequence[ScanResult], neighbours: Neighbours
+) -> Description:
+    """Combine what a pipeline's root states with the results of its parts.
 
     Args:
-        artifact: The pipeline, with its files as they were read.
+        artifact: The pipeline.
         results: Results of its parts.
         neighbours: What the files of its root say.
-        generated_at: Time of the scan in ISO 8601.
-        unhashed: Whether the caller disabled hashing.
+
+    Returns:
+        Its facts and metadata, and the findings of all.
     """
-    facts = _facts(artifact, results, neighbours)
-    found: list[Finding] = [finding for result in results for finding in result.findings]
-    unique = tuple(dict.fromkeys([*found, *neighbours.findings]))
-    formats = {result.sbom.format for result in results}
-    counts = _sums(results)
-    description = Description(facts, {"parts": counts}, _details(results, neighbours))
-    whole = StoredObject(artifact.url, artifact.size, "")
-    licence = None
-    if "license" in facts:
-        name = facts["license_name"].value if "license_name" in facts else ""
-        licence = spdx_expression(facts["license"].value, name)
-    times = [item.modified for item in artifact.objects if item.modified is not None]
-    sources = {result.sha256_source for result in results}
-    return ScanResult(
-        url=artifact.url,
-        kind="set",
-        pin=artifact.pin,
-        objects=tuple(_objects(results)),
-        sbom=build_sbom(
-            description,
-            whole,
-            formats.pop() if len(formats) == 1 else "unknown",
-            "",
-            generated_at,
-            warnings_of(unique, unhashed=unhashed),
-        ),
-        license_spdx=licence,
-        sources=description.sources(),
-        facts=description.details,
-        header_sha256="",
-        sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
-        findings=unique,
-        verdict=Verdict("unknown"),
-        modified=max(times, default=None),
-        neighbours=_pins(results, artifact),
+    found = [finding for result in results for finding in result.findings]
+    return Description(
+        _facts(artifact, results, neighbours),
+        {"parts": _sums(results)},
+        _details(results, neighbours),
+        (*found, *neighbours.findings),
     )
 
 
@@ -116,17 +81,3 @@ def _details(results: Sequence[ScanResult], neighbours: Neighbours) -> dict[str,
         if listed:
             details[key] = listed
     return details
-
-
-def _objects(results: Sequence[ScanResult]) -> Iterator[ObjectResult]:
-    for result in results:
-        for item in result.objects:
-            yield ObjectResult(item.url, item.size, item.pin, item.sbom or result.sbom)
-
-
-def _pins(results: Sequence[ScanResult], artifact: Artifact) -> dict[str, str]:
-    pins: dict[str, str] = {}
-    for result in results:
-        pins.update(result.neighbours or {})
-    pins.update((path, item.pin) for path, item in artifact.named(artifact.describing))
-    return pins

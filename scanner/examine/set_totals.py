@@ -1,5 +1,6 @@
 """Describe a set as a whole: sums over its shards, and values that hold for all of them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -13,7 +14,7 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description
 
-__all__ = ["concerns_set", "total"]
+__all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license", "base_model")
@@ -138,3 +139,15 @@ def _metadata(shards: Sequence[Shard], descriptions: Sequence[Description]) -> d
     if parameters:
         metadata["tensor_type_parameter_counts"] = dict(parameters)
     return metadata
+
+
+def combined_digest(digests: Sequence[tuple[str, str]]) -> str:
+    """Return one SHA-256 over those of a set's headers; empty unless all are known.
+
+    Args:
+        digests: Name and SHA-256 of each file.
+    """
+    if not digests or not all(digest for _, digest in digests):
+        return ""
+    lines = sorted(f"{name}\0{digest}" for name, digest in digests)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -9,14 +9,13 @@ index, which states that a listing "must be checked downstream".
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader, UnknownHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.facts import whole_number
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.listing.artifacts import Pickles, Rivals
 from prefect_mutagen.scanner.listing.shards import (
     ShardName,
     is_named_for_llama,
@@ -27,14 +26,9 @@ from prefect_mutagen.scanner.listing.shards import (
 __all__ = [
     "Shard",
     "are_ranks",
-    "check_pickles",
-    "check_rivals",
     "check_set",
     "check_split_name",
-    "check_unlisted",
 ]
-
-_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,7 @@ def _check_numbering(shards: Sequence[Shard], url: str) -> Iterator[Finding]:
     absent = count - sum(first <= number <= last for number in numbers)
     if absent:
         missing = (str(number) for number in range(first, last + 1) if number not in numbers)
-        message = f"missing shards: {_some(missing, absent)} of {count}"
+        message = f"missing shards: {some_of(missing, absent)} of {count}"
         yield make_finding("set/missing-shard", message, url=url, field="file name")
     for shard, name in named:
         if not first <= name.number < first + name.total:
@@ -161,7 +155,7 @@ def _check_gaps(found: Collection[int], count: int, what: str, url: str) -> Iter
     absent = count - sum(number < count for number in found)
     if absent:
         missing = (str(number) for number in range(count) if number not in found)
-        message = f"{what}: {_some(missing, absent)}"
+        message = f"{what}: {some_of(missing, absent)}"
         yield make_finding("set/missing-shard", message, url=url, field="file name")
 
 
@@ -174,7 +168,7 @@ def _compare_ranks(parts: dict[int, dict[int, Shard]], url: str) -> Iterator[Fin
     every = set[str]().union(*held.values())
     for rank, names in held.items():
         if absent := sorted(every - names):
-            message = f"rank {rank} lacks tensors that other ranks have: {_listed(absent)}"
+            message = f"rank {rank} lacks tensors that other ranks have: {listed(absent)}"
             yield make_finding("set/missing-shard", message, url=url, field="tensors")
 
 
@@ -254,7 +248,7 @@ def _check_index(index: ShardIndex, shards: Sequence[Shard], url: str) -> Iterat
     named = index.shards()
     missing = [name for name in named if name not in found]
     if missing:
-        message = f"missing shards named by the index: {_listed(missing)}"
+        message = f"missing shards named by the index: {listed(missing)}"
         yield make_finding("set/missing-shard", message, url=url, field="weight_map")
     placed: dict[str, list[str]] = {name: [] for name in named}
     for tensor, name in index.weight_map.items():
@@ -272,11 +266,11 @@ def _compare(placed: list[str], shard: Shard) -> Iterator[Finding]:
     held, expected = set(shard.tensors()), set(placed)
     absent = [tensor for tensor in placed if tensor not in held]
     if absent:
-        message = f"the index places tensors here that this file lacks: {_listed(absent)}"
+        message = f"the index places tensors here that this file lacks: {listed(absent)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
     extra = [tensor for tensor in shard.tensors() if tensor not in expected]
     if extra:
-        message = f"this file has tensors that the index does not place here: {_listed(extra)}"
+        message = f"this file has tensors that the index does not place here: {listed(extra)}"
         yield make_finding("set/index-mismatch", message, url=shard.url, field="weight_map")
 
 
@@ -294,48 +288,6 @@ def _check_size(
         yield make_finding("set/total-size", message, url=url, field="metadata.total_size")
 
 
-def check_unlisted(count: int, url: str) -> Iterator[Finding]:
-    """Report that a folder has more files than are taken into account.
-
-    Args:
-        count: Number of those that are not.
-        url: Address of the artifact.
-    """
-    if count:
-        message = f"{count:,} more configurations, templates or Python files in the folder"
-        yield make_finding("sbom/unexamined", message, url=url, field="folder")
-
-
-def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
-    """Report pickles that a loader of the folder may load instead."""
-    if pickles.total:
-        listed = _some(map(shown, pickles.names), pickles.total)
-        message = f"pickled weights in the same folder: {listed}"
-        yield make_finding("set/pickle-beside", message, url=url, field="folder")
-
-
-def check_rivals(rivals: Rivals, url: str) -> Iterator[Finding]:
-    """Report other weights that a loader of the folder may load instead, or as well."""
-    if rivals.weights:
-        listed = _listed(rivals.weights)
-        message = f"which weights are loaded depends on the loader: the folder also has {listed}"
-        yield make_finding("set/ambiguous-weights", message, url=url, field="folder")
-    if rivals.variants:
-        message = f"other variants in the same folder: {_listed(rivals.variants)}"
-        yield make_finding("set/variant-beside", message, url=url, field="folder")
-
-
 def _tensors(names: Sequence[str]) -> str:
     noun = "the tensor" if len(names) == 1 else f"{len(names)} tensors:"
-    return f"{noun} {_listed(names)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return _some(map(shown, names), len(names))
-
-
-def _some(texts: Iterable[str], count: int) -> str:
-    """Join the first few of many."""
-    shown_texts = [text for text, _ in zip(texts, range(_NAMED), strict=False)]
-    more = count - len(shown_texts)
-    return ", ".join(shown_texts) + (f" and {more} more" if more > 0 else "")
+    return f"{noun} {listed(names)}"

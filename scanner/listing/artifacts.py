@@ -131,6 +131,18 @@ class Artifact(NamedTuple):
         lines += [pickles, *(f"pickles\0{part.beside.pickles.pin}" for part in self.parts)]
         return _digest("\n".join(lines))
 
+    @property
+    def neighbour_pins(self) -> dict[str, str]:
+        """Pins by path of the files beside it and its parts; a change of one is drift."""
+        pins: dict[str, str] = {}
+        for one in (self, *self.parts):
+            files = (*one.describing, *one.beside.code)
+            pins |= {self.path_of(item): item.pin for item in files}
+            if one.beside.pickles.total:
+                pins["pickles" if one is self else f"{one.folder}pickles"] = one.beside.pickles.pin
+            pins |= dict.fromkeys(one.beside.unfinished, "unfinished")
+        return pins
+
     def path_of(self, item: StoredObject) -> str:
         """Return the path of one of its files relative to the model's root."""
         root = self.beside.root

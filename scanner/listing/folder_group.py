@@ -22,7 +22,7 @@ from prefect_mutagen.scanner.listing.evidence import (
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, role_of, signed_name
-from prefect_mutagen.scanner.listing.roots import Model
+from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING, Model
 from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -30,8 +30,6 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 __all__ = ["FolderGroup"]
 
 _PICKLE_NAMES: Final = 5
-_KEPT: Final = 2_000
-"""Most files of one folder that describe models or are code; a real model has a few dozen."""
 _SHARED_CHECKSUMS: Final = 16
 """Checksum files of a folder that are read for every artifact; of more, those of its name."""
 _NAMED_AFTER: Final = ("checksums", "signature", "unfinished")
@@ -106,7 +104,7 @@ class FolderGroup:
             self.objects.add("pickle", name, item)
         elif role in ("checksum", "signature", "unfinished"):
             self._add_evidence(item, role)
-        elif len(self.describing) + len(self.code) < _KEPT:
+        elif len(self.describing) + len(self.code) < MOST_DESCRIBING:
             (self.code if role == "code" else self.describing).append(item)
         else:
             self.unlisted += 1
@@ -149,7 +147,6 @@ class FolderGroup:
         for found in self.sets.found():
             yield self._set(found)
         yield from self._missing_models(present)
-        self.objects.clear()
 
     def fail(self, item: StoredObject, fault: str) -> None:
         """Record a bug that occurred while an object was added."""

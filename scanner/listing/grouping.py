@@ -80,21 +80,29 @@ def group_artifacts(
 
 
 def _emit(unit: Unit[FolderGroup]) -> Iterator[Artifact]:
-    """Yield the artifacts of a unit: those of a folder, or those of a pipeline."""
+    """Yield the artifacts of a unit, and forget its objects."""
     if unit.pipeline is None:
         yield from _emit_folder(unit.folder)
-        return
+    else:
+        yield from _emit_pipeline(unit, unit.pipeline)
+    for folder in (*unit.parts, unit.folder):
+        folder.objects.clear()
+
+
+def _emit_pipeline(unit: Unit[FolderGroup], index: StoredObject) -> Iterator[Artifact]:
+    """Yield what its root has besides, then the pipeline."""
     parts: list[Artifact] = []
     for folder in unit.parts:
         parts += _emit_folder(folder)
-    of_root = unit.pipeline.name == _WITH_OWN_WEIGHTS
+    of_root = index.name == _WITH_OWN_WEIGHTS and parts
     for artifact in _emit_folder(unit.folder):
-        if of_root and parts and format_of(artifact.objects[0].name) == "safetensors":
+        # An index whose shards are missing has no objects, and is a part all the same.
+        if of_root and all(format_of(item.name) == "safetensors" for item in artifact.objects):
             parts.append(artifact)
         else:
             yield artifact
     if parts:
-        yield unit.folder.pipeline(unit.pipeline, parts)
+        yield unit.folder.pipeline(index, parts)
 
 
 def _emit_folder(folder: FolderGroup) -> Iterator[Artifact]:
@@ -117,7 +125,6 @@ def _emit_folder(folder: FolderGroup) -> Iterator[Artifact]:
     if folder.fault:
         for item in folder.remaining(singles, set(in_sets)):
             yield ungrouped(item, folder.fault)
-        folder.objects.clear()
 
 
 def _urls(artifact: Artifact) -> Iterator[str]:

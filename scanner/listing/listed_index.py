@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, read_index
-from prefect_mutagen.scanner.storage.coroutines import finish, run
+from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, Store, StoredObject
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, Store, StoredObject
 
 __all__ = ["ListedIndex", "ReadIndex", "index_reader", "unpack"]
 
@@ -46,7 +46,7 @@ def index_reader(store: Store) -> ReadIndex:
         if item.fault is not None or not 0 < wanted <= INDEX_LIMIT:
             return None
         try:
-            reply = _read(store, item, wanted)
+            reply = run_repeated(store, lambda: store.read(item, 0, wanted), item.url)
         except StorageError:
             return None
         if reply.size != len(reply.data) or item.size not in (UNKNOWN_SIZE, reply.size):
@@ -58,14 +58,6 @@ def index_reader(store: Store) -> ReadIndex:
         return ListedIndex(item, frozenset(index.weight_map.values()), _pack(reply.data))
 
     return read
-
-
-def _read(store: Store, item: StoredObject, size: int) -> RangeReply:
-    if store.loop is None:
-        return finish(store.read(item, 0, size))
-    from prefect_mutagen.scanner.storage.pacing import repeat
-
-    return run(store, repeat(lambda: store.read(item, 0, size), item.url))
 
 
 def _pack(raw: bytes) -> str:

@@ -14,12 +14,13 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
-from prefect_mutagen.scanner.listing.roles import is_relevant
+from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["Known", "list_artifacts", "list_selected"]
+__all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
 
 class Known(Protocol):
@@ -36,6 +37,22 @@ class Known(Protocol):
     def leave_out_since(self, moment: float) -> None:
         """Keep the results of objects changed at or after a time, in seconds since the epoch."""
         ...
+
+
+def root_of(address: Address) -> tuple[Address, str]:
+    """Return the root to list for an address, and the one artifact below it that is meant.
+
+    A pipeline has the address of the file that names its parts, which lie in folders below.
+
+    Args:
+        address: What a user gave, or what a scan called an artifact.
+
+    Returns:
+        The root, and for `list_artifacts` the address of the artifact; empty: all.
+    """
+    if role_of(address.name) == "pipeline":
+        return address.folder, address.text
+    return address, ""
 
 
 def list_artifacts(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of
@@ -17,16 +17,20 @@ from prefect_mutagen.scanner.listing.roles import (
     is_relevant,
     role_of,
 )
-from prefect_mutagen.scanner.listing.roots import ABOVE, SUBFOLDERS, Model, inherit, is_root
+from prefect_mutagen.scanner.listing.roots import (
+    ABOVE,
+    MOST_DESCRIBING,
+    SUBFOLDERS,
+    Model,
+    inherit,
+    is_root,
+)
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
-from prefect_mutagen.scanner.storage.coroutines import finish, run
+from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["find_artifact", "look_at"]
-
-_LISTED: Final = 2_000
-"""Most describing files of a folder that are taken into account."""
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -53,11 +57,7 @@ def find_artifact(
         raise StorageError("storage/unsupported", item.url, reason)
 
     def whole(own: Model) -> Model:
-        below = _list_below(store, own.root)
-        of_folder = own._replace(
-            describing=(*own.describing, *(file for file in below if role_of(file.name) != "code")),
-            code=(*own.code, *(file for file in below if role_of(file.name) == "code")),
-        )
+        of_folder = own.with_files(_list_below(store, own.root))
         if not above or is_root(own.root, own.describing):
             return of_folder
         return _look_above(store, of_folder)
@@ -75,8 +75,8 @@ def find_artifact(
     return artifact._replace(listed=False)
 
 
-def look_at(store: Store, folder: str) -> tuple[StoredObject, ...]:
-    """Return the describing files directly in a folder; none if it marks no model's root.
+def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
+    """Return the describing files directly in a folder; None if it is no model's root.
 
     Args:
         store: The storage.
@@ -85,7 +85,7 @@ def look_at(store: Store, folder: str) -> tuple[StoredObject, ...]:
     probed = _each(store, lambda name: _probe(store, folder + name), MARKS)
     marks = [mark for mark in probed if mark is not None and mark.fault is None]
     if not is_root(folder, marks):
-        return ()
+        return None
     return _list_describing(store, folder) or tuple(marks)
 
 
@@ -97,7 +97,8 @@ def _look_above(store: Store, own: Model) -> Model:
         folder = _folder_above(folder)
         if not folder:
             break
-        if found := look_at(store, folder):
+        found = look_at(store, folder)
+        if found is not None:
             levels = [_list_describing(store, one) for one in between]
             return inherit(own, levels, folder, found)
         between.append(folder)
@@ -123,7 +124,7 @@ def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObjec
         return is_described_by(role) or role in also
 
     with suppress(StorageError):
-        return tuple(islice(store.list_folder(folder, is_wanted) or (), _LISTED))
+        return tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING))
     return ()
 
 
@@ -138,11 +139,7 @@ def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
 def _probe(store: Store, url: str) -> StoredObject | None:
     """Look a file up; None if it does not exist."""
     try:
-        if store.loop is None:
-            return finish(store.find(url))
-        from prefect_mutagen.scanner.storage.pacing import repeat
-
-        return run(store, repeat(lambda: store.find(url), url))
+        return run_repeated(store, lambda: store.find(url), url)
     except StorageError as problem:
         if problem.code == "storage/not-found":
             return None

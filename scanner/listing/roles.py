@@ -14,7 +14,6 @@ from prefect_mutagen.scanner.listing.shards import index_stem
 
 __all__ = [
     "APPLE_DOUBLE",
-    "INHERITED",
     "MARKS",
     "OMS_NAME",
     "PIPELINE_MARKS",
@@ -63,9 +62,6 @@ PROBED: Final = (
     "LICENSE",
 )
 """Names of files that are asked for one by one where a folder cannot be listed."""
-INHERITED: Final = ("README.md", "config.json")
-"""Names of files that count for weights in folders below, as licences do, unless a nearer file has
-the same name."""
 APPLE_DOUBLE: Final = "._"
 """Prefix of the files that a Mac keeps beside others on storage of other systems."""
 

@@ -12,13 +12,14 @@ weights, so that a scan and a check of one file find the same.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from prefect_mutagen.scanner.listing.roles import INHERITED, MARKS, PIPELINE_MARKS, role_of
+from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "ABOVE",
+    "MOST_DESCRIBING",
     "SUBFOLDERS",
     "FolderTree",
     "ListedFolder",
@@ -34,14 +35,16 @@ ABOVE: Final = 4
 _WAITING_FOLDERS: Final = 64
 """Folders that wait below one folder before its files are looked up; a pipeline has fewer parts."""
 _WAITING_OBJECTS: Final = 5_000
+MOST_DESCRIBING: Final = 2_000
+"""Most files of one folder that describe models or are code; a real model has a few dozen."""
 _BELOW: Final = 1_000
 """Files in subfolders that are kept for the weights of a folder."""
 
 SUBFOLDERS: Final = ("additional_chat_templates", "custom_generate")
 """Folders below the weights from which transformers takes templates and code."""
 
-Look = Callable[[str], tuple[StoredObject, ...]]
-"""Returns the describing files directly in a folder; none if the folder marks no root."""
+Look = Callable[[str], tuple[StoredObject, ...] | None]
+"""Returns the describing files directly in a folder; None if the folder is no model's root."""
 
 
 class Model(NamedTuple):
@@ -53,6 +56,13 @@ class Model(NamedTuple):
     """Files that describe the weights: of each name the nearest one."""
     code: tuple[StoredObject, ...]
     """Python files in the folder and below it."""
+
+    def with_files(self, files: Iterable[StoredObject]) -> Self:
+        """Return the model with more files: describing ones, and Python files."""
+        describing, code = list(self.describing), list(self.code)
+        for item in files:
+            (code if role_of(item.name) == "code" else describing).append(item)
+        return self._replace(describing=tuple(describing), code=tuple(code))
 
 
 class ListedFolder(Protocol):
@@ -173,7 +183,7 @@ class FolderTree(Generic[_F]):
             last.looked_up = last.describing
             for one in last.waiting:
                 if one.above or _pipeline_of(last) is None:
-                    yield from self._pass(one, last)
+                    yield from self._pass(one, last, len(self._path))
 
     def _enter(self, url: str) -> None:
         above = self._path[-1].folder if self._path else None
@@ -192,9 +202,9 @@ class FolderTree(Generic[_F]):
             return
         folder.model = _own_model(done, whole=pipeline is not None)
         for one in waiting:
-            yield from self._pass(one, done)
+            yield from self._pass(one, done, len(self._path))
         if not folder.is_empty:
-            yield from self._hold(_Waiting(folder))
+            yield from self._hold(_Waiting(folder), len(self._path))
 
     def _make_pipeline(
         self, done: _Open[_F], pipeline: StoredObject, waiting: list[_Waiting[_F]]
@@ -208,34 +218,44 @@ class FolderTree(Generic[_F]):
         done.folder.model = _own_model(done, whole=True)
         yield Unit(done.folder, pipeline, tuple(one.folder for one in parts))
 
-    def _hold(self, one: _Waiting[_F]) -> Iterator[Unit[_F]]:
-        """Let a folder wait for the one above it."""
-        if not self._path:
+    def _hold(self, one: _Waiting[_F], height: int) -> Iterator[Unit[_F]]:
+        """Let a folder wait for the one above it.
+
+        Args:
+            one: The folder.
+            height: How many open folders are above it.
+        """
+        if not height:
             yield Unit(one.folder)
             return
-        parent = self._path[-1]
+        parent = self._path[height - 1]
+        if parent.looked_up is not None:
+            yield from self._pass(one, parent, height - 1)
+            return
         parent.waiting.append(one)
-        if parent.looked_up is not None and _pipeline_of(parent) is None:
-            parent.waiting.clear()
-            yield from self._pass(one, parent)
-        elif len(parent.waiting) > _WAITING_FOLDERS or (
+        if len(parent.waiting) > _WAITING_FOLDERS or (
             sum(other.folder.held for other in parent.waiting) > _WAITING_OBJECTS
         ):
-            yield from self._stop_waiting(parent)
+            yield from self._stop_waiting(parent, height - 1)
 
-    def _stop_waiting(self, parent: _Open[_F]) -> Iterator[Unit[_F]]:
+    def _stop_waiting(self, parent: _Open[_F], height: int) -> Iterator[Unit[_F]]:
         """Look an open folder up, because too much waits for it, and let go what waits."""
-        if parent.looked_up is None:
-            looked = self._look(parent.folder.url) if self._look is not None else ()
-            parent.looked_up = looked or tuple(parent.folder.describing)
+        looked_up = None if self._look is None else self._look(parent.folder.url)
+        parent.looked_up = tuple(parent.folder.describing) if looked_up is None else looked_up
         parent.is_collection = True
         parent.below.clear()
         waiting, parent.waiting = parent.waiting, []
         for one in waiting:
-            yield from self._pass(one, parent)
+            yield from self._pass(one, parent, height)
 
-    def _pass(self, one: _Waiting[_F], above: _Open[_F]) -> Iterator[Unit[_F]]:
-        """Settle a folder's root if the folder above it is one; let it climb otherwise."""
+    def _pass(self, one: _Waiting[_F], above: _Open[_F], height: int) -> Iterator[Unit[_F]]:
+        """Settle a folder's root if the folder above it is one; let it climb otherwise.
+
+        Args:
+            one: The folder.
+            above: The folder above it, or above those that it has climbed over.
+            height: How many open folders are above that.
+        """
         if is_root(one.folder.url, one.folder.describing):
             yield Unit(one.folder)
             return
@@ -245,22 +265,10 @@ class FolderTree(Generic[_F]):
             yield Unit(one.folder)
             return
         one.above.append(above.describing)
-        parent = self._parent_of(above)
-        if parent is None or len(one.above) >= ABOVE:
-            yield Unit(one.folder)
-        elif parent.looked_up is not None:
-            yield from self._pass(one, parent)
+        if len(one.above) < ABOVE:
+            yield from self._hold(one, height)
         else:
-            parent.waiting.append(one)
-            if len(parent.waiting) > _WAITING_FOLDERS:
-                yield from self._stop_waiting(parent)
-
-    def _parent_of(self, above: _Open[_F]) -> _Open[_F] | None:
-        """Return the folder above one that is open, or was left just now."""
-        if above not in self._path:
-            return self._path[-1] if self._path else None
-        number = self._path.index(above)
-        return self._path[number - 1] if number else None
+            yield Unit(one.folder)
 
 
 def is_root(url: str, describing: Iterable[StoredObject]) -> bool:
@@ -271,7 +279,7 @@ def is_root(url: str, describing: Iterable[StoredObject]) -> bool:
         describing: Describing files directly in it.
     """
     return _is_snapshot(url) or any(
-        item.name in MARKS or role_of(item.name) == "card" for item in describing
+        role_of(item.name) in ("card", "pipeline") for item in describing
     )
 
 
@@ -296,11 +304,9 @@ def _own_model(done: _Open[_F], *, whole: bool = False) -> Model:
         whole: Whether its subfolders are its parts, so that all of their files describe it.
     """
     folder = done.folder
-    below = [item for item in done.below if whole or _is_taken_below(item.url[len(folder.url) :])]
-    return Model(
-        folder.url,
-        (*folder.describing, *(item for item in below if role_of(item.name) != "code")),
-        (*folder.code, *(item for item in below if role_of(item.name) == "code")),
+    own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
+    return own.with_files(
+        item for item in done.below if whole or _is_taken_below(item.url[len(folder.url) :])
     )
 
 
@@ -330,8 +336,11 @@ def inherit(
     for level in (*above, of_root):
         nearer = known | inherited.keys()
         for item in level:
-            if item.name not in nearer and (
-                item.name in INHERITED or role_of(item.name) in ("card", "licence")
-            ):
+            if item.name not in nearer and _counts_below(item.name):
                 inherited[item.name] = item
     return Model(root, (*own.describing, *inherited.values()), own.code)
+
+
+def _counts_below(name: str) -> bool:
+    """Whether a file counts for the weights in folders below, where no nearer one has its name."""
+    return name == "config.json" or role_of(name) in ("card", "licence")

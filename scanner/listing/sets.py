@@ -103,7 +103,7 @@ class FolderSets:
     def is_notable(name: str) -> bool:
         """Whether a file of this name may be part of a set, or compete with other weights."""
         return (
-            name.startswith(WELL_KNOWN)
+            name.partition(".")[0] in WELL_KNOWN
             or shard_name(name) is not None
             or rank_name(name) is not None
             or index_stem(name) is not None

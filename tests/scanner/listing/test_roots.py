@@ -183,6 +183,22 @@ def test_many_folders_do_not_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -
     assert looked == [ROOT], "once, not for each folder"
 
 
+def test_folders_that_climbed_wait_within_the_same_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roots, "_WAITING_OBJECTS", 30)
+    taken = 0
+
+    def listed() -> Iterator[StoredObject]:
+        nonlocal taken
+        for number in range(40):
+            taken += 1
+            for name in range(10):
+                yield StoredObject(f"{ROOT}{number:02}/m/{name}.gguf", 10, "etag:1")
+
+    first = next(group_artifacts(listed(), "s3://b"))
+    assert first.root == f"{ROOT}00/m/"
+    assert taken < 10
+
+
 def test_a_collection_is_no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roots, "_WAITING_FOLDERS", 3)
     listed = _items("model_index.json", *(f"{number}/x.gguf" for number in range(9)))

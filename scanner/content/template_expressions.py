@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Expressions", "Loop", "Scope"]
 
 _LONGEST_RANGE: Final = 1024
+# Keywords by which filters take names and what they fill gaps with; and any other.
+_KEYWORDS: Final = ("attribute", "name", "default", "default_value", "d", "start", "fill_with")
+_ANY: Final = "**"
 _OPERATORS: Final = frozenset("Add Sub Mul Div FloorDiv Mod Pow And Or".split())
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "eq": operator.eq,
@@ -129,6 +132,9 @@ class Expressions(Filters):
         value = self._lookup(node.name)
         for option in value:
             if isinstance(option, Macro):
+                if option.scope.parent is not None:
+                    # Its variables are those of any loop of this depth, in Python's code.
+                    self.note("names in a macro that leaves the place where it is made", node.lineno)
                 self._handed.add(id(option.node))
                 self._macros.setdefault(id(option.node), option)
         return value
@@ -149,10 +155,11 @@ class Expressions(Filters):
     def _of_condexpr(self, node: "nodes.CondExpr") -> Value:
         truths = self.truths(self.value(node.test)) if self._decides else {True, False}
         found: list[Value] = []
-        if True in truths:
-            found.append(self.value(node.expr1))
-        if False in truths:
-            found.append(unknown(Kind.DATA) if node.expr2 is None else self.value(node.expr2))
+        with self.perhaps(len(truths) > 1):
+            if True in truths:
+                found.append(self.value(node.expr1))
+            if False in truths:
+                found.append(unknown(Kind.DATA) if node.expr2 is None else self.value(node.expr2))
         return join((), *found)
 
     def _of_concat(self, node: "nodes.Concat") -> Value:
@@ -174,7 +181,8 @@ class Expressions(Filters):
             truths = self.truths(value) if self._decides else {True, False}
             goes_on = sign == "and"
             if len(truths) == 2:
-                value = join(value, self.value(node.right))
+                with self.perhaps(True):  # noqa: FBT003 - a condition that is not decided
+                    value = join(value, self.value(node.right))
             elif goes_on in truths:
                 value = self.value(node.right)
         return value
@@ -193,7 +201,9 @@ class Expressions(Filters):
         return self.value(node.node)
 
     def _of_compare(self, node: "nodes.Compare") -> Value:
-        values = [self.value(node.expr), *(self.value(each.expr) for each in node.ops)]
+        values = [self.value(node.expr), self.value(node.ops[0].expr)]
+        with self.perhaps(len(node.ops) > 1):
+            values += [self.value(each.expr) for each in node.ops[1:]]
         try:
             constants = [plain(value) for value in values]
             for at, each in enumerate(node.ops):
@@ -251,17 +261,19 @@ class Expressions(Filters):
             if items is None:
                 # Any of them may stand anywhere.
                 items = [join((), *map(elements, spread)) or unknown(Kind.DATA)] * 3
+                keywords[_ANY] = items[0]
             arguments += items
         if node.dyn_kwargs is not None:
             for option in self.value(node.dyn_kwargs):
                 if isinstance(option, Map) and not option.rest:
                     keywords |= {str(key): value for key, value in option.items.items()}
                     continue
-                held = (
-                    join((), *option.items.values(), option.rest) if isinstance(option, Map) else ()
-                )
-                of = held or unknown(Kind.DATA)
-                keywords |= {"attribute": of, "name": of, "default": of, "d": of}
+                if isinstance(option, Map):
+                    of = join((), *option.items.values(), option.rest)
+                else:
+                    of = blend((option,))
+                of = join(of, keywords.get(_ANY, ())) or unknown(Kind.DATA)
+                keywords |= dict.fromkeys((*_KEYWORDS, _ANY), of)
         return arguments, keywords
 
     def _of_call(self, node: "nodes.Call") -> Value:
@@ -284,13 +296,16 @@ class Expressions(Filters):
             return self._call_value(value, arguments, keywords, node.lineno, caller)
         arguments, keywords = self._arguments(node)
         found: list[Value] = []
-        for option in base:
-            for name in names:
-                if isinstance(name, str) and isinstance(option, (Unknown, str, bytes)):
-                    found.append(self.call_method(option, name, arguments, keywords, node.lineno))
-                    continue
-                value = self.item((option,), (name,), called.lineno)
-                found.append(self._call_value(value, arguments, keywords, node.lineno, caller))
+        with self.perhaps(len(base) * len(names) > 1):
+            for option in base:
+                for name in names:
+                    if isinstance(name, str) and isinstance(option, (Unknown, str, bytes)):
+                        made = self.call_method(option, name, arguments, keywords, node.lineno)
+                    else:
+                        value = self.attribute((option,), name) if isinstance(name, str) else ()
+                        value = value or self.item((option,), (name,), called.lineno)
+                        made = self._call_value(value, arguments, keywords, node.lineno, caller)
+                    found.append(made)
         return join((), *found) or unknown(Kind.DATA)
 
     def _call_value(
@@ -300,6 +315,18 @@ class Expressions(Filters):
         keywords: Mapping[str, Value],
         line: int,
         caller: Value = (),
+    ) -> Value:
+        certain = len(value) <= 1 or {type(option) for option in value} == {Unknown, Method}
+        with self.perhaps(not certain):
+            return self._call_options(value, arguments, keywords, line, caller)
+
+    def _call_options(
+        self,
+        value: Value,
+        arguments: Sequence[Value],
+        keywords: Mapping[str, Value],
+        line: int,
+        caller: Value,
     ) -> Value:
         found: list[Value] = []
         for option in value:

@@ -29,6 +29,7 @@ from prefect_mutagen.scanner.content.template_values import (
     known,
     lift,
     plain,
+    reason_of,
     unknown,
 )
 
@@ -56,9 +57,14 @@ _FOLDED: Final = frozenset(
 _SLOW: Final = frozenset("striptags title truncate urlize wordcount wordwrap xmlattr".split())
 _LONGEST_SLOW: Final = 2048
 _FOLDED_TESTS: Final = TESTS - {"callable", "escaped", "filter", "sameas", "test"}
-_LOOSE: Final = frozenset(
-    "groupby reject rejectattr select selectattr sort unique dictsort".split()
+# Of data they make data, in which their arguments may stand.
+_FILLING: Final = frozenset("batch groupby slice sum".split())
+_REGROUPING: Final = frozenset("batch dictsort groupby slice sum".split())
+# They differ between versions of Jinja and its parts.
+_VARYING: Final = frozenset(
+    "filesizeformat indent striptags title truncate urlencode urlize wordwrap xmlattr".split()
 )
+_LOOSE: Final = frozenset("reject rejectattr select selectattr sort unique".split())
 
 
 class Filters(Methods):
@@ -130,12 +136,13 @@ class Filters(Methods):
     ) -> Value:
         if "attribute" in keywords:
             self.select_path(keywords["attribute"], line)
-            made = [
-                (Seq([self._path(item, keywords)], self.level, "iterator", loose=True),)
-                for item in (elements(option) for option in base)
-            ]
-            if all(isinstance(option, Unknown) for option in base):
-                return join(base, keywords.get("default", ()))
+            made: list[Value] = []
+            for option in base:
+                item = self._path(elements(option), keywords)
+                if isinstance(option, Unknown) and all(isinstance(o, Unknown) for o in item):
+                    made.append(item)
+                else:
+                    made.append((self.iterator([item], option, loose=True),))
             return join((), *made)
         if not arguments:
             return unknown(Kind.DATA)
@@ -153,12 +160,12 @@ class Filters(Methods):
                     if isinstance(option, Unknown):
                         found.append(item)
                     else:
-                        found.append((Seq([item], self.level, "iterator", loose=True),))
+                        found.append((self.iterator([item], option, loose=True),))
                 else:
                     made_items = [
                         self.filter(function, item, rest, keywords, line) for item in items
                     ]
-                    found.append((Seq(made_items, self.level, "iterator"),))
+                    found.append((self.iterator(made_items, option),))
         return join((), *found)
 
     def _path(self, item: Value, keywords: Mapping[str, Value]) -> Value:
@@ -200,6 +207,7 @@ class Filters(Methods):
                 return ()
             (pairs,) = self.call_method(option, "items", (), {}, 0)
             pairs.kind = "iterator"
+            pairs.source, pairs.born = option, self._steps + 1
             return (pairs,)
         if name == "random":
             return elements(option)
@@ -214,8 +222,9 @@ class Filters(Methods):
             return items[0 if name == "first" else -1]
         if name == "reverse" and isinstance(option, str):
             return (option[::-1],)
-        kind: Any = "list" if name == "list" else "iterator"
-        return (Seq(items if name == "list" else items[::-1], self.level, kind),)
+        if name == "list":
+            return (Seq(items, self.level, born=self._steps),)
+        return (self.iterator(items[::-1], option),)
 
     def _fold(
         self,
@@ -234,12 +243,21 @@ class Filters(Methods):
         found: list[Value] = []
         for combination in product(*values):
             try:
+                # Lists in lists stay what they are: a result of their copies misses changes.
+                if _is_nested(combination[0]) or any(
+                    isinstance(option, (Seq, Map)) for option in combination[1:]
+                ):
+                    raise NotPlain
                 constants = [plain((option,)) for option in combination]
             except NotPlain:
                 given = [(option,) for option in combination[1:]]
                 found.append(self._unfolded(name, combination[0], given, {}))
                 continue
-            found.append(self._call(name, constants, len(arguments), tuple(keywords)))
+            made = self._call(name, constants, len(arguments), tuple(keywords))
+            for option in made:
+                if isinstance(option, Seq) and option.kind == "iterator":
+                    made = (self.iterator(option.items, combination[0]),)
+            found.append(made)
         return join((), *found) or unknown(Kind.DATA)
 
     def _call(self, name: str, constants: list[Any], count: int, names: Sequence[str]) -> Value:
@@ -259,15 +277,16 @@ class Filters(Methods):
             if not isinstance(result, (str, bytes, int, float, list, tuple, dict, type(None))):
                 result = list(result)
                 self.step(len(result) // 4)
-                (made,) = lift(result, self.level)
-                if isinstance(made, Seq):
-                    made.kind = "iterator"
-                return (made,)
-        except Exception:  # noqa: BLE001 - any loader fails here as well
-            return ()
+                (listed,) = lift(result, self.level)
+                if isinstance(listed, Seq):
+                    listed.kind = "iterator"
+                return (listed,)
+        except Exception:  # noqa: BLE001 - other versions may take it
+            return unknown(Kind.COMPUTED, reason_of(*(lift(each, 0) for each in constants)))
         if isinstance(result, (str, list)):
             self.step(len(result) // 16)
-        return lift(result, self.level)
+        made = lift(result, self.level)
+        return join(made, collapse(made)) if name in _VARYING else made
 
     def _unfolded(
         self, name: str, option: Any, arguments: Sequence[Value], keywords: Mapping[str, Value]
@@ -275,15 +294,24 @@ class Filters(Methods):
         """Return the result of a filter for what is not constant."""
         if name in _NUMERIC:
             # A text for a number is taken from the default.
-            return join(unknown(Kind.NUMBER), *(arguments[:1] if name in ("int", "float") else ()))
+            given = (*arguments, *keywords.values()) if name in ("int", "float") else ()
+            return join(unknown(Kind.NUMBER), *given)
         if isinstance(option, Unknown):
+            passed = unknown(max(option.kind, Kind.DATA), option.reason)
+            if name in _FILLING and (arguments or keywords):
+                # What fills gaps, or is begun with, is in the result.
+                given = (*arguments, *keywords.values())
+                return join(passed, *given, *(elements(o) for value in given for o in value))
             if name in _PASSING:
-                return unknown(max(option.kind, Kind.DATA), option.reason)
+                return passed
             return blend((option,), known(" "), *arguments, *keywords.values())
         items = elements(option)
+        if name in _REGROUPING:
+            given = (*arguments, *keywords.values())
+            return self._regrouped(name, option, items, given)
         if name in ("max", "min", "random"):
             return items
-        if name in _LOOSE and name != "groupby" and name != "dictsort":
+        if name in _LOOSE:
             return self._filtered(name, option, arguments, items)
         return blend((option,), *arguments, *keywords.values())
 
@@ -301,8 +329,41 @@ class Filters(Methods):
                     if truths == {name == "select"}:
                         kept.append(item)
                 else:
-                    return (Seq(kept, self.level, "iterator"),)
-        return (Seq([items], self.level, "iterator", loose=True),)
+                    return (self.iterator(kept, option),)
+        if name == "sort":
+            return (Seq([items], self.level, loose=True),)
+        return (self.iterator([items], option, loose=True),)
+
+    def iterator(self, items: list[Value], source: Any, *, loose: bool = False) -> Seq:
+        """Return what reads its items from a collection when it is asked for them."""
+        if isinstance(source, Seq) and source.source is not None:
+            source = source.source
+        if not isinstance(source, (Seq, Map)):
+            source = None
+        return Seq(items, self.level, "iterator", loose, self._steps + 1, source=source)
+
+    def _regrouped(self, name: str, option: Any, items: Value, given: Sequence[Value]) -> Value:
+        """Return lists of the items of a collection, which stay what they are."""
+        fill = join((), *given, *(elements(o) for value in given for o in value))
+        if name == "sum":
+            start = given[-1:] if given else [known(0)]
+            ordered = self.items_of((option,)) if len(given) <= 1 else None
+            if ordered is None:
+                return join(blend((option,), *given), fill, *(elements(o) for o in items))
+            total = start[0]
+            for item in ordered:
+                total = self.binary("+", total, item)
+            return total
+        if name == "dictsort":
+            values = join((), option.rest, *option.items.values()) if isinstance(option, Map) else ()
+            pair: Value = (Seq([items, values or unknown(Kind.DATA)], self.level, "tuple"),)
+            return (Seq([pair], self.level, loose=True),)
+        inner = (Seq([join(items, fill)], self.level, loose=True),)
+        if name != "groupby":
+            return (self.iterator([inner], option, loose=True),)
+        inside = join((), *(elements(o) for o in items), fill)
+        pair = (Seq([join(inside, blend(items)), inner], self.level, "tuple"),)
+        return (Seq([join(pair, blend((option,), *given))], self.level, loose=True),)
 
     def test_of(
         self, test: Value, item: Value, arguments: Sequence[Value], *, plain_truth: bool = False
@@ -339,3 +400,14 @@ class Filters(Methods):
             else:
                 found |= {True, False}
         return found
+
+
+def _is_nested(option: Any) -> bool:
+    """Whether an alternative is a collection that holds collections."""
+    if isinstance(option, Seq):
+        values = option.items
+    elif isinstance(option, Map):
+        values = list(option.items.values())
+    else:
+        return False
+    return any(isinstance(part, (Seq, Map)) for value in values for part in value)

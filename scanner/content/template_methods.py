@@ -54,6 +54,10 @@ _NUMERIC: Final = frozenset(
 )
 
 
+_TAKING_IN: Final = frozenset("append extend insert setdefault update".split())
+_CHANGING: Final = frozenset("clear insert pop popitem remove reverse sort".split())
+
+
 class Methods(Operations):
     """Operations with calls of methods."""
 
@@ -66,7 +70,8 @@ class Methods(Operations):
         line: int,
     ) -> Value:
         """Return the result of a method, given by its name, of each alternative of a value."""
-        found = [self.call_method(option, name, arguments, keywords, line) for option in base]
+        with self.perhaps(len(base) > 1):
+            found = [self.call_method(option, name, arguments, keywords, line) for option in base]
         return join((), *found) or unknown(Kind.DATA)
 
     def call_method(
@@ -87,6 +92,7 @@ class Methods(Operations):
         if isinstance(base, Map):
             return self._method_of_map(base, name, arguments, keywords)
         if isinstance(base, Unknown):
+            self._change_unknown(base, name, everything, line)
             return self._method_of_unknown(base, name, everything)
         if name == "join" and isinstance(base, str) and len(arguments) == 1:
             return self.join_items(arguments[0], (base,))
@@ -124,18 +130,35 @@ class Methods(Operations):
                 result = fold_method(base, name, constants[: len(arguments)], given)
             except (NotPlain, Unfoldable):
                 found.append(self._uncomputed(base, name, combination))
-            except Exception:  # noqa: BLE001 - any loader fails here as well
-                found.append(())
+            except Exception:  # noqa: BLE001 - other versions of Python may take it
+                found.append(blend((base,), *((option,) for option in combination)))
             else:
                 if isinstance(result, (str, bytes, list, tuple)):
                     self.step(len(result) // 16)
-                found.append(lift(result, self.level))
+                made = lift(result, self.level)
+                if isinstance(base, str) and not base.isascii():
+                    # Versions of Python know different letters.
+                    made = join(made, collapse(made))
+                found.append(made)
         return join((), *found)
 
     def _uncomputed(self, base: Any, name: str, combination: Sequence[Any]) -> Value:
         if name in _NUMERIC:
             return unknown(Kind.NUMBER)
         return blend((base,), *((option,) for option in combination))
+
+    def _change_unknown(
+        self, base: Unknown, name: str, everything: Sequence[Value], line: int
+    ) -> None:
+        """Keep what is put into data; note a change of what may be one of our collections."""
+        if name in _TAKING_IN:
+            self.poured += everything
+        if name in _CHANGING and (base.kind == Kind.COMPUTED or self.poured) and base.kind:
+            held = base.kind == Kind.COMPUTED or any(
+                isinstance(option, (Seq, Map)) for value in self.poured for option in value
+            )
+            if held:
+                self.note("names from a collection that is changed in a way not followed", line)
 
     def _method_of_unknown(self, base: Unknown, name: str, everything: Sequence[Value]) -> Value:
         if name in _NUMERIC and base.kind != Kind.COMPUTED:
@@ -235,7 +258,7 @@ class Methods(Operations):
             if not exact:
                 pair: Value = (Seq([keys, values], self.level, "tuple"),)
                 of = {"keys": keys, "values": values, "items": pair}[name]
-                return (Seq([of], self.level, "view", loose=True),)
+                return (Seq([of], self.level, "view", True, self._steps + 1, source=base),)
             made = {
                 "keys": [(key,) for key in base.items],
                 "values": list(base.items.values()),
@@ -245,7 +268,7 @@ class Methods(Operations):
                 ],
             }[name]
             self.step(len(made) // 8)
-            return (Seq(made, self.level, "view"),)
+            return (Seq(made, self.level, "view", born=self._steps + 1, source=base),)
         if name == "update":
             for value in arguments:
                 self._update(base, value)

@@ -15,6 +15,7 @@ from prefect_mutagen.scanner.content.template_values import (
     Macro,
     Map,
     Method,
+    NUMBER,
     NotPlain,
     Seq,
     Space,
@@ -35,6 +36,9 @@ __all__ = ["Operations"]
 
 _SPECIAL: Final = re.compile("[<>&'\"]")
 _MOST_COMBINATIONS: Final = 64
+_OF_TEXT_OR_LIST: Final = frozenset(name for name in (*dir(str), *dir(list)) if name[0] != "_")
+# Methods that put values into data, or take the fields of a format from it.
+_TAKING: Final = frozenset("append extend format format_map insert setdefault update".split())
 _OF_SEQUENCE: Final = frozenset(
     "append extend insert pop remove reverse sort clear copy count index".split()
 )
@@ -54,20 +58,19 @@ class Operations(Selections):
 
     def _attribute(self, option: Any, name: str) -> Value:
         if isinstance(option, Unknown):
-            kind = Kind.DATA if option.kind == Kind.MODEL else option.kind
-            return unknown(max(kind, Kind.DATA), option.reason)
+            return self._attribute_of_unknown(option, name)
         if isinstance(option, Map):
+            # By a dot a method comes first, by a subscript the item.
+            method: Value = (Method(option, name),) if name in _OF_MAP else ()
             if name in option.items:
-                return join(option.items[name], option.rest)
-            if name in _OF_MAP:
-                return join((Method(option, name),), option.rest)
-            return join(option.rest, unknown(Kind.DATA))
+                return join(option.items[name], option.rest, method)
+            return join(option.rest, method or unknown(Kind.DATA))
         if isinstance(option, Space):
             found = option.attributes.get(name, ())
             return join(found, option.rest) if found or option.rest else unknown(Kind.DATA)
         if isinstance(option, Seq) and name in _OF_SEQUENCE:
             return (Method(option, name),)
-        if isinstance(option, Seq) and name != "mapping":  # of the keys of a dict
+        if isinstance(option, Seq) and name not in ("mapping", "send"):  # of views and generators
             return unknown(Kind.DATA)
         if isinstance(option, Macro):
             if name == "name":
@@ -83,6 +86,14 @@ class Operations(Selections):
         if option is None:
             return unknown(Kind.DATA)
         return blend((option,))
+
+    def _attribute_of_unknown(self, option: Unknown, name: str) -> Value:
+        """Return an attribute of what is not known: a field of data, or a method not yet called."""
+        if option.kind != Kind.DATA and name in _OF_TEXT_OR_LIST:
+            return (Method(option, name),)
+        kind = Kind.DATA if option.kind == Kind.MODEL else option.kind
+        field = unknown(max(kind, Kind.DATA), option.reason)
+        return join(field, (Method(option, name),)) if name in _TAKING else field
 
     def loop_attribute(self, loop: Builtin, name: str) -> Value:
         """Return an attribute of the loop object; overridden where loops are run."""
@@ -204,8 +215,13 @@ class Operations(Selections):
 
     def _unknown_binary(self, sign: str, left: Any, right: Any) -> Value:
         numeric = (int, float)
-        if sign in "-/**" and sign != "*":
+        if sign in ("/", "//", "**"):
             return unknown(Kind.NUMBER)
+        if sign == "-":
+            # Of two that are no numbers a set may be left: of the keys of dicts.
+            if any(isinstance(o, numeric) or o == NUMBER[0] for o in (left, right)):
+                return unknown(Kind.NUMBER)
+            return blend((left,), (right,))
         if sign == "%" and not isinstance(left, (str, bytes)):
             if isinstance(left, Unknown) and left.kind == Kind.NUMBER:
                 return unknown(Kind.NUMBER)
@@ -262,8 +278,11 @@ class Operations(Selections):
                     continue
                 head += option.head if isinstance(option, Unknown) else ""
                 break
-            reason = self._reason([(option,) for option in combination], between)
-            found.append(unknown(Kind.COMPUTED, suspicious_part(head) or reason, head[:64]))
+            # What is not known may be empty.
+            texts = [str(option) if is_scalar(option) else "" for option in combination]
+            reason = suspicious_part(between.join(texts)[:LONGEST])
+            reason = reason or self._reason([(option,) for option in combination], between)
+            found.append(unknown(Kind.COMPUTED, reason or suspicious_part(head), head[:64]))
         return join((), *found)
 
     def _reason(self, values: Iterable[Value], between: str) -> str:
@@ -277,7 +296,7 @@ class Operations(Selections):
             return None
         (option,) = value
         if isinstance(option, Seq):
-            if option.loose:
+            if option.loose or option.is_stale:
                 return None
             if option.kind == "iterator":
                 option.loose = True

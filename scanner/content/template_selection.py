@@ -11,9 +11,11 @@ The rule for a text that selects an attribute:
   a forbidden name, it is an escape.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from prefect_mutagen.scanner.content.template_names import is_forbidden
+from prefect_mutagen.scanner.content.template_names import is_forbidden, suspicious_part
 from prefect_mutagen.scanner.content.template_values import (
     Builtin,
     Kind,
@@ -24,6 +26,7 @@ from prefect_mutagen.scanner.content.template_values import (
     Space,
     Unknown,
     Value,
+    parts_of,
 )
 
 __all__ = ["Escape", "Exhausted", "Selections", "Undecided"]
@@ -67,6 +70,9 @@ class Selections:
         self.level = 0
         self.changes = 0
         self.widen = False
+        # What methods put into data, and the first line with a name that is no constant.
+        self.poured: list[Value] = []
+        self._chosen = 0
         self._steps = 0
 
     def step(self, cost: int = 1) -> None:
@@ -74,6 +80,15 @@ class Selections:
         self._steps += cost
         if self._steps > _MOST_STEPS:
             raise Exhausted("it takes too many steps to follow")
+
+    @contextmanager
+    def perhaps(self, condition: bool) -> Iterator[None]:
+        """Follow a part of the template that may not be reached."""
+        self.level += condition
+        try:
+            yield
+        finally:
+            self.level -= condition
 
     # ---------------------------------------------------------------- selecting
 
@@ -88,6 +103,7 @@ class Selections:
         Raises:
             Escape: It may be a forbidden name.
         """
+        self._chosen = self._chosen or line
         for option in name:
             if isinstance(option, str):
                 if is_forbidden(option):
@@ -112,6 +128,24 @@ class Selections:
             elif all(isinstance(of, (str, bytes, int, float, Macro, Method)) for of in base):
                 self.note("an attribute of a constant by a name from data", line)
 
+    def select_poured(self) -> None:
+        """Check what methods put into data as if each name that is no constant might be it.
+
+        Raises:
+            Escape: It may be a forbidden name.
+        """
+        if not self._chosen:
+            return
+        for option in parts_of(self.poured):
+            if isinstance(option, str) and is_forbidden(option):
+                raise Escape("a name that is put into data", option, self._chosen)
+            if isinstance(option, str) and suspicious_part(option):
+                self.note("names from data that the template changes", self._chosen)
+            elif isinstance(option, Unknown) and (
+                option.kind == Kind.MODEL or option.reason or option.head.startswith("_")
+            ):
+                self.note("names from data that the template changes", self._chosen)
+
     def note(self, what: str, line: int) -> None:
         """Remember the first selection that cannot be decided."""
         if self.undecided is None:
@@ -128,3 +162,4 @@ class Selections:
 
     def mutated(self, collection: Seq | Map | Space) -> None:
         """Note that a collection changes; overridden where calls of macros are followed."""
+        collection.changed = self._steps

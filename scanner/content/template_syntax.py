@@ -146,6 +146,8 @@ class _Look:
         if kind == "Name":
             self._take_name(node)
         elif kind in ("Getattr", "NSRef"):
+            if kind == "Getattr":
+                self._callees.add(id(node.node))
             if is_forbidden(node.attr):
                 self._add("an attribute of Python's internals", node.attr, node)
         elif kind == "Call":

@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.content.template_names import suspicious_part
 
 __all__ = [
     "LONGEST",
+    "NUMBER",
     "Builtin",
     "Kind",
     "Macro",
@@ -33,6 +34,7 @@ __all__ = [
     "join",
     "known",
     "lift",
+    "parts_of",
     "plain",
     "reason_of",
     "unknown",
@@ -83,6 +85,15 @@ class Seq:
     """Whether number and order of the items are not known; as for an iterator once used."""
     born: int = 0
     """The step at which it was made."""
+    changed: int = 0
+    """The step at which it was changed last."""
+    source: Any = None
+    """The list or dict that a view or an iterator reads when it is asked for its items."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the items are no longer those that it was made with."""
+        return self.source is not None and self.source.changed >= self.born
 
 
 @dataclass(eq=False, slots=True)
@@ -94,6 +105,7 @@ class Map:
     rest: Value = ()
     rest_keys: Value = ()
     born: int = 0
+    changed: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -104,6 +116,7 @@ class Space:
     level: int = 0
     rest: Value = ()
     born: int = 0
+    changed: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -184,7 +197,7 @@ def collapse(value: Value) -> Value:
     return unknown(Kind.COMPUTED, reason_of(value))
 
 
-def _parts(values: Iterable[Value]) -> Iterator[Any]:
+def parts_of(values: Iterable[Value]) -> Iterator[Any]:
     """Yield the alternatives of values and of what they hold, up to a number."""
     waiting = [option for value in values for option in value]
     seen: set[int] = set()
@@ -199,6 +212,8 @@ def _parts(values: Iterable[Value]) -> Iterator[Any]:
             seen.add(id(option))
             if isinstance(option, Seq):
                 inner = option.items[:_MOST_LOOKED_AT]
+                if option.source is not None:
+                    waiting.append(option.source)
             elif isinstance(option, Map):
                 inner = [*option.items.values(), option.rest, option.rest_keys]
                 waiting += option.items
@@ -214,7 +229,7 @@ def _parts(values: Iterable[Value]) -> Iterator[Any]:
 
 def reason_of(*values: Value) -> str:
     """Return a suspicious text that is in a value; empty if there is none."""
-    for option in _parts(values):
+    for option in parts_of(values):
         if isinstance(option, str):
             found = suspicious_part(option)
         elif isinstance(option, bytes):
@@ -236,7 +251,7 @@ def blend(*values: Value, head: str = "") -> Value:
     It is data if nothing but data and numbers went into it, else computed.
     """
     kind = Kind.NUMBER
-    for option in _parts(values):
+    for option in parts_of(values):
         if isinstance(option, Unknown):
             kind = max(kind, option.kind)
         elif isinstance(option, (str, bytes)):
@@ -303,7 +318,12 @@ def elements(option: Any) -> Value:
     if isinstance(option, bytes):
         return NUMBER
     if isinstance(option, Seq):
-        return join((), *option.items)
+        items = join((), *option.items)
+        if option.is_stale:
+            # Whatever a filter makes of what the source holds by now.
+            later = unknown(Kind.COMPUTED, reason_of((option.source,)))
+            return join(items, elements(option.source), later)
+        return items
     if isinstance(option, Map):
         return join((), *((key,) for key in option.items), option.rest_keys)
     if isinstance(option, Unknown):

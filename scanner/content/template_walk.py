@@ -72,16 +72,26 @@ class Walk(Expressions):
             Escape: An attribute of Python's internals is selected.
             Exhausted: It takes more steps than are made.
         """
-        self._execute(template.body)
-        for node, macro in list(self._macros.items()):
-            if node in self._handed or node not in self._called:
-                kind = Kind.COMPUTED if node in self._handed else Kind.DATA
-                self.level += 1
-                self._call_macro(macro, [unknown(kind) for _ in macro.node.args], {})
-                self.level -= 1
+        try:
+            self._execute(template.body)
+            followed: set[int] = set()
+            while waiting := [node for node in self._macros if node not in followed]:
+                for node in waiting:
+                    followed.add(node)
+                    if node in self._handed or node not in self._called:
+                        self._follow_macro(self._macros[node], is_handed=node in self._handed)
+        except _Leave:
+            pass  # Python does not compile it
+        self.select_poured()
+
+    def _follow_macro(self, macro: Macro, *, is_handed: bool) -> None:
+        kind = Kind.COMPUTED if is_handed else Kind.DATA
+        with self.perhaps(True):  # noqa: FBT003 - whoever calls it
+            self._call_macro(macro, [unknown(kind) for _ in macro.node.args], {})
 
     def mutated(self, collection: Seq | Map | Space) -> None:
-        """Note a change for the calls that are older than it."""
+        """Note a change, also for the calls that are older than what changes."""
+        super().mutated(collection)
         for call in self._calls:
             if collection.born < call.start:
                 call.touched = True
@@ -148,20 +158,32 @@ class Walk(Expressions):
     def _do_with(self, node: "nodes.With") -> None:
         outer, self._scope = self._scope, Scope({}, self._scope)
         try:
-            for target, value in zip(node.targets, node.values, strict=True):
-                self._assign(target, self.value(value))
+            values = [self.value(value) for value in node.values]
+            for target, value in zip(node.targets, values, strict=True):
+                self._assign(target, value)
             self._execute(node.body)
         finally:
             self._scope = outer
 
     def _do_block(self, node: "nodes.Block") -> None:
         self._within(node.body)
+        # Unless it is scoped, a block sees only variables of the outermost level.
+        outer = self._scope
+        while self._scope.parent is not None:
+            self._scope = self._scope.parent
+        try:
+            if outer is not self._scope:
+                with self.perhaps(True):  # noqa: FBT003 - one of the two
+                    self._within(node.body)
+        finally:
+            self._scope = outer
 
     def _do_scope(self, node: "nodes.Scope") -> None:
         self._within(node.body)
 
     def _do_scopedevalcontextmodifier(self, node: "nodes.ScopedEvalContextModifier") -> None:
-        # Automatic escaping changes what constants become.
+        # Automatic escaping changes what constants become, so nothing in it is known for sure.
+        self.note("names that depend on automatic escaping", node.lineno)
         before, self._decides = self._decides, False
         try:
             for option in node.options:
@@ -249,7 +271,7 @@ class Walk(Expressions):
                 self._within(node.else_)
                 self.level -= 1
         elif items:
-            self._loop_over_items(node, items)
+            self._loop_over_items(node, iterated[0], items)
         else:
             self._within(node.else_)
 
@@ -266,7 +288,16 @@ class Walk(Expressions):
                 kept.append(item)
         return kept
 
-    def _loop_over_items(self, node: "nodes.For", items: list[Value]) -> None:
+    def _loop_over_items(self, node: "nodes.For", iterated: Any, items: list[Value]) -> None:
+        start = self._steps
+        self._iterate_over(node, items)
+        source = getattr(iterated, "source", None) or iterated
+        if isinstance(source, (Seq, Map)) and source.changed > start:
+            # The loop goes on over what was added meanwhile.
+            later = unknown(Kind.COMPUTED, reason_of((source,)))
+            self._loop_over_data(node, join(elements(source), later))
+
+    def _iterate_over(self, node: "nodes.For", items: list[Value]) -> None:
         loop = Loop(items=items)
         self._loops.append(loop)
         try:
@@ -395,9 +426,10 @@ class Walk(Expressions):
                 scope[name] = keywords[name]
             else:
                 default = defaults.get(name)
-                scope[name] = unknown(Kind.DATA) if default is None else self.value(default)
+                value = unknown(Kind.DATA) if default is None else self.value(default)
+                scope[name] = join(value, keywords.get("**", ()))
         scope["varargs"] = (Seq(list(arguments[len(names) :]), self.level, "tuple"),)
-        scope["kwargs"] = (Map({**rest}, self.level),)
+        scope["kwargs"] = (Map({**rest}, self.level, born=self._steps),)
         if caller:
             scope["caller"] = caller
 

@@ -236,12 +236,17 @@ OWN_CODES: Final = {
     "template/undecided": Code(
         "warning",
         "A chat template selects an attribute by a name that its text does not decide.",
-        "Read the line that is named; allow the template by its SHA-256 if it is harmless.",
+        "Read the line that is named, and waive this finding if it is harmless.",
     ),
     "template/invalid": Code(
         "warning",
         "A chat template is not valid Jinja; loaders that use Jinja cannot render it.",
         "Take the template from the model's publisher, or load the model with one of your own.",
+    ),
+    "template/unknown-shape": Code(
+        "error",
+        "A value of a shape that is not known stands where loaders take a chat template from.",
+        "Write the template as a text, or as a list of objects with 'name' and 'template'.",
     ),
     "template/copies-differ": Code(
         "warning",

@@ -23,7 +23,11 @@ from prefect_mutagen.scanner.content.safe_load import (
     load_front_matter,
     load_json,
 )
-from prefect_mutagen.scanner.content.template_places import is_template_file, model_templates
+from prefect_mutagen.scanner.content.template_places import (
+    holds_templates,
+    is_template_file,
+    model_templates,
+)
 from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
@@ -253,6 +257,9 @@ def _load(
         code = "unexamined" if loaded.unexamined else code
         message = f"{path}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
+        if loaded.unexamined and holds_templates(path):
+            message = f"chat templates in {path} are not examined: {loaded.problem}"
+            findings.append(make_finding("template/unexamined", message, url=url, field=path))
     elif loaded.duplicate:
         message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
         findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))

@@ -17,7 +17,6 @@ from prefect_mutagen.scanner.content.template_values import (
     Method,
     NotPlain,
     Seq,
-    Space,
     Unknown,
     Value,
     blend,
@@ -32,12 +31,12 @@ from prefect_mutagen.scanner.content.template_values import (
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
 
-__all__ = ["Expressions", "Loop", "Scope"]
+__all__ = ["ANY", "Expressions", "Loop", "Scope"]
 
-_LONGEST_RANGE: Final = 1024
 # Keywords by which filters take names and what they fill gaps with; and any other.
 _KEYWORDS: Final = ("attribute", "name", "default", "default_value", "d", "start", "fill_with")
-_ANY: Final = "**"
+ANY: Final = "**"
+"""Keyword under which the values of all keywords stand whose names are not known."""
 _OPERATORS: Final = frozenset("Add Sub Mul Div FloorDiv Mod Pow And Or".split())
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "eq": operator.eq,
@@ -134,7 +133,9 @@ class Expressions(Filters):
             if isinstance(option, Macro):
                 if option.scope.parent is not None:
                     # Its variables are those of any loop of this depth, in Python's code.
-                    self.note("names in a macro that leaves the place where it is made", node.lineno)
+                    self.note(
+                        "names in a macro that leaves the place where it is made", node.lineno
+                    )
                 self._handed.add(id(option.node))
                 self._macros.setdefault(id(option.node), option)
         return value
@@ -181,7 +182,7 @@ class Expressions(Filters):
             truths = self.truths(value) if self._decides else {True, False}
             goes_on = sign == "and"
             if len(truths) == 2:
-                with self.perhaps(True):  # noqa: FBT003 - a condition that is not decided
+                with self.perhaps():
                     value = join(value, self.value(node.right))
             elif goes_on in truths:
                 value = self.value(node.right)
@@ -261,7 +262,7 @@ class Expressions(Filters):
             if items is None:
                 # Any of them may stand anywhere.
                 items = [join((), *map(elements, spread)) or unknown(Kind.DATA)] * 3
-                keywords[_ANY] = items[0]
+                keywords[ANY] = items[0]
             arguments += items
         if node.dyn_kwargs is not None:
             for option in self.value(node.dyn_kwargs):
@@ -272,8 +273,8 @@ class Expressions(Filters):
                     of = join((), *option.items.values(), option.rest)
                 else:
                     of = blend((option,))
-                of = join(of, keywords.get(_ANY, ())) or unknown(Kind.DATA)
-                keywords |= dict.fromkeys((*_KEYWORDS, _ANY), of)
+                of = join(of, keywords.get(ANY, ())) or unknown(Kind.DATA)
+                keywords |= dict.fromkeys((*_KEYWORDS, ANY), of)
         return arguments, keywords
 
     def _of_call(self, node: "nodes.Call") -> Value:
@@ -282,9 +283,9 @@ class Expressions(Filters):
     def _call_node(self, node: "nodes.Call", caller: Value = ()) -> Value:
         called: Any = node.node
         kind = type(called).__name__
-        if kind == "Name" and called.name in CALLED_GLOBALS:
-            if isinstance(self._lookup(called.name)[0], Builtin):
-                return self._call_global(called.name, *self._arguments(node))
+        is_global = kind == "Name" and called.name in CALLED_GLOBALS
+        if is_global and isinstance(self._lookup(called.name)[0], Builtin):
+            return self.call_global(called.name, *self._arguments(node))
         if kind == "Getattr":
             base, names = self.value(called.node), known(called.attr)
         elif kind == "Getitem" and type(called.arg).__name__ != "Slice":
@@ -341,7 +342,7 @@ class Expressions(Filters):
                 loop.again = self.weaken(loop.again, again) if again else loop.again
                 found.append(unknown(Kind.COMPUTED))
             elif isinstance(option, Builtin):
-                found.append(self._call_global(option.name, arguments, keywords))
+                found.append(self.call_global(option.name, arguments, keywords))
             elif isinstance(option, Unknown):
                 found.append(
                     blend((option,), *arguments, *keywords.values(), *((caller,) if caller else ()))
@@ -363,41 +364,6 @@ class Expressions(Filters):
                 return arguments[state.index % len(arguments)]
             return join((), *arguments)
         return self.call_method(method.base, method.name, arguments, keywords, line)
-
-    def _call_global(
-        self, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
-    ) -> Value:
-        if name == "range":
-            try:
-                numbers = range(*(plain(argument) for argument in arguments))
-            except (NotPlain, TypeError, ValueError):
-                numbers = range(0)
-                exact = False
-            else:
-                exact = len(numbers) <= _LONGEST_RANGE
-            if exact:
-                return (Seq([(number,) for number in numbers], self.level, "view"),)
-            return (Seq([unknown(Kind.NUMBER)], self.level, "view", loose=True),)
-        made = Map({}, self.level, born=self._steps)
-        for argument in arguments:
-            self._fill(made, argument)
-        for key, value in keywords.items():
-            self.assign_key(made, (key,), value)
-        if name == "dict":
-            return (made,)
-        attributes = {key: value for key, value in made.items.items() if isinstance(key, str)}
-        return (Space(attributes, self.level, made.rest, born=self._steps),)
-
-    def _fill(self, made: Map, argument: Value) -> None:
-        """Put the pairs of an argument of ``dict`` into a map."""
-        items = self.items_of(argument)
-        if items is not None and not isinstance(argument[0], Map):
-            pairs = [self.items_of(item) for item in items]
-            if all(pair is not None and len(pair) == 2 for pair in pairs):
-                for pair in pairs:
-                    self.assign_key(made, *(pair or ()))
-                return
-        self.call_method(made, "update", [argument], {}, 0)
 
     def _call_macro(
         self,

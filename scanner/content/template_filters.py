@@ -6,15 +6,11 @@ attributes or iterators are followed here.
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from prefect_mutagen.scanner.content.template_folding import is_bounded, is_wide
-from prefect_mutagen.scanner.content.template_methods import Methods
-from prefect_mutagen.scanner.content.template_names import (
-    ATTRIBUTE_ARGUMENT,
-    FILTERS,
-    TESTS,
-)
+from prefect_mutagen.scanner.content.template_items import Items, is_nested
+from prefect_mutagen.scanner.content.template_names import ATTRIBUTE_ARGUMENT, FILTERS
 from prefect_mutagen.scanner.content.template_values import (
     Kind,
     Map,
@@ -32,9 +28,6 @@ from prefect_mutagen.scanner.content.template_values import (
     reason_of,
     unknown,
 )
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 __all__ = ["Filters"]
 
@@ -56,10 +49,9 @@ _FOLDED: Final = frozenset(
 # They search their text again and again.
 _SLOW: Final = frozenset("striptags title truncate urlize wordcount wordwrap xmlattr".split())
 _LONGEST_SLOW: Final = 2048
-_FOLDED_TESTS: Final = TESTS - {"callable", "escaped", "filter", "sameas", "test"}
-# Of data they make data, in which their arguments may stand.
+# Their arguments may stand in what they make of data.
 _FILLING: Final = frozenset("batch groupby slice sum".split())
-_REGROUPING: Final = frozenset("batch dictsort groupby slice sum".split())
+_REGROUPING: Final = _FILLING | {"dictsort"}
 # They differ between versions of Jinja and its parts.
 _VARYING: Final = frozenset(
     "filesizeformat indent striptags title truncate urlencode urlize wordwrap xmlattr".split()
@@ -67,13 +59,8 @@ _VARYING: Final = frozenset(
 _LOOSE: Final = frozenset("reject rejectattr select selectattr sort unique".split())
 
 
-class Filters(Methods):
-    """Operations with Jinja's filters and tests."""
-
-    def __init__(self, environment: "Environment") -> None:
-        """Prepare for a template that this environment parsed."""
-        super().__init__()
-        self._environment = environment
+class Filters(Items):
+    """Operations with Jinja's filters."""
 
     def filter(
         self,
@@ -242,14 +229,15 @@ class Filters(Methods):
             return join((), *(self._unfolded(name, option, arguments, keywords) for option in base))
         found: list[Value] = []
         for combination in product(*values):
+            # Lists in lists stay what they are: a result of their copies misses changes.
+            is_copied = not is_nested(combination[0]) and not any(
+                isinstance(option, (Seq, Map)) for option in combination[1:]
+            )
             try:
-                # Lists in lists stay what they are: a result of their copies misses changes.
-                if _is_nested(combination[0]) or any(
-                    isinstance(option, (Seq, Map)) for option in combination[1:]
-                ):
-                    raise NotPlain
-                constants = [plain((option,)) for option in combination]
+                constants = [plain((option,)) for option in combination] if is_copied else None
             except NotPlain:
+                constants = None
+            if constants is None:
                 given = [(option,) for option in combination[1:]]
                 found.append(self._unfolded(name, combination[0], given, {}))
                 continue
@@ -308,106 +296,9 @@ class Filters(Methods):
         items = elements(option)
         if name in _REGROUPING:
             given = (*arguments, *keywords.values())
-            return self._regrouped(name, option, items, given)
+            return self.regrouped(name, option, items, given)
         if name in ("max", "min", "random"):
             return items
         if name in _LOOSE:
-            return self._filtered(name, option, arguments, items)
+            return self.filtered(name, option, arguments, items)
         return blend((option,), *arguments, *keywords.values())
-
-    def _filtered(self, name: str, option: Any, arguments: Sequence[Value], items: Value) -> Value:
-        """Return what is left of a collection; the items are known if the test decides each."""
-        if name in ("select", "reject"):
-            ordered = self.items_of((option,))
-            if ordered is not None:
-                test = arguments[0] if arguments else known("true")
-                kept: list[Value] = []
-                for item in ordered:
-                    truths = self.test_of(test, item, arguments[1:], plain_truth=not arguments)
-                    if len(truths) != 1:
-                        break
-                    if truths == {name == "select"}:
-                        kept.append(item)
-                else:
-                    return (self.iterator(kept, option),)
-        if name == "sort":
-            return (Seq([items], self.level, loose=True),)
-        return (self.iterator([items], option, loose=True),)
-
-    def iterator(self, items: list[Value], source: Any, *, loose: bool = False) -> Seq:
-        """Return what reads its items from a collection when it is asked for them."""
-        if isinstance(source, Seq) and source.source is not None:
-            source = source.source
-        if not isinstance(source, (Seq, Map)):
-            source = None
-        return Seq(items, self.level, "iterator", loose, self._steps + 1, source=source)
-
-    def _regrouped(self, name: str, option: Any, items: Value, given: Sequence[Value]) -> Value:
-        """Return lists of the items of a collection, which stay what they are."""
-        fill = join((), *given, *(elements(o) for value in given for o in value))
-        if name == "sum":
-            start = given[-1:] if given else [known(0)]
-            ordered = self.items_of((option,)) if len(given) <= 1 else None
-            if ordered is None:
-                return join(blend((option,), *given), fill, *(elements(o) for o in items))
-            total = start[0]
-            for item in ordered:
-                total = self.binary("+", total, item)
-            return total
-        if name == "dictsort":
-            values = join((), option.rest, *option.items.values()) if isinstance(option, Map) else ()
-            pair: Value = (Seq([items, values or unknown(Kind.DATA)], self.level, "tuple"),)
-            return (Seq([pair], self.level, loose=True),)
-        inner = (Seq([join(items, fill)], self.level, loose=True),)
-        if name != "groupby":
-            return (self.iterator([inner], option, loose=True),)
-        inside = join((), *(elements(o) for o in items), fill)
-        pair = (Seq([join(inside, blend(items)), inner], self.level, "tuple"),)
-        return (Seq([join(pair, blend((option,), *given))], self.level, loose=True),)
-
-    def test_of(
-        self, test: Value, item: Value, arguments: Sequence[Value], *, plain_truth: bool = False
-    ) -> set[bool]:
-        """Return what a test, given by a value that is its name, may say of an item."""
-        if plain_truth:
-            return self.truths(item)
-        if len(test) != 1 or not isinstance(test[0], str):
-            return {True, False}
-        return self.truths(self.test(test[0], item, arguments))
-
-    def test(self, name: str, base: Value, arguments: Sequence[Value]) -> Value:
-        """Return the result of a test."""
-        if name not in _FOLDED_TESTS:
-            return unknown(Kind.NUMBER)
-        if name in ("defined", "undefined") and not any(isinstance(o, Unknown) for o in base):
-            return (name == "defined",)
-        try:
-            subject, given = plain(base), [plain(value) for value in arguments]
-            return (bool(self._environment.call_test(name, subject, given)),)
-        except Exception:  # noqa: BLE001 - not constant, or a loader fails here
-            return unknown(Kind.NUMBER)
-
-    def truths(self, value: Value) -> set[bool]:
-        """Return the truth values that a value may have."""
-        found: set[bool] = set()
-        for option in value:
-            if option is None or isinstance(option, (str, bytes, int, float)):
-                found.add(bool(option))
-            elif (isinstance(option, Seq) and option.kind != "iterator" and not option.loose) or (
-                isinstance(option, Map) and not option.rest
-            ):
-                found.add(bool(option.items))
-            else:
-                found |= {True, False}
-        return found
-
-
-def _is_nested(option: Any) -> bool:
-    """Whether an alternative is a collection that holds collections."""
-    if isinstance(option, Seq):
-        values = option.items
-    elif isinstance(option, Map):
-        values = list(option.items.values())
-    else:
-        return False
-    return any(isinstance(part, (Seq, Map)) for value in values for part in value)

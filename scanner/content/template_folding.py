@@ -121,9 +121,9 @@ def fold_binary(sign: str, left: Any, right: Any) -> Any:
         for one, other in ((left, right), (right, left)):
             if isinstance(one, (str, bytes, list)) and _size(one) * int(other) > LONGEST:
                 raise Unfoldable
-    if sign == "%" and isinstance(left, (str, bytes)):
-        if is_wide(str(left)) or not is_bounded(left, [right]):
-            raise Unfoldable
+    is_format = sign == "%" and isinstance(left, (str, bytes))
+    if is_format and (is_wide(str(left)) or not is_bounded(left, [right])):
+        raise Unfoldable
     return BINARY[sign](left, right)
 
 
@@ -175,6 +175,6 @@ def fold_method(base: Any, name: str, arguments: Sequence[Any], keywords: Mappin
     elif name == "join":
         if (len(base) + 1) * _size(everything) > _LARGEST:
             raise Unfoldable
-    elif name not in ("from_bytes",) and not is_bounded(base, everything):
+    elif name != "from_bytes" and not is_bounded(base, everything):
         raise Unfoldable
     return getattr(base, name)(*arguments, **keywords)

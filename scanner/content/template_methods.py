@@ -258,7 +258,9 @@ class Methods(Operations):
             if not exact:
                 pair: Value = (Seq([keys, values], self.level, "tuple"),)
                 of = {"keys": keys, "values": values, "items": pair}[name]
-                return (Seq([of], self.level, "view", True, self._steps + 1, source=base),)
+                return (
+                    Seq([of], self.level, "view", loose=True, born=self._steps + 1, source=base),
+                )
             made = {
                 "keys": [(key,) for key in base.items],
                 "values": list(base.items.values()),
@@ -307,9 +309,10 @@ class Methods(Operations):
         if len(key) == 1 and not uncertain and not base.rest:
             try:
                 base.items[plain(key)] = value
-                return
             except (NotPlain, TypeError):
                 pass
+            else:
+                return
         rest, keys = self.weaken(base.rest, value), self.weaken(base.rest_keys, key)
         if (rest, keys) != (base.rest, base.rest_keys):
             self.changes += uncertain

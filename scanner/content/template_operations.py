@@ -10,12 +10,12 @@ from prefect_mutagen.scanner.content.template_names import suspicious_part
 from prefect_mutagen.scanner.content.template_selection import Selections
 from prefect_mutagen.scanner.content.template_values import (
     LONGEST,
+    NUMBER,
     Builtin,
     Kind,
     Macro,
     Map,
     Method,
-    NUMBER,
     NotPlain,
     Seq,
     Space,

@@ -78,7 +78,7 @@ def parse_template(text: str, *, trim: bool) -> "nodes.Template":
 
 
 @cache
-def parsing_environment(trim: bool) -> "Environment":  # noqa: FBT001 - the key of the cache
+def parsing_environment(trim: bool) -> "Environment":
     """Return an environment for parsing and for folding constants."""
     from jinja2 import Environment, nodes
     from jinja2.ext import Extension

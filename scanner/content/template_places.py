@@ -4,31 +4,48 @@ A JSON file states them under ``chat_template``: a text, an object of texts by n
 ``{name, template}``; every file whose name ends in ``.jinja`` is one; a GGUF header states them
 under ``tokenizer.chat_template`` and ``tokenizer.chat_template.NAME``. A place is the path of a
 file, or its path, a colon and a key, as in a load plan, which says what a loader renders. What no
-loader renders by itself is judged as well: an option of a loader may name it.
+loader renders by itself is judged as well: an option of a loader may name it. A value of another
+shape is an error: what a loader would make of it is not known.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from prefect_mutagen.parsers.errors import named
-from prefect_mutagen.scanner.content.templates import Template, make_template
+from prefect_mutagen.parsers.errors import named, shown
+from prefect_mutagen.scanner.content.templates import GGUF_KEY, Template, make_template
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["find_differing_copies", "is_rendered", "is_template_file", "model_templates"]
+__all__ = [
+    "find_differing_copies",
+    "holds_templates",
+    "is_rendered",
+    "is_template_file",
+    "model_templates",
+]
 
 _JINJA_LIMIT: Final = 1 << 20
 
 _KEY: Final = "chat_template"
 _DEFAULT: Final = "default"
 _MOST_VALUES: Final = 1024
-_GGUF_KEY: Final = "tokenizer.chat_template"
+_HOLDERS: Final = (
+    "chat_template.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+)
 _ADDITIONAL: Final = "additional_chat_templates"
 
 
 def is_template_file(path: str) -> bool:
     """Whether a file of a model is a chat template by itself."""
     return path.lower().endswith((".jinja", ".jinja2"))
+
+
+def holds_templates(path: str) -> bool:
+    """Whether loaders take templates from a file of this path: one not read hides them."""
+    return is_template_file(path) or path.rpartition("/")[2] in _HOLDERS
 
 
 def model_templates(
@@ -60,7 +77,13 @@ def _jinja_template(path: str, raw: bytes) -> Template:
 def _document_templates(path: str, values: Mapping[str, Any]) -> Iterator[Template]:
     """Yield the templates of a JSON file, to any depth."""
     place = f"{path}:{_KEY}"
-    waiting = deque([(place, values.get(_KEY))])
+    value = values.get(_KEY)
+    if value is None:
+        return
+    if problem := _problem_of(value):
+        yield Template(place, None, 0, "", problem)
+    # Whatever its shape, the texts in it are judged.
+    waiting = deque([(place, value)])
     for _ in range(_MOST_VALUES):
         if not waiting:
             return
@@ -68,19 +91,46 @@ def _document_templates(path: str, values: Mapping[str, Any]) -> Iterator[Templa
         if isinstance(value, str):
             yield make_template(inner, value)
         elif isinstance(value, list):
-            waiting.extend(_entry(inner, index, entry) for index, entry in enumerate(value))
+            for index, entry in enumerate(value[:_MOST_VALUES]):
+                waiting.extend(_entry(inner, index, entry))
         elif isinstance(value, dict):
             waiting.extend((f"{inner}.{key}", text) for key, text in value.items())
     # The rest is not examined; a template without text says so.
     yield Template(place, None, 0, "")
 
 
-def _entry(place: str, index: int, entry: Any) -> tuple[str, Any]:
-    """Return place and text of an entry of a list: ``{name, template}``, or something else."""
+def _problem_of(value: Any) -> str:
+    """Return why a value is of no shape that loaders know, as a clause; empty if it is."""
+    if isinstance(value, str):
+        return ""
+    if isinstance(value, dict):
+        odd = [key for key, text in value.items() if not isinstance(text, str)]
+        return f"has no text under {shown(odd[0])}" if odd else ""
+    if not isinstance(value, list):
+        return "is neither a text nor a list or an object of texts"
+    for index, entry in enumerate(value):
+        if not (
+            isinstance(entry, dict)
+            and isinstance(entry.get("name"), str)
+            and isinstance(entry.get("template"), str)
+        ):
+            return f"has an entry {index} that is no object with the texts 'name' and 'template'"
+    names = [entry["name"] for entry in value]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    return "" if twice is None else f"names {shown(twice)} twice"
+
+
+def _entry(place: str, index: int, entry: Any) -> Iterator[tuple[str, Any]]:
+    """Yield places and texts of an entry of a list: ``{name, template}``, or something else."""
     if not isinstance(entry, dict) or "template" not in entry:
-        return f"{place}.{index}", entry
+        yield f"{place}.{index}", entry
+        return
     name = entry.get("name")
-    return f"{place}.{name if isinstance(name, str) else index}", entry["template"]
+    place = f"{place}.{name if isinstance(name, str) else index}"
+    yield place, entry["template"]
+    rest = {key: value for key, value in entry.items() if key not in ("name", "template")}
+    if any(isinstance(value, (str, dict, list)) for value in rest.values()):
+        yield place, rest
 
 
 def is_rendered(template: Template, places: Collection[str]) -> bool:
@@ -90,7 +140,7 @@ def is_rendered(template: Template, places: Collection[str]) -> bool:
         template: A template of a model file's header or of its model's files.
         places: The places; those of a GGUF file's keys begin with its path.
     """
-    if template.place.startswith(_GGUF_KEY):
+    if template.place.startswith(GGUF_KEY):
         return any(place.endswith(f":{template.place}") for place in places)
     return template.place in places
 
@@ -129,8 +179,8 @@ def _folder_and_name(place: str) -> tuple[str | None, str]:
 
     The name is empty for a file that is a template under a name of its own.
     """
-    if place.startswith(_GGUF_KEY):
-        return None, place[len(_GGUF_KEY) + 1 :] or _DEFAULT
+    if place.startswith(GGUF_KEY):
+        return None, place[len(GGUF_KEY) + 1 :] or _DEFAULT
     path, is_key, name = place.partition(f".json:{_KEY}")
     folder, _, file = path.rpartition("/")
     if is_key:

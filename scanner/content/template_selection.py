@@ -82,7 +82,7 @@ class Selections:
             raise Exhausted("it takes too many steps to follow")
 
     @contextmanager
-    def perhaps(self, condition: bool) -> Iterator[None]:
+    def perhaps(self, condition: bool = True) -> Iterator[None]:
         """Follow a part of the template that may not be reached."""
         self.level += condition
         try:
@@ -139,11 +139,12 @@ class Selections:
         for option in parts_of(self.poured):
             if isinstance(option, str) and is_forbidden(option):
                 raise Escape("a name that is put into data", option, self._chosen)
-            if isinstance(option, str) and suspicious_part(option):
-                self.note("names from data that the template changes", self._chosen)
-            elif isinstance(option, Unknown) and (
-                option.kind == Kind.MODEL or option.reason or option.head.startswith("_")
-            ):
+            if isinstance(option, Unknown):
+                of_model = option.kind == Kind.MODEL or option.head.startswith("_")
+                is_suspicious = of_model or bool(option.reason)
+            else:
+                is_suspicious = isinstance(option, str) and bool(suspicious_part(option))
+            if is_suspicious:
                 self.note("names from data that the template changes", self._chosen)
 
     def note(self, what: str, line: int) -> None:

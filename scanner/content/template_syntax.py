@@ -78,7 +78,7 @@ def judge_template(text: str) -> Judgement:
 
 
 def _follow(tree: "nodes.Template") -> Judgement:
-    walk = Walk(parsing_environment(True))  # noqa: FBT003 - for folding constants, either does
+    walk = Walk(parsing_environment(True))
     walk.follow(tree)
     if walk.undecided is None:
         return Judgement("sound")

@@ -15,12 +15,15 @@ from prefect_mutagen.scanner.content.template_syntax import Judgement, judge_tem
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
+    "GGUF_KEY",
     "Template",
     "find_template_escapes",
     "gguf_templates",
     "make_template",
 ]
 
+GGUF_KEY: Final = "tokenizer.chat_template"
+"""Key of a GGUF header's default template; named ones lie below it."""
 _MOST_KEPT: Final = 512
 _judged: "OrderedDict[str, Judgement]" = OrderedDict()
 
@@ -36,22 +39,28 @@ class Template(NamedTuple):
     """Length of the text in bytes."""
     sha256: str
     """SHA-256 of the text, in hexadecimal; empty if it was not read whole."""
+    problem: str = ""
+    """What stands in its place instead of a text, as a clause."""
 
 
 def make_template(place: str, text: str) -> Template:
     """Return the template for a text."""
-    raw = text.encode("utf-8", "replace")
+    # JSON may hold halves of surrogate pairs; texts that differ in them are different texts.
+    raw = text.encode("utf-8", "surrogatepass")
     return Template(place, text, len(raw), hashlib.sha256(raw).hexdigest())
 
 
 def gguf_templates(header: GgufHeader) -> Iterator[Template]:
     """Yield the templates of a GGUF header."""
     for entry in header.metadata:
-        if entry.key.startswith("tokenizer.chat_template"):
-            if isinstance(entry.value, LongText):
-                yield Template(entry.key, None, entry.value.length, entry.value.sha256)
-            elif isinstance(entry.value, str):
-                yield make_template(entry.key, entry.value)
+        key, value = entry.key, entry.value
+        if key == GGUF_KEY or key.startswith(f"{GGUF_KEY}."):
+            if isinstance(value, LongText):
+                yield Template(key, None, value.length, value.sha256)
+            elif isinstance(value, str):
+                yield make_template(key, value)
+            else:
+                yield Template(key, None, 0, "", "is no text")
 
 
 def find_template_escapes(templates: Iterable[Template], url: str) -> Iterator[Finding]:
@@ -63,6 +72,10 @@ def find_template_escapes(templates: Iterable[Template], url: str) -> Iterator[F
     """
     for template in templates:
         place = template.place
+        if template.problem:
+            message = f"{named(place)} {template.problem}, and loaders may take it as a program"
+            yield make_finding("template/unknown-shape", message, url=url, field=place)
+            continue
         if template.text is None:
             message = f"{named(place)} is too long to be examined"
             yield make_finding("template/unexamined", message, url=url, field=place)

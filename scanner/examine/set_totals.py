@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
-from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
 from prefect_mutagen.scanner.examine.sets import Shard
@@ -84,6 +84,7 @@ def total(
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
+    findings += _join_templates(shards, descriptions, details)
     if "stored_parameter_count" in details:
         stored = (
             one.details.get(
@@ -93,6 +94,26 @@ def total(
         )
         details["stored_parameter_count"] = sum(stored)
     return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
+
+
+def _join_templates(
+    shards: Sequence[Shard], descriptions: Sequence[Description], details: dict[str, Any]
+) -> Iterator[Finding]:
+    """Collect the chat templates of all shards; report those that differ from shard to shard."""
+    first: dict[str, tuple[Shard, Any]] = {}
+    found: list[Any] = []
+    for shard, description in zip(shards, descriptions, strict=True):
+        for template in description.details.get("chat_templates") or ():
+            if template not in found:
+                found.append(template)
+            place = template["place"]
+            before, other = first.setdefault(place, (shard, template))
+            if other.get("sha256") != template.get("sha256"):
+                names = f"{shown(before.name)} and {shown(shard.name)}"
+                message = f"{named(place)} differs between {names}"
+                yield make_finding("template/copies-differ", message, url=shard.url, field=place)
+    if found:
+        details["chat_templates"] = found
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:

@@ -171,6 +171,11 @@ _OWN: Final = {
         "general.file_type is an unknown number; the quantization was taken from the tensors.",
         "No action is needed; forks of llama.cpp define additional numbers.",
     ),
+    "sbom/parameters-unknown": Code(
+        "info",
+        "The weights are packed in a way that this tool does not know; their number is unknown.",
+        "Nothing to do; a policy with max_parameters refuses the model. Report the layout.",
+    ),
     "sbom/shadowed-key": Code(
         "warning",
         "A metadata key of the file has a name that the SBOM reserves.",

@@ -5,6 +5,7 @@ Every field has a label; a case replaces the bytes of some labels and asks for t
 """
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,3 +148,18 @@ def safetensors(content: Any, data: bytes | int = b"", *, length: int | None = N
 def tensor(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict[str, Any]:
     """One entry of a safetensors header."""
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+_BITS = {"F4": 4, "F16": 16, "BF16": 16, "F32": 32, "I16": 16, "I32": 32, "U32": 32, "I64": 64}
+
+
+def weights(
+    rows: Sequence[tuple[str, str, Sequence[int]]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """A safetensors file of tensors, given as name, dtype and shape, whose data is zeros."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"} if metadata is None else metadata}
+    end = 0
+    for name, dtype, shape in rows:
+        begin, end = end, end + math.prod(shape) * _BITS.get(dtype, 8) // 8
+        header[name] = tensor(dtype, shape, begin, end)
+    return safetensors(header, end)

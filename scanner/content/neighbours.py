@@ -14,6 +14,7 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
+from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
 from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
 from prefect_mutagen.scanner.content.templates import (
     Template,
@@ -31,6 +32,7 @@ LIMITS: Final = MappingProxyType(
         "tokenizer_config.json": 16 << 20,
         "generation_config.json": 1 << 20,
         "adapter_config.json": 1 << 20,
+        "hf_quant_config.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
@@ -65,8 +67,10 @@ class Neighbours:
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Values of config.json and tokenizer_config.json for the SBOM's metadata."""
-    packing: Mapping[str, Any] | None = None
-    """``quantization_config`` of config.json."""
+    packing: Quantization | None = None
+    """What they state about the model's quantization."""
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Contents of config.json and adapter_config.json, by file name."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
@@ -106,12 +110,14 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     templates = tuple(_templates(tokenizer, files))
     for url, template in templates:
         findings += find_template_escapes((template,), url)
-    packing = config.get("quantization_config")
+    modelopt = _load(load_json, "hf_quant_config.json", files, findings)
+    configs = {"config.json": config, "adapter_config.json": adapter}
     return Neighbours(
         before,
         behind,
         _sbom_config(config, tokenizer),
-        packing if isinstance(packing, dict) else None,
+        find_quantization(config, modelopt),
+        {name: values for name, values in configs.items() if values},
         card_details(card) | config_details(config, generation, adapter),
         tuple(template for _, template in templates),
         tuple(findings),

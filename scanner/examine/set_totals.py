@@ -4,19 +4,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
+from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
+from prefect_mutagen.scanner.content.quantization import header_quantization
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.sbom.document import Description
+from prefect_mutagen.scanner.sbom.document import Description, unpack
 
 __all__ = ["OF_A_PART", "total"]
 
 # Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license", "base_model")
-OF_A_PART = ("sbom/quantization-disagrees", "sbom/quantization-unknown")
+OF_A_PART = (
+    "sbom/quantization-disagrees",
+    "sbom/quantization-unknown",
+    "sbom/parameters-unknown",
+)
 """Findings that are meaningless for a single shard of a set."""
 # Metadata of one file that would be wrong for the set.
 _OF_A_FILE = ("layer_names", "tensor_dtypes", "stored_parameter_count", "metadata_keys")
@@ -53,24 +58,41 @@ def total(
                 facts["dtype"] = quantization
     else:
         _join_dtypes(facts, descriptions)
-    known = complete and all(shard.sound for shard in shards)
-    if "parameter_count" in facts and known:
-        counts = (one.facts.get("parameter_count", Stated(0, "")).value for one in descriptions)
-        facts["parameter_count"] = facts["parameter_count"]._replace(value=sum(counts))
-    else:
-        facts.pop("parameter_count", None)
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
-    if "stored_parameter_count" in details:
-        stored = (
-            one.details.get(
-                "stored_parameter_count", one.facts.get("parameter_count", Stated(0, "")).value
-            )
-            for one in descriptions
-        )
-        details["stored_parameter_count"] = sum(stored)
+    details.pop("stored_parameter_count", None)
+    facts.pop("parameter_count", None)
+    headers = [shard.header for shard in shards if shard.header is not None]
+    parameters = sum(_elements(header) for header in headers)
+    if parameters and complete and all(shard.sound for shard in shards):
+        source = "gguf:tensors" if ggufs else "safetensors:tensors"
+        facts["parameter_count"] = Stated(parameters, source)
+        stored = _unpack(facts, shards, descriptions, url, findings)
+        if stored is not None:
+            details["stored_parameter_count"] = stored
     return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
+
+
+def _elements(header: Header) -> int:
+    if isinstance(header, GgufHeader):
+        return sum(tensor.parameters for tensor in header.tensors)
+    return header.tensors.parameters if isinstance(header, SafetensorsHeader) else 0
+
+
+def _unpack(
+    facts: Facts,
+    shards: Sequence[Shard],
+    descriptions: Sequence[Description],
+    url: str,
+    findings: list[Finding],
+) -> int | None:
+    """Count packed weights over all shards: a layer's scales may lie in another than itself."""
+    headers = [one.header for one in shards if isinstance(one.header, SafetensorsHeader)]
+    if not headers:
+        return None
+    scheme = descriptions[0].neighbours.packing or header_quantization(headers[0].metadata)
+    return unpack(facts, headers, scheme, url, findings)
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:

@@ -33,6 +33,7 @@ NEIGHBOURS: Final = (
     "tokenizer_config.json",
     "generation_config.json",
     "adapter_config.json",
+    "hf_quant_config.json",
     "chat_template.jinja",
     "README.md",
 )

@@ -4,7 +4,6 @@ import pytest
 
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
 from prefect_mutagen.scanner.content.facts import gguf_facts, safetensors_facts
-from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
 from tests.builders import ARRAY, F32, STRING, U32, U64, gguf, safetensors, tensor
 from tests.parsers.reading import read
 
@@ -111,50 +110,3 @@ def test_safetensors_facts() -> None:
     assert facts["dtype"].value == "mixed"
     assert facts["training_framework"].value == "tensorflow"
     assert facts["license"] == ("mit", "safetensors:__metadata__.license")
-
-
-@pytest.mark.parametrize(
-    ("packing", "names", "expected", "title"),
-    [
-        (
-            {"quant_method": "awq", "bits": 4},
-            ("qweight", "qzeros", "scales"),
-            64 * 8 + 10,
-            "awq-4bit",
-        ),
-        (
-            {"quant_method": "gptq", "bits": 8},
-            ("qweight", "g_idx", "scales"),
-            64 * 4 + 10,
-            "gptq-8bit",
-        ),
-        ({"quant_method": "fp8"}, ("weight", "scales", "other"), None, "fp8"),
-        ({"quant_method": "awq", "bits": 0}, ("qweight", "qzeros", "scales"), None, "awq"),
-        ({"quant_method": "awq", "bits": "x"}, ("qweight", "qzeros", "scales"), None, "awq"),
-        (
-            {
-                "quant_method": "compressed-tensors",
-                "config_groups": {"g": {"weights": {"num_bits": 4}}},
-            },
-            ("weight_packed", "weight_scale", "weight_shape"),
-            64 * 8 + 10,
-            "compressed-tensors-4bit",
-        ),
-    ],
-)
-def test_packed_weights_are_counted_as_the_model_has_them(
-    packing: dict[str, Any], names: tuple[str, ...], expected: int | None, title: str
-) -> None:
-    header = _safetensors(
-        {
-            f"l.{names[0]}": tensor("I32", [64], 0, 256),
-            f"l.{names[1]}": tensor("I32", [8], 256, 288),
-            f"l.{names[2]}": tensor("F16", [4], 288, 296),
-            "norm.weight": tensor("F16", [10], 296, 316),
-        },
-        316,
-    )
-    assert logical_parameters(header, packing) == expected
-    named = packed_quantization(packing)
-    assert named is not None
-    assert named.value == title

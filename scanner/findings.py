@@ -171,6 +171,40 @@ _OWN: Final = {
         "general.file_type is an unknown number; the quantization was taken from the tensors.",
         "No action is needed; forks of llama.cpp define additional numbers.",
     ),
+    "gguf/no-weights": Code(
+        "warning",
+        "The file says that it is a model, and no tensor has an element.",
+        "Convert or fetch the model again.",
+    ),
+    "safetensors/no-weights": Code(
+        "warning",
+        "The header is valid, and no tensor has an element: an error where a configuration beside "
+        "the file promises weights.",
+        "Save the model again. Under ZeRO-3, gather the weights first "
+        "(stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py).",
+    ),
+    "safetensors/empty-weights": Code(
+        "warning",
+        "Some weights have no element: an error where a configuration beside the file promises "
+        "weights, because loaders refuse their sizes.",
+        "Save the model again. Under ZeRO-3, gather the weights first "
+        "(stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py).",
+    ),
+    "safetensors/config-mismatch": Code(
+        "error",
+        "A weight has another shape than config.json describes; transformers refuses to load it.",
+        "Use the config.json that was saved with these weights.",
+    ),
+    "safetensors/weights-missing": Code(
+        "warning",
+        "config.json describes weights that the file lacks; transformers starts them at random.",
+        "Fetch the whole model, or use the config.json that was saved with these weights.",
+    ),
+    "safetensors/weights-unused": Code(
+        "warning",
+        "The file has layers that config.json does not describe; transformers leaves them out.",
+        "Use the config.json that was saved with these weights.",
+    ),
     "sbom/parameters-unknown": Code(
         "info",
         "The weights are packed in a way that this tool does not know; their number is unknown.",

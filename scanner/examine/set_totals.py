@@ -7,11 +7,12 @@ from typing import Any
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
+from prefect_mutagen.scanner.content.config_shapes import is_loaded_by_config
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
 from prefect_mutagen.scanner.content.quantization import header_quantization
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.sbom.document import Description, unpack
+from prefect_mutagen.scanner.sbom.document import Description, compare_config, unpack
 
 __all__ = ["OF_A_PART", "total"]
 
@@ -21,6 +22,9 @@ OF_A_PART = (
     "sbom/quantization-disagrees",
     "sbom/quantization-unknown",
     "sbom/parameters-unknown",
+    "safetensors/config-mismatch",
+    "safetensors/weights-missing",
+    "safetensors/weights-unused",
 )
 """Findings that are meaningless for a single shard of a set."""
 # Metadata of one file that would be wrong for the set.
@@ -58,6 +62,11 @@ def total(
                 facts["dtype"] = quantization
     else:
         _join_dtypes(facts, descriptions)
+    tensors = [one.header for one in shards if isinstance(one.header, SafetensorsHeader)]
+    whole = complete and all(shard.sound for shard in shards)
+    if tensors and is_loaded_by_config(url.rpartition("/")[2]):
+        beside = descriptions[0].neighbours
+        findings += compare_config(tensors, beside, url, complete=whole)
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
@@ -65,12 +74,14 @@ def total(
     facts.pop("parameter_count", None)
     headers = [shard.header for shard in shards if shard.header is not None]
     parameters = sum(_elements(header) for header in headers)
-    if parameters and complete and all(shard.sound for shard in shards):
+    if parameters and whole:
         source = "gguf:tensors" if ggufs else "safetensors:tensors"
         facts["parameter_count"] = Stated(parameters, source)
-        stored = _unpack(facts, shards, descriptions, url, findings)
-        if stored is not None:
-            details["stored_parameter_count"] = stored
+        if tensors:  # a layer's scales may lie in another shard than itself
+            scheme = descriptions[0].neighbours.packing or header_quantization(tensors[0].metadata)
+            stored = unpack(facts, tensors, scheme, url, findings)
+            if stored is not None:
+                details["stored_parameter_count"] = stored
     return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
 
 
@@ -78,21 +89,6 @@ def _elements(header: Header) -> int:
     if isinstance(header, GgufHeader):
         return sum(tensor.parameters for tensor in header.tensors)
     return header.tensors.parameters if isinstance(header, SafetensorsHeader) else 0
-
-
-def _unpack(
-    facts: Facts,
-    shards: Sequence[Shard],
-    descriptions: Sequence[Description],
-    url: str,
-    findings: list[Finding],
-) -> int | None:
-    """Count packed weights over all shards: a layer's scales may lie in another than itself."""
-    headers = [one.header for one in shards if isinstance(one.header, SafetensorsHeader)]
-    if not headers:
-        return None
-    scheme = descriptions[0].neighbours.packing or header_quantization(headers[0].metadata)
-    return unpack(facts, headers, scheme, url, findings)
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:

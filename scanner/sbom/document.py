@@ -22,7 +22,9 @@ from prefect_mutagen.parsers import (
     UnknownHeader,
 )
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
+from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import count_parameters, may_be_packed
@@ -36,7 +38,15 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["TOOL_NAME", "Description", "build_sbom", "describe", "unpack", "warnings_of"]
+__all__ = [
+    "TOOL_NAME",
+    "Description",
+    "build_sbom",
+    "compare_config",
+    "describe",
+    "unpack",
+    "warnings_of",
+]
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
@@ -88,6 +98,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details = gguf_details(header)
         templates = tuple(gguf_templates(header))
         findings += find_template_escapes(templates, url)
+        findings += check_gguf_weights(header, _name(url), url)
     elif isinstance(header, SafetensorsHeader):
         facts = safetensors_facts(header)
         metadata = {}
@@ -100,6 +111,10 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         stored = unpack(facts, [header], scheme, url, findings)
         if stored is not None:
             reported["stored_parameter_count"] = stored
+        quantized = scheme is not None
+        findings += check_weights(header, neighbours.configs, url, quantized=quantized)
+        if header.complete and is_loaded_by_config(_name(url)):
+            findings += compare_config([header], neighbours, url)
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -119,6 +134,33 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     return Description(
         merged, metadata, details, (*findings, *neighbours.findings), neighbours=neighbours
     )
+
+
+def _name(url: str) -> str:
+    return url.rpartition("/")[2].partition("?")[0]
+
+
+def compare_config(
+    headers: Sequence[SafetensorsHeader],
+    neighbours: Neighbours,
+    url: str,
+    *,
+    complete: bool = True,
+) -> Iterator[Finding]:
+    """Compare config.json with the weights beside it.
+
+    Args:
+        headers: Header of a file, or those of all shards.
+        neighbours: Contents of the files beside it.
+        url: Its address, for findings.
+        complete: Whether no shard is missing.
+    """
+    config = neighbours.configs.get("config.json")
+    if config:
+        tables = [header.tensors for header in headers]
+        found = check_config(config, tables, neighbours.packing, complete=complete)
+        for code, message, field in found:
+            yield make_finding(code, message, url=url, field=field)
 
 
 def unpack(

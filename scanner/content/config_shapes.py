@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from prefect_mutagen.parsers import TensorInfo
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.tensor import TensorTable
+from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.quantization import Quantization
 
 __all__ = ["Mismatch", "check_config", "is_loaded_by_config"]
@@ -59,6 +60,7 @@ _ODD_KEYS: Final = ("block_configs", "num_codebooks", "encoder", "decoder")
 _PLAIN_HEADS: Final = frozenset({"llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "granite"})
 _POSITIONS: Final = frozenset({"gpt2", "bert", "roberta", "xlm-roberta", "distilbert", "electra"})
 _MOST_LAYERS: Final = 1 << 16
+_DEPTH: Final = 4
 _WIDE: Final = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 
 
@@ -108,11 +110,13 @@ def check_config(
 
 def _text_of(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the part of a configuration that describes the text model; None if it is unclear."""
-    for key in _TEXT_KEYS:
-        nested = config.get(key)
-        if isinstance(nested, dict):
-            return _text_of(nested)
-    odd = config.get("model_type") in _ODD_TYPES or any(key in config for key in _ODD_KEYS)
+    for _ in range(_DEPTH):
+        nested = [config[key] for key in _TEXT_KEYS if isinstance(config.get(key), dict)]
+        if not nested:
+            break
+        config = nested[0]
+    odd = plain_text(config.get("model_type")) in _ODD_TYPES
+    odd = odd or any(key in config for key in _ODD_KEYS)
     return None if odd or any(key.endswith("_per_layer") for key in config) else config
 
 
@@ -152,7 +156,7 @@ class _Model:
         self._text = text
         self._places = places
         self._scheme = scheme
-        self._kind = text.get("model_type")
+        self._kind = plain_text(text.get("model_type"))
         self._vocabulary = self._rows()
         self._hidden = set(_numbers(text, _HIDDEN_KEYS))
         if self._hidden:

@@ -83,9 +83,9 @@ def stack(name: str, layers: int, **shapes: tuple[int, ...]) -> Shapes:
     }
 
 
-VISION = stack(
-    "vision_tower.vision_model.encoder.layers", 3, mlp__fc1__weight=(4304, 1152)
-) | {"vision_tower.vision_model.embeddings.position_embedding.weight": (4096, 1152)}
+VISION = stack("vision_tower.vision_model.encoder.layers", 3, mlp__fc1__weight=(4304, 1152)) | {
+    "vision_tower.vision_model.embeddings.position_embedding.weight": (4096, 1152)
+}
 
 REAL: dict[str, Real] = {
     "llama": (text("llama"), decoder()),
@@ -159,8 +159,10 @@ REAL: dict[str, Real] = {
             },
             "vision_config": {"hidden_size": 1152, "num_hidden_layers": 3, "model_type": "siglip"},
         },
-        decoder(vocabulary=262208, hidden=2560, inner=10240, prefix="language_model.model.",
-                head=False) | VISION,
+        decoder(
+            vocabulary=262208, hidden=2560, inner=10240, prefix="language_model.model.", head=False
+        )
+        | VISION,
     ),
     "gemma3n-widths-by-layer": (
         {

@@ -277,6 +277,11 @@ _OWN: Final = {
         "Name who has to have signed in the policy's allowed_signers, and it is verified.",
     ),
     "policy/format": Code("error", "The policy does not allow this format.", "Convert it."),
+    "policy/type": Code(
+        "error",
+        "The policy does not allow this kind of content, such as an adapter or an imatrix.",
+        "Choose a file of an allowed kind.",
+    ),
     "policy/architecture": Code(
         "error", "The policy does not allow this architecture.", "Choose another model."
     ),

@@ -23,7 +23,8 @@ from prefect_mutagen.scanner.content.quantization import Quantization
 
 __all__ = ["Mismatch", "check_config", "is_loaded_by_config"]
 
-_FILE: Final = re.compile(r"model(\.\w+)?\.safetensors(\.index(\.\w+)?\.json)?|model-\d+-of-\d+.*")
+_FILE: Final = re.compile(r"model(\.\w+)?\.safetensors")
+_SET: Final = re.compile(r"model(\.\w+)?\.safetensors\.index(\.\w+)?\.json|model-\d+-of-\d+\..+")
 _EMBEDDING: Final = re.compile(
     r"(?P<base>(?:.*\.)?)(?:embeddings\.)?"
     r"(?:embed_tokens|wte|word_embeddings|embed_in|tok_embeddings|token_embedding)\.weight"
@@ -74,9 +75,14 @@ class Mismatch(NamedTuple):
     """The key of config.json."""
 
 
-def is_loaded_by_config(name: str) -> bool:
-    """Whether a file or an index of this name is what transformers loads by config.json."""
-    return _FILE.fullmatch(name) is not None
+def is_loaded_by_config(name: str, *, of_set: bool = False) -> bool:
+    """Whether transformers loads a file of this name by config.json.
+
+    Args:
+        name: Name of a file; of a set, that of its index or of its first shard.
+        of_set: Whether it is a set.
+    """
+    return (_SET if of_set else _FILE).fullmatch(name) is not None
 
 
 def check_config(

@@ -243,14 +243,14 @@ LAYOUTS: Final = (
     Layout((), ".trellis", ("I16",), _exl3,
             (".suh", ".svh", ".su", ".sv", ".mcg", ".mul1"), (".suh", ".svh")),
     Layout(("quanto",), "._data._data", ("U8", "I8"), _stated, ("._scale", "._shift")),
-    Layout(("quanto",), "._data", ("I8", *BYTES), _of(8), ("._scale", "._shift")),
-    Layout(("torchao",), "_qdata", (*_WORDS, *BYTES), _stated,
-            ("_scale", "_zero_point", "_act_pre_scale", "_scale_and_zero")),
+    Layout(("quanto",), "._data", ("U8", "I8", *BYTES), _stated, ("._scale", "._shift")),
+    Layout(("torchao",), "qdata", (*_WORDS, *BYTES), _stated,
+            ("scale", "zero_point", "act_pre_scale", "scale_and_zero")),
     Layout((), ".weight", BYTES, _of(8), (".scale", ".weight_scales", ".scales")),
     Layout((), "", BYTES, _of(8), ("_scale", "_scale_inv", "_scales")),
 )  # fmt: skip
 """The first row that fits a tensor is used."""
 # Methods that are known although they need no row of their own.
-_SELF_EVIDENT: Final = ("awq", "mxfp4", "nvfp4", "fbgemm-fp8", "exl2", "exl3")
+_SELF_EVIDENT: Final = ("awq", "mxfp4", "mxfp8", "nvfp4", "fbgemm-fp8", "exl2", "exl3")
 METHODS: Final = frozenset(_SELF_EVIDENT).union(*(layout.methods for layout in LAYOUTS))
 """Methods whose layouts are known."""

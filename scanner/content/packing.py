@@ -35,7 +35,7 @@ _AUXILIARY: Final = (
             *("weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale"),
             *("weight_zero_point", "weight_shape", "weight_g_idx", "scale_inv"),
             *("input_scale", "input_scale_ub", "input_global_scale", "input_zero_point"),
-            *("output_scale", "activation_scale", "k_scale", "v_scale", "q_scale"),
+            *("output_scale", "activation_scale", "k_scale", "v_scale", "q_scale", "weight_scales"),
             "pre_quant_scale",
         )
     ),

@@ -202,11 +202,12 @@ def find_quantization(
     Returns:
         The statement; None if there is none.
     """
-    experts = plain_text(config.get("expert_dtype")) or ""
+    places = list(_places(config, "", _DEPTH))
+    experts = next(filter(None, (plain_text(one.get("expert_dtype")) for _, one in places)), "")
     mlx = config.get("quantization")
     if isinstance(mlx, dict) and _first_number(mlx, ("bits", "group_size")) is not None:
         return Quantization(_plain_method(mlx) or "mlx", mlx, "config.json:quantization", experts)
-    for path, values in _places(config, "", _DEPTH):
+    for path, values in places:
         for key in (*_KEYS, "quantization"):
             stated = values.get(key)
             if isinstance(stated, dict) and (key in _KEYS or _first_number(stated, ("bits",))):

@@ -64,7 +64,7 @@ def total(
         _join_dtypes(facts, descriptions)
     tensors = [one.header for one in shards if isinstance(one.header, SafetensorsHeader)]
     whole = complete and all(shard.sound for shard in shards)
-    if tensors and is_loaded_by_config(url.rpartition("/")[2]):
+    if tensors and is_loaded_by_config(url.rpartition("/")[2], of_set=True):
         beside = descriptions[0].neighbours
         findings += compare_config(tensors, beside, url, complete=whole)
     details: dict[str, Any] = {}

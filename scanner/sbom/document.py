@@ -35,7 +35,6 @@ from prefect_mutagen.scanner.content.templates import (
     gguf_templates,
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.listing.roles import shard_name
 from prefect_mutagen.scanner.results import STATED, Sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -114,8 +113,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             reported["stored_parameter_count"] = stored
         quantized = scheme is not None
         findings += check_weights(header, neighbours.configs, url, quantized=quantized)
-        name = _name(url)
-        if header.complete and shard_name(name) is None and is_loaded_by_config(name):
+        if header.complete and is_loaded_by_config(_name(url)):
             findings += compare_config([header], neighbours, url)
     elif isinstance(header, UnknownHeader):
         return Description()

@@ -63,7 +63,10 @@ EXL2 = tensors(
 )
 
 KNOWN: dict[str, tuple[list[Row], dict[str, Any], str | None]] = {
-    "mlx-affine-4": (affine(4), mlx(), "mlx-affine-4bit"),
+    **{
+        f"mlx-affine-{n}": (affine(n), mlx(bits=n), f"mlx-affine-{n}bit")
+        for n in (2, 3, 4, 5, 6, 8)
+    },
     "mlx-config-twice": (
         affine(4),
         {**mlx(mode="affine"), "quantization_config": mlx()["quantization"]},
@@ -263,6 +266,11 @@ KNOWN: dict[str, tuple[list[Row], dict[str, Any], str | None]] = {
         q("eetq", weights="int8"),
         "eetq-8bit",
     ),
+    "eetq-other-name": (
+        tensors("L.qweight I8 512x64, L.weight_scales F16 64"),
+        q("eetq", weights="int8"),
+        "eetq-8bit",
+    ),
     "hqq-4": (
         tensors(
             "L.W_q U8 256x64, L.scale F16 512x1, L.zero F16 512x1, L.shape I64 2, "
@@ -326,6 +334,11 @@ KNOWN: dict[str, tuple[list[Row], dict[str, Any], str | None]] = {
         tensors("L.weight._data I8 64x512, L.weight._scale BF16 64x1"),
         q("quanto", weights="int8"),
         "quanto-8bit",
+    ),
+    "quanto-int4-one-level": (
+        tensors("L.weight._data U8 64x256, L.weight._scale BF16 64x4"),
+        q("quanto", weights="int4"),
+        "quanto-4bit",
     ),
     "quanto-float8": (
         tensors("L.weight._data F8_E4M3 64x512, L.weight._scale BF16 64x1"),

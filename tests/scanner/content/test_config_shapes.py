@@ -197,20 +197,25 @@ def test_a_huge_number_of_layers_costs_nothing() -> None:
     assert len(found.message) < 200
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "model.fp16.safetensors"])
+def test_a_file_that_transformers_loads_is_compared(name: str) -> None:
+    assert is_loaded_by_config(name)
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "model.safetensors",
-        "model.fp16.safetensors",
         "model.safetensors.index.json",
         "model.safetensors.index.fp16.json",
         "model-00001-of-00002.safetensors",
     ],
 )
-def test_what_transformers_loads_is_compared(name: str) -> None:
-    assert is_loaded_by_config(name)
+def test_a_set_that_transformers_loads_is_compared_as_a_whole(name: str) -> None:
+    assert is_loaded_by_config(name, of_set=True)
+    assert not is_loaded_by_config(name)
 
 
+@pytest.mark.parametrize("of_set", [False, True])
 @pytest.mark.parametrize(
     "name",
     [
@@ -222,5 +227,5 @@ def test_what_transformers_loads_is_compared(name: str) -> None:
         "mp_rank_00_model.safetensors",
     ],
 )
-def test_what_has_another_loader_is_not_compared(name: str) -> None:
-    assert not is_loaded_by_config(name)
+def test_what_has_another_loader_is_not_compared(name: str, *, of_set: bool) -> None:
+    assert not is_loaded_by_config(name, of_set=of_set)

@@ -6,6 +6,7 @@ from typing import Any
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -40,7 +41,10 @@ def scan(
         StorageError: The root does not exist or cannot be listed.
     """
     address = Address.parse(url)
-    store = open_store(address, storage_options)
+    pipeline = role_of(address.name) == "pipeline"
+    store = open_store(address.folder if pipeline else address, storage_options)
     examiner = Examiner(policy or Policy(), hash)
-    artifacts = list_artifacts(store, siblings=not address.has_secrets)
+    artifacts = list_artifacts(
+        store, siblings=not address.has_secrets, only=address.text if pipeline else ""
+    )
     yield from examine_artifacts(store, artifacts, examiner, concurrency)

@@ -1,13 +1,16 @@
-"""Read the files beside a model that describe it: configuration, tokenizer, adapter, model card.
+"""Read the files of a model that describe it: configuration, tokenizer, adapter, model card.
 
-They are as untrusted as the model. Each is read up to a limit and parsed as plain data. A problem
-in one file is a finding and does not affect the others. ``_name_or_path`` is often a path in a home
-directory, so it counts as a base model only if it looks like ``owner/name``.
+Each comes by its path relative to the model's root. Of several files of one name, the one nearest
+to the weights counts. All are as untrusted as the weights: each is read up to a limit and parsed as
+plain data, and a problem in one file is a finding and does not affect the others. ``_name_or_path``
+is often a path in a home directory, so it counts as a base model only if it looks like
+``owner/name``.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,7 +18,12 @@ from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
 from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
-from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
+from prefect_mutagen.scanner.content.safe_load import (
+    Loaded,
+    is_front_matter_open,
+    load_front_matter,
+    load_json,
+)
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -24,20 +32,33 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_neighbours"]
+__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
 
 LIMITS: Final = MappingProxyType(
     {
-        "config.json": 4 << 20,
+        "config.json": 8 << 20,
         "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 1 << 20,
-        "adapter_config.json": 1 << 20,
+        "generation_config.json": 4 << 20,
+        "adapter_config.json": 4 << 20,
+        "preprocessor_config.json": 4 << 20,
+        "video_preprocessor_config.json": 4 << 20,
+        "processor_config.json": 4 << 20,
         "hf_quant_config.json": 4 << 20,
+        "model_index.json": 4 << 20,
+        "modular_model_index.json": 4 << 20,
+        "modules.json": 4 << 20,
+        "chat_template.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
 )
-"""Most bytes that are read of each file; of README.md only the front matter is used."""
+"""Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
+_LISTS: Final = ("modules.json",)
+_BESIDE_WEIGHTS: Final = ("config.json", "adapter_config.json")
+_CARD: Final = "readme.md"
+_CARD_LIMIT: Final = 4 << 20
+"""Most bytes that are read of a card whose front matter does not end earlier."""
+_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
 
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
@@ -70,30 +91,88 @@ class Neighbours:
     packing: Quantization | None = None
     """What they state about the model's quantization."""
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Contents of config.json and adapter_config.json, by file name."""
+    """Contents of config.json and adapter_config.json in the folder of the weights, by name."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """JSON files that were read, by path. A list is the value of the empty key."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of each file that was read whole, by file name."""
+    """SHA-256 of each file that was read whole, by path."""
 
 
-def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
-    """Parse all files beside a model.
+@dataclass(slots=True)
+class _Files:
+    """The files of a model as they were read."""
+
+    contents: Mapping[str, tuple[str, bytes]]
+    folder: str
+    findings: list[Finding] = field(default_factory=list)
+    documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def nearest(self, name: str) -> str:
+        """Return the path of the file of this name nearest to the weights; empty if none."""
+        folder = self.folder
+        while True:
+            if folder + name in self.contents:
+                return folder + name
+            if not folder:
+                return ""
+            above = folder[:-1].rpartition("/")[0]
+            folder = f"{above}/" if above else ""
+
+    def load_all(self) -> None:
+        """Load every JSON file."""
+        for path in self.contents:
+            if path.endswith(".json"):
+                listed = path.rpartition("/")[2] in _LISTS
+                loader = partial(load_json, allow_list=True) if listed else load_json
+                self.documents[path] = _load(loader, path, self.contents, self.findings)
+
+    def document(self, name: str) -> Mapping[str, Any]:
+        """Return the values of the nearest JSON file of a name."""
+        return self.documents.get(self.nearest(name), {})
+
+    def placed(self, facts: Facts) -> Facts:
+        """Return facts whose sources name the files by path, not by name."""
+        return {
+            field: stated._replace(source=self.place(stated.source))
+            for field, stated in facts.items()
+        }
+
+    def place(self, source: str) -> str:
+        """Return a source with the path of its file in place of the name."""
+        name, _, key = source.partition(":")
+        return f"{self.nearest(name) or name}:{key}"
+
+
+def read_limit(name: str) -> int:
+    """Return the most bytes that are read of a file of this name; 0: it is only pinned."""
+    lower = name.lower()
+    by_form = (limit for ending, limit in _LIMITS_BY_FORM if lower.endswith(ending))
+    return LIMITS.get(name) or next(by_form, 0)
+
+
+def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") -> Neighbours:
+    """Parse the files of a model that describe its weights.
 
     Args:
-        files: Address and content, up to the limit, of each file in `LIMITS` that exists.
+        files: Address and content, up to `read_limit`, of each file, by its path relative to the
+            model's root.
+        folder: Folder of the weights below the root, with a trailing slash; empty: the root.
 
     Returns:
         Their facts and findings.
     """
-    findings: list[Finding] = []
-    config = _load(load_json, "config.json", files, findings)
-    tokenizer = _load(load_json, "tokenizer_config.json", files, findings)
-    generation = _load(load_json, "generation_config.json", files, findings)
-    adapter = _load(load_json, "adapter_config.json", files, findings)
-    card = _load(load_front_matter, "README.md", files, findings)
+    read = _Files(files, folder)
+    read.load_all()
+    findings = read.findings
+    config = read.document("config.json")
+    tokenizer = read.document("tokenizer_config.json")
+    generation = read.document("generation_config.json")
+    adapter = read.document("adapter_config.json")
+    card = _load(load_front_matter, read.nearest("README.md"), files, findings)
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
@@ -107,21 +186,41 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
-    templates = tuple(_templates(tokenizer, files))
+    templates = tuple(_templates(tokenizer, read))
     for url, template in templates:
         findings += find_template_escapes((template,), url)
-    modelopt = _load(load_json, "hf_quant_config.json", files, findings)
-    configs = {"config.json": config, "adapter_config.json": adapter}
+    packing = find_quantization(config, read.document("hf_quant_config.json"))
+    if packing is not None:
+        packing = replace(packing, source=read.place(packing.source))
+    beside = {name: read.documents.get(folder + name) for name in _BESIDE_WEIGHTS}
     return Neighbours(
-        before,
-        behind,
+        read.placed(before),
+        read.placed(behind),
         _sbom_config(config, tokenizer),
-        find_quantization(config, modelopt),
-        {name: values for name, values in configs.items() if values},
+        packing,
+        {name: values for name, values in beside.items() if values},
         card_details(card) | config_details(config, generation, adapter),
         tuple(template for _, template in templates),
         tuple(findings),
+        read.documents,
     )
+
+
+def read_up_to(name: str, raw: bytes, size: int) -> int:
+    """Return up to which byte a file has to be read, given its first bytes.
+
+    Args:
+        name: Its name.
+        raw: Its first bytes: up to its limit.
+        size: Its size.
+
+    Returns:
+        The number of bytes there, or more for a card whose front matter has not ended.
+    """
+    most = min(size, _CARD_LIMIT)
+    if name.lower() != _CARD or len(raw) >= most or not is_front_matter_open(raw):
+        return len(raw)
+    return min(most, 4 * len(raw))
 
 
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
@@ -130,44 +229,46 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _templates(
-    tokenizer: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]
-) -> Iterator[tuple[str, Template]]:
+def _templates(tokenizer: Mapping[str, Any], read: _Files) -> Iterator[tuple[str, Template]]:
     """Yield the chat templates beside a model, each with the address of its file."""
     if tokenizer:
-        url = files["tokenizer_config.json"][0]
+        url = read.contents[read.nearest("tokenizer_config.json")][0]
         for template in tokenizer_templates(tokenizer):
             yield url, template
-    name = "chat_template.jinja"
-    if name in files:
-        url, raw = files[name]
-        if len(raw) < LIMITS[name]:
-            yield url, make_template(name, raw.decode("utf-8", "replace"))
-        else:
-            yield url, Template(name, None, len(raw), "")
+    for path, (url, raw) in read.contents.items():
+        if path.endswith((".jinja", ".jinja2")):
+            if len(raw) < read_limit(path):
+                yield url, make_template(path, raw.decode("utf-8", "replace"))
+            else:
+                yield url, Template(path, None, len(raw), "")
 
 
 def _load(
     loader: Callable[[bytes], Loaded],
-    name: str,
+    path: str,
     files: Mapping[str, tuple[str, bytes]],
     findings: list[Finding],
 ) -> dict[str, Any]:
     """Load one file; if it is invalid, add a finding and return what could be read."""
-    if name not in files:
+    if path not in files:
         return {}
-    url, raw = files[name]
-    if loader is load_json and len(raw) >= LIMITS[name]:
-        loaded = Loaded({}, f"it is larger than the limit of {LIMITS[name]} bytes")
+    url, raw = files[path]
+    is_card = loader is load_front_matter
+    limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
+    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+        what = "its front matter" if is_card else "it"
+        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+        loaded = replace(loaded, unexamined=True)
     else:
         loaded = loader(raw)
     if loaded.problem:
-        code = "neighbour-invalid" if loader is load_json else "front-matter-invalid"
-        message = f"{name}: {loaded.problem}"
-        findings.append(make_finding(f"sbom/{code}", message, url=url, field=name))
+        code = "front-matter-invalid" if is_card else "neighbour-invalid"
+        code = "unexamined" if loaded.unexamined else code
+        message = f"{path}: {loaded.problem}"
+        findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
     elif loaded.duplicate:
-        message = f"{name}: the key {shown(loaded.duplicate)} appears twice"
-        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=name))
+        message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
+        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))
     return loaded.values
 
 

@@ -15,21 +15,31 @@ from typing import Any
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.licenses import spdx_expression
-from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import (
     Seen,
+    by_name,
     find_shards,
     load_beside,
     load_index,
     see,
     stated_digests,
 )
-from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
-from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
+from prefect_mutagen.scanner.examine.pipelines import combine_parts
+from prefect_mutagen.scanner.examine.set_totals import concerns_set, total
+from prefect_mutagen.scanner.examine.sets import (
+    Shard,
+    are_ranks,
+    check_pickles,
+    check_rivals,
+    check_set,
+    check_split_name,
+    check_unlisted,
+)
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.roles import shard_name
+from prefect_mutagen.scanner.listing.evidence import check_unfinished
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
@@ -103,16 +113,27 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
+        cost = cost or Cost()
+        if artifact.parts:
+            return self._examine_pipeline(artifact, cost)
+        return self._examine_weights(artifact, cost)
+
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> Examination:
+        """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
-            index, pinned, findings = yield from load_index(artifact.shard_index)
+            index, pinned, findings = yield from load_index(artifact, artifact.shard_index)
             artifact = artifact._replace(shard_index=pinned)
+            if artifact.packed_index:  # the listing has read it for this examination
+                cost.requests += 1
+                cost.bytes_read += pinned.size
         if artifact.kind == "set":
-            artifact = artifact._replace(objects=(yield from self._objects(artifact, index)))
+            objects, unseen = yield from find_shards(artifact, index)
+            artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
         beside = artifact.beside
         if beside.checksums and self.hash_level != "none":
-            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT)
+            sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated) for item in artifact.objects)
         parts: list[_Part]
@@ -122,12 +143,12 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(_is_model(part.seen) for part in parts):
-            folder = yield from self._read_folder(beside.neighbours)
+            folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed: dict[str, tuple[str, bytes]] = {}
         if beside.signatures:
             empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT)
+            files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
             beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
@@ -140,21 +161,7 @@ class Examiner:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
         verdict = judge(result.subject(), self.policy)
-        cost = cost or Cost()
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
-
-    def _objects(
-        self, artifact: Artifact, index: ShardIndex | None
-    ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-        """Return the files that belong to a set."""
-        objects = artifact.objects
-        if not artifact.listed:
-            objects = yield from find_shards(artifact, index)
-        if index is None:
-            return objects
-        named = set(index.shards())
-        # Files without a shard number are candidates because the index may name them.
-        return tuple(item for item in objects if item.name in named or _numbered(item))
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
@@ -166,7 +173,13 @@ class Examiner:
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        findings = [
+            *part.findings,
+            *check_pickles(artifact.beside.pickles, artifact.url),
+            *check_rivals(artifact.rivals, artifact.url),
+            *check_unfinished(artifact.beside.unfinished, artifact.url),
+            *check_unlisted(artifact.beside.unlisted, artifact.url),
+        ]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -187,9 +200,16 @@ class Examiner:
         index: ShardIndex | None,
         findings: Iterable[Finding],
     ) -> ScanResult:
-        shards = [Shard(part.item.name, part.item.url, part.seen.header) for part in parts]
-        checks = list(check_set(shards, index, artifact.url))
-        complete = not any(check.code == "set/missing-shard" for check in checks)
+        shards = [
+            Shard(artifact.path_beside(part.item), part.item.url, part.seen.header)
+            for part in parts
+        ]
+        findings = list(findings)
+        all_found = all(finding.code != "set/unexamined" for finding in findings)
+        checks = list(check_set(shards, index, artifact.url, all_found=all_found))
+        complete = all_found and all(check.code != "set/missing-shard" for check in checks)
+        # Ranks hold some tensors in slices and others whole; their sum counts these several times.
+        complete = complete and not (are_ranks(shards, index) and len(shards) > 1)
         names = {shard.name for shard in shards} if index is None else set(index.shards())
         used = [number for number, shard in enumerate(shards) if shard.name in names]
         description = total(
@@ -199,16 +219,25 @@ class Examiner:
             complete=complete,
         )
         found = [*findings, *checks]
-        for part in parts:
-            found += [finding for finding in part.findings if finding.code not in OF_A_PART]
+        has_tensors = any(shard.has_tensors for shard in shards)
+        for part, shard in zip(parts, shards, strict=True):
+            found += [
+                finding
+                for finding in part.findings
+                if concerns_set(finding, shard, has_tensors=has_tensors)
+            ]
         formats = {part.seen.format for part in parts} - {"unknown"}
         total_object = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
         # A set with an unreadable shard is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
-        if artifact.shard_index is None and artifact.listed and form == "safetensors":
+        needs_index = form == "safetensors" and not are_ranks(shards, index)
+        if needs_index and artifact.shard_index is None and artifact.listed:
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        found += check_rivals(artifact.rivals, artifact.url)
+        found += check_unfinished(artifact.beside.unfinished, artifact.url)
+        found += check_unlisted(artifact.beside.unlisted, artifact.url)
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
@@ -289,17 +318,32 @@ class Examiner:
         facts = {**result.facts, "signature": stated} if stated else result.facts
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
-    def _read_folder(self, items: tuple[StoredObject, ...]) -> Generator[Request, Any, Folder]:
+    def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
+        items = artifact.beside.neighbours
         folder = self.folders.find(items)
         if folder is None:
-            files = yield from load_beside(items, LIMITS.__getitem__)
+            files = yield from load_beside(artifact.named(items), read_limit)
             # Another artifact of the folder may have read the same files meanwhile.
             folder = self.folders.find(items)
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
-                folder = Folder(files.parse_neighbours(), files.objects, length)
+                neighbours = files.parse_neighbours(artifact.folder)
+                folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> Examination:
+        """Examine the parts of a pipeline, then what its root says about them."""
+        results: list[ScanResult] = yield Parts(tuple(map(self.examine, artifact.parts)))
+        folder = yield from self._read_folder(artifact)
+        beside = artifact.beside._replace(neighbours=folder.objects)
+        pinned = artifact._replace(beside=beside)
+        unhashed = self.hash_level == "none"
+        result = combine_parts(
+            pinned, results, folder.neighbours, self.generated_at, unhashed=unhashed
+        )
+        verdict = judge(result.subject(), self.policy)
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
 
 def _describe(part: _Part, neighbours: Neighbours) -> _Part:
@@ -321,7 +365,8 @@ def _digests_beside(
 ) -> dict[str, str]:
     """Return the SHA-256 of each describing file; empty for those not read completely."""
     digests = {
-        item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
+        path: neighbours.digests.get(path, "")
+        for path, _ in artifact.named(artifact.beside.neighbours)
     }
     if artifact.shard_index is not None:
         digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
@@ -332,10 +377,6 @@ def _is_model(seen: Seen) -> bool:
     return seen.header is not None and not isinstance(seen.header, UnknownHeader)
 
 
-def _numbered(item: StoredObject) -> bool:
-    return shard_name(item.name) is not None
-
-
 def _no_index(url: str) -> Finding:
     message = "there is no index that maps tensors to these shards"
     return make_finding("set/index-missing", message, url=url, field="folder")
@@ -343,9 +384,11 @@ def _no_index(url: str) -> Finding:
 
 def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
     """Return the pins of the files that describe an artifact; a change of one is drift."""
-    pins = {item.name: item.pin for item in artifact.describing}
+    pins = {path: item.pin for path, item in artifact.named(artifact.describing)}
+    pins |= {path: item.pin for path, item in artifact.named(artifact.beside.code)}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
+    pins |= dict.fromkeys(artifact.beside.unfinished, "unfinished")
     return pins
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
@@ -12,23 +12,46 @@ from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantizati
 from prefect_mutagen.scanner.content.quantization import header_quantization
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description, compare_config, unpack
 
-__all__ = ["OF_A_PART", "total"]
+__all__ = ["concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license", "base_model")
-OF_A_PART = (
-    "sbom/quantization-disagrees",
-    "sbom/quantization-unknown",
-    "sbom/parameters-unknown",
-    "safetensors/config-mismatch",
-    "safetensors/weights-missing",
-    "safetensors/weights-unused",
+_OF_A_PART: Final = frozenset(
+    {
+        "sbom/quantization-disagrees",
+        "sbom/quantization-unknown",
+        "sbom/parameters-unknown",
+        "safetensors/config-mismatch",
+        "safetensors/weights-missing",
+        "safetensors/weights-unused",
+    }
 )
 """Findings that are meaningless for a single shard of a set."""
+_OF_THE_FIRST: Final = frozenset({"gguf/missing-architecture"})
+"""Findings about what only the first shard of a GGUF set states; the others have ``split.*``."""
+_OF_EMPTY_PARTS: Final = frozenset({"gguf/no-tensors"})
+"""Findings about shards without tensors, which are ordinary as long as another shard has some."""
 # Metadata of one file that would be wrong for the set.
 _OF_A_FILE = ("layer_names", "tensor_dtypes", "stored_parameter_count", "metadata_keys")
+
+
+def concerns_set(finding: Finding, shard: Shard, *, has_tensors: bool) -> bool:
+    """Whether a finding about one shard, as if it were a whole file, holds for its set.
+
+    Args:
+        finding: The finding.
+        shard: The shard.
+        has_tensors: Whether any shard of the set has tensors.
+    """
+    if finding.code in _OF_THE_FIRST:
+        named = shard_name(shard.name)
+        return named is None or named.number <= 1
+    if finding.code in _OF_EMPTY_PARTS:
+        return not has_tensors
+    return finding.code not in _OF_A_PART
 
 
 def total(

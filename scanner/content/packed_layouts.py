@@ -44,13 +44,15 @@ class Packed(NamedTuple):
 _Values = Callable[[Packed], int | None]
 
 
-def _unpacked(tensor: TensorInfo, bits: float | None) -> int | None:
+def _unpacked(tensor: TensorInfo, bits: float | Fraction | None) -> int | None:
     """Return how many values of so many bits a tensor holds; None if they do not fill it."""
     width = WIDTHS.get(tensor.dtype, 8)
     if bits is None or not 0 < bits <= width:
         return None
-    values = Fraction(tensor.parameters * width) / Fraction(bits)
-    return int(values) if values.denominator == 1 else None
+    if isinstance(bits, float):
+        bits = Fraction(bits)
+    values, rest = divmod(tensor.parameters * width, bits)
+    return int(values) if not rest else None
 
 
 def _of(bits: int) -> _Values:

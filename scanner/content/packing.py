@@ -102,7 +102,7 @@ def count_parameters(tensors: Iterable[TensorInfo], scheme: Quantization | None)
     known = scheme is None or scheme.method in METHODS
     scheme = scheme or _UNSTATED
     auxiliary = _AUXILIARY + _AUXILIARY_OF.get(scheme.method, ())
-    layouts = [one for one in LAYOUTS if not one.methods or scheme.method in one.methods]
+    layouts = _by_dtype(scheme.method)
     packed: dict[str, int] = {}
     beside: set[str] = set()
     unknown: list[TensorInfo] = []
@@ -110,9 +110,9 @@ def count_parameters(tensors: Iterable[TensorInfo], scheme: Quantization | None)
         if tensor.name.endswith(auxiliary) or tensor.dtype == _SCALE_ONLY:
             beside.add(tensor.name)
     for tensor in named.values():
-        if tensor.name in beside:
+        if tensor.dtype not in layouts or tensor.name in beside:
             continue
-        layout = _layout_of(tensor, layouts, named)
+        layout = _layout_of(tensor, layouts[tensor.dtype], named)
         if layout is None:
             continue
         base = tensor.name[: len(tensor.name) - len(layout.suffix)]
@@ -138,11 +138,21 @@ def count_parameters(tensors: Iterable[TensorInfo], scheme: Quantization | None)
     return Count(total, packed, words=words)
 
 
+def _by_dtype(method: str) -> dict[str, list[Layout]]:
+    """Return the layouts that a method may use, by the dtype of their packed tensors."""
+    layouts: dict[str, list[Layout]] = {}
+    for layout in LAYOUTS:
+        if not layout.methods or method in layout.methods:
+            for dtype in layout.dtypes:
+                layouts.setdefault(dtype, []).append(layout)
+    return layouts
+
+
 def _layout_of(
     tensor: TensorInfo, layouts: Iterable[Layout], named: Mapping[str, Any]
 ) -> Layout | None:
     for layout in layouts:
-        if tensor.dtype in layout.dtypes and tensor.name.endswith(layout.suffix):
+        if tensor.name.endswith(layout.suffix):
             base = tensor.name[: len(tensor.name) - len(layout.suffix)]
             complete = all(base + suffix in named for suffix in layout.needs)
             if complete and (layout.suffix or len(tensor.shape) > 1):

@@ -55,6 +55,7 @@ PROBED: Final = (
     "tokenizer_config.json",
     "generation_config.json",
     "adapter_config.json",
+    "hf_quant_config.json",
     "chat_template.jinja",
     "chat_template.json",
     "processor_config.json",

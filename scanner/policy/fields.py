@@ -130,6 +130,9 @@ class Policy:
     """Licences of base models that are named without a licence."""
     allowed_formats: tuple[Literal["gguf", "safetensors"], ...] = ()
     """Allowed formats; empty: both."""
+    allowed_types: tuple[str, ...] = ()
+    """Allowed kinds of content, such as model, adapter, mmproj or imatrix; empty: any. What states
+    no kind and shows none is a model."""
     allowed_architectures: tuple[str, ...] = ()
     """Allowed architectures, such as llama; empty: any."""
     denied_architectures: tuple[str, ...] = ()

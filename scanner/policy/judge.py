@@ -78,6 +78,8 @@ def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
 
 def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
     yield from _listed("format", subject.format, policy.allowed_formats, ())
+    kind = subject.facts.get("type") or ("adapter" if subject.facts.get("adapter") else "model")
+    yield from _listed("type", kind, policy.allowed_types, ())
     yield from _listed(
         "architecture",
         subject.architecture,

@@ -49,7 +49,7 @@ RULES = (
     ),
     Rule(
         takes="Else `chat_template` of `chat_template.json`, which replaces `chat_template.jinja`; "
-        "beside additional templates it is refused",
+        "where additional templates lie beside this file, a processor is refused",
         source=f"{_PROCESSOR}ProcessorMixin.get_processor_dict",
     ),
     Rule(
@@ -98,14 +98,15 @@ def _of_tokenizer(folder: Folder) -> tuple[str, ...]:
 
 
 def _of_processor(folder: Folder) -> tuple[str, ...]:
+    additional = _additional(folder)
+    if folder.has(LEGACY) and additional:
+        return ()
     name = "processor_config.json"
     if keys := _keys(folder.path + name, folder.document(name)):
         return keys
-    additional = _additional(folder)
     if folder.has(LEGACY):
         # An object with this key, or the loader fails.
-        document = {_KEY: "", **folder.document(LEGACY)}
-        return () if additional else _keys(folder.path + LEGACY, document)
+        return _keys(folder.path + LEGACY, {_KEY: "", **folder.document(LEGACY)})
     if raw := folder.paths(RAW):
         additional = tuple(path for path in additional if not path.endswith("/default.jinja"))
         return raw + additional

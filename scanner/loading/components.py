@@ -60,6 +60,8 @@ class Component:
     name: str
     folder: Folder
     """Its own folder, or the pipeline's where there is none of its name."""
+    place: str
+    """Path of the folder that it should have, with a trailing slash."""
     kind: Kind
     needs_weights: bool
     """Whether it is known that it cannot be loaded without weights."""
@@ -87,13 +89,16 @@ def components(root: Folder, index: str) -> Iterator[Component | str]:
             continue
         own = root.beneath(f"{path}/")
         present = f"{path}/" in root.listing
-        code = own.join(f"{library}.py")
-        yield _component(
+        file = own.join(f"{library}.py")
+        code = (file,) if file and file in root.files.names else ()
+        folder = own if present else root
+        yield Component(
             name=name,
-            folder=own if present else root,
-            library=library,
-            class_name=kind,
-            code=(code,) if code and code in root.files.names else (),
+            folder=folder,
+            place=own.path,
+            kind=_kind(name, folder, library, kind),
+            needs_weights=_has_weights(name, library, kind) and not code,
+            code=code,
         )
 
 
@@ -112,19 +117,24 @@ def _entry(value: Any) -> tuple[str, str, str]:
     return library, kind, subfolder if isinstance(subfolder, str) else ""
 
 
-def _component(
-    name: str, folder: Folder, library: str, class_name: str, code: tuple[str, ...]
-) -> Component:
-    kind: Kind = "model"
+def _kind(name: str, folder: Folder, library: str, class_name: str) -> Kind:
     config = folder.document("config.json")
+    if _is_config(name, class_name):
+        return "config"
+    if class_name == "OnnxRuntimeModel":
+        return "onnx"
+    if library == "transformers":
+        return "transformers"
+    if library != "diffusers" and ("model_type" in config or "architectures" in config):
+        return "transformers"
+    return "model"
+
+
+def _has_weights(name: str, library: str, class_name: str) -> bool:
     known = library in ("diffusers", "transformers") or library in PIPELINE_LIBRARIES
-    if _CLASS_WITHOUT_WEIGHTS.search(class_name) or _NAME_WITHOUT_WEIGHTS.match(name):
-        kind = "config"
-    elif library == "transformers":
-        kind = "transformers"
-    elif class_name == "OnnxRuntimeModel":
-        kind = "onnx"
-    elif library != "diffusers" and ("model_type" in config or "architectures" in config):
-        kind = "transformers"
-    needs = kind != "config" and known and not code
-    return Component(name=name, folder=folder, kind=kind, needs_weights=needs, code=code)
+    return known and not _is_config(name, class_name)
+
+
+def _is_config(name: str, class_name: str) -> bool:
+    by_class = _CLASS_WITHOUT_WEIGHTS.search(class_name)
+    return bool(by_class or _NAME_WITHOUT_WEIGHTS.match(name))

@@ -1,6 +1,7 @@
 """What diffusers takes from a model: a pipeline with its components, a single model, a LoRA."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from prefect_mutagen.scanner.loading.components import Component, components
@@ -65,7 +66,8 @@ RULES = (
     Rule(
         takes="With a variant, the files of that variant from each component that has any "
         "(`….fp16.safetensors`, `….index.fp16.json`, older `….fp16.index.json`), and those without "
-        "one from the others: a mixture",
+        "one from the others: a mixture. A plan takes none where that is possible, else one that "
+        "all components without plain files have",
         source=f"{_LOADING}_identify_model_variants; models/model_loading_utils.py, "
         "_fetch_index_file and _fetch_index_file_legacy",
     ),
@@ -194,15 +196,15 @@ def _component(part: Component, variant: str) -> LoadPlan:
         return merge_plans("diffusers", (configs, processing_part(folder)))
     if part.kind == "onnx":
         found = LoadPlan("diffusers", weights=folder.paths(*ONNX))
-        missing = folder.path + ONNX[0]
+        missing = part.place + ONNX[0]
     elif part.kind == "transformers":
-        found, missing = model_part(folder, variant), folder.path + "model.safetensors"
+        found, missing = model_part(folder, variant), part.place + "model.safetensors"
     else:
         # A class that is not known may be a model of transformers.
         found = _weights(folder, variant)
         if not (found.weights or found.missing or found.outside or found.files):
             found = model_part(folder, variant)
-        missing = folder.path + _with_variant(SAFETENSORS, variant)
+        missing = part.place + _with_variant(SAFETENSORS, variant)
     nothing = not (found.weights or found.missing or found.outside or _indexed(found))
     absent = LoadPlan("diffusers", missing=(missing,) if nothing and part.needs_weights else ())
     return merge_plans("diffusers", (configs, found, absent))
@@ -250,11 +252,18 @@ def _chosen_variant(root: Folder, parts: tuple[Component, ...], own: tuple[str, 
     models = [part for part in parts if part.needs_weights and part.folder.path != root.path]
     judged = {match[match.lastgroup or 0] if match else "" for match in map(_match, own)}
     incomplete = [part for part in models if not _component(part, "").variants]
-    common = [found for part in incomplete if (found := _variants(part.folder))]
-    if common:
-        shared = set.intersection(*common)
-        return min(shared & judged or shared, default="")
+    found = [(part, there) for part in incomplete if (there := _variants(part.folder))]
+    if found:
+        shared = sorted(set.intersection(*(there for _, there in found)), key=_in(judged))
+        whole = (
+            name for name in shared if all(_component(part, name).variants for part, _ in found)
+        )
+        return next(whole, "")
     return "" if "" in judged else min(judged, default="")
+
+
+def _in(judged: set[str]) -> Callable[[str], tuple[bool, str]]:
+    return lambda variant: (variant not in judged, variant)
 
 
 def _match(path: str) -> re.Match[str] | None:

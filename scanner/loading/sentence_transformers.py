@@ -111,7 +111,9 @@ def sentence_transformer(
             continue
         plans.append(_part(root, folder, kind, transformer))
         if _class(kind) in ROUTERS:
-            waiting += ((below[1], f"{path}/{below[0]}") for below in reversed(_types(folder)))
+            waiting += (
+                (below[1], f"{path or '.'}/{below[0]}") for below in reversed(_types(folder))
+            )
     return merge_plans("transformers", plans)
 
 
@@ -167,10 +169,14 @@ def _configs(folder: Folder) -> tuple[str, ...]:
 def _module(folder: Folder, name: str) -> LoadPlan:
     """A part that is no model of transformers."""
     tokenizer = ("tokenizer.json", "tokenizer_config.json") if name in WITH_TOKENIZER else ()
-    weights = folder.paths(*WEIGHTS)[:1] if name in WITH_WEIGHTS else ()
+    needs = name in WITH_WEIGHTS
+    if name == "SparseStaticEmbedding":
+        # Its weights may be a JSON file of numbers, wherever that lies.
+        needs = not str(folder.document("config.json").get("path")).endswith(".json")
+    weights = folder.paths(*WEIGHTS)[:1] if needs else ()
     return LoadPlan(
         loader="transformers",
         weights=weights,
         files=folder.paths(*_PART_CONFIGS, *tokenizer),
-        missing=() if weights or name not in WITH_WEIGHTS else (folder.path + WEIGHTS[0],),
+        missing=() if weights or not needs else (folder.path + WEIGHTS[0],),
     )

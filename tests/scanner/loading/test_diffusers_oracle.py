@@ -80,7 +80,7 @@ class _Loader:
     """diffusers' own functions and statements, and what they use."""
 
     def __init__(self) -> None:
-        import diffusers.utils as utils
+        from diffusers import utils
         from diffusers.utils import hub_utils
 
         around = {name: getattr(utils, name) for name in dir(utils) if name.isupper()}
@@ -124,7 +124,13 @@ class _Loader:
 
     def opened(self, folder: Path, variant: str, *, use_safetensors: bool = True) -> list[str]:
         """The weights that a class of models opens in a folder."""
-        names = ("cache_dir", "force_download", "proxies", "local_files_only", "token")
+        names: tuple[str, ...] = (
+            "cache_dir",
+            "force_download",
+            "proxies",
+            "local_files_only",
+            "token",
+        )
         names += ("revision", "subfolder", "user_agent", "commit_hash")
         given: dict[str, Any] = dict.fromkeys(names)
         given |= {"pretrained_model_name_or_path": str(folder), "variant": variant or None}
@@ -233,6 +239,8 @@ def test_libraries_are_the_modules_of_pipelines_with_models() -> None:
     root = Path(diffusers.__file__).parent / "pipelines"
     found = set()
     for path in root.rglob("*.py"):
-        if re.search(r"^class \w+\(.*(ModelMixin|PreTrainedModel)\b", path.read_text(), re.MULTILINE):
+        if re.search(
+            r"^class \w+\(.*(ModelMixin|PreTrainedModel)\b", path.read_text(), re.MULTILINE
+        ):
             found.add(path.parent.name)
     assert found == PIPELINE_LIBRARIES

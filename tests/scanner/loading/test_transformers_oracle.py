@@ -12,7 +12,6 @@ import pytest
 from prefect_mutagen.scanner.loading.chat_templates import chat_templates
 from prefect_mutagen.scanner.loading.checkpoints import EXTRA_WEIGHTS, checkpoint
 from prefect_mutagen.scanner.loading.folder import Folder
-from prefect_mutagen.scanner.loading.plan import LoadPlan, ModelFiles
 from prefect_mutagen.scanner.loading.transformers import VOCABULARIES, component, plan
 from tests.scanner.loading.loader_source import (
     functions,
@@ -24,7 +23,7 @@ from tests.scanner.loading.loader_source import (
 
 FOLDERS = 300
 pytestmark = pytest.mark.filterwarnings("ignore")  # the loader's own: files left open, and the like
-TOKENIZER = {
+TOKENIZER: dict[str, Any] = {
     "version": "1.0",
     "truncation": None,
     "padding": None,
@@ -148,7 +147,9 @@ def test_weights_are_those_that_the_loader_opens(tmp_path: Path, variant: str) -
         files = written(root, contents)
         (root / "keep").write_text("")
         with opened_files(root) as opened:
-            expected, fails = _opened_weights(resolve, root, contents.get("config.json", {}), variant)
+            expected, fails = _opened_weights(
+                resolve, root, contents.get("config.json", {}), variant
+            )
         taken = checkpoint(Folder.of(files), variant)
         refused += fails
         if fails:
@@ -230,7 +231,9 @@ def _processing(chance: random.Random) -> dict[str, Any]:
         ),
         **_some(chance, {"chat_template.json": {"chat_template": "legacy"}}, 0.3),
         **_some(chance, {"processor_config.json": processor}, 0.3),
-        **_some(chance, {f"additional_chat_templates/{n}.jinja": f"more {n}" for n in additional}, 0.2),
+        **_some(
+            chance, {f"additional_chat_templates/{n}.jinja": f"more {n}" for n in additional}, 0.2
+        ),
     }
 
 
@@ -279,7 +282,9 @@ def test_templates_are_those_that_the_loader_renders(tmp_path: Path) -> None:
         )
         first = (by_processor or by_tokenizer) if stated else (by_tokenizer or by_processor)
         # Without one named "default", none is rendered unless it is asked for by its name.
-        if first and (len(first) == 1 or "default" in str(places[0]) or "chat_template.jinja" in places):
+        if first and (
+            len(first) == 1 or "default" in str(places[0]) or "chat_template.jinja" in places
+        ):
             assert texts[0] == first[0], seed
         assert set(opened) <= set(taken.opened()), seed
         kinds |= {place.partition(":")[0].rpartition("/")[2] for place in places}
@@ -295,7 +300,10 @@ def test_configs_are_those_that_the_loader_opens(tmp_path: Path) -> None:
     for seed in range(FOLDERS):
         chance = random.Random(seed)
         versions = chance.sample(("4.0.0", "5.1.0", "9.9.9"), chance.randrange(4))
-        config = {"model_type": "llama", "configuration_files": [f"config.{v}.json" for v in versions]}
+        config = {
+            "model_type": "llama",
+            "configuration_files": [f"config.{v}.json" for v in versions],
+        }
         contents = {
             "config.json": config,
             **{f"config.{v}.json": {"model_type": "llama"} for v in ("4.0.0", "5.1.0", "9.9.9")},
@@ -313,7 +321,10 @@ def test_configs_are_those_that_the_loader_opens(tmp_path: Path) -> None:
         files = written(root, contents)
         with opened_files(root) as opened:
             PreTrainedConfig.get_config_dict(str(root))
-            for loader in (GenerationConfig.from_pretrained, ImageProcessingMixin.get_image_processor_dict):
+            for loader in (
+                GenerationConfig.from_pretrained,
+                ImageProcessingMixin.get_image_processor_dict,
+            ):
                 try:
                     loader(str(root))
                 except OSError:
@@ -337,7 +348,9 @@ def test_code_is_what_the_loader_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     ran = 0
     for seed in range(FOLDERS):
         chance = random.Random(seed)
-        contents: dict[str, Any] = {f"{n}.py": MODULE.format(f"{n}.py") for n in ("a", "b", "sub/c")}
+        contents: dict[str, Any] = {
+            f"{n}.py": MODULE.format(f"{n}.py") for n in ("a", "b", "sub/c")
+        }
         references = []
         for place in chance.sample(places, chance.randrange(1, 4)):
             found = [f"{name}.Code" for name in chance.sample(names, chance.randrange(1, 4))]

@@ -148,6 +148,8 @@ def _part(
         # A class of the model's own may load in any way; what is there is named.
         code = () if "--" in kind else root.paths(f"{kind.partition('.')[0]}.py")
         own = LoadPlan("transformers", files=_configs(folder), code=code)
+        if folder.path and folder.path not in root.listing:
+            return own  # no such folder, and a document may name very many
         return merge_plans("transformers", (own, transformer(folder)))
     if name not in TRANSFORMERS:
         return _module(folder, name)

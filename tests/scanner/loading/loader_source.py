@@ -4,6 +4,7 @@ import ast
 import builtins
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -78,6 +79,13 @@ def _run(nodes: list[ast.stmt], path: str, space: dict[str, Any]) -> None:
     future = ast.parse("from __future__ import annotations").body
     code = compile(ast.Module(body=[*future, *nodes], type_ignores=[]), path, "exec")
     exec(code, space)  # noqa: S102 - the loader's own function is the oracle
+
+
+def empty_folder(path: Path) -> Path:
+    """A folder for the next model; the one before is removed, as there are hundreds of them."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    return path
 
 
 def written(root: Path, contents: Mapping[str, Any]) -> ModelFiles:

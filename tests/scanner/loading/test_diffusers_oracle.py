@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.loading.folder import Folder
 from prefect_mutagen.scanner.loading.plan import ModelFiles
 from tests.scanner.loading.loader_source import (
     constant,
+    empty_folder,
     functions,
     relative,
     statements,
@@ -149,7 +150,7 @@ def test_components_are_opened_as_the_loader_opens_them(tmp_path: Path) -> None:
     mixed = complete = 0
     for seed in range(FOLDERS):
         contents = _pipeline(random.Random(seed))
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         taken = plan(files, ())
         assert taken
@@ -210,7 +211,7 @@ def test_pickles_are_opened_where_no_safetensors_was_fetched(tmp_path: Path) -> 
     loader, tried = _Loader(), 0
     for seed in range(FOLDERS):
         contents = _pipeline(random.Random(seed))
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         taken = plan(files, ())
         assert taken

@@ -14,6 +14,7 @@ from prefect_mutagen.scanner.loading.checkpoints import EXTRA_WEIGHTS, checkpoin
 from prefect_mutagen.scanner.loading.folder import Folder
 from prefect_mutagen.scanner.loading.transformers import VOCABULARIES, component, plan
 from tests.scanner.loading.loader_source import (
+    empty_folder,
     functions,
     opened_files,
     relative,
@@ -143,7 +144,7 @@ def test_weights_are_those_that_the_loader_opens(tmp_path: Path, variant: str) -
     refused, resolve = 0, _resolver()
     for seed in range(FOLDERS):
         contents = _weights(random.Random(seed))
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         (root / "keep").write_text("")
         with opened_files(root) as opened:
@@ -177,8 +178,7 @@ def test_the_base_of_an_adapter_is_where_the_loader_looks_for_it(tmp_path: Path)
         contents = _weights(random.Random(seed))
         # With files of ranks, everything that ends in .safetensors is opened.
         contents = {name: text for name, text in contents.items() if not name.startswith("shard-")}
-        root = tmp_path / f"model{seed}"
-        root.mkdir()
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         adapter, base, _ = loader["maybe_load_adapters"](str(root), {})
         taken = component(Folder.of(files))
@@ -262,7 +262,7 @@ def test_templates_are_those_that_the_loader_renders(tmp_path: Path) -> None:
     kinds, refused = set(), 0
     for seed in range(FOLDERS):
         contents = _processing(random.Random(seed))
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         with opened_files(root) as opened:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(str(root)).chat_template
@@ -317,7 +317,7 @@ def test_configs_are_those_that_the_loader_opens(tmp_path: Path) -> None:
                 },
             ),
         }
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         with opened_files(root) as opened:
             PreTrainedConfig.get_config_dict(str(root))
@@ -357,7 +357,7 @@ def test_code_is_what_the_loader_runs(tmp_path: Path, monkeypatch: pytest.Monkey
             contents[place] = {"auto_map": {"AutoX": found if len(found) > 1 else found[0]}}
             references += found
         contents["model.safetensors"] = ""
-        root = tmp_path / f"model{seed}"
+        root = empty_folder(tmp_path / "model")
         files = written(root, contents)
         taken = plan(files, ("model.safetensors",))
         assert taken

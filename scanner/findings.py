@@ -91,6 +91,11 @@ _OWN: Final = {
         "The scanner itself failed on this artifact; nothing is known about it.",
         "Report the place that the message names; everything else is complete.",
     ),
+    "scan/manifest-unexamined": Code(
+        "error",
+        "A manifest of an Ollama store is larger than this tool reads; its model is not examined.",
+        "Look at the manifest by hand; those of real models have at most a few megabytes.",
+    ),
     "set/missing-shard": Code(
         "error",
         "A shard of the model is missing; loaders may continue with uninitialised weights.",
@@ -135,6 +140,21 @@ _OWN: Final = {
         "warning",
         "Shards of one model state different things about it.",
         "Find out whether they belong together.",
+    ),
+    "set/missing-layer": Code(
+        "error",
+        "A blob that a manifest of an Ollama store names is not in the store.",
+        "Pull the model again, or remove it; Ollama cannot load it.",
+    ),
+    "set/layer-size": Code(
+        "error",
+        "A blob of an Ollama store has another size than the manifest of its model states.",
+        "Pull the model again; the blob was cut or replaced.",
+    ),
+    "set/manifest-invalid": Code(
+        "error",
+        "A manifest of an Ollama store cannot be read, or names what is no blob.",
+        "Pull the model again, or remove the manifest; Ollama passes over it.",
     ),
     "set/pickle-beside": Code(
         "warning",

@@ -18,6 +18,7 @@ __all__ = [
     "Artifact",
     "Beside",
     "Pickles",
+    "RegistryModel",
 ]
 
 _ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
@@ -45,6 +46,20 @@ class Beside(NamedTuple):
     pickles: Pickles = Pickles()
 
 
+class RegistryModel(NamedTuple):
+    """A model of a registry's store (Ollama) that an artifact's files are weights of."""
+
+    name: str
+    """As its registry writes it: ``HOST/NAMESPACE/NAME:TAG``."""
+    kind: str
+    """What the files are to it, such as ``model`` or ``projector``."""
+    size: int
+    """Bytes that its manifest states for a single file; -1 if none, or for a set."""
+    manifest: StoredObject
+    texts: tuple[tuple[str, StoredObject], ...] = ()
+    """Its other blobs by kind: template, licences, parameters. A missing one has a fault."""
+
+
 class Artifact(NamedTuple):
     """The unit that is judged, pinned and passed to agents."""
 
@@ -59,12 +74,16 @@ class Artifact(NamedTuple):
     """Index file that maps tensors to shards."""
     listed: bool = True
     """Whether the folder was listed; if not, the shards still have to be looked up."""
+    registry: tuple[RegistryModel, ...] = ()
+    """Models of a registry's store that use its files."""
 
     @property
     def describing(self) -> tuple[StoredObject, ...]:
-        """The files that describe it: its index, neighbours, checksums and signatures."""
+        """The files that describe it: index, neighbours, checksums, signatures, manifests."""
         index = (self.shard_index,) if self.shard_index is not None else ()
-        return (*index, *self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
+        registered = [item for model in self.registry for item in _files_of(model)]
+        neighbours, checksums, signatures, _ = self.beside
+        return (*index, *neighbours, *checksums, *signatures, *dict.fromkeys(registered))
 
     @property
     def size(self) -> int:
@@ -85,7 +104,7 @@ class Artifact(NamedTuple):
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
         neighbours, checksums, signatures, pickles = self.beside
-        is_described = neighbours or checksums or signatures or self.shard_index
+        is_described = neighbours or checksums or signatures or self.shard_index or self.registry
         if len(self.objects) == 1 and not is_described:
             item = self.objects[0]  # fast path for the common case
             if not item.pin:
@@ -99,6 +118,10 @@ class Artifact(NamedTuple):
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
         lines.append(f"pickles\0{pickles.pin}")
         return _digest("\n".join(lines))
+
+
+def _files_of(model: RegistryModel) -> tuple[StoredObject, ...]:
+    return (model.manifest, *(item for _, item in model.texts))
 
 
 def _digest(text: str) -> bytes:

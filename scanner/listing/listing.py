@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts, ungrouped
+from prefect_mutagen.scanner.listing.ollama import OllamaStores, with_stated_digest
 from prefect_mutagen.scanner.listing.roles import (
     NEIGHBOURS,
     OMS_NAME,
@@ -71,6 +72,7 @@ def list_artifacts(
     if first is None:
         return
     if first.url == store.root:
+        first = with_stated_digest(first)
         try:
             artifact = _find_artifact(store, first, siblings=siblings)
         except StorageError:
@@ -79,7 +81,9 @@ def list_artifacts(
             artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
         yield artifact
         return
-    artifacts = group_artifacts(chain((first,), listed), store.root)
+    artifacts = OllamaStores(store).group(
+        chain((first,), listed), lambda others: group_artifacts(others, store.root)
+    )
     if selection is None or selection.takes_all:
         yield from artifacts
         return

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, RegistryModel
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -70,14 +70,21 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed = plain
+    url, objects, beside, kind, index, listed, registry = plain
     neighbours, checksums, signatures, (names, total, pin) = beside
     pickles = Pickles(tuple(names), total, pin)
     beside = Beside(
         _to_objects(neighbours), _to_objects(checksums), _to_objects(signatures), pickles
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
-    return Artifact(url, _to_objects(objects), beside, kind, shard_index, listed)
+    models = tuple(map(_to_registry_model, registry))
+    return Artifact(url, _to_objects(objects), beside, kind, shard_index, listed, models)
+
+
+def _to_registry_model(plain: list[Any]) -> RegistryModel:
+    name, kind, size, manifest, texts = plain
+    blobs = tuple((what, StoredObject.from_plain(item)) for what, item in texts)
+    return RegistryModel(name, kind, size, StoredObject.from_plain(manifest), blobs)
 
 
 def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:

@@ -9,6 +9,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.content.ollama import is_of_store
 
 __all__ = [
     "CHECKSUMS",
@@ -123,6 +124,6 @@ def role_of(name: str) -> Role | None:
     return "pickle" if _PICKLE.fullmatch(name) else None
 
 
-def is_relevant(name: str) -> bool:
-    """Whether a listing has to include a file of this name."""
-    return role_of(name) is not None
+def is_relevant(path: str) -> bool:
+    """Whether a listing has to include a file, by its path."""
+    return role_of(path.rpartition("/")[2]) is not None or is_of_store(path)

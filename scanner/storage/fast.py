@@ -97,7 +97,7 @@ class FastStore:
             for key, meta in self._walk():
                 last = key
                 name = key.rpartition("/")[2]
-                if name and wanted(name) and (meta["size"] or not self._is_folder(key)):
+                if name and wanted(key) and (meta["size"] or not self._is_folder(key)):
                     yield self._describe(meta)
         except _NotSupported:
             yield from self._plain().list_objects(wanted, last)
@@ -212,7 +212,7 @@ class FastStore:
             yield from self._plain().list_folder(folder, wanted)
             return
         for meta in inside:
-            if wanted(meta["path"].rpartition("/")[2]):
+            if wanted(meta["path"]):
                 yield self._describe(meta)
 
     async def find(self, url: str) -> StoredObject:

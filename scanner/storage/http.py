@@ -66,7 +66,7 @@ class HttpStore:
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
-        if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
+        if not self.root.endswith("/") and wanted(unquote(self.root)):
             yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             return
         top = self.root.rstrip("/") + "/"  # links are relative to this form
@@ -78,7 +78,7 @@ class HttpStore:
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)
-                    if "/" not in name and wanted(unquote(name)):
+                    if "/" not in name and wanted(unquote(link)):
                         yield StoredObject(link, UNKNOWN_SIZE, "")
             for link in reversed(links):
                 inside = link.startswith(folder) and link.endswith("/") and link not in seen

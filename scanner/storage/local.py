@@ -135,7 +135,7 @@ def _files_in(
                 for entry in some:
                     if entry.is_dir(follow_symlinks=False):
                         inside.append(start + entry.name)
-                    elif wanted(entry.name):
+                    elif wanted(start + entry.name):
                         link = entry.is_symlink()
                         if not (link and _links_to_folder(entry)):
                             yield _describe_entry(entry, start, link=link)

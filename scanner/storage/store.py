@@ -142,8 +142,8 @@ class Store(Protocol):
         """List the objects below the root, or the root itself if it is one object.
 
         Args:
-            wanted: Whether the caller wants a file name. A root that is one object is listed
-                whatever its name.
+            wanted: Whether the caller wants a file, by its path. A root that is one object is
+                listed whatever its name.
 
         Yields:
             Objects; those directly in a folder are not interrupted by those of its siblings.

@@ -25,6 +25,7 @@ from prefect_mutagen.scanner.examine.fetch import (
     see,
     stated_digests,
 )
+from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
 from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
@@ -136,6 +137,9 @@ class Examiner:
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
+        if artifact.registry:
+            texts = yield from load_registry(artifact.registry, artifact.objects)
+            result = add_registry(result, texts)
         if signed:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
@@ -206,7 +210,8 @@ class Examiner:
         # A set with an unreadable shard is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
-        if artifact.shard_index is None and artifact.listed and form == "safetensors":
+        is_indexed = artifact.shard_index is not None or artifact.registry
+        if not is_indexed and artifact.listed and form == "safetensors":
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
         unique = tuple(dict.fromkeys(found))
@@ -344,6 +349,8 @@ def _no_index(url: str) -> Finding:
 def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
     """Return the pins of the files that describe an artifact; a change of one is drift."""
     pins = {item.name: item.pin for item in artifact.describing}
+    # Tags of several models have the same file name.
+    pins |= {model.name: model.manifest.pin for model in artifact.registry}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
     return pins

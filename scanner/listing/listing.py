@@ -13,7 +13,11 @@ from typing import Any, Protocol
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts, ungrouped
-from prefect_mutagen.scanner.listing.ollama import OllamaStores, with_stated_digest
+from prefect_mutagen.scanner.listing.ollama import (
+    OllamaStores,
+    artifacts_of_file,
+    with_stated_digest,
+)
 from prefect_mutagen.scanner.listing.roles import (
     NEIGHBOURS,
     OMS_NAME,
@@ -74,12 +78,13 @@ def list_artifacts(
     if first.url == store.root:
         first = with_stated_digest(first)
         try:
-            artifact = _find_artifact(store, first, siblings=siblings)
+            found = _find_registered(store, first) if siblings else []
+            found = found or [_find_artifact(store, first, siblings=siblings)]
         except StorageError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
-            artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
-        yield artifact
+            found = [ungrouped(first, log_fault(problem, "grouping", first.url))]
+        yield from found
         return
     artifacts = OllamaStores(store).group(
         chain((first,), listed), lambda others: group_artifacts(others, store.root)
@@ -99,6 +104,13 @@ def list_artifacts(
     if selection.include and not included:
         reason = f"no model fits the patterns to include ({', '.join(selection.include)})"
         raise NothingIncluded("storage/not-found", store.root, reason)
+
+
+def _find_registered(store: Store, item: StoredObject) -> list[Artifact]:
+    """Return the artifacts of a file of an Ollama store; none where it cannot be listed."""
+    with suppress(StorageError):
+        return artifacts_of_file(store, item)
+    return []
 
 
 def _find_artifact(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:

@@ -11,11 +11,11 @@ manifest names is an artifact if it begins like a model.
 
 import hashlib
 import marshal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.scanner.content.ollama import (
@@ -37,11 +37,13 @@ from prefect_mutagen.scanner.listing.object_spool import (
     ObjectSpool,
 )
 from prefect_mutagen.scanner.listing.roles import role_of
-from prefect_mutagen.scanner.storage.coroutines import run
+from prefect_mutagen.scanner.storage.coroutines import finish, run
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import RangeReply, Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["OllamaStores", "with_stated_digest"]
+__all__ = ["OllamaStores", "artifacts_of_file", "with_stated_digest"]
+
+_T = TypeVar("_T")
 
 _SOURCE: Final = "name of the store's blob"
 _MARK: Final = b"application/vnd.ollama.image."
@@ -93,6 +95,47 @@ class _OllamaStore:
         for item, raw in _read_all(store, orphans, HEAD_SIZE):
             if isinstance(raw, StorageError) or identify(raw, item.size).format is not None:
                 yield Artifact(item.url, (with_stated_digest(item),))
+
+    def add_manifest(self, item: StoredObject) -> None:
+        """Add a file that lies where a manifest does."""
+        place = manifest_place(item.url)
+        if place is not None:
+            self.objects.add("manifest", place[1], item)
+
+    def artifacts_of(self, store: Store, item: StoredObject) -> Iterator[Artifact]:
+        """Yield those artifacts of a store whose manifests were added that a file stands for.
+
+        Args:
+            store: What the file was found in; the other blobs are looked up in it.
+            item: A blob, or a manifest.
+        """
+        contents = [*self._manifests(store)]
+        wanted = {blob_digest(item.name)}
+        for manifest, raw in contents:
+            if manifest.url == item.url and isinstance(raw, bytes):
+                wanted = {layer.digest for layer in read_manifest(raw).layers}
+        for manifest, raw in contents:
+            layers = _all_layers(read_manifest(raw)) if isinstance(raw, bytes) else ()
+            kinds = (*WEIGHTS, TENSORS) if manifest.url == item.url else WEIGHTS
+            if any(layer.digest in wanted and layer.kind in kinds for layer in layers):
+                self._look_up(store, layers)
+                for artifact in self._add_model(manifest, raw):
+                    if artifact.url == item.url:
+                        yield artifact
+        for digest in sorted(self._uses):
+            if digest.hex() in wanted:
+                yield from self._weights(digest)
+
+    def _look_up(self, store: Store, layers: Iterable[Layer]) -> None:
+        """Add the blobs of layers, as far as they are in the store."""
+        for digest in dict.fromkeys(layer.digest for layer in layers):
+            if self.objects.contains("blob", digest):
+                continue
+            for separator in "-:":
+                url = f"{self.root}blobs/sha256{separator}{digest}"
+                with suppress(StorageError):
+                    self.objects.add("blob", digest, _find(store, url))
+                    break
 
     def _manifests(self, store: Store) -> Iterator[tuple[StoredObject, bytes | StorageError]]:
         """Yield the manifests with their contents; none if nothing here is of Ollama."""
@@ -182,6 +225,36 @@ class _OllamaStore:
         return [StoredObject(url, 0, "", fault=StorageError("set/missing-layer", url, reason))]
 
 
+def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
+    """Return the artifacts of a root that is a file of an Ollama store, as its scan finds them.
+
+    Args:
+        store: The root.
+        item: A blob, or a manifest, which stands for all weights that it names.
+
+    Returns:
+        The artifacts; empty for a file of no store, and for a blob that no manifest names.
+
+    Raises:
+        StorageError: The store's manifests cannot be listed.
+    """
+    blob, folder = blob_name(item.name), item.folder
+    if blob is not None and folder.endswith("/blobs/"):
+        root = folder.removesuffix("blobs/")
+    elif (place := manifest_place(item.url)) is not None and role_of(item.name) is None:
+        root = place[0]
+    else:
+        return []
+    listed = store.list_tree(f"{root}manifests/", lambda path: manifest_place(path) is not None)
+    if listed is None:
+        return []
+    with closing(ObjectSpool()) as spool:
+        one = _OllamaStore(root, FolderObjects(spool))
+        for manifest in listed:
+            one.add_manifest(manifest)
+        return list(one.artifacts_of(store, item))
+
+
 class OllamaStores:
     """Sets the files of Ollama stores aside while a root is listed, and makes artifacts of them."""
 
@@ -239,7 +312,7 @@ class OllamaStores:
         named = role_of(item.name) is not None
         if named and not any(one.root == place[0] and one.has_blobs for one in self._open):
             return False
-        self._of(place[0]).objects.add("manifest", place[1], item)
+        self._of(place[0]).add_manifest(item)
         return True
 
     def _of(self, root: str) -> _OllamaStore:
@@ -301,11 +374,17 @@ def _read(store: Store, item: StoredObject, most: int) -> bytes:
     if not end:
         return b""
 
-    async def once() -> RangeReply:
-        return await store.read(item, 0, end)
+    return _wait(store, lambda: store.read(item, 0, end), item.url).data
 
+
+def _find(store: Store, url: str) -> StoredObject:
+    return _wait(store, lambda: store.find(url), url)
+
+
+def _wait(store: Store, send: Callable[[], Coroutine[Any, Any, _T]], url: str) -> _T:
+    """Send a request of a store and wait for the reply."""
     if store.loop is None:
-        return run(store, once()).data
+        return finish(send())
     from prefect_mutagen.scanner.storage.pacing import repeat
 
-    return run(store, repeat(once, item.url)).data
+    return run(store, repeat(send, url))

@@ -215,6 +215,10 @@ class FastStore:
             if wanted(meta["path"]):
                 yield self._describe(meta)
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`; by fsspec, because it is asked for rarely."""
+        yield from self._plain().list_tree(folder, wanted)
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
 

@@ -82,6 +82,15 @@ class GenericStore:
             if info.get("type") == "file" and wanted(name):
                 yield _describe(info, folder + name.rpartition("/")[2])
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        path = self._fs._strip_protocol(folder).rstrip("/")
+        found = self._call(self._fs.find, path, detail=True)
+        for name in sorted(found):
+            if wanted(name):
+                inside = name.removeprefix(path).lstrip("/")
+                yield _describe(found[name], folder + inside)
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
         return _describe(await self._request("info", url), url)

@@ -101,6 +101,9 @@ class HttpStore:
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_folder`; web servers have no folders."""
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        """See `Store.list_tree`; web servers have no folders."""
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
         # Not a HEAD: signed URLs allow one method only, and some servers do not support it.

@@ -84,6 +84,10 @@ class LocalStore:
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        return LocalStore(folder.rstrip("/")).list_objects(wanted)
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
         found = _describe(url)

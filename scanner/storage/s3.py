@@ -137,10 +137,19 @@ class S3Store:
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
+        return self._list(folder, wanted, "/")
+
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        return self._list(folder, wanted, "")
+
+    def _list(
+        self, folder: str, wanted: Callable[[str], bool], delimiter: str
+    ) -> Iterator[StoredObject]:
         token = ""
         while True:
             page = self._wait_for_page(
-                self._request_page(self._key_of(folder), token=token, delimiter="/")
+                self._request_page(self._key_of(folder), token=token, delimiter=delimiter)
             )
             for entry in page["Contents"]:
                 key = entry["Key"]

@@ -170,6 +170,24 @@ class Store(Protocol):
         """
         ...
 
+    def list_tree(
+        self, folder: str, wanted: Callable[[str], bool]
+    ) -> Iterator[StoredObject] | None:
+        """List the objects below any folder of the storage, such as one beside the root's.
+
+        Args:
+            folder: Address of the folder, with a trailing slash.
+            wanted: As for `list_objects`.
+
+        Returns:
+            The objects; None if the storage has no folders.
+
+        Raises:
+            StorageError: The folder does not exist or cannot be listed; may be raised during
+                iteration.
+        """
+        ...
+
     async def find(self, url: str) -> StoredObject:
         """Look one object up.
 

@@ -2,7 +2,7 @@
 
 A store holds ``manifests/HOST/NAMESPACE/NAME/TAG``, which are JSON, and ``blobs/sha256-HEX``. Read
 as Ollama reads them (Go's ``encoding/json``): keys in any case, the last of two equal ones, nothing
-behind the first value. Source: ollama 0.33.0, ``manifest/manifest.go``, ``manifest/paths.go`` and
+behind the first value. Source: ollama 0.33.0-rc2, ``manifest/manifest.go``, ``manifest/paths.go`` and
 ``types/model/name.go``.
 """
 
@@ -24,6 +24,7 @@ __all__ = [
     "blob_digest",
     "blob_name",
     "is_of_store",
+    "manifest_of",
     "manifest_place",
     "read_manifest",
 ]
@@ -140,7 +141,16 @@ def read_manifest(raw: bytes) -> OllamaManifest:
         return OllamaManifest(problem=f"it is not JSON at character {error.pos}: {error.msg}")
     except ValueError:
         return OllamaManifest(problem="it has a number with thousands of digits")
-    if not isinstance(value, dict):
+    return manifest_of(value)
+
+
+def manifest_of(value: Any) -> OllamaManifest:
+    """Return what a manifest names; see `read_manifest`.
+
+    Args:
+        value: Its parsed JSON.
+    """
+    if not isinstance(value, Mapping):
         return OllamaManifest(problem="it is not a JSON object")
     manifest = _by_lower_case(value)
     listed = manifest.get("layers")
@@ -159,7 +169,7 @@ def _layer(entry: Any, place: str, problems: list[str]) -> Layer | None:
     """Read one layer; None, and a problem, if Ollama could not open it."""
     if entry is None and place == "the config":
         return None
-    if not isinstance(entry, dict):
+    if not isinstance(entry, Mapping):
         problems.append(f"{place} is not an object")
         return None
     entry = _by_lower_case(entry)
@@ -180,4 +190,4 @@ def _layer(entry: Any, place: str, problems: list[str]) -> Layer | None:
 
 
 def _by_lower_case(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.lower(): value for key, value in values.items()}
+    return {str(key).lower(): value for key, value in values.items()}

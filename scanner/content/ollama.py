@@ -2,8 +2,8 @@
 
 A store holds ``manifests/HOST/NAMESPACE/NAME/TAG``, which are JSON, and ``blobs/sha256-HEX``. Read
 as Ollama reads them (Go's ``encoding/json``): keys in any case, the last of two equal ones, nothing
-behind the first value. Source: ollama 0.33.0-rc2, ``manifest/manifest.go``, ``manifest/paths.go`` and
-``types/model/name.go``.
+behind the first value. Source: ollama 0.33.0-rc2, ``manifest/manifest.go``, ``manifest/paths.go``
+and ``types/model/name.go``.
 """
 
 import json
@@ -15,8 +15,10 @@ from typing import Any, Final, Literal, NamedTuple
 from prefect_mutagen.parsers.errors import shown
 
 __all__ = [
+    "CONFIG",
     "MANIFEST_LIMIT",
     "TENSORS",
+    "TEXTS",
     "WEIGHTS",
     "BlobName",
     "Layer",
@@ -36,6 +38,11 @@ TENSORS: Final = "tensor"
 """Kind of the layers that are one model together: safetensors files of one or a few tensors."""
 WEIGHTS: Final = ("model", "adapter", "projector", "draft")
 """Kinds of layers that are a weights file each."""
+
+CONFIG: Final = "config"
+"""Kind of the blob that a manifest names as its config."""
+TEXTS: Final = (CONFIG, "template", "prompt", "system", "params", "messages", "license", "json")
+"""Kinds of the other blobs that are opened; all others are passed over."""
 
 _KIND: Final = "application/vnd.ollama.image."
 _DIGEST: Final = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
@@ -158,6 +165,8 @@ def manifest_of(value: Any) -> OllamaManifest:
         return OllamaManifest(problem="its layers are not a list")
     problems: list[str] = []
     config = _layer(manifest.get("config"), "the config", problems)
+    if config is not None:
+        config = config._replace(kind=CONFIG)  # whatever its media type says
     layers = [
         _layer(entry, f"layer {number}", problems) for number, entry in enumerate(listed or (), 1)
     ]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
-from prefect_mutagen.scanner.content.ollama import blob_digest
+from prefect_mutagen.scanner.content.ollama import CONFIG, blob_digest
 from prefect_mutagen.scanner.content.safe_load import load_json
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import RegistryModel
@@ -28,7 +28,6 @@ __all__ = ["LicenseText", "RegistryTexts", "add_registry", "load_registry"]
 _LIMIT: Final = 1 << 20
 """Most bytes that are read of a text."""
 _TEMPLATES: Final = ("template", "prompt")
-_CONFIG: Final = ""
 _CONFIG_KEYS: Final = ("model_format", "model_family", "model_type", "file_type")
 # With one of these, Ollama's own code formats messages instead of a template.
 _FORMATTERS: Final = ("renderer", "parser")
@@ -91,13 +90,17 @@ def load_registry(
         findings += _check_size(model, objects)
         entry: dict[str, Any] = {"name": model.name, "as": model.kind, "url": model.manifest.url}
         for kind, item in model.texts:
+            if kind == "json":  # a tokenizer may have many megabytes
+                entry.setdefault(kind, []).append({"length": item.size})
+                findings += _missing(item)
+                continue
             if item.url not in read_before and len(read_before) >= _MOST_BLOBS:
                 continue
             if item.url not in read_before:
                 read_before[item.url] = yield from _read_text(item)
                 findings += read_before[item.url].findings
             text = read_before[item.url]
-            if kind == _CONFIG:
+            if kind == CONFIG:
                 entry |= _config(text.raw)
                 continue
             stated = {"length": item.size, "sha256": text.sha256 or None}
@@ -106,7 +109,7 @@ def load_registry(
                 if text.raw is not None:
                     decoded = text.raw.decode("utf-8", "replace")
                     licenses.setdefault(item.url, LicenseText(decoded, item.url, model.name))
-            elif kind:
+            else:
                 entry[kind] = stated
             if kind in _TEMPLATES:
                 templates.append({"place": f"{kind} of {model.name}", **stated})
@@ -177,9 +180,7 @@ def _read_text(item: StoredObject) -> Generator[Request, Any, _Text]:
             return _Text(findings=(unread,))
         reply = yield from read(Read(item, 0, item.size if item.size > 0 else _LIMIT, shared=True))
     except StorageError as problem:
-        code = problem.code if problem.code.startswith("set/") else "sbom/neighbour-unread"
-        message = problem.reason if code != problem.code else str(problem)
-        return _Text(findings=(make_finding(code, message, url=item.url, field=item.name),))
+        return _Text(findings=(_unread(item, problem),))
     digest = hashlib.sha256(reply.data).hexdigest()
     named = blob_digest(item.name)
     if named == digest or len(reply.data) < reply.size:
@@ -187,6 +188,16 @@ def _read_text(item: StoredObject) -> Generator[Request, Any, _Text]:
     message = f"the SHA-256 values disagree: name of the store's blob: {named}; computed: {digest}"
     mismatch = make_finding("sbom/hash-mismatch", message, url=item.url, field="sha256")
     return _Text(reply.data, digest, (mismatch,))
+
+
+def _missing(item: StoredObject) -> list[Finding]:
+    return [] if item.fault is None else [_unread(item, item.fault)]
+
+
+def _unread(item: StoredObject, problem: StorageError) -> Finding:
+    if problem.code.startswith("set/"):
+        return make_finding(problem.code, str(problem), url=item.url, field=item.name)
+    return make_finding("sbom/neighbour-unread", problem.reason, url=item.url, field=item.name)
 
 
 def _config(raw: bytes | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.scanner.content.ollama import (
     MANIFEST_LIMIT,
     TENSORS,
+    TEXTS,
     WEIGHTS,
     Layer,
     OllamaManifest,
@@ -168,7 +169,7 @@ class _OllamaStore:
             yield _broken(item, "set/manifest-invalid", problem)
         _, name = manifest_place(item.url) or ("", item.name)
         number = len(self._models)
-        texts = [layer for layer in _all_layers(manifest) if layer.kind not in (*WEIGHTS, TENSORS)]
+        texts = [layer for layer in _all_layers(manifest) if layer.kind in TEXTS]
         weights = [layer for layer in manifest.layers if layer.kind in WEIGHTS]
         self._models.append((name, item, marshal.dumps([tuple(one) for one in (*texts, *weights)])))
         for layer in weights:
@@ -208,9 +209,7 @@ class _OllamaStore:
 
     def _texts(self, name: str, layers: Iterable[Layer]) -> tuple[tuple[str, StoredObject], ...]:
         return tuple(
-            (layer.kind, self._blobs(layer.digest, name, layer.kind or "config")[0])
-            for layer in layers
-            if layer.kind != "embed"
+            (layer.kind, self._blobs(layer.digest, name, layer.kind)[0]) for layer in layers
         )
 
     def _blobs(self, digest: str, name: str, kind: str) -> list[StoredObject]:

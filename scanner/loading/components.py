@@ -1,0 +1,130 @@
+"""Components of a diffusers pipeline: which there are, of which kind, and where they lie."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prefect_mutagen.scanner.loading.folder import Folder
+
+__all__ = ["PIPELINE_LIBRARIES", "Component", "Kind", "components"]
+
+Kind = Literal["transformers", "onnx", "model", "config"]
+"""A model of transformers, of ONNX, of diffusers or another; or a component without weights."""
+
+# Modules of diffusers.pipelines with classes that have weights.
+PIPELINE_LIBRARIES = frozenset(
+    {
+        "ace_step",
+        "alt_diffusion",
+        "audioldm2",
+        "blip_diffusion",
+        "deepfloyd_if",
+        "flux",
+        "ideogram4",
+        "kandinsky",
+        "kolors",
+        "latent_diffusion",
+        "ltx",
+        "ltx2",
+        "paint_by_example",
+        "shap_e",
+        "spectrogram_diffusion",
+        "stable_audio",
+        "stable_audio_3",
+        "stable_diffusion",
+        "stable_diffusion_safe",
+        "unclip",
+        "unidiffuser",
+        "versatile_diffusion",
+        "vq_diffusion",
+        "wuerstchen",
+    }
+)
+# Classes without weights by the end of their names: no class of diffusers or transformers with
+# weights ends so but the tokenizers of sound, which are models.
+_CLASS_WITHOUT_WEIGHTS = re.compile(
+    r"(Scheduler|Guidance|Guider|(?<!Audio)Tokenizer|TokenizerFast|TokenizersBackend|PythonBackend"
+    r"|MistralCommonBackend|ImageProcessor|ImageProcessorFast|ImageProcessorPil|Processor"
+    r"|FeatureExtractor|^Mel)$"
+)
+_NAME_WITHOUT_WEIGHTS = re.compile(
+    r"(.*_)?(scheduler|guider|(?<!audio_)tokenizer|feature_extractor|processor)(_[0-9]+)?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component that the index of a pipeline names."""
+
+    name: str
+    folder: Folder
+    """Its own folder, or the pipeline's where there is none of its name."""
+    kind: Kind
+    needs_weights: bool
+    """Whether it is known that it cannot be loaded without weights."""
+    code: tuple[str, ...]
+    """The Python file that its class is in, where that comes with the model."""
+
+
+def components(root: Folder, index: str) -> Iterator[Component | str]:
+    """Yield the components that the index of a pipeline names.
+
+    What is ``[null, null]`` is absent on purpose. A name that leads out of the model's root is
+    yielded as it is.
+
+    Args:
+        root: Folder of the pipeline.
+        index: Name of the index.
+    """
+    for name, value in root.document(index).items():
+        library, kind, subfolder = _entry(value)
+        if name == "_class_name" or not library:
+            continue
+        path = root.join(subfolder or name)
+        if path is None:
+            yield subfolder or name
+            continue
+        own = root.beneath(f"{path}/")
+        present = f"{path}/" in root.listing
+        code = own.join(f"{library}.py")
+        yield _component(
+            name=name,
+            folder=own if present else root,
+            library=library,
+            class_name=kind,
+            code=(code,) if code and code in root.files.names else (),
+        )
+
+
+def _entry(value: Any) -> tuple[str, str, str]:
+    """Library, class and subfolder of an entry; three empty texts if it names no component."""
+    if not isinstance(value, list) or len(value) < 2:
+        return "", "", ""
+    specification = value[2] if len(value) > 2 and isinstance(value[2], Mapping) else {}
+    library, kind = value[:2]
+    hint = specification.get("type_hint")
+    if library is None and isinstance(hint, list) and len(hint) == 2:
+        library, kind = hint
+    subfolder = specification.get("subfolder")
+    if not isinstance(library, str) or not isinstance(kind, str):
+        return "", "", ""
+    return library, kind, subfolder if isinstance(subfolder, str) else ""
+
+
+def _component(
+    name: str, folder: Folder, library: str, class_name: str, code: tuple[str, ...]
+) -> Component:
+    kind: Kind = "model"
+    config = folder.document("config.json")
+    known = library in ("diffusers", "transformers") or library in PIPELINE_LIBRARIES
+    if _CLASS_WITHOUT_WEIGHTS.search(class_name) or _NAME_WITHOUT_WEIGHTS.match(name):
+        kind = "config"
+    elif library == "transformers":
+        kind = "transformers"
+    elif class_name == "OnnxRuntimeModel":
+        kind = "onnx"
+    elif library != "diffusers" and ("model_type" in config or "architectures" in config):
+        kind = "transformers"
+    needs = kind != "config" and known and not code
+    return Component(name=name, folder=folder, kind=kind, needs_weights=needs, code=code)

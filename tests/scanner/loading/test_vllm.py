@@ -1,4 +1,4 @@
-"""vLLM's load plan. Its loaders need torch: the tables are from reading them, as RULES says where."""
+"""vLLM's load plan. Its loaders need torch, so the tables come from reading them, as RULES does."""
 
 from typing import Any
 

@@ -13,11 +13,8 @@ from typing import Any, Protocol
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts, ungrouped
-from prefect_mutagen.scanner.listing.ollama import (
-    OllamaStores,
-    artifacts_of_file,
-    with_stated_digest,
-)
+from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_file
+from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
 from prefect_mutagen.scanner.listing.roles import (
     NEIGHBOURS,
     OMS_NAME,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import ArtifactRejected, Policy, scan, verify
-from prefect_mutagen.scanner.listing import ollama
+from prefect_mutagen.scanner.listing import ollama_store
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.manifest import Manifest
@@ -248,7 +248,7 @@ def test_projector_and_adapter_are_files_of_their_own(tmp_path: Path) -> None:
 def test_manifests_that_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bytes, code: str, status: str
 ) -> None:
-    monkeypatch.setattr(ollama, "MANIFEST_LIMIT", 299)
+    monkeypatch.setattr(ollama_store, "MANIFEST_LIMIT", 299)
     files = Blobs()
     files.model("h/n/m/t", files.layer("model", GOOD))
     files["manifests/h/n/m/broken"] = raw
@@ -356,7 +356,7 @@ def test_a_fault_of_ours_costs_one_store(tmp_path: Path, monkeypatch: pytest.Mon
 
     put_local(tmp_path / "first", _store())
     put_local(tmp_path / "second", {"m.gguf": GOOD})
-    monkeypatch.setattr(ollama, "read_manifest", fail)
+    monkeypatch.setattr(ollama_store, "read_manifest", fail)
     found = {result.url: result for result in scan(str(tmp_path))}
     assert set(found) == {f"{tmp_path}/first/", f"{tmp_path}/second/m.gguf"}
     broken = found[f"{tmp_path}/first/"]

@@ -60,6 +60,19 @@ _NOT_A_MODEL: Final = {
         "An archive or a pickle: another kind of file under a model's name.",
         "Unpack it, or convert it; never load a pickle from an untrusted source.",
     ),
+    "text": (
+        "A text, usually a server's message saved as a model.",
+        "Fetch the file again; check the address and the credentials.",
+    ),
+    "link-text": (
+        "The text of a symbolic link: a copy of the link without the file that it points to.",
+        "Copy again with links followed (cp -L, rsync -L, rclone --copy-links), or fetch the file.",
+    ),
+    "executable": ("A program: another kind of file under a model's name.", _LOOK),
+    "apple-double": (
+        "Attributes that a Mac keeps beside a file (._NAME); the file itself is another one.",
+        "Remove it (dot_clean on a Mac), and look whether the file of that name is there.",
+    ),
     "zeros": ("Only zero bytes: space was allocated and never written.", _FETCH),
     "wrong-format": (
         "A model of the other format: the name does not match the content.",
@@ -160,6 +173,13 @@ _GGUF: Final = {
     "trailing-data": Rule(
         IrregularityError, "info", "There are bytes after the last tensor.", _REPORT
     ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
+    ),
     "nonzero-padding": Rule(
         IrregularityError, "info", "The padding before the tensors is not zero.", _REPORT
     ),
@@ -239,6 +259,13 @@ _SAFETENSORS: Final = {
     "overlap": Rule(MalformedError, "error", "Two tensors share bytes.", _REWRITE),
     "trailing-data": Rule(
         MalformedError, "error", "There are bytes that belong to no tensor.", _REWRITE
+    ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
     ),
 }
 

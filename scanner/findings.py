@@ -38,8 +38,9 @@ _OWN: Final = {
     ),
     "storage/archived": Code(
         "error",
-        "The object lies in an archive class and cannot be read before it is restored.",
-        "Restore it, or keep archived models out of the scanned root.",
+        "The object lies in an archive class or tier and cannot be read before it is restored.",
+        "Restore it (restore-object) and scan again when that has finished, or keep archived "
+        "models out of the scanned root.",
     ),
     "storage/changed-during-scan": Code(
         "error",
@@ -70,6 +71,17 @@ _OWN: Final = {
         "error",
         "The path is a device, a socket or a pipe, not a file.",
         "Remove it from the scanned root.",
+    ),
+    "storage/unfinished": Code(
+        "error",
+        "The download of this model is not finished, as a file beside it says; or only a part of "
+        "it, or a placeholder for it, is there.",
+        "Finish the download, or delete what is left of it; then scan again.",
+    ),
+    "storage/link-copied": Code(
+        "error",
+        "Only the text of a symbolic link was copied, not the model that it points to.",
+        "Copy again with links followed (cp -L, rsync -L, rclone --copy-links).",
     ),
     "storage/unsupported": Code(
         "error",
@@ -160,6 +172,11 @@ _OWN: Final = {
         "warning",
         "Pickled weights lie beside the model; what loads the folder may load them and run code.",
         "Remove them, or make loaders take safetensors only.",
+    ),
+    "set/unfinished-beside": Code(
+        "warning",
+        "An unfinished download of the same file lies beside it: it may be an older version.",
+        "Finish the download, or delete what is left of it; then scan again.",
     ),
     "sbom/neighbour-invalid": Code(
         "error",

@@ -30,6 +30,7 @@ from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
 from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.evidence import check_unfinished
 from prefect_mutagen.scanner.listing.roles import shard_name
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
@@ -171,6 +172,7 @@ class Examiner:
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
         findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        findings += check_unfinished(artifact.beside.unfinished, artifact.url)
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -214,6 +216,7 @@ class Examiner:
         if not is_indexed and artifact.listed and form == "safetensors":
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        found += check_unfinished(artifact.beside.unfinished, artifact.url)
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
         sources = {part.hashed.source for part in parts}
@@ -353,6 +356,7 @@ def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
     pins |= {model.name: model.manifest.pin for model in artifact.registry}
     if artifact.beside.pickles.total:
         pins["pickles"] = artifact.beside.pickles.pin
+    pins |= dict.fromkeys(artifact.beside.unfinished, "unfinished")
     return pins
 
 

@@ -15,6 +15,7 @@ from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
 from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, ShardIndex, read_index
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
+from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.roles import shard_name
@@ -82,6 +83,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
+    last = (0, data)
     answer = reader.feed(data)
     while isinstance(answer, NeedBytes):
         start = reader.position
@@ -89,7 +91,9 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
         if digest:
             pieces.append(reply.data)
+        last = (start, reply.data)
         answer = reader.feed(reply.data)
+    answer = yield from look_behind(item, answer, last)
     sha256 = ""
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)

@@ -44,6 +44,8 @@ class Beside(NamedTuple):
     signatures: tuple[StoredObject, ...] = ()
     """Signatures and attestations that may cover it."""
     pickles: Pickles = Pickles()
+    unfinished: tuple[str, ...] = ()
+    """Names of unfinished downloads of its files."""
 
 
 class RegistryModel(NamedTuple):
@@ -82,8 +84,8 @@ class Artifact(NamedTuple):
         """The files that describe it: index, neighbours, checksums, signatures, manifests."""
         index = (self.shard_index,) if self.shard_index is not None else ()
         registered = [item for model in self.registry for item in _files_of(model)]
-        neighbours, checksums, signatures, _ = self.beside
-        return (*index, *neighbours, *checksums, *signatures, *dict.fromkeys(registered))
+        beside = (*self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
+        return (*index, *beside, *dict.fromkeys(registered))
 
     @property
     def size(self) -> int:
@@ -103,8 +105,15 @@ class Artifact(NamedTuple):
     @property
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
-        neighbours, checksums, signatures, pickles = self.beside
-        is_described = neighbours or checksums or signatures or self.shard_index or self.registry
+        neighbours, checksums, signatures, pickles, unfinished = self.beside
+        is_described = (
+            neighbours
+            or checksums
+            or signatures
+            or unfinished
+            or self.shard_index is not None
+            or self.registry
+        )
         if len(self.objects) == 1 and not is_described:
             item = self.objects[0]  # fast path for the common case
             if not item.pin:
@@ -117,6 +126,7 @@ class Artifact(NamedTuple):
         lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
         lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
         lines.append(f"pickles\0{pickles.pin}")
+        lines += [f"{name}\0unfinished" for name in unfinished]
         return _digest("\n".join(lines))
 
 

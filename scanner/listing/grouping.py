@@ -18,13 +18,18 @@ from typing import Final
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.evidence import (
+    checksum_target,
+    missing_model,
+    unfinished_mark,
+)
 from prefect_mutagen.scanner.listing.object_spool import (
     SPILL_THRESHOLD,
     FolderObjects,
     ObjectSpool,
 )
 from prefect_mutagen.scanner.listing.roles import (
-    CHECKSUMS,
+    APPLE_DOUBLE,
     index_stem,
     role_of,
     shard_name,
@@ -36,11 +41,15 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 __all__ = ["artifact_of", "group_artifacts", "ungrouped"]
 
 _PICKLE_NAMES: Final = 5
+_SHARED_CHECKSUMS: Final = 16
+"""Checksum files of a folder that are read for every artifact; of more, those of its name."""
 _CANDIDATES: Final = 5_000
 """Most files that are considered as shards of an index without numbered shards. In larger folders,
 only the files that the index names are looked up."""
 # Internal folders of git, the hub's cache and archivers. No model is loaded from there, and the
 # cache marks files that a repository lacks by empty files of the same names.
+_NAMED_AFTER: Final = ("checksums", "signature", "unfinished")
+"""Kinds of files whose names say which model they are about."""
 _TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 
 
@@ -73,34 +82,47 @@ class _Folder:
             return
         name = item.name
         role = role_of(name)
-        if role == "model" or role is None:  # no role: a folder that cannot be listed
+        if name.startswith(APPLE_DOUBLE) and role == "model":
+            self.objects.add("apple", name.removeprefix(APPLE_DOUBLE), item)
+        elif role == "model" or role is None:  # no role: a folder that cannot be listed
             self.models.append(item)
             if len(self.models) >= self.spool.threshold:
                 self.objects.spill("model", self.models)
                 self.models.clear()
         elif role == "neighbour":
             self.neighbours.append(item)
-        elif role == "checksums":
-            if name in CHECKSUMS:
-                self.checksums[name] = item
-            else:
-                self.objects.add("checksums", name.removesuffix(".sha256"), item)
-        elif role == "signature":
-            if target := signed_name(name):
-                self.objects.add("signature", target, item)
-            else:
-                self.signatures.append(item)
         elif role == "pickle":
             self.objects.add("pickle", name, item)
-        else:
+        elif role == "index":
             self.objects.add("index", index_stem(name) or "", item)
+        else:
+            self._add_evidence(item, role)
+
+    def _add_evidence(self, item: StoredObject, role: str) -> None:
+        """Add a checksum file, a signature, or the mark of an unfinished download."""
+        name = item.name
+        if role == "checksums":
+            target = checksum_target(name)
+            if target and (format_of(target) or len(self.checksums) >= _SHARED_CHECKSUMS):
+                self.objects.add("checksums", target, item)
+            else:
+                self.checksums[name] = item
+        elif mark := unfinished_mark(name):
+            self.objects.add("unfinished", mark.target, item)
+        elif target := signed_name(name):
+            self.objects.add("signature", target, item)
+        else:
+            self.signatures.append(item)
 
     def artifacts(self) -> Iterator[Artifact]:
-        """Yield single files in listing order, then sets."""
+        """Yield single files in listing order, then sets, then what is not there."""
         indexed = self.objects.has("index")
         candidates: list[StoredObject] = []
+        present: set[tuple[str, str]] = set()
+        stand_ins = [kind for kind in ("unfinished", "apple") if self.objects.has(kind)]
         for item in self._models():
             name = item.name
+            present.update((kind, name) for kind in stand_ins if self.objects.contains(kind, name))
             form = format_of(name) if indexed else None
             shard = shard_name(name)
             if shard is not None and item.version:
@@ -122,6 +144,7 @@ class _Folder:
         yield from self._numbered_sets()
         if indexed:
             yield from self._indexed_sets(candidates)
+        yield from self._missing_models(present)
         self.objects.clear()
 
     def fail(self, item: StoredObject, fault: str) -> None:
@@ -172,6 +195,21 @@ class _Folder:
             else:
                 yield self._set([], index)._replace(listed=False)
 
+    def _missing_models(self, present: set[tuple[str, str]]) -> Iterator[Artifact]:
+        """Yield what stands for models that are not there.
+
+        Args:
+            present: Kind and name of those that are.
+        """
+        for key, item in self.objects.items("unfinished"):
+            mark = unfinished_mark(item.name)
+            if mark is not None and ("unfinished", key) not in present:
+                present.add(("unfinished", key))
+                yield Artifact(item.url, (missing_model(item, mark),))
+        for key, item in self.objects.items("apple"):
+            if ("apple", key) not in present:
+                yield Artifact(item.url, (item,))
+
     def _set(self, shards: list[StoredObject], index: StoredObject | None) -> Artifact:
         return Artifact(
             shards[0].url if index is None else index.url,
@@ -192,19 +230,30 @@ class _Folder:
         if self._shared is None:
             self._shared = Beside(
                 tuple(self.neighbours),
-                tuple(self.checksums[name] for name in CHECKSUMS if name in self.checksums),
+                tuple(self.checksums[name] for name in sorted(self.checksums)),
                 tuple(self.signatures),
                 self._collect_pickles(),
             )
-            self._has_named_files = self.objects.has("checksums") or self.objects.has("signature")
+            self._has_named_files = any(map(self.objects.has, _NAMED_AFTER))
         if not self._has_named_files:
             return self._shared
         shared = self._shared
         signatures = [*shared.signatures, *self._named_after("signature", items)]
         return shared._replace(
-            checksums=(*shared.checksums, *self._named_after("checksums", items)),
+            checksums=(*shared.checksums, *self._checksums_of(items)),
             signatures=tuple(sorted(signatures, key=attrgetter("name"))),
+            unfinished=tuple(other.name for other in self._named_after("unfinished", items)),
         )
+
+    def _checksums_of(self, items: Sequence[StoredObject]) -> Iterator[StoredObject]:
+        """Yield the checksum files that are named after files of an artifact, or their stems."""
+        keys: dict[str, None] = {}
+        for item in items:
+            shard = shard_name(item.name)
+            stems = (item.name.rpartition(".")[0], shard.stem if shard is not None else "")
+            keys |= dict.fromkeys((item.name, *filter(None, stems)))
+        for key in keys:
+            yield from self.objects.get("checksums", key)
 
     def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
         return [other for item in items for other in self.objects.get(kind, item.name)]

@@ -71,10 +71,14 @@ class Manifest:
 
 def _to_artifact(plain: list[Any]) -> Artifact:
     url, objects, beside, kind, index, listed, registry = plain
-    neighbours, checksums, signatures, (names, total, pin) = beside
+    neighbours, checksums, signatures, (names, total, pin), unfinished = beside
     pickles = Pickles(tuple(names), total, pin)
     beside = Beside(
-        _to_objects(neighbours), _to_objects(checksums), _to_objects(signatures), pickles
+        _to_objects(neighbours),
+        _to_objects(checksums),
+        _to_objects(signatures),
+        pickles,
+        tuple(unfinished),
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
     models = tuple(map(_to_registry_model, registry))

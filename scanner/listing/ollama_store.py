@@ -113,6 +113,17 @@ class OllamaStore:
         for item, raw in _read_all(store, orphans, HEAD_SIZE):
             if isinstance(raw, StorageError) or identify(raw, item.size).format is not None:
                 yield Artifact(item.url, (with_stated_digest(item),))
+        yield from self._unfinished()
+
+    def _unfinished(self) -> Iterator[Artifact]:
+        """Yield an artifact for each download; one that a manifest names is told as missing."""
+        last = ""
+        for digest, item in self.objects.items("partial"):
+            seen, last = digest == last, digest  # a file of content, and one for each range
+            named = bytes.fromhex(digest) in self._named
+            if not seen and not named and not self.objects.contains("blob", digest):
+                reason = f"the download of the blob {digest} is not finished"
+                yield broken(item, "storage/unfinished", reason)
 
     def close(self) -> None:
         """Let go of its files and models."""

@@ -10,9 +10,10 @@ from typing import Final, Literal, NamedTuple
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
 from prefect_mutagen.scanner.content.ollama import is_of_store
+from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 
 __all__ = [
-    "CHECKSUMS",
+    "APPLE_DOUBLE",
     "NEIGHBOURS",
     "OMS_NAME",
     "SIGNATURE_SUFFIXES",
@@ -26,7 +27,7 @@ __all__ = [
     "signed_name",
 ]
 
-Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
+Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle", "unfinished"]
 
 _MODEL_SUFFIXES: Final = tuple(SUFFIXES)
 NEIGHBOURS: Final = (
@@ -38,8 +39,8 @@ NEIGHBOURS: Final = (
     "README.md",
 )
 """Names of files that describe the models in their folder."""
-CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
-"""Names of files that list the SHA-256 of other files; ``NAME.sha256`` states that of one file."""
+APPLE_DOUBLE: Final = "._"
+"""Prefix of the files that a Mac keeps beside others on storage of other systems."""
 
 OMS_NAME: Final = "model.sig"
 """File name of a folder's signature in OpenSSF Model Signing."""
@@ -115,13 +116,17 @@ def role_of(name: str) -> Role | None:
         return "model"
     if name in NEIGHBOURS:
         return "neighbour"
+    if name.startswith(APPLE_DOUBLE):
+        return None
     if _INDEX.fullmatch(name):
         return "index"
-    if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
+    if is_checksums(name):
         return "checksums"
     if is_signature(name):
         return "signature"
-    return "pickle" if _PICKLE.fullmatch(name) else None
+    if _PICKLE.fullmatch(name):
+        return "pickle"
+    return "unfinished" if unfinished_mark(name) is not None else None
 
 
 def is_relevant(path: str) -> bool:

@@ -13,12 +13,13 @@ from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.content.neighbours import read_neighbours
 from prefect_mutagen.scanner.content.safe_load import load_front_matter, load_json
 from prefect_mutagen.scanner.content.shard_index import read_index
-from prefect_mutagen.scanner.listing.roles import CHECKSUMS, NEIGHBOURS, SIGNATURE_SUFFIXES
+from prefect_mutagen.scanner.listing.roles import NEIGHBOURS, SIGNATURE_SUFFIXES
 from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.storage.hashing import read_checksums
 from tests.builders import STRING, gguf, safetensors, tensor
 from tests.property.hostile_texts import cards, encoded, json_texts, yaml_values
 
+CHECKSUMS = ("SHA256SUMS", "SHA256SUMS.txt", "checksums.sha256", "m.sha256", "m.gguf.sha256sum")
 CARD = encoded(cards())
 JSON = encoded(json_texts())
 INDEX = encoded(json_texts("model.safetensors.index.json"))

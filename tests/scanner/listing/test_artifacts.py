@@ -89,7 +89,7 @@ def test_without_the_pins_of_its_files_an_artifact_has_none() -> None:
         ("m.gguf", "gguf"),
         ("M.GGUF", "gguf"),
         ("m.Safetensors", "safetensors"),
-        ("m.gguf.part", None),
+        ("m.gguf.bak", None),
         ("gguf", None),
         ("a\nb.gguf", "gguf"),
     ],

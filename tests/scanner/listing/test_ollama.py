@@ -76,6 +76,7 @@ EXPECTED = {
     hashlib.sha256(gguf([LLAMA, ESCAPE]).data).hexdigest()[:4]: ["template/escape"],
     hashlib.sha256(OTHER).hexdigest()[:4]: ["gguf/truncated-data", "set/layer-size"],
     "dddd": ["set/missing-layer"],
+    "part": ["storage/unfinished"],
 }
 
 
@@ -322,6 +323,15 @@ def test_a_manifest_stands_for_all_its_weights(tmp_path: Path) -> None:
         verify(f"{root}/manifests/{LIBRARY}/demo/gone")
 
 
+def test_downloads_that_are_not_finished(tmp_path: Path) -> None:
+    blob = _name(GOOD)
+    files = {f"{blob}-partial-0": b"{}", f"{blob}-partial": GOOD, f"{_name(OTHER)}-partial": OTHER}
+    files[_name(OTHER)] = OTHER
+    results = list(scan(put_local(tmp_path, files)))
+    found = {result.url.rpartition("-")[2]: result.verdict.status for result in results}
+    assert found == {"partial": "unknown", _name(OTHER)[13:]: "passed"}
+
+
 def test_folders_that_only_look_like_a_store_are_left_alone(tmp_path: Path) -> None:
     files = {
         "manifests/prod/eu/app/deployment": b"kind: Deployment",
@@ -389,6 +399,6 @@ def test_nested_stores_of_any_size(tmp_path: Path, threshold: int) -> None:
 
     stores = OllamaStores(store, threshold)
     found = [(one.url, one.pin) for one in stores.group(store.list_objects(lambda _: True), others)]
-    assert len(expected) == 13
+    assert len(expected) == 16
     assert {url for url, _ in found} == {url for url, _ in expected}
     assert sorted(found)[:-1] == sorted(expected)[:-1]

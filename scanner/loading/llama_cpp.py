@@ -13,39 +13,39 @@ from prefect_mutagen.scanner.loading.plan import LoadPlan, ModelFiles, Rule
 
 __all__ = ["RULES", "plan"]
 
-_SOURCE: Final = "llama.cpp 0034764"
+_LOADER: Final = "llama.cpp 0034764, src/llama-model-loader.cpp, "
 RULES: Final = (
     Rule(
-        "One GGUF file, whatever its name; the magic decides.",
-        f"{_SOURCE}: src/llama-model-loader.cpp, llama_model_loader::llama_model_loader",
+        takes="One GGUF file, whatever its name; the magic decides",
+        source=f"{_LOADER}llama_model_loader",
     ),
     Rule(
-        "The set STEM-%05d-of-%05d.gguf when the key split.count of the named file is above 1; the"
-        " named file must be the first, and every shard has to be there.",
-        f"{_SOURCE}: src/llama-model-loader.cpp, llama_get_list_splits; src/llama.cpp,"
-        " llama_split_prefix and llama_split_path",
+        takes="The set `STEM-%05d-of-%05d.gguf` when the key `split.count` of the named file is "
+        "above 1; the named file must be the first, and every shard has to be there",
+        source=f"{_LOADER}llama_get_list_splits; src/llama.cpp, llama_split_prefix and "
+        "llama_split_path",
     ),
     Rule(
-        "All keys but split.no come from the first shard.",
-        f"{_SOURCE}: src/llama-model-loader.cpp, llama_model_loader::llama_model_loader",
+        takes="All keys but `split.no` from the first shard",
+        source=f"{_LOADER}llama_model_loader",
     ),
     Rule(
-        "The chat template in the key tokenizer.chat_template, and tokenizer.chat_template.tool_use"
-        " instead when a request has tools; rendered by llama.cpp's own Jinja engine. Without"
-        " either, ChatML.",
-        f"{_SOURCE}: common/chat.cpp, common_chat_templates_init; src/llama-model.cpp,"
-        " llama_model_chat_template",
+        takes="The chat template in the key `tokenizer.chat_template`, and "
+        "`tokenizer.chat_template.tool_use` instead when a request has tools; rendered by "
+        "llama.cpp's own Jinja engine. Without either, ChatML",
+        source="llama.cpp 0034764, common/chat.cpp, common_chat_templates_init; "
+        "src/llama-model.cpp, llama_model_chat_template",
     ),
     Rule(
-        "Every key tokenizer.chat_template.NAME, when llama-cpp-python is told that chat format.",
-        "llama-cpp-python 0.3: llama_cpp/llama.py, Llama.__init__",
+        takes="Every key `tokenizer.chat_template.NAME`, when that chat format is asked for",
+        source="llama-cpp-python 0.3, llama_cpp/llama.py, Llama.__init__",
     ),
     Rule(
-        "A projector (--mmproj), adapters (--lora), a draft model and another chat template"
-        " (--chat-template-file) only by option. llama-server --models-dir sets the first and the"
-        " third option itself: a file of the same folder with mmproj in its name, and one whose"
-        " name begins with mtp-, dspark- or dflash-.",
-        f"{_SOURCE}: common/preset.cpp, common_preset_context::load_from_models_dir",
+        takes="A projector (`--mmproj`), adapters (`--lora`), a draft model and another template "
+        "(`--chat-template-file`) only by option. `llama-server --models-dir` itself takes a file "
+        "of the same folder with `mmproj` in its name as the projector, and one whose name begins "
+        "with `mtp-`, `dspark-` or `dflash-` as the draft model",
+        source="llama.cpp 0034764, common/preset.cpp, load_from_models_dir",
     ),
 )
 

@@ -1,14 +1,13 @@
 """Ollama's stores, from the listing to the verdict: what is found, named and told."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import ArtifactRejected, Policy, scan, verify
+from prefect_mutagen.scanner import ArtifactRejected, scan, verify
 from prefect_mutagen.scanner.listing import ollama_store
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts
@@ -18,34 +17,11 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
 from tests.builders import STRING, gguf, safetensors, tensor
+from tests.ollama_stores import GOOD, LIBRARY, LICENSE, LLAMA, OTHER, TEMPLATE, Blobs, blob_path
 from tests.scanner.storing import put_local, put_memory
 from tests.servers import S3Server
 
-LLAMA = ("general.architecture", STRING, "llama")
 ESCAPE = ("tokenizer.chat_template", STRING, "{{ ''.__class__ }}")
-GOOD = gguf().data
-OTHER = gguf(tensors=[("b.weight", (32, 4), 0)]).data
-TEMPLATE = b"{{ .Prompt }}"
-LICENSE = b"MIT License\n\nCopyright (c) somebody\n"
-LIBRARY = "registry.ollama.ai/library"
-
-
-class Blobs(dict[str, bytes]):
-    """Files of a store by path; `layer` adds a blob and returns the layer that names it."""
-
-    def layer(self, kind: str, data: bytes, separator: str = "-", **changes: Any) -> dict[str, Any]:
-        digest = hashlib.sha256(data).hexdigest()
-        self[f"blobs/sha256{separator}{digest}"] = data
-        media = f"application/vnd.ollama.image.{kind}"
-        return {"mediaType": media, "digest": f"sha256:{digest}", "size": len(data), **changes}
-
-    def model(self, name: str, *layers: dict[str, Any], config: Any = None) -> None:
-        value = {"schemaVersion": 2, "config": config, "layers": layers}
-        self[f"manifests/{name}"] = json.dumps(value).encode()
-
-
-def _name(data: bytes) -> str:
-    return f"blobs/sha256-{hashlib.sha256(data).hexdigest()}"
 
 
 def _store() -> Blobs:
@@ -56,7 +32,7 @@ def _store() -> Blobs:
     escape = gguf([LLAMA, ESCAPE]).data
     files.model(f"{LIBRARY}/demo/escape", files.layer("model", escape), *texts)
     files.model(f"{LIBRARY}/demo/cut", files.layer("model", OTHER), *texts)
-    files[_name(OTHER)] = OTHER[:-100]
+    files[blob_path(OTHER)] = OTHER[:-100]
     gone = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'d' * 64}"}
     files.model(f"{LIBRARY}/demo/gone", gone, *texts)
     files[f"blobs/sha256-{'d' * 64}-partial"] = GOOD
@@ -91,7 +67,7 @@ def test_what_is_wrong_in_a_store_is_found(place: str, tmp_path: Path, s3_server
     results = list(scan(root, storage_options=options))
     assert _codes(results) == EXPECTED
     passed = [result for result in results if result.passed]
-    assert [result.url.rpartition("/")[2] for result in passed] == [_name(GOOD)[6:]]
+    assert [result.url.rpartition("/")[2] for result in passed] == [blob_path(GOOD)[6:]]
     assert passed[0].sbom.sha256 == hashlib.sha256(GOOD).hexdigest()
     assert passed[0].sha256_source == "name of the store's blob"
     (missing,) = (result for result in results if "dddd" in result.url)
@@ -101,82 +77,17 @@ def test_what_is_wrong_in_a_store_is_found(place: str, tmp_path: Path, s3_server
     assert "there is an unfinished download of it" in message
 
 
-def test_the_models_of_a_blob_are_stated_with_their_texts(tmp_path: Path) -> None:
-    files = Blobs()
-    config = files.layer("config", b'{"model_format": "gguf", "renderer": "qwen3", "x": 1}')
-    layers = [
-        files.layer("model", GOOD),
-        files.layer("template", TEMPLATE),
-        files.layer("system", b"Be kind."),
-        files.layer("license", LICENSE),
-        files.layer("license", b"another"),
-        files.layer("embed", b"passed over"),
-    ]
-    files.model(f"{LIBRARY}/demo/a", *layers, config=config)
-    files.model("hf.co/me/x/b.gguf", layers[0])
-    (result,) = scan(put_local(tmp_path, files))
-    second, first = result.facts["registry"]
-    assert (second["name"], second["as"]) == ("hf.co/me/x:b.gguf", "model")
-    assert first["name"] == f"{LIBRARY}/demo:a"
-    assert (first["model_format"], first["renderer"]) == ("gguf", "qwen3")
-    assert first["system"] == {"length": 8, "sha256": hashlib.sha256(b"Be kind.").hexdigest()}
-    assert len(first["licenses"]) == 2
-    assert "embed" not in first
-    (template,) = result.facts["chat_templates"]
-    assert template["place"] == f"template of {LIBRARY}/demo:a"
-    assert template["sha256"] == hashlib.sha256(TEMPLATE).hexdigest()
-    assert (result.license_spdx, result.sbom.license) == ("MIT", "MIT")
-    assert result.passed
-
-
-def test_a_go_template_has_to_be_an_allowed_one_where_the_policy_lists_them(
-    tmp_path: Path,
-) -> None:
-    files = Blobs()
-    files.model("h/n/m/t", files.layer("model", GOOD), files.layer("prompt", TEMPLATE))
-    root = put_local(tmp_path, files)
-    digest = hashlib.sha256(TEMPLATE).hexdigest()
-    (refused,) = scan(root, policy=Policy(allowed_templates=("0" * 64,)))
-    assert [reason.code for reason in refused.verdict.reasons] == ["policy/template"]
-    (allowed,) = scan(root, policy=Policy(allowed_templates=(digest,)))
-    assert allowed.passed
-
-
-@pytest.mark.parametrize(
-    ("stated", "texts", "status"),
-    [
-        (None, [b"CC-BY-NC-4.0\n"], "failed"),
-        ("mit", [b"CC-BY-NC-4.0\n"], "failed"),
-        ("mit", [LICENSE], "passed"),
-        (None, [LICENSE, b"CC-BY-NC-4.0\n"], "failed"),
-        ("cc-by-nc-4.0", [LICENSE], "failed"),
-        ("mit", [b"Some terms of our own\n"], "passed"),
-    ],
-    ids=["layer", "beside-the-key", "same", "second", "key", "unknown-text"],
-)
-def test_a_denied_licence_is_denied_in_a_layer_too(
-    tmp_path: Path, stated: str | None, texts: list[bytes], status: str
-) -> None:
-    files = Blobs()
-    key = [("general.license", STRING, stated)] if stated else []
-    layers = [files.layer("license", text) for text in texts]
-    files.model("h/n/m/t", files.layer("model", gguf([LLAMA, *key]).data), *layers)
-    root = put_local(tmp_path, files)
-    (result,) = scan(root, policy=Policy(denied_licenses=("cc-by-nc-*",)))
-    assert result.verdict.status == status
-
-
 @pytest.mark.parametrize("level", ["stored", "full"])
-def test_a_blob_under_another_name(tmp_path: Path, level: Any) -> None:
+def test_a_blob_under_anotherblob_path(tmp_path: Path, level: Any) -> None:
     files = Blobs()
     files.model("h/n/m/t", files.layer("model", GOOD), files.layer("system", b"a"))
-    files[_name(GOOD)] = gguf([("general.architecture", STRING, "alien")]).data
-    files[_name(b"a")] = b"b"
+    files[blob_path(GOOD)] = gguf([("general.architecture", STRING, "alien")]).data
+    files[blob_path(b"a")] = b"b"
     (result,) = scan(put_local(tmp_path, files), hash=level)
     texts = [(f.code, f.url.rpartition("/")[2][:11]) for f in result.findings]
-    mine = [("sbom/hash-mismatch", _name(GOOD)[6:17])] if level == "full" else []
+    mine = [("sbom/hash-mismatch", blob_path(GOOD)[6:17])] if level == "full" else []
     # A text is read whole in any case.
-    assert texts == [*mine, ("sbom/hash-mismatch", _name(b"a")[6:17])]
+    assert texts == [*mine, ("sbom/hash-mismatch", blob_path(b"a")[6:17])]
     assert result.verdict.status == "failed"
 
 
@@ -196,11 +107,11 @@ def test_blobs_of_older_versions(tmp_path: Path) -> None:
 def test_blobs_without_manifests_are_judged_by_content(tmp_path: Path, folder: str) -> None:
     weights = safetensors({"a": tensor("F32", [1], 0, 4)}, 4)
     contents = (GOOD, OTHER[:-100], weights, TEMPLATE, LICENSE, b"", b'{"num_ctx": 4096}')
-    files = {f"{folder}{_name(data)[6:]}": data for data in contents}
+    files = {f"{folder}{blob_path(data)[6:]}": data for data in contents}
     root = put_local(tmp_path, files)
     results = {result.url: result.verdict.status for result in scan(root + "/" + folder)}
     assert results == {
-        f"{root}/{folder}{_name(data)[6:]}": "failed" if data == OTHER[:-100] else "passed"
+        f"{root}/{folder}{blob_path(data)[6:]}": "failed" if data == OTHER[:-100] else "passed"
         for data in (GOOD, OTHER[:-100], weights)
     }
 
@@ -216,7 +127,7 @@ def test_a_model_of_many_tensors_is_one_set(tmp_path: Path) -> None:
     assert (result.sbom.parameter_count, len(result.objects)) == (6, 3)
     assert result.findings == ()
     assert verify(result.url, result.pin).passed
-    (tmp_path / _name(shards[1])).unlink()
+    (tmp_path / blob_path(shards[1])).unlink()
     (broken,) = scan(root)
     assert [finding.code for finding in broken.findings] == ["set/missing-layer"]
     assert broken.verdict.status == "failed"
@@ -234,7 +145,7 @@ def test_projector_and_adapter_are_files_of_their_own(tmp_path: Path) -> None:
     results = list(scan(put_local(tmp_path, files)))
     kinds = {result.url.rpartition("/")[2]: result.facts["registry"][0]["as"] for result in results}
     expected = {GOOD: "model", OTHER: "projector", third: "adapter"}
-    assert kinds == {_name(data)[6:]: kind for data, kind in expected.items()}
+    assert kinds == {blob_path(data)[6:]: kind for data, kind in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -255,27 +166,10 @@ def test_manifests_that_cannot_be_used(
     files["manifests/h/n/m/broken"] = raw
     root = put_local(tmp_path, files)
     found = {result.url: result for result in scan(root)}
-    assert found[f"{root}/{_name(GOOD)}"].passed
+    assert found[f"{root}/{blob_path(GOOD)}"].passed
     broken = found[f"{root}/manifests/h/n/m/broken"]
     assert [finding.code for finding in broken.findings] == [code]
     assert broken.verdict.status == status
-
-
-def test_a_missing_text_fails_the_model_as_it_does_in_ollama(tmp_path: Path) -> None:
-    files = Blobs()
-    files.model("h/n/m/t", files.layer("model", GOOD), files.layer("params", b"{}"))
-    del files[_name(b"{}")]
-    (result,) = scan(put_local(tmp_path, files))
-    assert [finding.code for finding in result.findings] == ["set/missing-layer"]
-    assert "names it (params)" in result.findings[0].message
-    assert not result.passed
-
-
-def test_a_text_that_is_too_long_is_told(tmp_path: Path) -> None:
-    files = Blobs()
-    files.model("h/n/m/t", files.layer("model", GOOD), files.layer("license", bytes((1 << 20) + 1)))
-    (result,) = scan(put_local(tmp_path, files))
-    assert [finding.code for finding in result.findings] == ["sbom/neighbour-unread"]
 
 
 def _change_template(files: Blobs) -> None:
@@ -287,7 +181,7 @@ def _add_model(files: Blobs) -> None:
 
 
 def _rewrite_text(files: Blobs) -> None:
-    files[_name(TEMPLATE)] = b"{{ .Prompt }} and more"
+    files[blob_path(TEMPLATE)] = b"{{ .Prompt }} and more"
 
 
 @pytest.mark.parametrize("change", [_change_template, _add_model, _rewrite_text])
@@ -314,8 +208,8 @@ def test_a_manifest_stands_for_all_its_weights(tmp_path: Path) -> None:
     root = put_local(tmp_path, files)
     listed = list(list_artifacts(open_store(f"{root}/manifests/h/n/m/two")))
     assert {artifact.url for artifact in listed} == {
-        f"{root}/{_name(GOOD)}",
-        f"{root}/{_name(OTHER)}",
+        f"{root}/{blob_path(GOOD)}",
+        f"{root}/{blob_path(OTHER)}",
     }
     whole = {artifact.url: artifact for artifact in list_artifacts(open_store(root))}
     assert all(artifact.pin == whole[artifact.url].pin for artifact in listed)
@@ -324,12 +218,16 @@ def test_a_manifest_stands_for_all_its_weights(tmp_path: Path) -> None:
 
 
 def test_downloads_that_are_not_finished(tmp_path: Path) -> None:
-    blob = _name(GOOD)
-    files = {f"{blob}-partial-0": b"{}", f"{blob}-partial": GOOD, f"{_name(OTHER)}-partial": OTHER}
-    files[_name(OTHER)] = OTHER
+    blob = blob_path(GOOD)
+    files = {
+        f"{blob}-partial-0": b"{}",
+        f"{blob}-partial": GOOD,
+        f"{blob_path(OTHER)}-partial": OTHER,
+    }
+    files[blob_path(OTHER)] = OTHER
     results = list(scan(put_local(tmp_path, files)))
     found = {result.url.rpartition("-")[2]: result.verdict.status for result in results}
-    assert found == {"partial": "unknown", _name(OTHER)[13:]: "passed"}
+    assert found == {"partial": "unknown", blob_path(OTHER)[13:]: "passed"}
 
 
 def test_folders_that_only_look_like_a_store_are_left_alone(tmp_path: Path) -> None:

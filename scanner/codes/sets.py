@@ -72,6 +72,21 @@ SET_CODES: Final = {
         "A set is larger than this tool examines; that says nothing about the files.",
         "Check it with the loader itself, and waive this finding if you trust the model.",
     ),
+    "set/missing-layer": Code(
+        "error",
+        "A blob that a manifest of an Ollama store names is not in the store.",
+        "Pull the model again, or remove it; Ollama cannot load it.",
+    ),
+    "set/layer-size": Code(
+        "error",
+        "A blob of an Ollama store has another size than the manifest of its model states.",
+        "Pull the model again; the blob was cut or replaced.",
+    ),
+    "set/manifest-invalid": Code(
+        "error",
+        "A manifest of an Ollama store cannot be read, or names what is no blob.",
+        "Pull the model again, or remove the manifest; Ollama passes over it.",
+    ),
     "set/pickle-beside": Code(
         "warning",
         "Pickled weights lie beside the model; what loads the folder may load them and run code.",

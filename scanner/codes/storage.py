@@ -90,6 +90,11 @@ STORAGE_CODES: Final = {
         "The scan of this artifact was aborted by a failure of the scanner.",
         "Read the task run's log; it is a bug, or the machine it ran on was lost.",
     ),
+    "scan/manifest-unexamined": Code(
+        "error",
+        "A manifest of an Ollama store is larger than this tool reads; its model is not examined.",
+        "Look at the manifest by hand; those of real models have at most a few megabytes.",
+    ),
     "scan/internal-error": Code(
         "error",
         "The scanner itself failed on this artifact; nothing is known about it.",

@@ -27,6 +27,7 @@ from prefect_mutagen.scanner.examine.fetch import (
     stated_digests,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
+from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
 from prefect_mutagen.scanner.examine.sets import (
     Shard,
@@ -156,6 +157,8 @@ class Examiner:
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
+        texts = yield from load_registry(artifact.registry, artifact.objects)
+        result = add_registry(result, texts)
         if signed:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
@@ -202,10 +205,7 @@ class Examiner:
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [
-            *part.findings,
-            *check_beside(artifact),
-        ]
+        findings = [*part.findings, *check_beside(artifact)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -258,7 +258,8 @@ class Examiner:
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
         needs_index = form == "safetensors" and not are_ranks(shards, index)
-        if needs_index and artifact.shard_index is None and artifact.listed:
+        is_indexed = artifact.shard_index is not None or artifact.registry
+        if needs_index and not is_indexed and artifact.listed:
             found.append(_no_index(artifact.url))
         found += [*description.findings, *check_beside(artifact)]
         unique = tuple(dict.fromkeys(found))

@@ -9,6 +9,7 @@ import re
 from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
 
@@ -194,6 +195,6 @@ def is_described_by(role: Role) -> bool:
     return role in _DESCRIBING
 
 
-def is_relevant(name: str) -> bool:
-    """Whether a listing has to include a file of this name."""
-    return role_of(name) != "other"
+def is_relevant(path: str) -> bool:
+    """Whether a listing has to include a file, by its path."""
+    return role_of(path.rpartition("/")[2]) != "other" or is_of_store(path)

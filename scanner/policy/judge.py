@@ -10,6 +10,7 @@ from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.remote_code import judge_code
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -17,6 +18,8 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
+# What the scanner's own limits left unexamined is not known either.
+_UNEXAMINED: Final = "/unexamined"
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
@@ -55,7 +58,9 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
         reasons, waived = waive(reasons, policy.waivers, subject.url, today)
-    if any(reason.code.startswith(_UNSEEN) for reason in reasons):
+    if any(
+        reason.code.startswith(_UNSEEN) or reason.code.endswith(_UNEXAMINED) for reason in reasons
+    ):
         return Verdict("unknown", reasons, waived)
     return Verdict("failed" if reasons else "passed", reasons, waived)
 
@@ -90,6 +95,8 @@ def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iter
     yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
+    if policy.remote_code != "warn":
+        yield from judge_code(subject.facts, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
 

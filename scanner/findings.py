@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers import RULES, HeaderError, Severity
+from prefect_mutagen.scanner.code_findings import CODE_FINDINGS
 
 __all__ = ["CODES", "Code", "Finding", "from_header", "make_finding"]
 
@@ -138,7 +139,8 @@ _OWN: Final = {
     ),
     "set/pickle-beside": Code(
         "warning",
-        "Pickled weights lie beside the model; what loads the folder may load them and run code.",
+        "Pickled weights, or weights in a format that is not read, lie beside the model; what "
+        "loads the folder may load them and run code.",
         "Remove them, or make loaders take safetensors only.",
     ),
     "sbom/neighbour-invalid": Code(
@@ -190,60 +192,6 @@ _OWN: Final = {
         "error",
         "A chat template is too long to be examined.",
         "Read it by hand, or load the model with a template of your own.",
-    ),
-    "code/remote": Code(
-        "warning",
-        "The model comes with code of its own, which a loader runs once it is allowed to "
-        "(trust_remote_code).",
-        "Read the modules; list their SHA-256 values in the policy's allowed_code with "
-        "remote_code: pinned, or load the model without consent to remote code.",
-    ),
-    "code/other-repository": Code(
-        "warning",
-        "A configuration has a loader fetch and run code of another repository, whose content can "
-        "change at any time; no pin covers it.",
-        "Copy that code into the model and name it there, or fetch it at a fixed revision.",
-    ),
-    "code/hub-kernel": Code(
-        "warning",
-        "A configuration names a compute kernel of a repository, which transformers fetches and "
-        "runs; no pin covers it.",
-        "Remove the key, or set attn_implementation yourself when the model is loaded.",
-    ),
-    "code/imported-name": Code(
-        "warning",
-        "A configuration states the name of a Python module that a loader imports, whatever is "
-        "installed under that name; no pin covers it.",
-        "Find out what the name stands for where the model is loaded; remove the key if it is not "
-        "needed.",
-    ),
-    "code/outside": Code(
-        "error",
-        "A configuration names code by a path that leads out of the model's folder.",
-        "Do not load the model; no tool writes such a path.",
-    ),
-    "code/missing": Code(
-        "warning",
-        "Code that a loader runs is not among the model's files: the load fails, or runs what "
-        "somebody puts there later.",
-        "Fetch the missing module from the model's publisher, or remove the key that names it.",
-    ),
-    "code/unparsed": Code(
-        "warning",
-        "A module is not valid Python or is very large, so that its imports were found by their "
-        "text alone.",
-        "Read the module before it is run; fetch it again if it should be valid.",
-    ),
-    "code/unexamined": Code(
-        "error",
-        "Code that a loader runs was not examined: it is beyond the scanner's limits, or could not "
-        "be read.",
-        "Read it by hand; check the permissions of the file if it could not be read.",
-    ),
-    "code/unreached": Code(
-        "info",
-        "There are Python files that no loader is known to run.",
-        "No action is needed; do not run them unread.",
     ),
     "signature/mismatch": Code(
         "error",
@@ -368,7 +316,9 @@ _OWN: Final = {
 }
 
 CODES: Final = MappingProxyType(
-    {code: Code(rule.severity, rule.meaning, rule.remedy) for code, rule in RULES.items()} | _OWN
+    {code: Code(rule.severity, rule.meaning, rule.remedy) for code, rule in RULES.items()}
+    | _OWN
+    | {code: Code(*definition) for code, definition in CODE_FINDINGS.items()}
 )
 """Every finding code, including those of the header readers."""
 

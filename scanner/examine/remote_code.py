@@ -182,17 +182,19 @@ class _Loading:
     def _follow(self, path: str, source: bytes) -> None:
         imports, first = relative_imports(source), self._first[path]
         missing: dict[str, None] = {}
+        known: set[str] = set()  # loaders and Python read one statement each in their own way
         for found in imports.found:
             needed, besides = files_of(found, path, first)
             there = [one for one in (*needed, *besides) if one in self.available and one != path]
             for one in there:
                 self._reach(one, path, first)
-            if found.required and not there and path not in needed:
+            if there or path in needed:
+                known.add(str(found))
+            elif found.required:
                 missing[str(found)] = None
+        missing = {name: None for name in missing if name not in known}
         if missing:
-            message = (
-                f"{named(path)} imports {_some(missing)}, which is not among the model's files"
-            )
+            message = f"{named(path)} imports {_some(missing)}: not among the model's files"
             self._find("code/missing", message, path)
         if not imports.complete:
             why = imports.problem or "it has too many imports"

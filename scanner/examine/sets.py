@@ -201,7 +201,7 @@ def check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
     """Report pickles that a loader of the folder may load instead."""
     if pickles.total:
         listed = _some(map(shown, pickles.names), pickles.total)
-        message = f"pickled weights in the same folder: {listed}"
+        message = f"other weights in the same folder, which may be pickles: {listed}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 
 

@@ -56,7 +56,7 @@ CASES: dict[str, _Case] = {
         [("other-repository", "auto_map.AutoModel", "other")],
     ),
     "folder as repository": (
-        *_auto_map({"AutoModel": "/tmp/x--m.C"}),
+        *_auto_map({"AutoModel": "/srv/x--m.C"}),
         [("outside", "auto_map.AutoModel", "m")],
     ),
     "parent as repository": (
@@ -246,7 +246,10 @@ CASES: dict[str, _Case] = {
     ),
     "activations": (
         "2_Dense/config.json",
-        {"activation_function": "torch.nn.modules.activation.Tanh", "x": {"activation_fn": "a.b.C"}},
+        {
+            "activation_function": "torch.nn.modules.activation.Tanh",
+            "x": {"activation_fn": "a.b.C"},
+        },
         set(),
         [("imported-name", "x.activation_fn", "a.b")],
     ),
@@ -383,17 +386,14 @@ def test_hostile_texts_and_depths_stay_within_bounds() -> None:
     ("path", "expected"),
     [
         ("config.json", True),
-        ("unet/config.json", True),
         ("config.4.0.0.json", True),
         ("tokenizer_config.json", True),
         ("video_preprocessor_config.json", True),
         ("0_WordEmbeddings/wordembedding_config.json", True),
-        ("config_sentence_transformers.json", True),
         ("modules.json", True),
-        ("modular_model_index.json", True),
         ("tokenizer.json", False),
         ("model.safetensors.index.json", False),
     ],
 )
-def test_files_that_may_name_code(path: str, expected: bool) -> None:
+def test_files_that_may_name_code(path: str, *, expected: bool) -> None:
     assert may_name_code(path) is expected

@@ -8,8 +8,17 @@ from prefect_mutagen.scanner.content.imports import TREE_LIMIT, files_of, relati
 
 # Source, and the files of a model that it reaches: from ``m.py`` in the model's root.
 FILES = frozenset(
-    """a.py b.py c.py évidence.py pkg/__init__.py pkg/sub.py pkg/deep/__init__.py pkg.sub.py
-    torch.py""".split()
+    [
+        "a.py",
+        "b.py",
+        "c.py",
+        "évidence.py",
+        "pkg/__init__.py",
+        "pkg/sub.py",
+        "pkg/deep/__init__.py",
+        "pkg.sub.py",
+        "torch.py",
+    ]
 )
 REACHED = [
     ("from .a import b\n", {"a.py"}),
@@ -38,7 +47,7 @@ REACHED = [
     ("import torch\n", {"torch.py"}),
     ("from .évidence import x\n", {"évidence.py"}),
     ("from .e\u0301vidence import x\n", {"évidence.py"}),
-    ("from .ａ import x\n", {"a.py"}),
+    ("from .\uff41 import x\n", {"a.py"}),
     ("import numpy\nfrom os import path\n", set()),
     ("'''\nfrom .a import b\n'''\n", {"a.py"}),
     ("# from .a import b\n", {"a.py"}),
@@ -106,7 +115,7 @@ def test_sources_in_other_encodings(source: bytes, files: set[str]) -> None:
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
 )
-def test_what_is_not_understood_is_told(source: bytes, problem: str, complete: bool) -> None:
+def test_what_is_not_understood_is_told(source: bytes, problem: str, *, complete: bool) -> None:
     with warnings.catch_warnings(record=True) as seen:
         imports = relative_imports(source)
     assert (imports.problem, imports.complete) == (problem, complete)

@@ -119,7 +119,7 @@ def test_modules_and_what_they_import_are_known_by_their_digests() -> None:
         (
             {"modeling.py": b"from . import gone, lost\n"},
             ["code/missing", "code/remote"],
-            "imports '. import gone, lost': not among|imports . import gone, lost: not among",
+            "modeling.py imports . import gone, lost: not among",
         ),
         ({"modeling.py": b"import numpy, torch\n"}, ["code/remote"], "modeling.py"),
         (
@@ -241,7 +241,7 @@ def test_code_elsewhere(documents: dict[str, Any], code: str, message: str) -> N
 
 
 def test_several_places_of_one_repository_are_one_finding() -> None:
-    entries = {name: "me/other--m.C" for name in ("AutoConfig", "AutoModel", "AutoTokenizer")}
+    entries = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "me/other--m.C")
     loaded = _load({}, {"config.json": {"auto_map": entries}})
     assert _codes(loaded) == ["code/other-repository"]
     assert len(loaded.elsewhere) == 3

@@ -1,4 +1,4 @@
-"""``remote_code`` and ``allowed_code``: what is refused, what a pin covers, and what it never does."""
+"""``remote_code`` and ``allowed_code``: what is refused, and what a pin never covers."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ _NAME_LIMIT: Final = 500
 # As in get_relative_imports: what follows the first dot is a path to them, further dots included.
 # Without leading line breaks, which would match the same and take quadratic time.
 _LOADER_PATTERNS: Final = (
-    re.compile(r"^[^\S\n]*+import\s++\.(\S++)\s*+$", re.MULTILINE),
+    re.compile(r"^[^\S\n]*+import\s++\.(\S++)[^\S\n]*+$", re.MULTILINE),
     re.compile(r"^[^\S\n]*+from\s++\.(\S++)\s++import", re.MULTILINE),
 )
 _CONTINUED: Final = re.compile(r"\\\n")

@@ -52,6 +52,7 @@ REACHED = [
     ("'''\nfrom .a import b\n'''\n", {"a.py"}),
     ("# from .a import b\n", {"a.py"}),
     ("import .a\n", {"a.py"}),
+    ("  import .a \t\n\n\nx = 1\n", {"a.py"}),
     ("x = 1\rfrom .a import b\r", {"a.py"}),
     ("x = 1\r\nfrom .a import b\r\n", {"a.py"}),
     ("\ufefffrom .a import b\n", {"a.py"}),

@@ -11,6 +11,7 @@ from prefect_mutagen.parsers import RULES, HeaderError, Severity
 from prefect_mutagen.scanner.codes.code import Code
 from prefect_mutagen.scanner.codes.content import CONTENT_CODES
 from prefect_mutagen.scanner.codes.policy import POLICY_CODES
+from prefect_mutagen.scanner.codes.remote_code import REMOTE_CODE_CODES
 from prefect_mutagen.scanner.codes.sets import SET_CODES
 from prefect_mutagen.scanner.codes.storage import STORAGE_CODES
 
@@ -22,6 +23,7 @@ CODES: Final = MappingProxyType(
     | STORAGE_CODES
     | SET_CODES
     | CONTENT_CODES
+    | REMOTE_CODE_CODES
     | POLICY_CODES
 )
 """Every finding code, including those of the header readers."""

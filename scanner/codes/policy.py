@@ -104,6 +104,12 @@ POLICY_CODES: Final = {
         "The policy lists the chat templates that may be used; this one is not listed.",
         "Read the template; allow it by its SHA-256, or load the model with an allowed one.",
     ),
+    "policy/remote-code": Code(
+        "error",
+        "Loading the model runs code that the policy does not allow.",
+        "Read the code; allow each module by its SHA-256 (remote_code: pinned), or choose a model "
+        "that needs none. Code that is not among the model's files cannot be pinned.",
+    ),
     "policy/signature-missing": Code(
         "error",
         "The policy asks for a signature or an attestation, and none beside the artifact names it.",

@@ -89,7 +89,8 @@ SET_CODES: Final = {
     ),
     "set/pickle-beside": Code(
         "warning",
-        "Pickled weights lie beside the model; what loads the folder may load them and run code.",
+        "Pickled weights, or weights in a format that is not read, lie beside the model; what "
+        "loads the folder may load them and run code.",
         "Remove them, or make loaders take safetensors only.",
     ),
     "set/unfinished-beside": Code(

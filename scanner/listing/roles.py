@@ -122,10 +122,11 @@ _LICENCE: Final = re.compile(
 )
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
-# Extensions of pickled weights, and the .bin files that are pickles.
+# Extensions of weights that are pickles or may hold them, and of other formats that a loader may
+# take instead and that are not read here.
 _PICKLE: Final = re.compile(
-    r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
-    r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
+    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz"
+    r"|h5|hdf5|keras|nemo|msgpack|pt2|mar|onnx|pb|tflite|engine)",
     re.IGNORECASE | re.DOTALL,
 )
 

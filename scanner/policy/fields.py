@@ -160,6 +160,13 @@ class Policy:
     that the file states; empty: any."""
     allowed_templates: tuple[str, ...] = ()
     """SHA-256 values of allowed chat templates; empty: any harmless template."""
+    remote_code: Literal["refuse", "pinned", "warn"] = "warn"
+    """Code that loaders run for a model (trust_remote_code): refuse fails every artifact that has
+    some, pinned fails it unless allowed_code lists all of it, warn passes with a warning. Code of
+    another repository, kernels and imported module names cannot be pinned."""
+    allowed_code: tuple[str, ...] = ()
+    """SHA-256 values of allowed modules, with remote_code: pinned; the facts of an artifact list
+    its modules."""
     max_scan_age_hours: int = 0
     """Longest time since the artifact was examined; 0: no limit. A scan does not reuse older
     results; judged as they are, they fail."""
@@ -183,9 +190,12 @@ class Policy:
             if "://" not in source and not source.startswith("/"):
                 message = "an entry of allowed_sources is neither an address nor an absolute path"
                 raise ValueError(f"{message}: {source!a}")
-        for digest in self.allowed_templates:
-            if not _SHA256.fullmatch(digest.lower()):
-                raise ValueError(f"an entry of allowed_templates is not a SHA-256: {digest!a}")
+        for name in ("allowed_templates", "allowed_code"):
+            for digest in getattr(self, name):
+                if not _SHA256.fullmatch(digest.lower()):
+                    raise ValueError(f"an entry of {name} is not a SHA-256: {digest!a}")
+        if self.allowed_code and self.remote_code != "pinned":
+            raise ValueError("allowed_code has no effect unless remote_code is pinned")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values."""

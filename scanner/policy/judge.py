@@ -10,6 +10,7 @@ from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.remote_code import judge_code
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -98,6 +99,8 @@ def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iter
     yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
+    if policy.remote_code != "warn":
+        yield from judge_code(subject.facts, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
 

@@ -87,6 +87,27 @@ SET_CODES: Final = {
         "A manifest of an Ollama store cannot be read, or names what is no blob.",
         "Pull the model again, or remove the manifest; Ollama passes over it.",
     ),
+    "set/missing-part": Code(
+        "error",
+        "A part that the pipeline names has no weights, or a file of it is missing; it does not "
+        "load.",
+        "Fetch the missing part from the model's publisher, of the same revision.",
+    ),
+    "set/incomplete-load": Code(
+        "warning",
+        "A loader asks for a file that is not there, and fails without it.",
+        "Fetch the missing file, or remove the configuration that names it.",
+    ),
+    "set/outside-model": Code(
+        "error",
+        "An index or a configuration names a file outside of the model's folder.",
+        "Do not load the model; no tool writes such a name.",
+    ),
+    "set/mixed-variants": Code(
+        "warning",
+        "The parts of the pipeline exist in different variants only, which are loaded together.",
+        "Fetch all parts in one variant, or none of the variants.",
+    ),
     "set/pickle-beside": Code(
         "warning",
         "Pickled weights, or weights in a format that is not read, lie beside the model; what "

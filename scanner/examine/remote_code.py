@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.imports import files_of, relative_imports
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.requests import Parts, Read, Request, read
+from prefect_mutagen.scanner.storage.requests import Find, Parts, Read, Request, read
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
 __all__ = ["CodeModule", "LoadedCode", "load_code"]
@@ -25,6 +25,8 @@ __all__ = ["CodeModule", "LoadedCode", "load_code"]
 MODULE_LIMIT: Final = 1 << 20
 """Most bytes of a module that is examined."""
 _MODULES: Final = 200
+_LOOKUPS: Final = 1_000
+"""Most modules that are looked up one by one."""
 _TOTAL: Final = 16 << 20
 _SHOWN: Final = 5
 _REASONS: Final = 20
@@ -75,18 +77,24 @@ class LoadedCode:
 
 
 def load_code(
-    references: Sequence[CodeReference], available: Mapping[str, StoredObject]
+    references: Sequence[CodeReference],
+    available: Mapping[str, StoredObject],
+    unlisted_root: str = "",
 ) -> Generator[Request, Any, LoadedCode]:
     """Read the modules that a model's files name, and those that these import.
 
     Args:
         references: What `code_references` found.
         available: The files of the model by path relative to its root.
+        unlisted_root: Address of a root that could not be listed, with a trailing slash; each
+            module is then looked up there.
 
     Returns:
         Modules, references that lead elsewhere, and findings; problems are never raised.
     """
-    loading = _Loading(available)
+    loading = _Loading(dict(available), unlisted_root)
+    own = (one.path for one in references[:REFERENCE_LIMIT] if one.kind == "own")
+    yield from loading.look_up(own)
     for reference in references[:REFERENCE_LIMIT]:
         loading.add_reference(reference)
     if len(references) > REFERENCE_LIMIT:
@@ -94,8 +102,9 @@ def load_code(
         loading.unexamined(message, references[0].file)
     while loading.pending:
         batch = loading.next_batch()
-        replies = yield Parts(tuple(_read(available[path]) for path in batch))
+        replies = yield Parts(tuple(_read(loading.available[path]) for path in batch))
         for path, reply in zip(batch, replies, strict=True):
+            yield from loading.look_up(loading.imported(path, reply))
             loading.add_module(path, reply)
     return loading.result(tuple(references))
 
@@ -128,7 +137,8 @@ def _read(item: StoredObject) -> Generator[Request, Any, _Content]:
 class _Loading:
     """What is known while modules are read."""
 
-    available: Mapping[str, StoredObject]
+    available: dict[str, StoredObject]
+    unlisted_root: str = ""
     pending: list[str] = field(default_factory=list)
     """Modules that are there and still to be read."""
     _reached: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -139,6 +149,31 @@ class _Loading:
     _objects: list[StoredObject] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _bytes: int = 0
+    _looked_up: set[str] = field(default_factory=set)
+
+    def look_up(self, paths: Iterable[str]) -> Generator[Request, Any, None]:
+        """Look modules up where the root could not be listed; what is there becomes available."""
+        if not self.unlisted_root:
+            return
+        for path in paths:
+            if path in self.available or path in self._looked_up:
+                continue
+            if len(self._looked_up) >= _LOOKUPS:
+                break
+            self._looked_up.add(path)
+            try:
+                self.available[path] = yield Find(self.unlisted_root + path)
+            except StorageError as problem:
+                if problem.code != "storage/not-found":
+                    url = self.unlisted_root + path
+                    self.available[path] = StoredObject(url, 0, "", fault=problem)
+
+    def imported(self, path: str, content: "_Content") -> Iterator[str]:
+        """Yield the files that a module may import, whether they exist or not."""
+        if path.endswith(_PYTHON) and not content.problem:
+            for found in relative_imports(content.data).found:
+                for some in files_of(found, path, self._first[path]):
+                    yield from some
 
     def add_reference(self, reference: CodeReference) -> None:
         if reference.kind != "own":

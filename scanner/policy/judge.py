@@ -9,6 +9,7 @@ from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
+from prefect_mutagen.scanner.policy.loaders import for_loaders
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
 from prefect_mutagen.scanner.policy.remote_code import judge_code
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
@@ -47,6 +48,8 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
 
 
 def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
+    if policy.loaders:
+        subject = for_loaders(subject, policy.loaders)
     reasons = tuple(_from_findings(subject, policy))
     if subject.format == "unknown" and any(
         finding.severity == "error" and finding.code.startswith(_UNSEEN)

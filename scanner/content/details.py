@@ -8,12 +8,11 @@ Keys: the GGUF specification and llama.cpp; ``config.json`` as transformers writ
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader
-from prefect_mutagen.scanner.content.facts import fits, plain_text, whole_number
-from prefect_mutagen.scanner.content.template_places import is_rendered
+from prefect_mutagen.scanner.content.facts import fits, gguf_type, plain_text, whole_number
 from prefect_mutagen.scanner.content.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
@@ -31,7 +30,6 @@ _GGUF_TEXTS: Final = {
     "license_link": "general.license.link",
     "size_label": "general.size_label",
     "quantized_by": "general.quantized_by",
-    "type": "general.type",
     "url": "general.url",
     "repo_url": "general.repo_url",
     "source_url": "general.source.url",
@@ -90,6 +88,7 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
     details: dict[str, Any] = {
         name: _truncated(values.get(key)) for name, key in (_GGUF_TEXTS | _GGUF_LISTS).items()
     }
+    details["type"] = _truncated(gguf_type(header))
     details["base_models"] = _lineage(values, "general.base_model")
     details["datasets"] = details["datasets"] or _lineage(values, "general.dataset")
     details["experts"] = _numbers(
@@ -196,26 +195,15 @@ def card_details(card: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def template_details(
-    templates: Iterable[Template], rendered: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Describe chat templates without their text: place, length, SHA-256.
-
-    Args:
-        templates: The templates.
-        rendered: The places that load plans name. If they name any of the templates, the others
-            are marked as not rendered, and a policy's list of templates does not apply to them.
-    """
-    templates = tuple(templates)
-    taken = [is_rendered(template, rendered) for template in templates]
+def template_details(templates: Iterable[Template]) -> list[dict[str, Any]]:
+    """Describe chat templates without their text: place, length, SHA-256."""
     return [
         _present(
             {
                 "place": template.place[:_TEXT_LIMIT],
                 "length": template.length,
                 "sha256": template.sha256,
-                "rendered": False if any(taken) and not is_taken else None,
             }
         )
-        for template, is_taken in zip(templates, taken, strict=True)
+        for template in templates
     ]

@@ -19,8 +19,8 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 __all__ = [
     "find_differing_copies",
     "holds_templates",
-    "is_rendered",
     "is_template_file",
+    "mark_rendered",
     "model_templates",
 ]
 
@@ -133,16 +133,36 @@ def _entry(place: str, index: int, entry: Any) -> Iterator[tuple[str, Any]]:
         yield place, rest
 
 
-def is_rendered(template: Template, places: Collection[str]) -> bool:
-    """Whether a template is at one of the places that load plans name.
+def mark_rendered(
+    entries: Iterable[Mapping[str, Any]], plans: Mapping[str, Collection[str]]
+) -> list[dict[str, Any]]:
+    """Return facts about templates with the loaders that render each by themselves.
 
     Args:
-        template: A template of a model file's header or of its model's files.
-        places: The places; those of a GGUF file's keys begin with its path.
+        entries: Facts by `template_details`. Those of a registry's texts stay as they are: which of
+            them is rendered depends on more than files.
+        plans: The places of the templates that each loader renders, as its load plan names them;
+            those of a GGUF file's keys begin with its path.
     """
-    if template.place.startswith(GGUF_KEY):
-        return any(place.endswith(f":{template.place}") for place in places)
-    return template.place in places
+    return [
+        {**entry, "rendered_by": [name for name, places in plans.items() if _is_at(place, places)]}
+        if _is_of_files(place := str(entry.get("place", "")))
+        else dict(entry)
+        for entry in entries
+    ]
+
+
+def _is_of_files(place: str) -> bool:
+    if place.startswith(("template of ", "prompt of ")):
+        return False
+    path = place.partition(f".json:{_KEY}")
+    return bool(path[1]) or is_template_file(place) or place.startswith(GGUF_KEY)
+
+
+def _is_at(place: str, places: Collection[str]) -> bool:
+    if place.startswith(GGUF_KEY):
+        return any(one.endswith(f":{place}") for one in places)
+    return place in places
 
 
 def find_differing_copies(templates: Iterable[Template], url: str) -> Iterator[Finding]:

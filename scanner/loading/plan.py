@@ -1,13 +1,16 @@
 """Load plans: the files of a model that one loader would open, render or run."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["LoadPlan", "Loader", "ModelFiles", "Rule"]
+__all__ = ["LoadPlan", "Loader", "ModelFiles", "Rule", "merge_plans"]
 
 Loader = Literal["transformers", "diffusers", "llama.cpp", "ollama", "vllm", "mlx"]
+
+_KEY = re.compile(r":(tokenizer\.)?chat_template[^/:]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,10 @@ class ModelFiles:
 
     names: AbstractSet[str]
     """Paths relative to the root."""
-    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """JSON objects by path, of the small files that were read. A file in ``names`` and not here
-    was not read, or is invalid; a plan names it and does not guess its contents."""
+    documents: Mapping[str, Any] = field(default_factory=dict)
+    """Parsed JSON by path, of the small files that were read: objects, and the list that
+    ``modules.json`` is. A file in ``names`` and not here was not read, or is invalid; a plan names
+    it and does not guess its contents."""
     folder: str = ""
     """Folder of the artifact's weights below the root, with a trailing slash; empty: the root."""
 
@@ -49,8 +53,41 @@ class LoadPlan:
     """Python files that are run; most loaders ask for consent first (``trust_remote_code``)."""
     missing: tuple[str, ...] = ()
     """Files that the loader asks for and does not find, without which it fails."""
+    outside: tuple[str, ...] = ()
+    """Names in indexes and configs, as written there, that lead out of the model's root."""
+    variants: tuple[str, ...] = ()
+    """Variants of the weights in the order in which they are opened (``fp16``; an empty text: the
+    files without one). More than one: a mixture."""
 
     def opened(self) -> tuple[str, ...]:
         """Return every file that is opened, each once, in order."""
-        places = (template.partition(":")[0] for template in self.templates)
+        known = {*self.files, *self.weights}
+        places = (_file_of(template, known) for template in self.templates)
         return tuple(dict.fromkeys((*self.files, *self.weights, *places, *self.code)))
+
+
+def merge_plans(loader: Loader, plans: Iterable[LoadPlan]) -> LoadPlan:
+    """Return one plan that takes what several take, in their order, each file once."""
+    parts = tuple(plans)
+
+    def joined(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(entry for part in parts for entry in getattr(part, name)))
+
+    return LoadPlan(
+        loader=loader,
+        weights=joined("weights"),
+        files=joined("files"),
+        templates=joined("templates"),
+        code=joined("code"),
+        missing=joined("missing"),
+        outside=joined("outside"),
+        variants=joined("variants"),
+    )
+
+
+def _file_of(template: str, known: AbstractSet[str]) -> str:
+    """Return the file of a template's place. Names of files may hold colons, those of keys too."""
+    place = template
+    while place not in known and ":" in place:
+        place = place.rpartition(":")[0]
+    return place if place in known else _KEY.sub("", template)

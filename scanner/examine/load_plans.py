@@ -75,7 +75,9 @@ def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan])
     found = (*result.findings, *check_plans(artifact, plans))
     facts = result.facts
     if "chat_templates" in facts:
-        rendered = {plan.loader: frozenset(plan.templates) for plan in plans}
+        rendered: dict[str, frozenset[str]] = {
+            plan.loader: frozenset(plan.templates) for plan in plans
+        }
         facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
     findings = tuple(dict.fromkeys(found))
     return replace(result, facts=facts, findings=findings, loads=loads_of(plans))

@@ -212,7 +212,8 @@ def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
     """Check the templates that are rendered; all where a loader in use does not say which."""
     allowed = {digest.lower() for digest in policy.allowed_templates}
     templates = subject.facts.get("chat_templates") or ()
-    in_use = {name for name in subject.loads if name in policy.loaders} or set(subject.loads)
+    names: set[str] = set(subject.loads)
+    in_use = names.intersection(policy.loaders) or names
     known = {name for template in templates for name in template.get("rendered_by") or ()}
     is_known = bool(in_use) and in_use <= known
     for template in templates:

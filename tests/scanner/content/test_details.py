@@ -64,6 +64,7 @@ def test_what_a_gguf_header_states(tmp_path: Path) -> None:
                 "place": "tokenizer.chat_template",
                 "length": len(template),
                 "sha256": hashlib.sha256(template.encode()).hexdigest(),
+                "rendered_by": ["transformers", "llama.cpp", "ollama", "vllm"],
             }
         ],
     }

@@ -104,6 +104,7 @@ def test_what_the_files_beside_a_model_state(tmp_path: Path) -> None:
                 "place": "chat_template.jinja",
                 "length": 7,
                 "sha256": hashlib.sha256(b"{{ x }}").hexdigest(),
+                "rendered_by": ["vllm"],
             }
         ],
     }

@@ -119,7 +119,9 @@ class Examiner:
         result = yield from self._add_code(artifact, result, documents)
         plans = plan_loads(artifact, documents)
         found = (*result.findings, *check_plans(artifact, plans))
-        result = replace(result, findings=tuple(dict.fromkeys(found)), loads=loads_of(plans))
+        result = replace(
+            result, findings=tuple(dict.fromkeys(found)), loads=loads_of(artifact, plans)
+        )
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 

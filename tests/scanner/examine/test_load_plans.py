@@ -124,7 +124,17 @@ CASES: dict[str, tuple[Files, set[tuple[str, str]]]] = {
     "named weights outside": (
         {"model.safetensors": shard("a")}
         | {"config.json": b'{"transformers_weights": "../other.safetensors"}'},
-        set(),  # no loader takes these weights then
+        {("set/outside-model", "loads.transformers")},
+    ),
+    "named weights instead": (
+        {"model.safetensors": shard("a"), "other.safetensors": shard("a")}
+        | {"config.json": b'{"transformers_weights": "other.safetensors"}'},
+        {("set/ambiguous-weights", "loads.transformers")},
+    ),
+    "named pickle instead": (
+        {"model.safetensors": shard("a"), "adapter_model.bin": b"\x80\x02."}
+        | {"config.json": b'{"transformers_weights": "adapter_model.bin"}'},
+        {("set/ambiguous-weights", "loads.transformers")},
     ),
     "component outside": (
         pipeline()

@@ -52,6 +52,8 @@ def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPl
     if artifact.registry:
         return (_of_registry(artifact, artifact.registry),)
     weights = tuple(_path_of(artifact, item) for item in artifact.objects)
+    if not weights:  # the shards of an index are not there
+        return ()
     files = ModelFiles(_names(artifact, weights), _unwrapped(documents), artifact.folder)
     gguf = all(path.lower().endswith(".gguf") for path in weights)
     loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS

@@ -24,9 +24,9 @@ class Rule:
     """Package, version, file and function that the rule was read in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelFiles:
-    """The files of a model, as a loader finds them below the model's root."""
+    """The files of a model, as a loader finds them below the model's root; equal to itself only."""
 
     names: AbstractSet[str]
     """Paths relative to the root."""

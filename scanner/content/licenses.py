@@ -1,52 +1,103 @@
-"""Convert stated licences to SPDX expressions, and evaluate them against a policy.
+"""Convert stated licences to SPDX expressions.
 
-Model files mostly state a lower-case slug (``apache-2.0``, ``llama3.1``, ``other``). A known one
-becomes its SPDX identifier, an unknown one a ``LicenseRef``, an uninformative one ``NOASSERTION``.
-The raw text is kept beside it. Identifiers come from the SPDX list in the package ``packaging``.
+Model files state a slug (``apache-2.0``, ``llama3.1``, ``other``), a name, a link or a whole text.
+What is recognised becomes an SPDX identifier, or the ``LicenseRef`` of a model licence; what is not
+becomes a ``LicenseRef`` of its own; an uninformative text becomes ``NOASSERTION``. The raw text is
+kept beside it.
 
-A policy has to see one licence in all its spellings, or a denied one passes in another: names
-(``GPLv3``), identifiers that SPDX has replaced (``gpl-3.0``), unknown licences in expressions.
+Several licences apply together, unless ``OR`` is all that joins them: a comma, a slash or a line
+break does not say which it means, and of two readings the one that a policy refuses counts.
 """
 
+import hashlib
 import re
-from collections.abc import Callable, Collection
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["NOASSERTION", "allows", "denies", "spdx_expression"]
+from prefect_mutagen.scanner.content.folding import fold
+from prefect_mutagen.scanner.content.license_families import current_id, family_of
+from prefect_mutagen.scanner.content.license_links import link_license, spell_links
+from prefect_mutagen.scanner.content.license_spelling import Match, find_licenses, whole_license
+from prefect_mutagen.scanner.content.license_texts import license_of_text, mentioned_in
+from prefect_mutagen.scanner.content.license_words import says_something, spell_out
+
+__all__ = [
+    "NOASSERTION",
+    "TEXT_LIMIT",
+    "evaluate",
+    "join_licenses",
+    "leaves_of",
+    "spdx_expression",
+]
 
 NOASSERTION: Final = "NOASSERTION"
 _UNINFORMATIVE: Final = frozenset(
-    {"", "unknown", "other", "none", "n/a", "noassertion", "unlicensed"}
+    {"", "unknown", "other", "none", "n/a", "na", "null", "noassertion", "unlicensed", "tbd"}
 )
-_LENGTH_LIMIT: Final = 256
+_EXPRESSION_LIMIT: Final = 256
+"""Longest text that is tried as an SPDX expression, which is parsed recursively."""
+_SHORT: Final = 400
+"""Longest text that may be a name; a longer one is prose, or the licence itself."""
+TEXT_LIMIT: Final = 1 << 16
+"""Longest text that is read; the longest licences have half of it."""
+_SLUG_LIMIT: Final = 256
 _NOT_IN_REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _TOKEN: Final = re.compile(r"\s*([()]|[^\s()]+)")
-_OPERATORS: Final = frozenset({"and", "or", "with", "(", ")"})
-_REPLACED: Final = re.compile(r"(?<![\w.-])((?:[AL]?GPL|GFDL)-\d\.\d)(\+?)(?![\w.+-])")
-"""Identifiers of the GNU licences that SPDX has replaced by ``-only`` and ``-or-later``."""
-_FILLER: Final = re.compile(r",?\s*\bversion\b|\bthe\b|\blicen[cs]e\b")
-_BEFORE_DIGITS: Final = re.compile(r"(?<=[a-uw-z])-?v?(?=\d)")
+_OPERATORS: Final = {
+    **dict.fromkeys(("and", "und", "et", "y", "&"), "AND"),
+    **dict.fromkeys(("or", "oder", "ou"), "OR"),
+    "(": "(",
+    ")": ")",
+}
+_GAP: Final = re.compile(r"[a-z0-9]+(?:[.+-]+[a-z0-9]+)*\+*|[^\W\d_a-z]+|[()&]|[,;|/\n•、:]")
+_OR_LATER: Final = re.compile(
+    r"\bor\W{1,3}(?:at your option\W{1,3})?(?:any )?(?:later|newer|above|higher)(?: versions?)?\b"
+)
+_LISTING: Final = frozenset(",;|/\n•、:&")
+_PREFIX: Final = re.compile(r"(?i)\s*(?:spdx[-\s]licen[cs]e[-\s]identifier|licen[cs]e)\s*[:=]\s*")
 
 
 @lru_cache(maxsize=1024)
-def spdx_expression(raw: str, name: str = "") -> str:
+def spdx_expression(raw: str, name: str = "", link: str = "") -> str:
     """Convert a stated licence to an SPDX expression.
 
     Args:
         raw: Licence as stated, for example ``apache-2.0``, ``MIT OR Apache-2.0`` or ``other``.
         name: Name of the licence, used if ``raw`` is uninformative.
+        link: Link to the licence, used if ``raw`` is uninformative and the link is a known one.
 
     Returns:
         A canonical expression, a ``LicenseRef``, or `NOASSERTION`.
     """
-    stated = raw.strip()
-    if stated.lower() in _UNINFORMATIVE:
-        return NOASSERTION if name.strip().lower() in _UNINFORMATIVE else spdx_expression(name)
-    if len(stated) > _LENGTH_LIMIT:
-        return _license_ref(stated)
-    return _canonical(stated) or _named(stated) or _joined(stated) or _license_ref(stated)
+    stated = _PREFIX.sub("", raw, count=1).strip() or raw.strip()
+    if not _is_uninformative(stated):
+        return _read(stated)
+    words = link_license(link)
+    named = NOASSERTION if _is_uninformative(name) else _read(name.strip())
+    return join_licenses((named, _read(words) if words else NOASSERTION))
+
+
+def _is_uninformative(text: str) -> bool:
+    return fold(text).strip(" \n\t\"'`()[]<>.-_*") in _UNINFORMATIVE
+
+
+def _read(stated: str) -> str:
+    if len(stated) <= _EXPRESSION_LIMIT:
+        expression = _canonical(stated)
+        if expression:
+            return expression
+    spelled = spell_out(spell_links(stated[:TEXT_LIMIT]))
+    if len(stated) <= _SHORT:
+        one = whole_license(spelled)
+        if one:
+            return one
+    matches = find_licenses(spelled)
+    if len(stated) > _SHORT:
+        return _read_text(stated, matches)
+    expression = _join_found(spelled, matches)
+    return _license_ref(stated) if expression == NOASSERTION else expression
 
 
 def _canonical(text: str) -> str:
@@ -57,87 +108,128 @@ def _canonical(text: str) -> str:
         expression = str(canonicalize_license_expression(text))
     except InvalidLicenseExpression:
         return ""
-    return _REPLACED.sub(lambda gnu: gnu[1] + ("-or-later" if gnu[2] else "-only"), expression)
+    return _REPLACED.sub(lambda gnu: current_id(gnu[0]), expression)
 
 
-def _named(stated: str) -> str:
-    """Read a name that is an identifier but for its spelling: ``Apache License, Version 2.0``."""
-    slug = "-".join(_FILLER.sub(" ", stated.lower()).split())
-    hyphened = _BEFORE_DIGITS.sub("-", slug)
-    bare = hyphened.removesuffix("+")
-    tried = (slug, hyphened, f"{bare}.0{hyphened[len(bare) :]}")
-    return next(filter(None, map(_canonical, tried)), "")
+_REPLACED: Final = re.compile(r"(?<![\w.-])(?:[AL]?GPL|GFDL)-\d\.\d\+?(?![\w.+-])")
 
 
-def _joined(stated: str) -> str:
-    """Read an expression with licences that SPDX does not know, each as a ``LicenseRef``."""
-    words: list[str] = []
-    for word in _TOKEN.findall(stated):
-        kept = word.lower() in _OPERATORS or (words and words[-1].lower() == "with")
-        words.append(word if kept else _canonical(word) or _named(word) or _license_ref(word))
-    return _canonical(" ".join(words)) if len(words) > 1 else ""
+@dataclass(slots=True)
+class _Items:
+    """The items of a list of licences, as they are read from left to right."""
+
+    tokens: list[str] = field(default_factory=list)
+    """Licences, operators and brackets."""
+    is_plain: bool = True
+    """Whether there is nothing but licences and operators."""
+    _words: list[str] = field(default_factory=list)
+    """Words of the current item that belong to no known licence."""
+    _has_license: bool = False
+
+    def add_words(self, text: str) -> None:
+        """Add what stands between two known licences."""
+        for token in _GAP.findall(_OR_LATER.sub(" ", text)):
+            if token in _OPERATORS or token in _LISTING:
+                if token not in ("(", ")"):
+                    self.finish_item()
+                self.is_plain = self.is_plain and token not in _LISTING
+                self.tokens.append(_OPERATORS.get(token, ""))
+            elif token != "with":  # noqa: S105 - a word
+                self._words.append(token)
+
+    def add_license(self, license_id: str) -> None:
+        self.is_plain = self.is_plain and not self._has_license
+        self._has_license = True
+        self.tokens.append(license_id)
+
+    def finish_item(self) -> None:
+        """Make a reference of the words that no licence is known for."""
+        telling = [word for word in self._words if says_something(word)]
+        if telling:
+            self.is_plain = self.is_plain and not self._has_license
+            self.tokens.append(
+                _license_ref("-".join(telling if self._has_license else self._words))
+            )
+            if "nc" in telling and any("cc-by" in token.lower() for token in self.tokens):
+                self.tokens.append("LicenseRef-cc-by-nc")  # for non-commercial use, under CC BY
+        self._words.clear()
+        self._has_license = False
+
+    def expression(self) -> str:
+        if self.is_plain and "OR" in self.tokens:
+            expression = _canonical(" ".join(self.tokens))
+            if expression:
+                return expression
+        marks = {"", *_OPERATORS.values()}
+        return join_licenses(token for token in self.tokens if token not in marks)
+
+
+def _join_found(spelled: str, matches: Sequence[Match]) -> str:
+    """Return the expression of a text that names licences, and maybe others that are not known."""
+    items = _Items()
+    position = 0
+    for match in matches:
+        items.add_words(spelled[position : match.start])
+        items.add_license(match.license)
+        position = match.end
+    items.add_words(spelled[position:])
+    items.finish_item()
+    return items.expression()
+
+
+def _read_text(text: str, matches: Sequence[Match]) -> str:
+    """Return the expression of a whole licence, or of prose about licences."""
+    known = license_of_text(text) if len(text) <= TEXT_LIMIT else None
+    beside = mentioned_in(known) if known else frozenset[str]()
+    named = (one.license for one in matches if family_of(one.license.lower()) not in beside)
+    return join_licenses((known or _license_ref(text), *named))
+
+
+def join_licenses(expressions: Iterable[str]) -> str:
+    """Return the expression of licences that apply together; `NOASSERTION` if there are none."""
+    found = list(dict.fromkeys(one for one in expressions if one != NOASSERTION))
+    if len(found) < 2:
+        return found[0] if found else NOASSERTION
+    parts: list[str] = []
+    for one in found:
+        if " OR " in one:
+            parts.append(f"({one})")
+        else:
+            parts += one.split(" AND ")
+    return " AND ".join(dict.fromkeys(parts))
 
 
 def _license_ref(text: str) -> str:
-    slug = _NOT_IN_REFERENCE.sub("-", text.strip()[:_LENGTH_LIMIT]).strip("-.").lower()
-    if slug.startswith("licenseref-"):
-        slug = slug.removeprefix("licenseref-")
+    """Return a reference for a licence that is not known: its words, if need be with a digest."""
+    name = _REFERENCE.sub("", text.strip())
+    slug = _NOT_IN_REFERENCE.sub("-", name[:_SLUG_LIMIT]).strip("-.").lower()
+    if sum(map(str.isalnum, name)) > sum(map(str.isalnum, slug)):
+        # Words of another script, or beyond the limit, tell licences apart as well.
+        digest = hashlib.sha256(fold(name).encode("utf-8", "replace")).hexdigest()[:12]
+        slug = "-".join(filter(None, (slug[:64].rstrip("-."), digest)))
     return f"LicenseRef-{slug}" if slug else NOASSERTION
 
 
-def allows(allowed: Collection[str], expression: str) -> bool:
-    """Whether an allow list permits a licence: one side of ``A OR B``, both of ``A AND B``.
-
-    Args:
-        allowed: Licences in any spelling. ``*`` matches any characters; an entry that is an
-            expression lists each licence in it.
-        expression: Result of `spdx_expression`.
-    """
-    is_listed = _make_matcher(tuple(allowed))
-    return _evaluate(expression, is_listed)
+_REFERENCE: Final = re.compile(r"(?i)^licenseref-")
 
 
-def denies(denied: Collection[str], expression: str) -> bool:
-    """Whether every choice that an expression offers includes a denied licence.
-
-    Args:
-        denied: Licences in any spelling, as for `allows`.
-        expression: Result of `spdx_expression`.
-    """
-    is_listed = _make_matcher(tuple(denied))
-    return not _evaluate(expression, lambda leaf: not is_listed(leaf))
-
-
-@lru_cache(maxsize=256)
-def _make_matcher(entries: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return a predicate: whether a single licence matches one of the entries."""
-    identifiers: set[str] = set()
-    patterns: list[str] = []
+def leaves_of(expression: str) -> list[str]:
+    """Return the single licences of an expression, in its order."""
+    leaves: list[str] = []
 
     def collect(leaf: str) -> bool:
-        identifiers.add(leaf.lower())
+        leaves.append(leaf)
         return True
 
-    for entry in entries:
-        if "*" in entry:
-            patterns.append(entry.strip().lower())
-        else:
-            _evaluate(spdx_expression(entry), collect)
-
-    def is_listed(leaf: str) -> bool:
-        lower = leaf.lower()
-        # A pattern may be made for what SPDX has replaced: *gpl-3.0.
-        older = lower.removesuffix("-only"), f"{lower.removesuffix('-or-later')}+"
-        spellings = (lower, lower.removeprefix("licenseref-"), *older)
-        return lower in identifiers or any(
-            fnmatchcase(one, pattern) for pattern in patterns for one in spellings
-        )
-
-    return is_listed
+    evaluate(expression, collect)
+    return leaves
 
 
-def _evaluate(expression: str, holds: Callable[[str], bool]) -> bool:
-    """Evaluate a canonical expression; WITH binds tighter than AND, and AND tighter than OR."""
+def evaluate(expression: str, holds: Callable[[str], bool]) -> bool:
+    """Evaluate an expression of licences for which something holds or not.
+
+    WITH binds tighter than AND, and AND tighter than OR.
+    """
     tokens = _TOKEN.findall(expression)
     values: list[list[bool]] = [[False, True]]  # per open bracket: the OR so far, the current AND
     position = 0

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
+from prefect_mutagen.scanner.content.license_matching import allows, denies
+from prefect_mutagen.scanner.content.licenses import NOASSERTION
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of

@@ -1,6 +1,7 @@
 import pytest
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies, spdx_expression
+from prefect_mutagen.scanner.content.license_matching import allows, denies
+from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
 
 
 @pytest.mark.parametrize(

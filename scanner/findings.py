@@ -176,6 +176,28 @@ _OWN: Final = {
         "A metadata key of the file has a name that the SBOM reserves.",
         "The SBOM shows its own value; read the file for the other.",
     ),
+    "sbom/license-unknown": Code(
+        "info",
+        "A licence is stated that is neither on the SPDX list nor a known model licence.",
+        "Read it; allow or deny it in the policy by the name that the report shows. With "
+        "allowed_licenses, only what is listed passes.",
+    ),
+    "sbom/license-conflict": Code(
+        "warning",
+        "Two sources state different licences for the same model; a policy needs both allowed.",
+        "Ask the publisher which one applies, and correct the other.",
+    ),
+    "sbom/unexamined": Code(
+        "error",
+        "A text about the model is longer than this tool reads, so what its rest says is not "
+        "known.",
+        "Read the text by hand; state the licence by its identifier instead.",
+    ),
+    "sbom/data-hash": Code(
+        "warning",
+        "The metadata states a SHA-256 for the file's tensors that is not theirs.",
+        "Compare the file with its publisher's; some trainers hash the tensors in another order.",
+    ),
     "sbom/hash-mismatch": Code(
         "error",
         "Two sources state different SHA-256 values for the same object.",

@@ -27,12 +27,13 @@ __all__ = [
     "license_facts",
     "license_findings",
     "license_in_text",
+    "license_of_facts",
     "licenses_in",
     "merge_license_facts",
     "model_license",
 ]
 
-# general.license, modelspec.license, license_name, License: of the model, not of what it is made of.
+# general.license, modelspec.license, license_name, License: the model's, not its base models'.
 _KEY: Final = re.compile(
     r"(?P<prefix>(?:.*[./])?)(?:spdx[._-])?licen[cs]es?"
     r"(?:[._-](?P<part>name|title|link|url|id|identifier|spdx|text|type))?",
@@ -98,9 +99,9 @@ def _beside(
 ) -> Iterator[LicenseStatement]:
     """Yield what name and link of a licence state, where they name a known other licence."""
     for value, expression in ((name, spdx_expression(name)), (link, spdx_expression("", "", link))):
-        if is_recognized(expression) and main.spdx not in (expression, NOASSERTION):
-            if not (are_compatible(main.spdx, expression) or expression in main.spdx):
-                yield LicenseStatement(value, expression, source, main.url)
+        agrees = expression in main.spdx or are_compatible(main.spdx, expression)
+        if is_recognized(expression) and main.spdx != NOASSERTION and not agrees:
+            yield LicenseStatement(value, expression, source, main.url)
 
 
 def _text(value: Any) -> str:
@@ -149,8 +150,8 @@ def license_in_text(name: str, raw: bytes, url: str = "") -> LicenseStatement:
 def model_license(statements: Iterable[LicenseStatement]) -> str | None:
     """Return the licence of a model under all statements; None if there are none.
 
-    Statements that say the same, one perhaps without a version, count once. A file whose text is not
-    recognised adds nothing to a licence that is stated in words.
+    Statements that say the same, one perhaps without a version, count once. A file whose text is
+    not recognised adds nothing to a licence that is stated in words.
     """
     return _joined([(one.spdx, one.source) for one in statements])
 
@@ -190,6 +191,11 @@ def merge_license_facts(lists: Iterable[Any]) -> list[dict[str, str]]:
         for one in facts or ():
             merged.setdefault((one["value"], one["spdx"], one["source"]), one)
     return list(merged.values())
+
+
+def license_of_facts(facts: Iterable[Mapping[str, str]]) -> str | None:
+    """Return the licence of a model under the statements that facts list."""
+    return _joined([(one["spdx"], one["source"]) for one in facts])
 
 
 def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterator[Finding]:

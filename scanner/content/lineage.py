@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from prefect_mutagen.scanner.content.facts import plain_text, whole_number
+from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.safe_load import load_json
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "merge_lineage",
     "metadata_lineage",
     "repository_of",
+    "source_lineage",
 ]
 
 BASE_KEYS: Final = (
@@ -117,7 +118,7 @@ def metadata_lineage(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _merged(text: str) -> Iterator[str]:
-    """Yield the names of merged checkpoints, as the web interface for Stable Diffusion writes them."""
+    """Yield the names of merged checkpoints, as the web interface of Stable Diffusion has them."""
     recipe = load_json(text.encode("utf-8", "replace")).values
     for key, value in recipe.items():
         if isinstance(value, dict):
@@ -132,7 +133,9 @@ def _file_name(text: str) -> str:
     return repository_of(text) or re.split(r"[/\\]", text)[-1].strip()
 
 
-def file_lineage(name: str, values: Mapping[str, Any], *, is_card: bool = False) -> list[dict[str, Any]]:
+def file_lineage(
+    name: str, values: Mapping[str, Any], *, is_card: bool = False
+) -> list[dict[str, Any]]:
     """Return what a card or a configuration says, nested parts included.
 
     Args:

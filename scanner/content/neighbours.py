@@ -5,7 +5,6 @@ in one file is a finding and does not affect the others. ``_name_or_path`` is of
 directory, so it counts as a base model only if it looks like ``owner/name``.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +13,18 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
+from prefect_mutagen.scanner.content.license_statements import (
+    LicenseStatement,
+    license_in_text,
+    licenses_in,
+)
+from prefect_mutagen.scanner.content.license_texts import is_license_file
+from prefect_mutagen.scanner.content.lineage import (
+    BASE_KEYS,
+    file_lineage,
+    merge_lineage,
+    repository_of,
+)
 from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
 from prefect_mutagen.scanner.content.templates import (
     Template,
@@ -37,7 +48,6 @@ LIMITS: Final = MappingProxyType(
 )
 """Most bytes that are read of each file; of README.md only the front matter is used."""
 
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
     "n_positions",
@@ -46,13 +56,6 @@ _CONTEXT_KEYS: Final = (
     "max_seq_len",
     "n_ctx",
 )
-_BASE_KEYS: Final = (
-    "base_model",
-    "base_model_name_or_path",
-    "base_model_name",
-    "base_model_repo_id",
-    "source_model",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Neighbours:
     """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that override the header's: licence and framework."""
+    """Facts that override the header's: the framework."""
     behind: Facts = field(default_factory=dict)
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +74,8 @@ class Neighbours:
     """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
+    licenses: tuple[tuple[LicenseStatement, ...], tuple[LicenseStatement, ...]] = ((), ())
+    """Statements about the licence: before the header's in precedence, and behind it."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that was read whole, by file name."""
 
@@ -93,11 +98,6 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
-    licences = _strings("license", ("config.json", config), ("tokenizer_config.json", tokenizer))
-    _add(before, "license", licences)
-    _add(behind, "license", _card_licences(card))
-    for key in ("license_name", "license_link"):
-        _add(behind, key, _strings(key, ("README.md", card)))
     _add(behind, "architecture", _architectures(config))
     _add(behind, "dtype", _dtypes(config, tokenizer))
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
@@ -107,15 +107,41 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     for url, template in templates:
         findings += find_template_escapes((template,), url)
     packing = config.get("quantization_config")
+    json_files = {
+        "config.json": config,
+        "tokenizer_config.json": tokenizer,
+        "adapter_config.json": adapter,
+        "generation_config.json": generation,
+    }
+    lineage = [file_lineage("README.md", card, is_card=True)]
+    lineage += (file_lineage(name, values) for name, values in json_files.items())
+    details = card_details(card) | config_details(config, generation, adapter)
+    base_models = merge_lineage(lineage)
+    if base_models:
+        details["base_models"] = base_models
     return Neighbours(
         before,
         behind,
         _sbom_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
-        card_details(card) | config_details(config, generation, adapter),
+        details,
         tuple(template for _, template in templates),
         tuple(findings),
+        (tuple(_licenses(json_files, files)), tuple(_licenses({"README.md": card}, files))),
     )
+
+
+def _licenses(
+    loaded: Mapping[str, Mapping[str, Any]], files: Mapping[str, tuple[str, bytes]]
+) -> Iterator[LicenseStatement]:
+    """Yield what files state about the licence; licence files come with the card."""
+    for name, values in loaded.items():
+        if values:
+            yield from licenses_in(values, f"{name}:", files[name][0])
+    if "README.md" in loaded:
+        for name, (url, raw) in files.items():
+            if is_license_file(name):
+                yield license_in_text(name, raw, url)
 
 
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
@@ -172,17 +198,6 @@ def _strings(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stat
             yield Stated(text, f"{name}:{key}")
 
 
-def _card_licences(card: Mapping[str, Any]) -> Iterator[Stated]:
-    value = card.get("license")
-    if isinstance(value, list):
-        # Several licences on one card apply together.
-        names = [name for name in map(plain_text, value) if name]
-        value = " AND ".join(names)
-    text = plain_text(value)
-    if text:
-        yield Stated(text, "README.md:license")
-
-
 def _architectures(config: Mapping[str, Any]) -> Iterator[Stated]:
     yield from _strings("model_type", ("config.json", config))
     names = _string_list(config.get("architectures"))
@@ -236,10 +251,11 @@ def _base_models(
         ("config.json", config),
         ("tokenizer_config.json", tokenizer),
     ):
-        for key in (*_BASE_KEYS, "_name_or_path"):
+        for key in (*BASE_KEYS, "_name_or_path"):
             for name in _string_list(values.get(key)):
-                if _REPOSITORY.fullmatch(name):
-                    yield Stated(name, f"{file}:{key}")
+                repository = repository_of(name)
+                if repository:
+                    yield Stated(repository, f"{file}:{key}")
 
 
 def _sbom_config(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:

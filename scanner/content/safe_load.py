@@ -20,8 +20,11 @@ from prefect_mutagen.parsers.errors import shown
 __all__ = ["Loaded", "load_front_matter", "load_json"]
 
 _FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
+    rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
+    rb"(.*?)(?:(?<=\n)|(?<=\r))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
+    re.DOTALL,
 )
+"""As the hub finds it: white space may stand before it."""
 _DEPTH_LIMIT: Final = 32
 _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -75,14 +78,14 @@ def load_front_matter(raw: bytes) -> Loaded:
     block = _FRONT_MATTER.match(raw)
     if block is None:
         return Loaded()
-    loaded = _load_yaml(block[1])
+    loaded = _load_yaml(block[2], len(block[1].splitlines()))
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
         return Loaded(loaded.values, f"the front matter {how}: {loaded.problem}")
     return loaded
 
 
-def _load_yaml(raw: bytes) -> Loaded:
+def _load_yaml(raw: bytes, lines_before: int) -> Loaded:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -92,7 +95,7 @@ def _load_yaml(raw: bytes) -> Loaded:
         return Loaded(problem=f"it is not UTF-8 at byte {error.start}")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 2}" if mark else ""
+        where = f" in line {mark.line + lines_before + 1}" if mark else ""
         return Loaded(problem=f"it is not YAML{where}")
     except (ValueError, OverflowError):  # numbers in escapes and directives, in pure Python
         return Loaded(problem="it is not YAML")

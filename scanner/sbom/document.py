@@ -23,7 +23,16 @@ from prefect_mutagen.parsers import (
 )
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
-from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.license_statements import (
+    LicenseStatement,
+    license_facts,
+    license_findings,
+    licenses_in,
+    model_license,
+)
+from prefect_mutagen.scanner.content.lineage import merge_lineage, metadata_lineage
+from prefect_mutagen.scanner.content.model_spec import metadata_details, metadata_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
 from prefect_mutagen.scanner.content.templates import (
@@ -83,6 +92,9 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_keys = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
         details = gguf_details(header)
+        own_licenses = licenses_in(
+            {entry.key: entry.value for entry in reversed(header.metadata)}, "gguf:"
+        )
         templates = tuple(gguf_templates(header))
         findings += find_template_escapes(templates, url)
     elif isinstance(header, SafetensorsHeader):
@@ -92,7 +104,11 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             metadata.setdefault(key, _json_text(value))
         own_keys = set(metadata)
         reported = _safetensors_report(header)
-        details, templates = {}, ()
+        own = dict(reversed(header.metadata))  # of duplicate keys, the first counts
+        facts |= metadata_facts(own)
+        details, templates = metadata_details(own), ()
+        details["base_models"] = metadata_lineage(own)
+        own_licenses = licenses_in(own, "safetensors:__metadata__.")
         if neighbours.packing is not None:
             _unpack(facts, header, neighbours, reported)
     elif isinstance(header, UnknownHeader):
@@ -104,14 +120,36 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     findings += _shadowed(own_keys & set(reported), url)
     # A header key of the same name keeps its position but not its value.
     metadata.update(reported)
-    merged = {**neighbours.behind, **facts, **neighbours.before}
+    merged: Facts = {**neighbours.behind, **facts, **neighbours.before}
+    findings += _merge_licenses(merged, details, own_licenses, neighbours, url)
+    lineage = merge_lineage((details.pop("base_models", ()), neighbours.details.get("base_models")))
+    if lineage:
+        details["base_models"] = lineage
     details = {**neighbours.details, **details}
-    all_templates = template_details((*templates, *neighbours.templates))
-    if all_templates:
-        details["chat_templates"] = all_templates
-    if "stored_parameter_count" in reported:
-        details["stored_parameter_count"] = reported["stored_parameter_count"]
+    more = {
+        "chat_templates": template_details((*templates, *neighbours.templates)),
+        "stored_parameter_count": reported.get("stored_parameter_count"),
+    }
+    details |= {name: value for name, value in more.items() if value}
     return Description(merged, metadata, details, (*findings, *neighbours.findings))
+
+
+def _merge_licenses(
+    facts: Facts,
+    details: dict[str, Any],
+    own: Iterable[LicenseStatement],
+    neighbours: Neighbours,
+    url: str,
+) -> list[Finding]:
+    """Add the licence and every statement about it; return findings about them."""
+    before, behind = neighbours.licenses
+    statements = [*before, *own, *behind]
+    if statements:
+        source = statements[0].source
+        facts["license"] = Stated(statements[0].value, source)
+        facts["license_spdx"] = Stated(model_license(statements), source)
+        details["licenses"] = license_facts(statements)
+    return list(license_findings(statements, url))
 
 
 def _unpack(

@@ -112,6 +112,7 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
         values.setdefault(entry.key, entry.value)  # of duplicate keys, loaders use the first
     facts: Facts = {}
     _add_text(facts, "architecture", values, "general.architecture")
+    _add_text(facts, "license", values, "general.license")
     _add_first(facts, "context_length", _context_lengths(values, facts))
     _add_first(facts, "vocab_size", _vocabularies(values))
     _add_first(facts, "base_model", _base_models(values))
@@ -240,4 +241,7 @@ def safetensors_facts(header: SafetensorsHeader) -> Facts:
         name = framework.lower()
         source = "safetensors:__metadata__.format"
         facts["training_framework"] = Stated(_FRAMEWORKS.get(name, name), source)
+    text = plain_text(metadata.get("license"))
+    if text:
+        facts["license"] = Stated(text, "safetensors:__metadata__.license")
     return facts

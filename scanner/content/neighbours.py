@@ -63,7 +63,7 @@ class Neighbours:
     """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that override the header's: the framework."""
+    """Facts that override the header's: licence and framework."""
     behind: Facts = field(default_factory=dict)
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -116,6 +116,9 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     lineage = [file_lineage("README.md", card, is_card=True)]
     lineage += (file_lineage(name, values) for name, values in json_files.items())
     details = card_details(card) | config_details(config, generation, adapter)
+    licenses = tuple(_licenses(json_files, files)), tuple(_licenses({"README.md": card}, files))
+    for facts, statements in zip((before, behind), licenses, strict=True):
+        _add(facts, "license", (Stated(one.value, one.source) for one in statements))
     base_models = merge_lineage(lineage)
     if base_models:
         details["base_models"] = base_models
@@ -127,7 +130,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
         details,
         tuple(template for _, template in templates),
         tuple(findings),
-        (tuple(_licenses(json_files, files)), tuple(_licenses({"README.md": card}, files))),
+        licenses,
     )
 
 

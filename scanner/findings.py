@@ -193,11 +193,6 @@ _OWN: Final = {
         "known.",
         "Read the text by hand; state the licence by its identifier instead.",
     ),
-    "sbom/data-hash": Code(
-        "warning",
-        "The metadata states a SHA-256 for the file's tensors that is not theirs.",
-        "Compare the file with its publisher's; some trainers hash the tensors in another order.",
-    ),
     "sbom/hash-mismatch": Code(
         "error",
         "Two sources state different SHA-256 values for the same object.",

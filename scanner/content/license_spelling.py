@@ -60,10 +60,12 @@ class _Names(NamedTuple):
 def _names() -> _Names:
     """Build the dictionary of names, once."""
     by_key: dict[str, str] = {}
-    for name, license_id in _known():
-        key = "".join(map(_part, plain_words(spell_out(name))))
-        if key:
-            by_key.setdefault(key, license_id)
+    spelled = [(spell_out(name), license_id) for name, license_id in _known()]
+    for text, license_id in spelled:
+        by_key.setdefault(_NOISE.sub("", text), license_id)
+    for text, license_id in spelled:
+        by_key.setdefault("".join(map(_part, plain_words(text))), license_id)
+    by_key.pop("", None)
     beginnings = (key[:length] for key in by_key for length in range(1, len(key) + 1))
     return _Names(by_key, frozenset(beginnings))
 

@@ -42,6 +42,9 @@ _KEY: Final = re.compile(
 _OF_OTHERS: Final = re.compile(r"base_?model|dataset|code|tokenizer\.", re.IGNORECASE)
 _NAMES: Final = ("name", "title")
 _LINKS: Final = ("link", "url")
+_PARTS: Final = frozenset(
+    ("id", "key", "license", "link", "name", "spdx", "spdx_id", "title", "url")
+)
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
 
@@ -116,7 +119,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, ArrayValue):
         value = list(value.preview)
     if isinstance(value, Mapping):
-        value = list(value.values())
+        value = [one for key, one in value.items() if str(key).lower() in _PARTS]
     if isinstance(value, list):
         if depth < 4:
             for item in value[:_MOST_VALUES]:

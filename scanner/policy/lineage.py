@@ -56,20 +56,12 @@ def _bases(subject: Subject) -> Iterator[tuple[list[str], str]]:
 
 
 def _matches(names: Iterable[str], pattern: str) -> bool:
-    """Whether one of a base model's names is that of an entry, in any case and spelling.
-
-    A name without an owner may be any owner's, so it matches by its second part alone.
-    """
-    wanted = _spelled(repository_of(pattern.replace("*", "__any__")).replace("__any__", "*"))
-    patterns = {_spelled(pattern), wanted} - {""}
-    owner, _, title = wanted.partition("/")
-    telling = owner and title.strip("*?-")
-    return any(
-        fnmatchcase(one, each if "/" in one or "/" not in each else title)
-        for one in map(_spelled, names)
-        for each in patterns
-        if "/" in one or "/" not in each or telling
-    )
+    """Whether one of a base model's names is that of an entry, in any case and spelling."""
+    # An entry may be an address; a wildcard is no character of a repository's name.
+    repository = repository_of(pattern.replace("*", "__any__").replace("?", "__one__"))
+    repository = repository.replace("__any__", "*").replace("__one__", "?")
+    patterns = {_spelled(pattern), _spelled(repository)} - {""}
+    return any(fnmatchcase(_spelled(name), each) for name in names for each in patterns)
 
 
 def _spelled(name: str) -> str:

@@ -58,8 +58,8 @@ def _bases(subject: Subject) -> Iterator[tuple[list[str], str]]:
 def _matches(names: Iterable[str], pattern: str) -> bool:
     """Whether one of a base model's names is that of an entry, in any case and spelling."""
     # An entry may be an address; a wildcard is no character of a repository's name.
-    repository = repository_of(pattern.replace("*", "__any__").replace("?", "__one__"))
-    repository = repository.replace("__any__", "*").replace("__one__", "?")
+    repository = repository_of(pattern.replace("*", "0any0").replace("?", "0one0"))
+    repository = repository.replace("0any0", "*").replace("0one0", "?")
     patterns = {_spelled(pattern), _spelled(repository)} - {""}
     return any(fnmatchcase(_spelled(name), each) for name in names for each in patterns)
 

@@ -18,7 +18,9 @@ from prefect_mutagen.scanner.content.license_names import FAMILY_NAMES, MODEL_LI
 from prefect_mutagen.scanner.content.license_words import spell_out
 from prefect_mutagen.scanner.content.licenses import (
     NOASSERTION,
+    TEXT_LIMIT,
     evaluate,
+    items_of,
     leaves_of,
     spdx_expression,
 )
@@ -52,6 +54,9 @@ def denies(denied: Collection[str], expression: str, stated: str = "") -> bool:
     if stated and len(leaves_of(expression)) == 1:
         words = _MARKS.sub("-", fold(stated[:_PATTERN_TEXT_LIMIT])).strip("-")
         if words and is_listed(f"LicenseRef-{words}"):
+            return True
+        items = items_of(stated[:TEXT_LIMIT]) if not _is_known(expression) else []
+        if any(is_listed(leaf) for item in items for leaf in leaves_of(spdx_expression(item))):
             return True
     return not evaluate(expression, lambda leaf: not is_listed(leaf))
 

@@ -27,6 +27,7 @@ __all__ = [
     "NOASSERTION",
     "TEXT_LIMIT",
     "evaluate",
+    "items_of",
     "join_licenses",
     "leaves_of",
     "spdx_expression",
@@ -71,7 +72,8 @@ def spdx_expression(raw: str, name: str = "", link: str = "") -> str:
     Returns:
         A canonical expression, a ``LicenseRef``, or `NOASSERTION`.
     """
-    stated = _PREFIX.sub("", raw, count=1).strip() or raw.strip()
+    prefix = _PREFIX.match(raw)
+    stated = (raw[prefix.end() :].strip() if prefix else "") or raw.strip()
     if not _is_uninformative(stated):
         return _read(stated)
     words = link_license(link)
@@ -80,7 +82,7 @@ def spdx_expression(raw: str, name: str = "", link: str = "") -> str:
 
 
 def _is_uninformative(text: str) -> bool:
-    return fold(text).strip(" \n\t\"'`()[]<>.-_*") in _UNINFORMATIVE
+    return fold(text[:_SHORT]).strip(" \n\t\"'`()[]<>.-_*") in _UNINFORMATIVE
 
 
 def _read(stated: str) -> str:
@@ -96,8 +98,18 @@ def _read(stated: str) -> str:
     matches = find_licenses(spelled)
     if len(stated) > _SHORT:
         return _read_text(stated, matches)
+    if not matches and items_of(spelled)[1:]:
+        return _license_ref(stated)  # a list of what nobody knows is as good as a name
     expression = _join_found(spelled, matches)
     return _license_ref(stated) if expression == NOASSERTION else expression
+
+
+def items_of(text: str) -> list[str]:
+    """Return the items of a text that punctuation makes a list."""
+    return [item for item in map(str.strip, _LISTED.split(text)) if item]
+
+
+_LISTED: Final = re.compile(r"[,;|/\n•、&:]")
 
 
 def _canonical(text: str) -> str:
@@ -201,7 +213,8 @@ def join_licenses(expressions: Iterable[str]) -> str:
 
 def _license_ref(text: str) -> str:
     """Return a reference for a licence that is not known: its words, if need be with a digest."""
-    name = _REFERENCE.sub("", text.strip())
+    name = text.strip()
+    name = name[len(_REFERENCE) :] if name.lower().startswith(_REFERENCE) else name
     slug = _NOT_IN_REFERENCE.sub("-", name[:_SLUG_LIMIT]).strip("-.").lower()
     if sum(map(str.isalnum, name)) > sum(map(str.isalnum, slug)):
         # Words of another script, or beyond the limit, tell licences apart as well.
@@ -210,7 +223,7 @@ def _license_ref(text: str) -> str:
     return f"LicenseRef-{slug}" if slug else NOASSERTION
 
 
-_REFERENCE: Final = re.compile(r"(?i)^licenseref-")
+_REFERENCE: Final = "licenseref-"
 
 
 def leaves_of(expression: str) -> list[str]:

@@ -129,6 +129,15 @@ def test_what_is_more_or_less_than_the_allowed_licence_is_not_allowed(stated: st
     assert not allows(fine, spdx_expression(stated))
 
 
+def test_a_denied_licence_is_found_in_a_list_of_unknown_ones() -> None:
+    stated = "Acme Terms, Nobody's Licence"
+    expression = spdx_expression(stated)
+    assert expression == "LicenseRef-acme-terms-nobody-s-licence"
+    assert denies(["acme terms"], expression, stated)
+    assert not denies(["other terms"], expression, stated)
+    assert allows([stated], expression)
+
+
 def test_a_licence_without_a_version_is_each_of_its_versions_where_it_is_denied() -> None:
     assert denies(["cc-by-nc-4.0"], spdx_expression("cc"))
     assert denies(["gpl"], spdx_expression("gpl-2.0"))

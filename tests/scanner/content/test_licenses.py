@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expressio
         ("unknown", "unknown", NOASSERTION),
         ("", "", NOASSERTION),
         ("///", "", NOASSERTION),
-        ("x\nw: z", "", "LicenseRef-x AND LicenseRef-w AND LicenseRef-z"),
+        ("x\nw: z", "", "LicenseRef-x-w-z"),
         # What SPDX has replaced.
         ("gpl-3.0", "", "GPL-3.0-only"),
         ("LGPL-2.1+", "", "LGPL-2.1-or-later"),

@@ -5,7 +5,6 @@ characters, the many dashes and spaces, HTML entities and percent-encoding all m
 that read alike. Used to compare, never to display.
 """
 
-import html
 import unicodedata
 from functools import lru_cache
 from typing import Final
@@ -29,6 +28,8 @@ def fold(text: str) -> str:
     Line breaks stay; other control characters and spaces become spaces.
     """
     if "&" in text and ";" in text:
+        import html
+
         text = html.unescape(text)
     if "%" in text:
         text = unquote(text, errors="ignore")

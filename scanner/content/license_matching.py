@@ -13,17 +13,17 @@ from functools import cache, lru_cache
 from typing import Final
 
 from prefect_mutagen.scanner.content.folding import fold
-from prefect_mutagen.scanner.content.license_families import family_of
-from prefect_mutagen.scanner.content.license_names import FAMILY_NAMES, MODEL_LICENSES
-from prefect_mutagen.scanner.content.license_words import spell_out
-from prefect_mutagen.scanner.content.licenses import (
+from prefect_mutagen.scanner.content.license_expressions import (
     NOASSERTION,
     TEXT_LIMIT,
     evaluate,
-    items_of,
     leaves_of,
-    spdx_expression,
 )
+from prefect_mutagen.scanner.content.license_families import family_of
+from prefect_mutagen.scanner.content.license_names import FAMILY_NAMES, MODEL_LICENSES
+from prefect_mutagen.scanner.content.license_reading import items_of
+from prefect_mutagen.scanner.content.license_words import spell_out
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 
 __all__ = ["allows", "are_compatible", "denies", "is_recognized"]
 

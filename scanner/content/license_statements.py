@@ -12,14 +12,12 @@ from typing import Any, Final, NamedTuple
 from prefect_mutagen.parsers import ArrayValue, LongText
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.facts import plain_text
-from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
-from prefect_mutagen.scanner.content.license_texts import license_of_text
-from prefect_mutagen.scanner.content.licenses import (
+from prefect_mutagen.scanner.content.license_expressions import (
     NOASSERTION,
     TEXT_LIMIT,
     join_licenses,
-    spdx_expression,
 )
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
@@ -101,6 +99,8 @@ def _beside(
     main: LicenseStatement, name: str, link: str, source: str
 ) -> Iterator[LicenseStatement]:
     """Yield what name and link of a licence state, where they name a known other licence."""
+    from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
+
     for value, expression in ((name, spdx_expression(name)), (link, spdx_expression("", "", link))):
         agrees = expression in main.spdx or are_compatible(main.spdx, expression)
         if is_recognized(expression) and main.spdx != NOASSERTION and not agrees:
@@ -138,6 +138,9 @@ def license_in_text(name: str, raw: bytes, url: str = "") -> LicenseStatement:
         raw: Its content.
         url: Its address.
     """
+    from prefect_mutagen.scanner.content.license_matching import is_recognized
+    from prefect_mutagen.scanner.content.license_texts import license_of_text
+
     text = raw.decode("utf-8-sig", "replace")
     title = next((line.strip(" #*=\t") for line in text.splitlines() if line.strip(" #*=\t")), name)
     expression = license_of_text(text)
@@ -162,6 +165,8 @@ def model_license(statements: Iterable[LicenseStatement]) -> str | None:
 def _joined(stated: Sequence[tuple[str, str]]) -> str | None:
     if not stated:
         return None
+    from prefect_mutagen.scanner.content.license_matching import are_compatible
+
     kept: list[str] = []
     informative = [spdx for spdx, _ in stated if spdx != NOASSERTION]
     in_words = [spdx for spdx in informative if not spdx.startswith("LicenseRef-text-")]
@@ -208,6 +213,10 @@ def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterat
         statements: All statements about one file, in their order of precedence.
         url: Address of the file.
     """
+    if not statements:
+        return
+    from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
+
     for one in statements:
         where = one.url or url
         if one.is_cut:

@@ -13,21 +13,7 @@ from typing import Final, NamedTuple
 from prefect_mutagen.scanner.content.folding import fold
 from prefect_mutagen.scanner.content.license_families import family_of
 
-__all__ = ["LICENSE_FILES", "is_license_file", "license_of_text", "mentioned_in"]
-
-LICENSE_FILES: Final = (
-    *("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt"),
-    *("COPYING", "COPYING.md", "COPYING.txt", "UNLICENSE"),
-)
-"""The usual names of licence files; `is_license_file` knows their variants."""
-_FILE: Final = re.compile(
-    r"(?:[\w-]+[-_.])?(?:un)?licen[cs]e(?:[-_.][\w.-]*)?|copying(?:[.-][\w.-]*)?|"
-    r"[\w-]*terms[-_]of[-_]use(?:\.\w+)?",
-    re.IGNORECASE,
-)
-_NO_TEXT: Final = re.compile(
-    r".*\.(?:py|js|json|ya?ml|html?|pdf|docx?|png|gguf|safetensors|bin|pt)", re.IGNORECASE
-)
+__all__ = ["license_of_text", "mentioned_in"]
 
 _RULES: Final = """
 LicenseRef-commons-clause [apache mit bsd]: commons clause license condition
@@ -151,11 +137,6 @@ class _Rule(NamedTuple):
     license: str
     phrases: tuple[tuple[str, ...], ...]
     mentions: frozenset[str]
-
-
-def is_license_file(name: str) -> bool:
-    """Whether a file of this name holds a licence: ``LICENSE-MIT``, ``COPYING.txt``."""
-    return bool(_FILE.fullmatch(name)) and not _NO_TEXT.fullmatch(name)
 
 
 @cache

@@ -7,6 +7,7 @@ with their source; a policy asks for each.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -43,16 +44,19 @@ _DEPTH_LIMIT: Final = 6
 
 _PART: Final = r"[^\W_][\w.-]*"
 _NAME: Final = rf"({_PART}/{_PART}?)(?:\.git)?(?=$|[/@:#?])"
-_CACHED: Final = re.compile(r"(?:^|[/\\])models--([^/\\]+?)--([^/\\]+)")
-_ADDRESS: Final = re.compile(
-    r"(?:[a-z][a-z0-9+]*:)?(?://)?(?:[^/@\s]*@)?(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?[/:]+"
-    rf"(?:models/|v2/)?{_NAME}",
-    re.IGNORECASE,
-)
-_SCHEME: Final = re.compile(
-    rf"(?:hf|huggingface|hub|modelscope|ms|ollama)(?:://|:)(?:models/)?{_NAME}", re.IGNORECASE
-)
-_PLAIN: Final = re.compile(rf"({_PART}/{_PART}?)(?:\.git)?/?(?:[@:#?].*)?", re.DOTALL)
+_CACHED: Final = r"(?:^|[/\\])models--([^/\\]+?)--([^/\\]+)"
+
+
+@cache
+def _forms() -> tuple[re.Pattern[str], ...]:
+    """Compile the forms of a repository's name: with a scheme, as an address, plain."""
+    scheme = r"(?:hf|huggingface|hub|modelscope|ms|ollama)(?:://|:)(?:models/)?"
+    host = r"(?:[a-z][a-z0-9+]*:)?(?://)?(?:[^/@\s]*@)?(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?[/:]+"
+    return (
+        re.compile(f"{scheme}{_NAME}", re.IGNORECASE),
+        re.compile(rf"{host}(?:models/|v2/)?{_NAME}", re.IGNORECASE),
+        re.compile(rf"({_PART}/{_PART}?)(?:\.git)?/?(?:[@:#?].*)?\Z", re.DOTALL),
+    )
 
 
 def repository_of(name: str) -> str:
@@ -62,15 +66,16 @@ def repository_of(name: str) -> str:
         The repository without revision and tag; empty for anything else, such as a local path.
     """
     text = unquote(name.strip())
-    cached = _CACHED.search(text)
+    cached = re.search(_CACHED, text)
     if cached:
         return f"{cached[1]}/{cached[2]}"
-    for pattern in (_SCHEME, _ADDRESS):
-        found = pattern.match(text)
+    if "/" not in text:
+        return ""
+    for form in _forms():
+        found = form.match(text)
         if found:
             return found[1].removesuffix(".git")
-    found = _PLAIN.fullmatch(text)
-    return found[1].removesuffix(".git") if found else ""
+    return ""
 
 
 def gguf_lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:

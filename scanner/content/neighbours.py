@@ -13,12 +13,12 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
+from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.license_statements import (
     LicenseStatement,
     license_in_text,
     licenses_in,
 )
-from prefect_mutagen.scanner.content.license_texts import is_license_file
 from prefect_mutagen.scanner.content.lineage import (
     BASE_KEYS,
     file_lineage,

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from prefect_mutagen.scanner.content.license_matching import allows, denies
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
@@ -145,6 +144,8 @@ def _stated_licenses(subject: Subject) -> Iterator[tuple[str, str, str]]:
 def _license(
     code: str, expression: str, what: str, policy: Policy, stated: str = ""
 ) -> Iterator[Reason]:
+    from prefect_mutagen.scanner.content.license_matching import allows, denies
+
     if policy.allowed_licenses and not allows(policy.allowed_licenses, expression):
         allowed = ", ".join(policy.allowed_licenses)
         message = f"{what} {expression} is not among the allowed ones ({allowed})"

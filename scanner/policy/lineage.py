@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from prefect_mutagen.scanner.content.folding import fold
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.lineage import repository_of
 from prefect_mutagen.scanner.policy.fields import BaseLicense
 from prefect_mutagen.scanner.verdicts import Subject

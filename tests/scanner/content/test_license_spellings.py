@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.licenses._spdx import LICENSES
 
+from prefect_mutagen.scanner.content.license_expressions import TEXT_LIMIT, leaves_of
 from prefect_mutagen.scanner.content.license_families import current_id
 from prefect_mutagen.scanner.content.license_matching import (
     allows,
@@ -16,7 +17,7 @@ from prefect_mutagen.scanner.content.license_matching import (
     denies,
     is_recognized,
 )
-from prefect_mutagen.scanner.content.licenses import TEXT_LIMIT, leaves_of, spdx_expression
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 
 NON_COMMERCIAL = [
     *("CC BY-NC 4.0", "cc_by_nc_4.0", "CC-BY-NC", "cc-by-nc-4.0 ", "license:cc-by-nc-4.0"),

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from prefect_mutagen.scanner.content.license_files import LICENSE_FILES, is_license_file
 from prefect_mutagen.scanner.content.license_statements import license_in_text
-from prefect_mutagen.scanner.content.license_texts import (
-    LICENSE_FILES,
-    is_license_file,
-    license_of_text,
-)
+from prefect_mutagen.scanner.content.license_texts import license_of_text
 from prefect_mutagen.scanner.content.licenses import spdx_expression
 
 MIT = (

@@ -1,7 +1,8 @@
 import pytest
 
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.content.license_matching import allows, denies
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
+from prefect_mutagen.scanner.content.licenses import spdx_expression
 
 
 @pytest.mark.parametrize(

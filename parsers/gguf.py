@@ -286,8 +286,10 @@ class GgufReader:
             layout.read()
         if not self._n_tensors:
             self._note("gguf/no-tensors", 8, "tensor count", "tensors", "none")
-        else:
-            self._padding = -self._window.cursor % self._alignment
+        self._padding = -self._window.cursor % self._alignment
+        # Writers may, and need not, pad what no tensors follow.
+        if not self._n_tensors and self._window.cursor + self._padding > self._window.size:
+            self._padding = 0
 
     def _read_padding(self) -> None:
         window = self._window

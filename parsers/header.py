@@ -20,6 +20,7 @@ from prefect_mutagen.parsers.detect import (
     HEAD_SIZE,
     Content,
     Format,
+    absurd_length,
     identify,
     not_a_model,
 )
@@ -128,4 +129,4 @@ class HeaderReader:
         """Whether a few bytes may be the start of a truncated file of the expected format."""
         if self._expected == "gguf":
             return GGUF_MAGIC.startswith(head)
-        return self._expected == "safetensors"
+        return self._expected == "safetensors" and not absurd_length(head)

@@ -40,6 +40,7 @@ class Rule(NamedTuple):
 _FETCH = "Fetch the file again from its source and compare its size or SHA-256."
 _REWRITE = "Write the file again with a current converter; do not load it."
 _REPORT = "No action is needed to load the file; report it to the author of the file."
+_LIMIT = "A limit of this tool: check the file with its loader, and waive this if you trust it."
 _LOOK = "Find out what this file is before anything loads it."
 
 _NOT_A_MODEL: Final = {
@@ -59,6 +60,19 @@ _NOT_A_MODEL: Final = {
     "archive": (
         "An archive or a pickle: another kind of file under a model's name.",
         "Unpack it, or convert it; never load a pickle from an untrusted source.",
+    ),
+    "text": (
+        "A text, usually a server's message saved as a model.",
+        "Fetch the file again; check the address and the credentials.",
+    ),
+    "link-text": (
+        "The text of a symbolic link: a copy of the link without the file that it points to.",
+        "Copy again with links followed (cp -L, rsync -L, rclone --copy-links), or fetch the file.",
+    ),
+    "executable": ("A program: another kind of file under a model's name.", _LOOK),
+    "apple-double": (
+        "Attributes that a Mac keeps beside a file (._NAME); the file itself is another one.",
+        "Remove it (dot_clean on a Mac), and look whether the file of that name is there.",
     ),
     "zeros": ("Only zero bytes: space was allocated and never written.", _FETCH),
     "wrong-format": (
@@ -160,6 +174,13 @@ _GGUF: Final = {
     "trailing-data": Rule(
         IrregularityError, "info", "There are bytes after the last tensor.", _REPORT
     ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
+    ),
     "nonzero-padding": Rule(
         IrregularityError, "info", "The padding before the tensors is not zero.", _REPORT
     ),
@@ -167,7 +188,7 @@ _GGUF: Final = {
         IrregularityError, "info", "The file has no tensors, only metadata.", _REPORT
     ),
     "header-too-large": Rule(
-        UnsupportedError, "error", "The header is larger than this reader examines.", _LOOK
+        UnsupportedError, "error", "The header is larger than this reader examines.", _LIMIT
     ),
 }
 
@@ -180,7 +201,7 @@ _SAFETENSORS: Final = {
         MalformedError, "error", "A header of more than 100,000,000 bytes is declared.", _REWRITE
     ),
     "too-complex": Rule(
-        UnsupportedError, "error", "The header has more parts than this reader examines.", _LOOK
+        UnsupportedError, "error", "The header has more parts than this reader examines.", _LIMIT
     ),
     "not-utf8": Rule(MalformedError, "error", "The header is not UTF-8.", _REWRITE),
     "bad-json": Rule(MalformedError, "error", "The header is not JSON.", _REWRITE),
@@ -239,6 +260,13 @@ _SAFETENSORS: Final = {
     "overlap": Rule(MalformedError, "error", "Two tensors share bytes.", _REWRITE),
     "trailing-data": Rule(
         MalformedError, "error", "There are bytes that belong to no tensor.", _REWRITE
+    ),
+    "polyglot": Rule(
+        IrregularityError,
+        "warning",
+        "The file is something else as well: an archive, a program or a script follows the model, "
+        "or its last bytes are a zip archive's directory.",
+        "Find out who added it; take the file from its publisher and compare the SHA-256.",
     ),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -40,7 +40,8 @@ def scan(
         StorageError: The root does not exist or cannot be listed.
     """
     address = Address.parse(url)
-    store = open_store(address, storage_options)
+    root, only = root_of(address)
+    store = open_store(root, storage_options)
     examiner = Examiner(policy or Policy(), hash)
-    artifacts = list_artifacts(store, siblings=not address.has_secrets)
+    artifacts = list_artifacts(store, siblings=not address.has_secrets, only=only)
     yield from examine_artifacts(store, artifacts, examiner, concurrency)

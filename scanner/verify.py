@@ -1,14 +1,16 @@
 """Verify a model right before it is loaded: in-process, without Prefect."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.listing.listing import list_artifacts
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -103,12 +105,18 @@ def verify_root(
 ) -> Verified:
     """Check everything below a root, and report which waivers applied; see `verify`."""
     address = Address.parse(url)
-    store = open_store(address, storage_options)
-    return verify_store(store, pin, policy, siblings=not address.has_secrets)
+    root, only = root_of(address)
+    store = open_store(root, storage_options)
+    return verify_store(store, pin, policy, siblings=not address.has_secrets, only=only)
 
 
 def verify_store(
-    store: Store, pin: str | None = None, policy: Policy | None = None, *, siblings: bool = True
+    store: Store,
+    pin: str | None = None,
+    policy: Policy | None = None,
+    *,
+    siblings: bool = True,
+    only: str = "",
 ) -> Verified:
     """Check everything in an open store; see `verify`.
 
@@ -117,6 +125,7 @@ def verify_store(
         pin: Pin of an earlier scan; None accepts any bytes that pass.
         policy: What to accept.
         siblings: Whether to look for neighbours of a root that is one file.
+        only: Address of the one artifact to check, such as that of a pipeline; empty: all.
     """
     if pin is not None and not pin.strip():
         raise ValueError("the pin is empty; leave it out (None) to accept any bytes that pass")
@@ -125,10 +134,18 @@ def verify_store(
     strict = accepted.require_sha256 or accepted.allowed_signers
     # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
     # where "stored" is the default too.
-    results = _examine(store, accepted, "lookup" if strict else "stored", siblings)
+    level: HashLevel = "lookup" if strict else "stored"
+    listed = partial(list_artifacts, store, siblings=siblings, only=only)
+    results = _examine(store, accepted, level, listed)
+    if pin is not None and [one.url for one in results] == [url] and results[0].pin != pin:
+        # A scan below the model's root took nothing from the folders above its own root.
+        alone = partial(listed, above=False)
+        others = _examine(store, accepted, level, alone)
+        if [one.pin for one in others] == [pin]:
+            results, listed = others, alone
     if any(_lacks_sha256(result) for result in results):
         # What the policy requires is missing or unproven: compute it.
-        results = _examine(store, accepted, "full", siblings)
+        results = _examine(store, accepted, "full", listed)
     if not results:
         reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
         raise ArtifactRejected(url, (reason,), None)
@@ -161,9 +178,10 @@ def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Rea
         yield place, reason
 
 
-def _examine(store: Store, policy: Policy, level: HashLevel, siblings: bool) -> list[ScanResult]:  # noqa: FBT001 - passed on
-    artifacts = list_artifacts(store, siblings=siblings)
-    return list(examine_artifacts(store, artifacts, Examiner(policy, level)))
+def _examine(
+    store: Store, policy: Policy, level: HashLevel, listed: Callable[[], Iterable[Artifact]]
+) -> list[ScanResult]:
+    return list(examine_artifacts(store, listed(), Examiner(policy, level)))
 
 
 def _lacks_sha256(result: ScanResult) -> bool:

@@ -155,6 +155,11 @@ class _Patient(httpx.HTTPTransport):
             time.sleep(1)
 
 
+def connect(api: str) -> httpx.Client:
+    """Open the REST API of a Prefect server, which may be busy at times."""
+    return httpx.Client(base_url=api, timeout=60, transport=_Patient())
+
+
 class PrefectServer(Server):
     """`prefect server start`, on SQLite, with more settings as variables."""
 
@@ -174,7 +179,7 @@ class PrefectServer(Server):
 
     def connect(self) -> httpx.Client:
         """Open its REST API."""
-        return httpx.Client(base_url=self.api, timeout=60, transport=_Patient())
+        return connect(self.api)
 
 
 class WebServer:

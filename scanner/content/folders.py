@@ -1,7 +1,8 @@
 """Cache the parsed neighbours of a folder for all models in it.
 
-A folder may hold a thousand models and one configuration, which is read and parsed once. The cache
-key is the address and pin of each file, so a replaced file is a cache miss.
+A folder may hold a thousand models and one configuration, which is read and parsed once; a root may
+have a hundred folders of weights and one card, which is read once. The cache key is the address and
+pin of each file, so a replaced file is a cache miss.
 """
 
 import threading

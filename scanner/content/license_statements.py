@@ -4,6 +4,7 @@ One of them fills the SBOM's field; all of them count for a policy. What is not 
 contradicts another statement is a finding.
 """
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "licenses_in",
     "merge_license_facts",
     "model_license",
+    "tells_license",
 ]
 
 # general.license, modelspec.license, license_name, License: the model's, not its base models'.
@@ -43,6 +45,8 @@ _LINKS: Final = ("link", "url")
 _PARTS: Final = frozenset(
     ("id", "key", "license", "link", "name", "spdx", "spdx_id", "title", "url")
 )
+_TEXT: Final = "LicenseRef-text-"
+"""Beginning of the reference for a text that no rule recognises; its digest follows."""
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
 
@@ -130,27 +134,39 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         yield text
 
 
-def license_in_text(name: str, raw: bytes, url: str = "") -> LicenseStatement:
-    """Return the statement of a licence file, recognised by its text.
+def license_in_text(
+    path: str, raw: bytes, url: str = "", *, is_cut: bool = False
+) -> list[LicenseStatement]:
+    """Return the statement of a licence file, recognised by its text; none if it is empty.
 
     Args:
-        name: Its name, such as ``LICENSE.txt``.
+        path: Its path, such as ``LICENSE.txt``.
         raw: Its content.
         url: Its address.
+        is_cut: Whether only the beginning was read.
     """
     from prefect_mutagen.scanner.content.license_matching import is_recognized
     from prefect_mutagen.scanner.content.license_texts import license_of_text
 
-    text = raw.decode("utf-8-sig", "replace")
-    title = next((line.strip(" #*=\t") for line in text.splitlines() if line.strip(" #*=\t")), name)
+    is_utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    lines = (line.strip(" #*=-\t") for line in text.splitlines())
+    title = next(filter(None, lines), "")
+    if not title:
+        return []
     expression = license_of_text(text)
     if expression is None and len(text) < _FACT_LIMIT:
         stated = spdx_expression(text)  # a line such as "MIT License"
         expression = stated if is_recognized(stated) else None
     if expression is None:
         digest = hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()
-        expression = f"LicenseRef-text-{digest[:16]}"
-    return LicenseStatement(title[:200], expression, name, url)
+        expression = f"{_TEXT}{digest[:16]}"
+    return [LicenseStatement(title[:200], expression, path, url, is_cut)]
+
+
+def tells_license(statement: LicenseStatement) -> bool:
+    """Whether a statement names a licence, unlike ``other`` and a text that nobody knows."""
+    return statement.spdx != NOASSERTION and not statement.spdx.startswith(_TEXT)
 
 
 def model_license(statements: Iterable[LicenseStatement]) -> str | None:
@@ -169,7 +185,7 @@ def _joined(stated: Sequence[tuple[str, str]]) -> str | None:
 
     kept: list[str] = []
     informative = [spdx for spdx, _ in stated if spdx != NOASSERTION]
-    in_words = [spdx for spdx in informative if not spdx.startswith("LicenseRef-text-")]
+    in_words = [spdx for spdx in informative if not spdx.startswith(_TEXT)]
     for spdx in in_words or informative:
         same = next((one for one in kept if are_compatible(one, spdx)), None)
         if same is None:
@@ -220,13 +236,13 @@ def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterat
     for one in statements:
         where = one.url or url
         if one.is_cut:
-            message = f"{one.source} is longer than {TEXT_LIMIT} characters"
+            message = f"{one.source} is longer than what is examined of a licence"
             yield make_finding("sbom/unexamined", message, url=where, field="license")
         if not is_recognized(one.spdx) and (one.spdx != NOASSERTION or _says_other(one.value)):
             message = f"the licence {shown(one.value)} in {one.source} is not a known one"
             yield make_finding("sbom/license-unknown", message, url=where, field="license")
     said = [one for one in statements if one.spdx != NOASSERTION]
-    said = [one for one in said if not one.spdx.startswith("LicenseRef-text-")]
+    said = [one for one in said if not one.spdx.startswith(_TEXT)]
     other = next((one for one in said[1:] if not are_compatible(said[0].spdx, one.spdx)), None)
     if other is not None:
         message = (

@@ -1,31 +1,36 @@
-"""Read the files beside a model that describe it: configuration, tokenizer, adapter, model card.
+"""Read the files of a model that describe it: configuration, tokenizer, adapter, model card.
 
-They are as untrusted as the model. Each is read up to a limit and parsed as plain data. A problem
-in one file is a finding and does not affect the others. ``_name_or_path`` is often a path in a home
-directory, so it counts as a base model only if it looks like ``owner/name``.
+Each comes by its path relative to the model's root. Of several files of one name, the one nearest
+to the weights counts. All are as untrusted as the weights: each is read up to a limit and parsed as
+plain data, and a problem in one file is a finding and does not affect the others. ``_name_or_path``
+is often a path in a home directory, so it counts as a base model only if it looks like
+``owner/name``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.content.license_files import is_license_file
-from prefect_mutagen.scanner.content.license_statements import (
-    LicenseStatement,
-    license_in_text,
-    licenses_in,
-)
+from prefect_mutagen.scanner.content.license_files import LICENSE_LIMIT, is_license_file
+from prefect_mutagen.scanner.content.license_places import licenses_beside
+from prefect_mutagen.scanner.content.license_statements import LicenseStatement
 from prefect_mutagen.scanner.content.lineage import (
     BASE_KEYS,
     file_lineage,
     merge_lineage,
     repository_of,
 )
-from prefect_mutagen.scanner.content.safe_load import Loaded, load_front_matter, load_json
+from prefect_mutagen.scanner.content.safe_load import (
+    Loaded,
+    is_front_matter_open,
+    load_front_matter,
+    load_json,
+)
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -34,19 +39,32 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_neighbours"]
+__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
 
 LIMITS: Final = MappingProxyType(
     {
-        "config.json": 4 << 20,
+        "config.json": 8 << 20,
         "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 1 << 20,
-        "adapter_config.json": 1 << 20,
+        "generation_config.json": 4 << 20,
+        "adapter_config.json": 4 << 20,
+        "preprocessor_config.json": 4 << 20,
+        "video_preprocessor_config.json": 4 << 20,
+        "processor_config.json": 4 << 20,
+        "hf_quant_config.json": 4 << 20,
+        "model_index.json": 4 << 20,
+        "modular_model_index.json": 4 << 20,
+        "modules.json": 4 << 20,
+        "chat_template.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
 )
-"""Most bytes that are read of each file; of README.md only the front matter is used."""
+"""Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
+_LISTS: Final = ("modules.json",)
+_CARD: Final = "readme.md"
+_CARD_LIMIT: Final = 4 << 20
+"""Most bytes that are read of a card whose front matter does not end earlier."""
+_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
 
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
@@ -63,7 +81,7 @@ class Neighbours:
     """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that override the header's: licence and framework."""
+    """Facts that override the header's: the framework."""
     behind: Facts = field(default_factory=dict)
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -76,25 +94,110 @@ class Neighbours:
     findings: tuple[Finding, ...] = ()
     licenses: tuple[tuple[LicenseStatement, ...], tuple[LicenseStatement, ...]] = ((), ())
     """Statements about the licence: before the header's in precedence, and behind it."""
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """JSON files that were read, by path. A list is the value of the empty key."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of each file that was read whole, by file name."""
+    """SHA-256 of each file that was read whole, by path."""
 
 
-def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
-    """Parse all files beside a model.
+@dataclass(slots=True)
+class _Files:
+    """The files of a model as they were read."""
+
+    contents: Mapping[str, tuple[str, bytes]]
+    folder: str
+    findings: list[Finding] = field(default_factory=list)
+    documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def nearest(self, name: str) -> str:
+        """Return the path of the file of this name nearest to the weights; empty if none.
+
+        A card may be written in another case: people read it all the same.
+        """
+        if name == "README.md":
+            return next(iter(self.cards()), "")
+        paths = (folder + name for folder in self.folders())
+        return next((path for path in paths if path in self.contents), "")
+
+    def folders(self) -> Iterator[str]:
+        """Yield the folder of the weights and those above it, each with a trailing slash."""
+        folder = self.folder
+        while folder:
+            yield folder
+            above = folder[:-1].rpartition("/")[0]
+            folder = f"{above}/" if above else ""
+        yield ""
+
+    def cards(self) -> list[str]:
+        """Return the paths of the cards in these folders, the nearest first."""
+        nearness = {folder: number for number, folder in enumerate(self.folders())}
+        cards = []
+        for path in self.contents:
+            folder, name = _split(path)
+            if name.lower() == _CARD and folder in nearness:
+                cards.append((nearness[folder], name != "README.md", path))
+        return [path for *_, path in sorted(cards)]
+
+    def nearest_documents(self) -> dict[str, Mapping[str, Any]]:
+        """Return the JSON files that hold for the weights, by path: of each name the nearest."""
+        return {
+            path: values
+            for path, values in self.documents.items()
+            if self.nearest(_split(path)[1]) == path
+        }
+
+    def load_all(self) -> None:
+        """Load every JSON file."""
+        for path in self.contents:
+            if path.endswith(".json"):
+                listed = path.rpartition("/")[2] in _LISTS
+                loader = partial(load_json, allow_list=True) if listed else load_json
+                self.documents[path] = _load(loader, path, self.contents, self.findings)
+
+    def document(self, name: str) -> Mapping[str, Any]:
+        """Return the values of the nearest JSON file of a name."""
+        return self.documents.get(self.nearest(name), {})
+
+    def placed(self, facts: Facts) -> Facts:
+        """Return facts whose sources name the files by path, not by name."""
+        return {
+            field: stated._replace(source=self._place(stated.source))
+            for field, stated in facts.items()
+        }
+
+    def _place(self, source: str) -> str:
+        name, _, key = source.partition(":")
+        return f"{self.nearest(name) or name}:{key}"
+
+
+def read_limit(name: str) -> int:
+    """Return the most bytes that are read of a file of this name; 0: it is only pinned."""
+    lower = name.lower()
+    by_form = (limit for ending, limit in _LIMITS_BY_FORM if lower.endswith(ending))
+    limit = LIMITS.get(name) or next(by_form, 0)
+    return limit or (LICENSE_LIMIT if is_license_file(name) else 0)
+
+
+def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") -> Neighbours:
+    """Parse the files of a model that describe its weights.
 
     Args:
-        files: Address and content, up to the limit, of each file in `LIMITS` that exists.
+        files: Address and content, up to `read_limit`, of each file, by its path relative to the
+            model's root.
+        folder: Folder of the weights below the root, with a trailing slash; empty: the root.
 
     Returns:
         Their facts and findings.
     """
-    findings: list[Finding] = []
-    config = _load(load_json, "config.json", files, findings)
-    tokenizer = _load(load_json, "tokenizer_config.json", files, findings)
-    generation = _load(load_json, "generation_config.json", files, findings)
-    adapter = _load(load_json, "adapter_config.json", files, findings)
-    card = _load(load_front_matter, "README.md", files, findings)
+    read = _Files(files, folder)
+    read.load_all()
+    findings = read.findings
+    config = read.document("config.json")
+    tokenizer = read.document("tokenizer_config.json")
+    generation = read.document("generation_config.json")
+    adapter = read.document("adapter_config.json")
+    cards = {path: _load(load_front_matter, path, files, findings) for path in read.cards()}
+    card = next(iter(cards.values()), {})
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
@@ -103,48 +206,51 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]]) -> Neighbours:
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
-    templates = tuple(_templates(tokenizer, files))
+    templates = tuple(_templates(tokenizer, read))
     for url, template in templates:
         findings += find_template_escapes((template,), url)
     packing = config.get("quantization_config")
-    json_files = {
-        "config.json": config,
-        "tokenizer_config.json": tokenizer,
-        "adapter_config.json": adapter,
-        "generation_config.json": generation,
-    }
-    lineage = [file_lineage("README.md", card, is_card=True)]
-    lineage += (file_lineage(name, values) for name, values in json_files.items())
+    documents = read.nearest_documents()
+    lineage = [file_lineage(path, values, is_card=True) for path, values in cards.items()]
+    lineage += (file_lineage(path, values) for path, values in documents.items())
     details = card_details(card) | config_details(config, generation, adapter)
-    licenses = tuple(_licenses(json_files, files)), tuple(_licenses({"README.md": card}, files))
-    for facts, statements in zip((before, behind), licenses, strict=True):
-        _add(facts, "license", (Stated(one.value, one.source) for one in statements))
     base_models = merge_lineage(lineage)
     if base_models:
         details["base_models"] = base_models
     return Neighbours(
-        before,
-        behind,
+        read.placed(before),
+        read.placed(behind),
         _sbom_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
         details,
         tuple(template for _, template in templates),
         tuple(findings),
-        licenses,
+        licenses_beside(list(read.folders()), cards, documents, files),
+        read.documents,
     )
 
 
-def _licenses(
-    loaded: Mapping[str, Mapping[str, Any]], files: Mapping[str, tuple[str, bytes]]
-) -> Iterator[LicenseStatement]:
-    """Yield what files state about the licence; licence files come with the card."""
-    for name, values in loaded.items():
-        if values:
-            yield from licenses_in(values, f"{name}:", files[name][0])
-    if "README.md" in loaded:
-        for name, (url, raw) in files.items():
-            if is_license_file(name):
-                yield license_in_text(name, raw, url)
+def _split(path: str) -> tuple[str, str]:
+    """Return the folder of a path, with its slash, and the name."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash, name
+
+
+def read_up_to(name: str, raw: bytes, size: int) -> int:
+    """Return up to which byte a file has to be read, given its first bytes.
+
+    Args:
+        name: Its name.
+        raw: Its first bytes: up to its limit.
+        size: Its size.
+
+    Returns:
+        The number of bytes there, or more for a card whose front matter has not ended.
+    """
+    most = min(size, _CARD_LIMIT)
+    if name.lower() != _CARD or len(raw) >= most or not is_front_matter_open(raw):
+        return len(raw)
+    return min(most, 4 * len(raw))
 
 
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
@@ -153,44 +259,46 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _templates(
-    tokenizer: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]
-) -> Iterator[tuple[str, Template]]:
+def _templates(tokenizer: Mapping[str, Any], read: _Files) -> Iterator[tuple[str, Template]]:
     """Yield the chat templates beside a model, each with the address of its file."""
     if tokenizer:
-        url = files["tokenizer_config.json"][0]
+        url = read.contents[read.nearest("tokenizer_config.json")][0]
         for template in tokenizer_templates(tokenizer):
             yield url, template
-    name = "chat_template.jinja"
-    if name in files:
-        url, raw = files[name]
-        if len(raw) < LIMITS[name]:
-            yield url, make_template(name, raw.decode("utf-8", "replace"))
-        else:
-            yield url, Template(name, None, len(raw), "")
+    for path, (url, raw) in read.contents.items():
+        if path.endswith((".jinja", ".jinja2")):
+            if len(raw) < read_limit(path):
+                yield url, make_template(path, raw.decode("utf-8", "replace"))
+            else:
+                yield url, Template(path, None, len(raw), "")
 
 
 def _load(
     loader: Callable[[bytes], Loaded],
-    name: str,
+    path: str,
     files: Mapping[str, tuple[str, bytes]],
     findings: list[Finding],
 ) -> dict[str, Any]:
     """Load one file; if it is invalid, add a finding and return what could be read."""
-    if name not in files:
+    if path not in files:
         return {}
-    url, raw = files[name]
-    if loader is load_json and len(raw) >= LIMITS[name]:
-        loaded = Loaded({}, f"it is larger than the limit of {LIMITS[name]} bytes")
+    url, raw = files[path]
+    is_card = loader is load_front_matter
+    limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
+    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+        what = "its front matter" if is_card else "it"
+        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+        loaded = replace(loaded, unexamined=True)
     else:
         loaded = loader(raw)
     if loaded.problem:
-        code = "neighbour-invalid" if loader is load_json else "front-matter-invalid"
-        message = f"{name}: {loaded.problem}"
-        findings.append(make_finding(f"sbom/{code}", message, url=url, field=name))
+        code = "front-matter-invalid" if is_card else "neighbour-invalid"
+        code = "unexamined" if loaded.unexamined else code
+        message = f"{path}: {loaded.problem}"
+        findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
     elif loaded.duplicate:
-        message = f"{name}: the key {shown(loaded.duplicate)} appears twice"
-        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=name))
+        message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
+        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))
     return loaded.values
 
 

@@ -6,18 +6,23 @@ the size of the input.
 YAML scalars are loaded as strings, so that a licence ``2.0`` and a language ``no`` stay what they
 are. No numbers, dates, tags or alternative spellings of booleans are interpreted; only ``true``,
 ``false`` and ``null`` are.
+
+JSON is held against what transformers and PEFT accept: ``json.loads`` of a file that was opened as
+UTF-8. They refuse a byte order mark, UTF-16 and surrogates in UTF-8, and take NaN and infinities.
+What such a file states is read all the same.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 
-__all__ = ["Loaded", "load_front_matter", "load_json"]
+__all__ = ["Loaded", "is_front_matter_open", "load_front_matter", "load_json"]
 
 _FRONT_MATTER: Final = re.compile(
     rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
@@ -25,7 +30,9 @@ _FRONT_MATTER: Final = re.compile(
     re.DOTALL,
 )
 """As the hub finds it: white space may stand before it."""
-_DEPTH_LIMIT: Final = 32
+_OPENING: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:---[ \t]*\r?\n|-{0,3}\Z)")
+_DEPTH_LIMIT: Final = 100
+_UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -45,10 +52,17 @@ class Loaded:
     """A clause; values may be present all the same."""
     duplicate: str = ""
     """A key that appears twice; its last value was used."""
+    unexamined: bool = False
+    """Whether the problem is a limit of this reader, not a fault of the document."""
 
 
-def load_json(raw: bytes) -> Loaded:
-    """Load a JSON object; NaN and infinities become None."""
+def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
+    """Load a JSON object; NaN and infinities become None.
+
+    Args:
+        raw: Its bytes.
+        allow_list: Whether it may be a list, which becomes the value of the empty key.
+    """
     duplicates: list[str] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,30 +72,57 @@ def load_json(raw: bytes) -> Loaded:
             duplicates.extend(key for key, after in pairwise(keys) if key == after)
         return members
 
+    text, problem = _decode_json(raw)
     try:
-        values = json.loads(raw, object_pairs_hook=collect, parse_constant=lambda _: None)
+        values = json.loads(text, object_pairs_hook=collect, parse_constant=lambda _: None)
     except RecursionError:
         return Loaded(problem="it is nested too deeply")
-    except UnicodeDecodeError as error:
-        return Loaded(problem=f"it is not UTF-8 at byte {error.start}")
     except json.JSONDecodeError as error:
-        return Loaded(problem=f"it is not JSON at character {error.pos}: {error.msg}")
+        not_json = f"it is not JSON at character {error.pos}: {error.msg}"
+        return Loaded(problem=problem or not_json)
     except ValueError:
         return Loaded(problem="it has a number with thousands of digits")
+    if isinstance(values, list) and allow_list:
+        values = {"": values}
     if not isinstance(values, dict):
         return Loaded(problem="it is not a JSON object")
-    return Loaded(values, duplicate=duplicates[0] if duplicates else "")
+    return Loaded(values, problem, duplicates[0] if duplicates else "")
+
+
+def _decode_json(raw: bytes) -> tuple[str, str]:
+    """Return the text of a JSON file, and as a clause why loaders do not read it."""
+    if raw.startswith(codecs.BOM_UTF8):
+        text = raw[len(codecs.BOM_UTF8) :].decode("utf-8", "replace")
+        return text, "it starts with a byte order mark, which loaders refuse"
+    encoding = json.detect_encoding(raw)
+    if encoding != "utf-8":
+        name = encoding[:6].upper()
+        return raw.decode(encoding, "replace"), f"it is in {name}, and loaders read UTF-8 only"
+    try:
+        return raw.decode(), ""
+    except UnicodeDecodeError as error:
+        return "", f"it is not UTF-8 at byte {error.start}"
+
+
+def is_front_matter_open(raw: bytes) -> bool:
+    """Whether the first bytes of a Markdown file start a YAML block and do not end it."""
+    return _OPENING.match(raw) is not None and _FRONT_MATTER.match(raw) is None
 
 
 def load_front_matter(raw: bytes) -> Loaded:
     """Load the YAML block at the top of a Markdown file; empty without one."""
+    encoding = next((name for mark, name in _UTF16 if raw.startswith(mark)), "")
+    if encoding:
+        raw = raw.decode(encoding, "replace").encode("utf-8", "replace")
     block = _FRONT_MATTER.match(raw)
     if block is None:
         return Loaded()
     loaded = _load_yaml(block[2], len(block[1].splitlines()))
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
-        return Loaded(loaded.values, f"the front matter {how}: {loaded.problem}")
+        return replace(loaded, problem=f"the front matter {how}: {loaded.problem}", duplicate="")
+    if encoding:
+        return replace(loaded, problem="it is in UTF-16, and the hub reads UTF-8 only")
     return loaded
 
 
@@ -105,12 +146,16 @@ class _Refused(Exception):  # noqa: N818 - control flow, not an error
     """The reason, as a clause, why a document is not loaded."""
 
 
+class _Unexamined(_Refused):
+    """A construct that YAML's loaders read and this one does not."""
+
+
 @dataclass(slots=True)
 class _Collector:
     """Builds strings, lists and mappings from YAML parser events.
 
-    Aliases are refused because they allow exponential expansion, merge keys because a key's value
-    must not depend on another key.
+    Aliases of scalars are resolved. Others are not read because they allow exponential expansion,
+    nor are merge keys because a key's value must not depend on another key.
     """
 
     documents: list[Any] = field(default_factory=list)
@@ -118,6 +163,10 @@ class _Collector:
     """First key that appears twice."""
     foreign_tag: str = ""
     """First tag outside YAML's core schema."""
+    _scalars: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Values of anchored scalars, and their form as a key."""
+    _collections: set[str] = field(default_factory=set)
+    """Anchors of lists and mappings."""
     _open: list[dict[str, Any] | list[Any]] = field(init=False)
     """The open collections, innermost last."""
     _keys: list[str | None] = field(default_factory=lambda: [None])
@@ -148,7 +197,7 @@ class _Collector:
         self._open.append(values)
         self._keys.append(None)
         if len(self._open) > _DEPTH_LIMIT:
-            raise _Refused("it is nested too deeply")
+            raise _Unexamined("it is nested too deeply")
 
     def end(self) -> None:
         del self._open[-1], self._keys[-1]
@@ -157,9 +206,26 @@ class _Collector:
         self.note_tag(event.tag)
         text, plain = event.value, not event.style
         if plain and text == "<<":
-            raise _Refused("it uses a merge key")
+            raise _Unexamined("it uses a merge key")
         bare = plain and event.tag is None and text in _CORE_WORDS
-        self.add(_CORE_WORDS[text] if bare else text, text)
+        value = _CORE_WORDS[text] if bare else text
+        if event.anchor:
+            self._scalars[event.anchor] = value, text
+            self._collections.discard(event.anchor)
+        self.add(value, text)
+
+    def add_alias(self, event: Any) -> None:
+        if event.anchor in self._collections:
+            raise _Unexamined("it uses an alias of more than a scalar")
+        if event.anchor not in self._scalars:
+            raise _Refused("it uses an alias that stands for nothing")
+        self.add(*self._scalars[event.anchor])
+
+    def note_collection(self, event: Any) -> None:
+        self.note_tag(event.tag)
+        if event.anchor:
+            self._collections.add(event.anchor)
+            self._scalars.pop(event.anchor, None)
 
     def note_tag(self, tag: str | None) -> None:
         if tag and tag != "!" and (not tag.startswith(_TAGS) or tag.startswith(_PYTHON_TAGS)):
@@ -175,14 +241,14 @@ def _collect(events: Iterable[Any]) -> Loaded:
             if isinstance(event, yaml.ScalarEvent):
                 collector.add_scalar(event)
             elif isinstance(event, yaml.CollectionStartEvent):
-                collector.note_tag(event.tag)
+                collector.note_collection(event)
                 collector.begin({} if isinstance(event, yaml.MappingStartEvent) else [])
             elif isinstance(event, yaml.CollectionEndEvent):
                 collector.end()
             elif isinstance(event, yaml.AliasEvent):
-                return Loaded(problem="it uses an alias")
+                collector.add_alias(event)
     except _Refused as refusal:
-        return Loaded(problem=str(refusal))
+        return Loaded(problem=str(refusal), unexamined=isinstance(refusal, _Unexamined))
     values = collector.documents[0] if collector.documents else None
     if values is not None and not isinstance(values, dict):
         return Loaded(problem="it is not a mapping")

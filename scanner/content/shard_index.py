@@ -1,27 +1,31 @@
 """Read the index of a sharded safetensors model, which maps tensors to shards.
 
 ``NAME.safetensors.index.json`` as transformers and diffusers write it: ``weight_map`` from tensor
-to shard, and ``metadata.total_size`` in bytes of tensor data. Loaders join a shard's name to the
-folder unchecked, so a name that leads outside the folder is refused here.
+to shard, and ``metadata.total_size`` in bytes of tensor data. An index means the files that it
+names, whatever their names. Loaders join a name to the folder unchecked, so a name that leads
+outside the folder is refused here, however it is written.
+
+The largest known model has half a million tensors, and an index of 56 MB. More than the limits
+below is beyond this tool, and no fault of the file.
 """
 
 import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.facts import whole_number
 from prefect_mutagen.scanner.content.safe_load import load_json
 
-__all__ = ["INDEX_LIMIT", "ShardIndex", "read_index"]
+__all__ = ["INDEX_LIMIT", "IndexReading", "ShardIndex", "read_index", "too_long"]
 
-INDEX_LIMIT: Final = 32 << 20
-"""Most bytes of an index; the largest known one has 13 MB."""
-_TENSOR_LIMIT: Final = 1 << 19
-_BRACKET_LIMIT: Final = 1 << 10
-_PATH_CHARACTERS: Final = frozenset("/\\:")
+INDEX_LIMIT: Final = 128 << 20
+"""Most bytes of an index that is read."""
+_VALUE_LIMIT: Final = 1 << 20
+"""Most values of an index; as many tensors as the header of one file may have."""
+_FORBIDDEN: Final = frozenset("\\:\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,47 +33,82 @@ class ShardIndex:
     """Contents of an index."""
 
     weight_map: Mapping[str, str]
-    """File name of the shard that holds each tensor."""
+    """File that holds each tensor: a path relative to the index, without ``.`` and ``..``."""
     total_size: int | None = None
     """Size of all tensors' data in bytes, if stated."""
     sha256: str = ""
     """SHA-256 of the index file."""
 
     def shards(self) -> list[str]:
-        """Return the names of all shards, sorted."""
+        """Return the paths of all shards, sorted."""
         return sorted(set(self.weight_map.values()))
 
 
-def read_index(raw: bytes) -> tuple[ShardIndex | None, str]:
+class IndexReading(NamedTuple):
+    """An index, or why there is none."""
+
+    contents: ShardIndex | None
+    problem: str = ""
+    """A clause; empty if there is an index."""
+    is_limit: bool = False
+    """Whether the problem is a limit of this tool."""
+
+
+def too_long(size: int) -> str:
+    """Return the clause that an index has more bytes than are read; empty if it has not."""
+    if size <= INDEX_LIMIT:
+        return ""
+    return f"it has {size:,} bytes, and this tool reads at most {INDEX_LIMIT:,}"
+
+
+def read_index(raw: bytes) -> IndexReading:
     """Parse an index.
 
     Args:
         raw: Its bytes, at most `INDEX_LIMIT`.
 
     Returns:
-        The index, or None; and its problem as a clause, or the empty string.
+        The index, or its problem.
     """
     # Counting separators first bounds the memory that the JSON parser can take.
-    if (
-        raw.count(b",") > _TENSOR_LIMIT + _BRACKET_LIMIT
-        or raw.count(b"[") + raw.count(b"{") > _BRACKET_LIMIT
-    ):
-        return None, "it has more values than an index has"
+    values = raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+    if values > _VALUE_LIMIT:
+        problem = f"it has about {values:,} values, and this tool reads at most {_VALUE_LIMIT:,}"
+        return IndexReading(None, problem, is_limit=True)
     loaded = load_json(raw)
     if loaded.problem:
-        return None, loaded.problem
+        return IndexReading(None, loaded.problem)
     if loaded.duplicate:
-        return None, f"the key {shown(loaded.duplicate)} appears twice"
+        return IndexReading(None, f"the key {shown(loaded.duplicate)} appears twice")
     weights = loaded.values.get("weight_map")
     if not isinstance(weights, dict):
-        return None, "it has no weight_map"
+        return IndexReading(None, "it has no weight_map")
     weight_map: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for tensor, shard in weights.items():
         if not isinstance(shard, str) or not shard:
-            return None, f"weight_map names no file for the tensor {shown(tensor)}"
-        if not _PATH_CHARACTERS.isdisjoint(shard) or shard in (".", ".."):
-            return None, f"weight_map names a file outside the folder: {shown(shard)}"
-        weight_map[tensor] = sys.intern(shard)
+            problem = f"weight_map names no file for the tensor {shown(tensor)}"
+            return IndexReading(None, problem)
+        path = paths.get(shard)
+        if path is None:
+            path = paths[shard] = _path_inside(shard)
+        if not path:
+            return IndexReading(None, f"weight_map names a file outside the folder: {shown(shard)}")
+        weight_map[tensor] = path
     metadata = loaded.values.get("metadata")
     total = whole_number(metadata.get("total_size")) if isinstance(metadata, dict) else None
-    return ShardIndex(weight_map, total, hashlib.sha256(raw).hexdigest()), ""
+    return IndexReading(ShardIndex(weight_map, total, hashlib.sha256(raw).hexdigest()))
+
+
+def _path_inside(shard: str) -> str:
+    """Return a shard's path inside the folder; empty if it leads, or may lead, elsewhere.
+
+    A backslash separates folders on Windows, a colon follows a drive or a scheme, and servers read
+    ``%2e`` as a dot.
+    """
+    if shard.startswith("/") or shard.endswith("/") or not _FORBIDDEN.isdisjoint(shard):
+        return ""
+    parts = [part for part in shard.split("/") if part not in ("", ".")]
+    if any(part.lower().replace("%2e", ".") in (".", "..") for part in parts):
+        return ""
+    return sys.intern("/".join(parts))

@@ -6,7 +6,6 @@ code serves the plain loop over local files and the concurrent one over remote o
 tested without a server.
 """
 
-import hashlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,21 +13,28 @@ from typing import Any
 
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.content.neighbours import LIMITS, Neighbours
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.examine.beside import check_beside
 from prefect_mutagen.scanner.examine.fetch import (
     Seen,
+    by_name,
     find_shards,
     load_beside,
     load_index,
     see,
     stated_digests,
 )
-from prefect_mutagen.scanner.examine.set_totals import OF_A_PART, total
-from prefect_mutagen.scanner.examine.sets import Shard, check_pickles, check_set, check_split_name
+from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
+from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
+from prefect_mutagen.scanner.examine.sets import (
+    Shard,
+    are_ranks,
+    check_set,
+    check_split_name,
+)
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.roles import shard_name
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
@@ -50,6 +56,8 @@ from prefect_mutagen.scanner.verdicts import Verdict
 __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
+_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult]]
+"""Returns an artifact with its files as they were read, and its result without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +110,28 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
+        cost = cost or Cost()
+        examine = self._examine_pipeline if artifact.parts else self._examine_weights
+        _, result = yield from examine(artifact, cost)
+        verdict = judge(result.subject(), self.policy)
+        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
+
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+        """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
-            index, pinned, findings = yield from load_index(artifact.shard_index)
+            index, pinned, findings = yield from load_index(artifact, artifact.shard_index)
             artifact = artifact._replace(shard_index=pinned)
+            if artifact.packed_index:  # the listing has read it for this examination
+                cost.requests += 1
+                cost.bytes_read += pinned.size
         if artifact.kind == "set":
-            artifact = artifact._replace(objects=(yield from self._objects(artifact, index)))
+            objects, unseen = yield from find_shards(artifact, index)
+            artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
         beside = artifact.beside
         if beside.checksums and self.hash_level != "none":
-            sums = yield from load_beside(beside.checksums, lambda _: CHECKSUM_LIMIT)
+            sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated) for item in artifact.objects)
         parts: list[_Part]
@@ -121,12 +141,12 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(_is_model(part.seen) for part in parts):
-            folder = yield from self._read_folder(beside.neighbours)
+            folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed: dict[str, tuple[str, bytes]] = {}
         if beside.signatures:
             empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(beside.signatures, lambda _: SIGNATURE_LIMIT)
+            files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
             beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
@@ -138,22 +158,38 @@ class Examiner:
         if signed:
             described = _digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
-        verdict = judge(result.subject(), self.policy)
-        cost = cost or Cost()
-        return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
+        return artifact, result
 
-    def _objects(
-        self, artifact: Artifact, index: ShardIndex | None
-    ) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-        """Return the files that belong to a set."""
-        objects = artifact.objects
-        if not artifact.listed:
-            objects = yield from find_shards(artifact, index)
-        if index is None:
-            return objects
-        named = set(index.shards())
-        # Files without a shard number are candidates because the index may name them.
-        return tuple(item for item in objects if item.name in named or _numbered(item))
+    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+        """Examine the parts of a pipeline, then what its root says about them."""
+        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
+        parts: tuple[Artifact, ...] = tuple(part for part, _ in examined)
+        results: list[ScanResult] = [result for _, result in examined]
+        folder = yield from self._read_folder(artifact)
+        artifact = artifact._replace(
+            objects=tuple(item for part in parts for item in part.objects),
+            beside=artifact.beside._replace(neighbours=folder.objects),
+            parts=parts,
+        )
+        description = describe_pipeline(artifact, results, folder.neighbours)
+        findings = tuple(dict.fromkeys((*description.findings, *check_beside(artifact))))
+        whole = StoredObject(artifact.url, artifact.size, "")
+        formats = {result.sbom.format for result in results}
+        form = formats.pop() if len(formats) == 1 else "unknown"
+        warnings = warnings_of(findings, unhashed=self.hash_level == "none")
+        return artifact, self._result(
+            artifact,
+            *(
+                replace(item, sbom=item.sbom or result.sbom)
+                for result in results
+                for item in result.objects
+            ),
+            sbom=build_sbom(description, whole, form, "", self.generated_at, warnings),
+            description=description,
+            findings=findings,
+            header_sha256="",
+            sha256_source=_joined(result.sha256_source for result in results),
+        )
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
@@ -165,7 +201,10 @@ class Examiner:
         return _Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [*part.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        findings = [
+            *part.findings,
+            *check_beside(artifact),
+        ]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -186,9 +225,16 @@ class Examiner:
         index: ShardIndex | None,
         findings: Iterable[Finding],
     ) -> ScanResult:
-        shards = [Shard(part.item.name, part.item.url, part.seen.header) for part in parts]
-        checks = list(check_set(shards, index, artifact.url))
-        complete = not any(check.code == "set/missing-shard" for check in checks)
+        shards = [
+            Shard(artifact.path_beside(part.item), part.item.url, part.seen.header)
+            for part in parts
+        ]
+        findings = list(findings)
+        all_found = all(finding.code != "set/unexamined" for finding in findings)
+        checks = list(check_set(shards, index, artifact.url, all_found=all_found))
+        complete = all_found and all(check.code != "set/missing-shard" for check in checks)
+        # Ranks hold some tensors in slices and others whole; their sum counts these several times.
+        complete = complete and not (are_ranks(shards, index) and len(shards) > 1)
         names = {shard.name for shard in shards} if index is None else set(index.shards())
         used = [number for number, shard in enumerate(shards) if shard.name in names]
         description = total(
@@ -198,27 +244,34 @@ class Examiner:
             complete=complete,
         )
         found = [*findings, *checks]
-        for part in parts:
-            found += [finding for finding in part.findings if finding.code not in OF_A_PART]
+        has_tensors = any(shard.has_tensors for shard in shards)
+        for part, shard in zip(parts, shards, strict=True):
+            found += [
+                finding
+                for finding in part.findings
+                if concerns_set(finding, shard, has_tensors=has_tensors)
+            ]
         formats = {part.seen.format for part in parts} - {"unknown"}
         total_object = StoredObject(artifact.url, sum(max(0, parts[n].item.size) for n in used), "")
         # A set with an unreadable shard is not known to be a model.
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
-        if artifact.shard_index is None and artifact.listed and form == "safetensors":
+        needs_index = form == "safetensors" and not are_ranks(shards, index)
+        if needs_index and artifact.shard_index is None and artifact.listed:
             found.append(_no_index(artifact.url))
-        found += [*description.findings, *check_pickles(artifact.beside.pickles, artifact.url)]
+        found += [*description.findings, *check_beside(artifact)]
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
-        sources = {part.hashed.source for part in parts}
         return self._result(
             artifact,
             *(self._object(part) for part in parts),
             sbom=build_sbom(description, total_object, form, "", self.generated_at, warnings),
             description=description,
             findings=unique,
-            header_sha256=_combined_header_sha256(parts),
-            sha256_source=" and ".join(sorted(sources)) if "" not in sources else "",
+            header_sha256=combined_digest(
+                [(part.item.name, part.seen.header_sha256) for part in parts]
+            ),
+            sha256_source=_joined(part.hashed.source for part in parts),
         )
 
     def _object(self, part: _Part) -> ObjectResult:
@@ -265,7 +318,7 @@ class Examiner:
             findings=findings,
             verdict=Verdict("unknown"),
             modified=max(times, default=None),
-            neighbours=_neighbour_pins(artifact),
+            neighbours=artifact.neighbour_pins,
         )
 
     def _add_signatures(
@@ -285,15 +338,17 @@ class Examiner:
         facts = {**result.facts, "signature": stated} if stated else result.facts
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
-    def _read_folder(self, items: tuple[StoredObject, ...]) -> Generator[Request, Any, Folder]:
+    def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
+        items = artifact.beside.neighbours
         folder = self.folders.find(items)
         if folder is None:
-            files = yield from load_beside(items, LIMITS.__getitem__)
+            files = yield from load_beside(artifact.named(items), read_limit)
             # Another artifact of the folder may have read the same files meanwhile.
             folder = self.folders.find(items)
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
-                folder = Folder(files.parse_neighbours(), files.objects, length)
+                neighbours = files.parse_neighbours(artifact.folder)
+                folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
 
@@ -317,7 +372,8 @@ def _digests_beside(
 ) -> dict[str, str]:
     """Return the SHA-256 of each describing file; empty for those not read completely."""
     digests = {
-        item.name: neighbours.digests.get(item.name, "") for item in artifact.beside.neighbours
+        path: neighbours.digests.get(path, "")
+        for path, _ in artifact.named(artifact.beside.neighbours)
     }
     if artifact.shard_index is not None:
         digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
@@ -328,26 +384,12 @@ def _is_model(seen: Seen) -> bool:
     return seen.header is not None and not isinstance(seen.header, UnknownHeader)
 
 
-def _numbered(item: StoredObject) -> bool:
-    return shard_name(item.name) is not None
-
-
 def _no_index(url: str) -> Finding:
     message = "there is no index that maps tensors to these shards"
     return make_finding("set/index-missing", message, url=url, field="folder")
 
 
-def _neighbour_pins(artifact: Artifact) -> dict[str, str]:
-    """Return the pins of the files that describe an artifact; a change of one is drift."""
-    pins = {item.name: item.pin for item in artifact.describing}
-    if artifact.beside.pickles.total:
-        pins["pickles"] = artifact.beside.pickles.pin
-    return pins
-
-
-def _combined_header_sha256(parts: Sequence[_Part]) -> str:
-    """Return one digest over the header hashes of a set; empty unless all are known."""
-    if not parts or not all(part.seen.header_sha256 for part in parts):
-        return ""
-    lines = sorted(f"{part.item.name}\0{part.seen.header_sha256}" for part in parts)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _joined(sources: Iterable[str]) -> str:
+    """Name the sources of all files' digests; empty unless all are known."""
+    named = set(sources)
+    return " and ".join(sorted(named)) if "" not in named else ""

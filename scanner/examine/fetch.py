@@ -5,19 +5,25 @@ sent the replies (`scanner.storage.requests`).
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Final
 
 from prefect_mutagen.parsers import Header, NeedBytes, read_header
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours
-from prefect_mutagen.scanner.content.shard_index import INDEX_LIMIT, ShardIndex, read_index
+from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
+from prefect_mutagen.scanner.content.shard_index import (
+    INDEX_LIMIT,
+    ShardIndex,
+    read_index,
+    too_long,
+)
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
+from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.roles import shard_name
+from prefect_mutagen.scanner.listing.listed_index import unpack
+from prefect_mutagen.scanner.listing.shards import siblings
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import read_checksums
 from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
@@ -26,6 +32,7 @@ from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, Stor
 __all__ = [
     "FilesBeside",
     "Seen",
+    "by_name",
     "find_shards",
     "load_beside",
     "load_index",
@@ -82,6 +89,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
+    last = (0, data)
     answer = reader.feed(data)
     while isinstance(answer, NeedBytes):
         start = reader.position
@@ -89,7 +97,9 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
         if digest:
             pieces.append(reply.data)
+        last = (start, reply.data)
         answer = reader.feed(reply.data)
+    answer = yield from look_behind(item, answer, last)
     sha256 = ""
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
@@ -105,9 +115,13 @@ def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
 
 
 def load_index(
-    item: StoredObject,
+    artifact: Artifact, item: StoredObject
 ) -> Generator[Request, Any, tuple[ShardIndex | None, StoredObject, list[Finding]]]:
-    """Read the shard index of a set.
+    """Read the shard index of a set, unless the listing has read it.
+
+    Args:
+        artifact: The set.
+        item: Its index.
 
     Returns:
         The index, None if it is unusable; the object with size and pin as read; and findings.
@@ -116,18 +130,22 @@ def load_index(
     try:
         if item.fault is not None:
             raise item.fault
-        if wanted > INDEX_LIMIT:
-            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+        if problem := too_long(wanted):
+            return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
         data = b""
-        if wanted:
+        if artifact.packed_index:
+            data = unpack(artifact.packed_index)
+        elif wanted:
             reply = yield from read(Read(item, 0, wanted))
             data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
-        if item.size > INDEX_LIMIT:
-            return None, item, [_bad_index(item, f"it has more than {INDEX_LIMIT} bytes")]
+        if problem := too_long(item.size):
+            return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
     except StorageError as problem:
         return None, item, [make_finding(problem.code, str(problem), url=item.url)]
-    index, invalid = read_index(data)
-    return index, item, [_bad_index(item, invalid)] if invalid else []
+    index, clause, is_limit = read_index(data)
+    if is_limit:
+        return None, item, [_unexamined(item.url, f"the index: {clause}", item.name)]
+    return index, item, [_bad_index(item, clause)] if clause else []
 
 
 def _bad_index(item: StoredObject, problem: str) -> Finding:
@@ -135,81 +153,95 @@ def _bad_index(item: StoredObject, problem: str) -> Finding:
     return make_finding("set/index-invalid", message, url=item.url, field=item.name)
 
 
+def _unexamined(url: str, message: str, field: str) -> Finding:
+    return make_finding("set/unexamined", message, url=url, field=field)
+
+
 def find_shards(
     artifact: Artifact, index: ShardIndex | None
-) -> Generator[Request, Any, tuple[StoredObject, ...]]:
-    """Look up the shards of a set that was not listed.
+) -> Generator[Request, Any, tuple[tuple[StoredObject, ...], list[Finding]]]:
+    """Look up the shards of a set that the listing did not cover.
+
+    These are all where the folder was not listed. Where it was, they are those in folders below,
+    whose files may have been listed before the index.
 
     Returns:
-        Its objects, without those that do not exist.
+        Its objects, without those that do not exist, in order; and findings.
     """
-    known = {item.name: item for item in artifact.objects}
+    known = {artifact.path_beside(item): item for item in artifact.objects}
     folder = (artifact.shard_index or artifact.objects[0]).folder
-    missing = (name for name in _expected(artifact, index) if name not in known)
-    for name in islice(missing, _MAX_SHARD_LOOKUPS):
+    names: Iterator[str] = iter(())
+    if index is not None:
+        names = iter(index.shards())
+    elif not artifact.listed and artifact.shard_index is None:
+        names = siblings(artifact.objects[0].name)
+    missing = (name for name in names if name not in known)
+    if artifact.listed:
+        missing = (name for name in missing if "/" in name)
+    findings: list[Finding] = []
+    for number, name in enumerate(missing):
+        if number == _MAX_SHARD_LOOKUPS:
+            message = f"more than {_MAX_SHARD_LOOKUPS:,} shards would have to be looked up by name"
+            findings.append(_unexamined(artifact.url, message, "folder"))
+            break
         url = folder + name
         try:
             known[name] = yield Find(url)
         except StorageError as problem:
             if problem.code != "storage/not-found":
                 known[name] = StoredObject(url, 0, "", fault=problem)
-    return tuple(known[name] for name in sorted(known))
-
-
-def _expected(artifact: Artifact, index: ShardIndex | None) -> Iterator[str]:
-    if index is not None:
-        yield from index.shards()
-        return
-    for item in artifact.objects[:1]:
-        shard = shard_name(item.name)
-        if shard is not None:
-            before, _, behind = item.name.rpartition(f"{shard.number:05d}-of-{shard.total:05d}")
-            for number in range(1, shard.total + 1):
-                yield f"{before}{number:05d}-of-{shard.total:05d}{behind}"
+    return tuple(known[name] for name in sorted(known)), findings
 
 
 @dataclass(frozen=True, slots=True)
 class FilesBeside:
-    """Contents of small files beside an artifact."""
+    """Contents of small files of a model."""
 
     objects: tuple[StoredObject, ...]
     contents: Mapping[str, tuple[str, bytes]]
-    """Address and bytes up to the limit, by name."""
-    unread: tuple[tuple[StoredObject, StorageError], ...]
-    """Files that cannot be read, and why."""
+    """Address and bytes up to the limit, by path."""
+    unread: tuple[tuple[str, StoredObject, StorageError], ...]
+    """Files that cannot be read, by path, and why."""
+    whole: frozenset[str] = frozenset()
+    """Paths of the files that were read to their end."""
 
-    def parse_neighbours(self) -> Neighbours:
-        """Parse them as neighbours; each unreadable file becomes a finding."""
-        neighbours = read_neighbours(self.contents)
-        sizes = {item.name: item.size for item in self.objects}
+    def parse_neighbours(self, folder: str = "") -> Neighbours:
+        """Parse them as neighbours; each unreadable file becomes a finding.
+
+        Args:
+            folder: Folder of the weights below the model's root, with a trailing slash.
+        """
+        neighbours = read_neighbours(self.contents, folder)
         digests = {
-            name: hashlib.sha256(raw).hexdigest()
-            for name, (_, raw) in self.contents.items()
-            if len(raw) == sizes[name]
+            path: hashlib.sha256(raw).hexdigest()
+            for path, (_, raw) in self.contents.items()
+            if path in self.whole
         }
         found = list(neighbours.findings)
-        for item, problem in self.unread:
-            message = f"{item.name} cannot be read: {problem.reason}"
-            found.append(
-                make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
-            )
+        for path, item, problem in self.unread:
+            message = f"{path} cannot be read: {problem.reason}"
+            found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
         return replace(neighbours, findings=tuple(found), digests=digests)
 
 
 def load_beside(
-    items: tuple[StoredObject, ...], limit_of: Callable[[str], int]
+    items: Iterable[tuple[str, StoredObject]], limit_of: Callable[[str], int]
 ) -> Generator[Request, Any, FilesBeside]:
-    """Read small files beside an artifact; unreadable ones are kept apart.
+    """Read small files of a model; unreadable ones are kept apart.
 
     Args:
-        items: The files.
-        limit_of: Maximum bytes to read, by file name.
+        items: The files by path.
+        limit_of: Maximum bytes to read, by file name; 0: a file is not read.
     """
     contents: dict[str, tuple[str, bytes]] = {}
     objects: list[StoredObject] = []
-    unread: list[tuple[StoredObject, StorageError]] = []
-    for item in items:
+    unread: list[tuple[str, StoredObject, StorageError]] = []
+    whole: set[str] = set()
+    for path, item in items:
         limit = limit_of(item.name)
+        if not limit:
+            objects.append(item)
+            continue
         wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         try:
             if item.fault is not None:
@@ -217,13 +249,24 @@ def load_beside(
             reply = RangeReply(b"", 0, item.pin)
             if wanted:
                 reply = yield from read(Read(item, 0, wanted, shared=True))
-            contents[item.name] = (item.url, reply.data)
+            raw = reply.data
+            while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
+                more = yield from read(Read(item, len(raw), end, shared=True))
+                raw += more.data
+            contents[path] = (item.url, raw)
+            if len(raw) == reply.size:
+                whole.add(path)
             same = (reply.size, reply.pin) == (item.size, item.pin)
             objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
         except StorageError as problem:
-            unread.append((item, problem))
+            unread.append((path, item, problem))
             objects.append(item)
-    return FilesBeside(tuple(objects), contents, tuple(unread))
+    return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:
+    """Yield files of one folder with their names."""
+    return ((item.name, item) for item in items)
 
 
 def stated_digests(files: FilesBeside) -> dict[str, tuple[str, str]]:

@@ -9,11 +9,11 @@ from typing import Final
 
 from prefect_mutagen.parsers import Format
 
-__all__ = ["STREAM", "piece_size", "read_ahead"]
+__all__ = ["STREAM", "first_read", "piece_size", "read_ahead"]
 
 STREAM: Final = 32 << 20
 """Largest range of a streamed request; it is closed as soon as the parser has enough."""
-_FIRST: Final = {"safetensors": 128 << 10, "gguf": 1 << 20}
+_FIRST: Final[dict[Format, int]] = {"safetensors": 128 << 10, "gguf": 1 << 20}
 _STEP: Final = 4 << 20
 _PIECE: Final = 64 << 10
 _LARGEST_PIECE: Final = 1 << 20
@@ -34,6 +34,11 @@ def read_ahead(promised: Format | None, start: int, upto: int) -> tuple[int, int
     if (promised or "gguf") == "safetensors":
         return (upto if start else max(upto, _FIRST["safetensors"])), 0
     return max(upto, start + (_STEP if start else _FIRST["gguf"])), upto
+
+
+def first_read(form: Format) -> int:
+    """Return the size of the first read of a header."""
+    return _FIRST[form]
 
 
 def piece_size(position: int) -> int:

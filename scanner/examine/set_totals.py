@@ -1,8 +1,9 @@
 """Describe a set as a whole: sums over its shards, and values that hold for all of them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
@@ -15,16 +16,37 @@ from prefect_mutagen.scanner.content.license_statements import (
 from prefect_mutagen.scanner.content.lineage import merge_lineage
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description
 
-__all__ = ["OF_A_PART", "total"]
+__all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license_spdx", "base_model")
-OF_A_PART = ("sbom/quantization-disagrees", "sbom/quantization-unknown")
+_OF_A_PART: Final = frozenset({"sbom/quantization-disagrees", "sbom/quantization-unknown"})
 """Findings that are meaningless for a single shard of a set."""
+_OF_THE_FIRST: Final = frozenset({"gguf/missing-architecture"})
+"""Findings about what only the first shard of a GGUF set states; the others have ``split.*``."""
+_OF_EMPTY_PARTS: Final = frozenset({"gguf/no-tensors"})
+"""Findings about shards without tensors, which are ordinary as long as another shard has some."""
 # Metadata of one file that would be wrong for the set.
 _OF_A_FILE = ("layer_names", "tensor_dtypes", "stored_parameter_count", "metadata_keys")
+
+
+def concerns_set(finding: Finding, shard: Shard, *, has_tensors: bool) -> bool:
+    """Whether a finding about one shard, as if it were a whole file, holds for its set.
+
+    Args:
+        finding: The finding.
+        shard: The shard.
+        has_tensors: Whether any shard of the set has tensors.
+    """
+    if finding.code in _OF_THE_FIRST:
+        named = shard_name(shard.name)
+        return named is None or named.number <= 1
+    if finding.code in _OF_EMPTY_PARTS:
+        return not has_tensors
+    return finding.code not in _OF_A_PART
 
 
 def total(
@@ -139,3 +161,15 @@ def _metadata(shards: Sequence[Shard], descriptions: Sequence[Description]) -> d
     if parameters:
         metadata["tensor_type_parameter_counts"] = dict(parameters)
     return metadata
+
+
+def combined_digest(digests: Sequence[tuple[str, str]]) -> str:
+    """Return one SHA-256 over those of a set's headers; empty unless all are known.
+
+    Args:
+        digests: Name and SHA-256 of each file.
+    """
+    if not digests or not all(digest for _, digest in digests):
+        return ""
+    lines = sorted(f"{name}\0{digest}" for name, digest in digests)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,16 +1,18 @@
-"""Artifacts: the files that are loaded as one model, and the files that describe them.
+"""Artifacts: what is loaded as one model, and the files that a loader takes with it.
 
-An artifact is a model file, or a set of shards that form one model: numbered GGUF files, or
-safetensors files that are numbered or named by an index. It includes the files beside it that
-describe it (`NEIGHBOURS`, checksums, signatures), and those that could be loaded instead of it
-(pickles). Its pin is a digest over the names and pins of all of them, and over the names of absent
-neighbours: an edited licence in README.md, or a new config.json, changes the pin.
+An artifact is a model file, a set of shards that form one model (numbered GGUF files, or
+safetensors files that are numbered or named by an index), or a pipeline, whose parts lie in folders
+below it. It includes what its model says about it: configurations, tokenizer, templates, code,
+card and licence, of its own folder and of those above it up to the model's root, and those that
+could be loaded instead of it (pickles, rivals). Its pin is a digest over the paths and pins of all
+of them, and over the names of rivals: an edited licence in README.md, a new config.json, or a
+``model.safetensors`` that appears beside shards changes the pin.
 """
 
 import hashlib
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from prefect_mutagen.scanner.listing.roles import NEIGHBOURS
 from prefect_mutagen.scanner.results import Kind
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -18,9 +20,8 @@ __all__ = [
     "Artifact",
     "Beside",
     "Pickles",
+    "Rivals",
 ]
-
-_ALL_ABSENT: Final = "\n".join(f"{name}\0absent" for name in NEIGHBOURS)
 
 
 class Pickles(NamedTuple):
@@ -33,23 +34,41 @@ class Pickles(NamedTuple):
     """Digest over the names and pins of all of them."""
 
 
+class Rivals(NamedTuple):
+    """Weights in a folder that a loader may take instead of an artifact, or with it."""
+
+    weights: tuple[str, ...] = ()
+    """Names of the first few: of whole files, of indexes, of a shard of each set."""
+    variants: tuple[str, ...] = ()
+    """Names of the first few variants, which are loaded where they are asked for."""
+
+
 class Beside(NamedTuple):
-    """Files beside an artifact that describe it, or that could be loaded instead of it."""
+    """Files of an artifact's model that describe it, run with it, or could be loaded instead."""
 
     neighbours: tuple[StoredObject, ...] = ()
-    """The files of `NEIGHBOURS` that exist."""
+    """The files that describe it: of each name the nearest one, from its folder to the root."""
     checksums: tuple[StoredObject, ...] = ()
     """Files that may state the SHA-256 of its files."""
     signatures: tuple[StoredObject, ...] = ()
     """Signatures and attestations that may cover it."""
     pickles: Pickles = Pickles()
+    code: tuple[StoredObject, ...] = ()
+    """Python files in its folder and below it."""
+    root: str = ""
+    """Address of the model's root with a trailing slash; empty: the folder of its files."""
+    unlisted: int = 0
+    """Number of files that are too many to be taken into account."""
+    unfinished: tuple[str, ...] = ()
+    """Names of unfinished downloads of its files."""
 
 
 class Artifact(NamedTuple):
     """The unit that is judged, pinned and passed to agents."""
 
     url: str
-    """Address of its file; for a set, of its index, else of its first shard."""
+    """Address of its file; for a set, of its index, else of its first shard; for a pipeline, of
+    the file that names its parts."""
     objects: tuple[StoredObject, ...]
     """Files that contain its tensors."""
     beside: Beside = Beside()
@@ -59,6 +78,22 @@ class Artifact(NamedTuple):
     """Index file that maps tensors to shards."""
     listed: bool = True
     """Whether the folder was listed; if not, the shards still have to be looked up."""
+    parts: tuple["Artifact", ...] = ()
+    """The parts of a pipeline, whose files are in ``objects`` as well."""
+    rivals: Rivals = Rivals()
+    packed_index: str = ""
+    """Contents of the index, if the listing read it; see `scanner.listing.listed_index`."""
+
+    @property
+    def root(self) -> str:
+        """Address of the model's root, with a trailing slash."""
+        return self.beside.root or self.url[: self.url.rstrip("/").rfind("/") + 1]
+
+    @property
+    def folder(self) -> str:
+        """Path of its folder below the model's root, with a trailing slash; empty for the root."""
+        path = self.url.rstrip("/")[len(self.root) :]
+        return path[: path.rfind("/") + 1]
 
     @property
     def describing(self) -> tuple[StoredObject, ...]:
@@ -73,7 +108,7 @@ class Artifact(NamedTuple):
 
     @property
     def pin(self) -> str:
-        """Identifier of its files and the files that describe them.
+        """Identifier of its files and of all that its model says about them.
 
         Returns:
             ``sha256:`` and a digest; the empty string if the listing did not pin every file.
@@ -84,21 +119,56 @@ class Artifact(NamedTuple):
     @property
     def digest(self) -> bytes:
         """The 32 bytes of the pin; empty if the listing did not pin every file."""
-        neighbours, checksums, signatures, pickles = self.beside
-        is_described = neighbours or checksums or signatures or self.shard_index
-        if len(self.objects) == 1 and not is_described:
+        pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
+        pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
+        if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
-            if not item.pin:
-                return b""
-            return _digest(f"{item.name}\0{item.pin}\n{_ALL_ABSENT}\npickles\0{pickles.pin}")
-        pinned = (*self.objects, *self.describing)
+            return _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
+        pinned = dict.fromkeys(self._pinned())
         if not all(item.pin for item in pinned):
             return b""
-        present = {item.name for item in neighbours}
-        lines = sorted(f"{item.name}\0{item.pin}" for item in pinned)
-        lines += [f"{name}\0absent" for name in NEIGHBOURS if name not in present]
-        lines.append(f"pickles\0{pickles.pin}")
+        lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
+        lines += [pickles, *(f"pickles\0{part.beside.pickles.pin}" for part in self.parts)]
         return _digest("\n".join(lines))
+
+    @property
+    def neighbour_pins(self) -> dict[str, str]:
+        """Pins by path of the files beside it and its parts; a change of one is drift."""
+        pins: dict[str, str] = {}
+        for one in (self, *self.parts):
+            files = (*one.describing, *one.beside.code)
+            pins |= {self.path_of(item): item.pin for item in files}
+            if one.beside.pickles.total:
+                pins["pickles" if one is self else f"{one.folder}pickles"] = one.beside.pickles.pin
+            pins |= dict.fromkeys(one.beside.unfinished, "unfinished")
+        return pins
+
+    def path_of(self, item: StoredObject) -> str:
+        """Return the path of one of its files relative to the model's root."""
+        root = self.beside.root
+        if root and item.url.startswith(root):
+            return item.url[len(root) :] if not item.version else item.name
+        return item.name
+
+    def path_beside(self, item: StoredObject) -> str:
+        """Return the path of one of its files relative to the folder of the artifact."""
+        folder = self.url[: self.url.rstrip("/").rfind("/") + 1]
+        below = item.url.startswith(folder) and "/" in item.url[len(folder) :].rstrip("/")
+        return item.url[len(folder) :] if below else item.name
+
+    def named(self, items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:
+        """Yield files of the model with their paths relative to its root."""
+        return ((self.path_of(item), item) for item in items)
+
+    def _pinned(self) -> Iterator[StoredObject]:
+        yield from self.objects
+        for one in (self, *self.parts):
+            yield from one.describing
+            yield from one.beside.code
+
+
+def _rivals_line(rivals: Rivals) -> str:
+    return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
 
 
 def _digest(text: str) -> bytes:

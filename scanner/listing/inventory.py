@@ -24,7 +24,6 @@ from urllib.parse import unquote_plus
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["Inventory", "list_inventory", "read_inventory"]
@@ -242,8 +241,5 @@ def _seconds(value: Any) -> float | None:
 def _object(bucket: str, row: _Row) -> StoredObject:
     key, size, etag, modified, storage_class = row
     url = f"s3://{bucket}/{key}"
-    fault = None
-    if storage_class in ARCHIVED:
-        fault = StorageError("storage/archived", url, f"the object is in {storage_class}")
     pin = f"etag:{etag}" if etag else ""
-    return StoredObject(url, size, pin, modified, storage_class, fault)
+    return StoredObject(url, size, pin, modified, storage_class)

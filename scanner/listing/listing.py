@@ -6,26 +6,21 @@ newest are listed, nor are objects that changed after an inventory was made.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
 
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts, ungrouped
-from prefect_mutagen.scanner.listing.roles import (
-    NEIGHBOURS,
-    OMS_NAME,
-    SIGNATURE_SUFFIXES,
-    is_relevant,
-    shard_name,
-)
+from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
+from prefect_mutagen.scanner.listing.listed_index import index_reader
+from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
+from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
-from prefect_mutagen.scanner.storage.coroutines import finish, run
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["Known", "list_artifacts", "list_selected"]
+__all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
 
 class Known(Protocol):
@@ -44,6 +39,22 @@ class Known(Protocol):
         ...
 
 
+def root_of(address: Address) -> tuple[Address, str]:
+    """Return the root to list for an address, and the one artifact below it that is meant.
+
+    A pipeline has the address of the file that names its parts, which lie in folders below.
+
+    Args:
+        address: What a user gave, or what a scan called an artifact.
+
+    Returns:
+        The root, and for `list_artifacts` the address of the artifact; empty: all.
+    """
+    if role_of(address.name) == "pipeline":
+        return address.folder, address.text
+    return address, ""
+
+
 def list_artifacts(
     store: Store,
     *,
@@ -51,6 +62,8 @@ def list_artifacts(
     selection: Selection | None = None,
     objects: Iterable[StoredObject] | None = None,
     left_out: Callable[[Artifact], None] | None = None,
+    above: bool = True,
+    only: str = "",
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
@@ -61,6 +74,8 @@ def list_artifacts(
         selection: Selection; all by default. A root that is one file is always selected.
         objects: Objects of an inventory, to use instead of a listing.
         left_out: Called with each artifact that exists but is not selected.
+        above: Whether folders above a root that is one file may be its model's root.
+        only: Address of the one artifact to list, such as that of a pipeline; empty: all.
 
     Raises:
         NothingIncluded: No artifact matches the patterns to include.
@@ -72,16 +87,21 @@ def list_artifacts(
         return
     if first.url == store.root:
         try:
-            artifact = _find_artifact(store, first, siblings=siblings)
+            artifact = find_artifact(store, first, siblings=siblings, above=above)
         except StorageError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
             artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
         yield artifact
         return
-    artifacts = group_artifacts(chain((first,), listed), store.root)
+    artifacts = group_artifacts(
+        chain((first,), listed),
+        store.root,
+        look=lambda folder: look_at(store, folder),
+        read_index=index_reader(store),
+    )
     if selection is None or selection.takes_all:
-        yield from artifacts
+        yield from (one for one in artifacts if not only or one.url == only)
         return
     included = False
     for artifact in artifacts:
@@ -95,51 +115,6 @@ def list_artifacts(
     if selection.include and not included:
         reason = f"no model fits the patterns to include ({', '.join(selection.include)})"
         raise NothingIncluded("storage/not-found", store.root, reason)
-
-
-def _find_artifact(store: Store, item: StoredObject, *, siblings: bool) -> Artifact:
-    """Return the artifact that a loader would load by a file's address.
-
-    The address of a set's index or first shard stands for the set.
-    """
-    if siblings:
-        with suppress(StorageError):  # read permission does not imply list permission
-            listed = store.list_folder(item.folder, is_relevant)
-            if listed is not None:
-                return artifact_of(item, listed)
-    artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
-    shard = shard_name(item.name)
-    if shard is not None and shard.number != 1:
-        artifact = artifact._replace(kind="file")
-    return artifact._replace(listed=False)
-
-
-def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
-    """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
-
-    def probe(name: str) -> StoredObject | None:
-        url = item.folder + name
-        try:
-            if store.loop is None:
-                return finish(store.find(url))
-            from prefect_mutagen.scanner.storage.pacing import repeat
-
-            return run(store, repeat(lambda: store.find(url), url))
-        except StorageError as problem:
-            if problem.code == "storage/not-found":
-                return None
-            return StoredObject(url, 0, "", fault=problem)
-
-    signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
-    names = (*NEIGHBOURS, f"{item.name}.sha256", *signatures)
-    if store.loop is None:
-        found = [probe(name) for name in names]
-    else:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(len(names)) as threads:
-            found = list(threads.map(probe, names))
-    return [neighbour for neighbour in found if neighbour is not None]
 
 
 def list_selected(

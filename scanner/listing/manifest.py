@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, Rivals
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -70,14 +70,31 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed = plain
-    neighbours, checksums, signatures, (names, total, pin) = beside
-    pickles = Pickles(tuple(names), total, pin)
+    url, objects, beside, kind, index, listed, parts, (weights, variants), packed = plain
+    neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
+    names, total, pin = pickles
     beside = Beside(
-        _to_objects(neighbours), _to_objects(checksums), _to_objects(signatures), pickles
+        _to_objects(neighbours),
+        _to_objects(checksums),
+        _to_objects(signatures),
+        Pickles(tuple(names), total, pin),
+        _to_objects(code),
+        root,
+        unlisted,
+        tuple(unfinished),
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
-    return Artifact(url, _to_objects(objects), beside, kind, shard_index, listed)
+    return Artifact(
+        url,
+        _to_objects(objects),
+        beside,
+        kind,
+        shard_index,
+        listed,
+        tuple(map(_to_artifact, parts)),
+        Rivals(tuple(weights), tuple(variants)),
+        packed,
+    )
 
 
 def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:

@@ -115,6 +115,10 @@ class FolderObjects:
         self._count = 0
         self._kinds: dict[str, dict[str, list[StoredObject]]] = {}
 
+    def __len__(self) -> int:
+        """Return the number of objects in memory."""
+        return self._count
+
     def add(self, kind: str, key: str, item: StoredObject) -> None:
         """Add an object."""
         self._kinds.setdefault(kind, {}).setdefault(key, []).append(item)
@@ -149,10 +153,13 @@ class FolderObjects:
         return next(self._spool.read(self._folder, kind, key), None) is not None
 
     def items(self, kind: str) -> Iterator[tuple[str, StoredObject]]:
-        """Yield the objects of a kind with their keys, sorted by key."""
+        """Yield the objects of a kind with their keys, sorted by key.
+
+        Objects of other kinds may be added meanwhile, also if that spills all of them.
+        """
         if self._folder < 0:
             held = self._kinds.get(kind, {})
-            yield from ((key, item) for key in sorted(held) for item in held[key])
+            yield from [(key, item) for key in sorted(held) for item in held[key]]
             return
         self._spill(kind)
         yield from self._spool.read(self._folder, kind)

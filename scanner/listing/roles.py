@@ -1,75 +1,130 @@
 """Classify files by name into the role that they have for a loader.
 
-Shards are named as by llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers. An index is
-``NAME.safetensors.index.json``, with a variant before or after ``index``. Signatures are named as
-by OpenSSF Model Signing, in-toto and sigstore.
+Signatures are named as by OpenSSF Model Signing, in-toto and sigstore; names of shards and indexes
+are parsed in `scanner.listing.shards`. The other names are those that transformers,
+diffusers, PEFT, sentence-transformers, mlx-lm and vLLM open; `scanner.loading` says in which order.
 """
 
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.content.license_files import is_license_file
+from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
+from prefect_mutagen.scanner.listing.shards import index_stem
 
 __all__ = [
-    "CHECKSUMS",
-    "NEIGHBOURS",
+    "APPLE_DOUBLE",
+    "MARKS",
     "OMS_NAME",
+    "PIPELINE_MARKS",
+    "PROBED",
     "SIGNATURE_SUFFIXES",
     "Role",
-    "ShardName",
-    "index_stem",
+    "is_described_by",
     "is_relevant",
     "is_signature",
     "role_of",
-    "shard_name",
     "signed_name",
 ]
 
-Role = Literal["model", "index", "neighbour", "checksums", "signature", "pickle"]
+Role = Literal[
+    "weights",
+    "index",
+    "config",
+    "tokenizer",
+    "template",
+    "pipeline",
+    "adapter",
+    "card",
+    "licence",
+    "code",
+    "pickle",
+    "checksum",
+    "signature",
+    "unfinished",
+    "other",
+]
 
 _MODEL_SUFFIXES: Final = tuple(SUFFIXES)
-NEIGHBOURS: Final = (
+PIPELINE_MARKS: Final = ("model_index.json", "modular_model_index.json", "modules.json")
+"""Names of files that describe a pipeline, whose parts are in folders below."""
+MARKS: Final = ("README.md", *PIPELINE_MARKS)
+"""Names of files that mark the root of a model."""
+PROBED: Final = (
     "config.json",
     "tokenizer_config.json",
     "generation_config.json",
     "adapter_config.json",
     "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
     "README.md",
+    "LICENSE",
 )
-"""Names of files that describe the models in their folder."""
-CHECKSUMS: Final = ("SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt", "checksums.sha256")
-"""Names of files that list the SHA-256 of other files; ``NAME.sha256`` states that of one file."""
+"""Names of files that are asked for one by one where a folder cannot be listed."""
+APPLE_DOUBLE: Final = "._"
+"""Prefix of the files that a Mac keeps beside others on storage of other systems."""
 
 OMS_NAME: Final = "model.sig"
 """File name of a folder's signature in OpenSSF Model Signing."""
 SIGNATURE_SUFFIXES: Final = (".intoto.jsonl", ".intoto.json", ".sigstore.json")
 
-# A file name may contain line breaks.
-_SHARD: Final = re.compile(
-    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<variant>\.\w+)?\.(gguf|safetensors)",
-    re.IGNORECASE | re.DOTALL,
+_ROLES: Final[dict[str, Role]] = {
+    **dict.fromkeys(PIPELINE_MARKS, "pipeline"),
+    "README.md": "card",
+    "adapter_config.json": "adapter",
+    **dict.fromkeys(
+        (
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "video_preprocessor_config.json",
+            "audio_tokenizer_config.json",
+            "processor_config.json",
+            "image_processor_config.json",
+            "feature_extractor_config.json",
+            "scheduler_config.json",
+            "config_sentence_transformers.json",
+            "sentence_bert_config.json",
+            "hf_quant_config.json",
+            "quantize_config.json",
+            "params.json",
+        ),
+        "config",
+    ),
+    **dict.fromkeys(
+        (
+            "tokenizer_config.json",
+            "tokenizer.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "vocab.json",
+            "vocab.txt",
+            "merges.txt",
+            "spiece.model",
+            "sentencepiece.bpe.model",
+            "tokenizer.model",
+            "tekken.json",
+        ),
+        "tokenizer",
+    ),
+    "chat_template.json": "template",
+}
+_DESCRIBING: Final = frozenset(
+    {"config", "tokenizer", "template", "pipeline", "adapter", "card", "licence"}
 )
-_SHARD_MARK: Final = "-of-"
-_INDEX: Final = re.compile(
-    r"(?P<stem>.+)\.safetensors\.index(?P<variant>\.[\w-]+)?\.json", re.DOTALL
-)
+# A name for each version of transformers, or of the tokenizer's format.
+_VERSIONED: Final = re.compile(r"(config|tokenizer)\.[\d.]+\.json")
+_USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?", re.IGNORECASE)
+_TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
+
 # Extensions of pickled weights, and the .bin files that are pickles.
 _PICKLE: Final = re.compile(
     r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
     r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-class ShardName(NamedTuple):
-    """Parts of a shard's file name."""
-
-    stem: str
-    """Name that all shards of the set share, without numbers."""
-    number: int
-    """Position in the set, from 1."""
-    total: int
-    """Number of shards in the set."""
 
 
 def is_signature(name: str) -> bool:
@@ -93,36 +148,52 @@ def signed_name(name: str) -> str:
     return ""
 
 
-def shard_name(name: str) -> ShardName | None:
-    """Parse the name of a shard; None for any other name."""
-    match = _SHARD.fullmatch(name) if _SHARD_MARK in name.lower() else None
-    if match is None:
-        return None
-    stem = match["stem"] + (match["variant"] or "")
-    return ShardName(stem, int(match["number"]), int(match["count"]))
-
-
-def index_stem(name: str) -> str | None:
-    """Return the stem of the shards that an index of this name maps; None if it is no index."""
-    match = _INDEX.fullmatch(name)
-    return None if match is None else match["stem"] + (match["variant"] or "")
-
-
-def role_of(name: str) -> Role | None:
-    """Return the role of a file by its name; None for files that are not examined."""
+def role_of(name: str) -> Role:
+    """Return the role of a file by its name; ``other`` for files that no loader takes."""
     if name.endswith(_MODEL_SUFFIXES) or format_of(name) is not None:  # most are lower case
-        return "model"
-    if name in NEIGHBOURS:
-        return "neighbour"
-    if _INDEX.fullmatch(name):
+        return "weights"
+    known = _ROLES.get(name)
+    if known is not None:
+        return known
+    if name.startswith(APPLE_DOUBLE):
+        return "other"
+    if index_stem(name) is not None:
         return "index"
-    if name in CHECKSUMS or name.endswith((".gguf.sha256", ".safetensors.sha256")):
-        return "checksums"
+    if is_checksums(name):
+        return "checksum"
     if is_signature(name):
         return "signature"
-    return "pickle" if _PICKLE.fullmatch(name) else None
+    if _PICKLE.fullmatch(name):
+        return "pickle"
+    return _by_form(name)
+
+
+def _by_form(name: str) -> Role:
+    """Return the role of a file whose name is one of many of a form."""
+    lower = name.lower()
+    if lower == "readme.md":
+        return "card"
+    if lower.endswith(".py"):
+        return "code"
+    if lower.endswith((".jinja", ".jinja2")):
+        return "template"
+    if _VERSIONED.fullmatch(lower):
+        return "config" if lower.startswith("config") else "tokenizer"
+    stem = lower
+    for suffix in _TEXT_SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    if is_license_file(name):
+        return "licence"
+    if _USE_POLICY.fullmatch(stem) and (stem != lower or "." not in lower):
+        return "licence"
+    return "other" if unfinished_mark(name) is None else "unfinished"
+
+
+def is_described_by(role: Role) -> bool:
+    """Whether a file of this role states something about the weights of its model."""
+    return role in _DESCRIBING
 
 
 def is_relevant(name: str) -> bool:
     """Whether a listing has to include a file of this name."""
-    return role_of(name) is not None
+    return role_of(name) != "other"

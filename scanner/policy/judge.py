@@ -17,6 +17,8 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
+_LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
+"""Codes of headers beyond the limits of this tool; those of other limits end in ``/unexamined``."""
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
@@ -55,9 +57,13 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
         reasons, waived = waive(reasons, policy.waivers, subject.url, today)
-    if any(reason.code.startswith(_UNSEEN) for reason in reasons):
+    if any(_is_unseen(reason.code) for reason in reasons):
         return Verdict("unknown", reasons, waived)
     return Verdict("failed" if reasons else "passed", reasons, waived)
+
+
+def _is_unseen(code: str) -> bool:
+    return code.startswith(_UNSEEN) or code.endswith("/unexamined") or code in _LIMITS
 
 
 def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:

@@ -11,10 +11,14 @@ from urllib.parse import unquote
 
 __all__ = ["lies_below", "publisher_of", "same_publisher"]
 
-# https://huggingface.co/owner/name, hf://owner/name, and the cache's models--owner--name.
-_HUB: Final = re.compile(r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)|hf:/)/([^/]+)/[^/]+")
-_CACHE: Final = re.compile(r"/models--([^/]+?)--[^/]+/(?:snapshots|blobs)/")
-_NO_OWNERS: Final = frozenset({"datasets", "spaces", "api", "models"})
+# https://huggingface.co/owner/name, hf://owner/name, and the cache's models--owner--name. Data
+# sets, Spaces and buckets have their kind before the owner.
+_HUB: Final = re.compile(
+    r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)|hf:/)/"
+    r"(?:(?:datasets|spaces|buckets|models|kernels)/)?([^/]+)/[^/]+"
+)
+_CACHE: Final = re.compile(r"/(?:models|datasets|spaces)--([^/]+?)--[^/]+/(?:snapshots|blobs)/")
+_NO_OWNERS: Final = frozenset({"datasets", "spaces", "buckets", "models", "kernels", "api"})
 _SPACE: Final = re.compile(r"[\s_-]+")
 
 

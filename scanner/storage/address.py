@@ -6,7 +6,7 @@ gives ``?`` and ``#`` a meaning.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -122,6 +122,17 @@ class Address:
     def has_secrets(self) -> bool:
         """Whether it contains a user, password or query string."""
         return bool(self.user or self.query)
+
+    @property
+    def name(self) -> str:
+        """Last part of the key; empty for a bucket, and for a key with a trailing slash."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def folder(self) -> Self:
+        """The folder that it lies in, of the newest version of what is there."""
+        above = self.key.rpartition("/")[0]
+        return replace(self, key=above or ("/" if self.is_local else ""), version="")
 
     def refuse_secrets(self, named: str = "the address") -> None:
         """Refuse an address that would take secrets to where they are stored in clear text.

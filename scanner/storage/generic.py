@@ -21,7 +21,11 @@ from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 __all__ = ["GenericStore"]
 
-_VERSIONS: Final = ("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid")
+# The hub's buckets have no blob_id: the hash of Xet, its storage, names the bytes.
+_VERSIONS: Final = (
+    *("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid"),
+    "xet_hash",
+)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PACKAGES: Final = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -34,7 +38,15 @@ _STATUS: Final = {
     404: ("storage/not-found", "there is no such object"),
     429: ("storage/throttled", "the storage throttles requests"),
 }
-_TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+_TIMES: Final = (
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "modified",
+    "created",
+    "uploaded_at",
+)
 
 
 class GenericStore:

@@ -6,7 +6,7 @@ storage keeps. ``full``: read every byte. The source is always recorded; sources
 a finding.
 
 Checksum files are those of ``sha256sum``: a digest and a name per line, also in the BSD form, or
-the bare digest in ``NAME.sha256``.
+the bare digest in ``NAME.sha256``. Those of OpenSSL, certutil and PowerShell are read as well.
 """
 
 import hashlib
@@ -36,14 +36,29 @@ HashProgress = Callable[[StoredObject, int, int], None]
 """Progress callback: the object, and start and end of the range just hashed. It must be fast and
 may be called from any thread."""
 
-CHECKSUM_LIMIT: Final = 1 << 20
+CHECKSUM_LIMIT: Final = 4 << 20
 """Maximum bytes read of a checksum file."""
 PIECE: Final = 8 << 20
 """Bytes read and hashed at a time; at most two such buffers are held."""
 _PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
 """Sources that hashed the bytes; checksum files and cache blob names only claim a digest."""
-_LINE: Final = re.compile(r"(?:\\)?([0-9a-fA-F]{64})(?:\s+\*?(.+?))?\s*")
-_BSD_LINE: Final = re.compile(r"SHA256 ?\((.+)\) ?= ?([0-9a-fA-F]{64})\s*")
+_LINE_LIMIT: Final = 4096 + 256
+"""Longest line of a checksum file: a path and a digest."""
+_DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-fA-F]{64})"
+_LINES: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?P<escaped>\\)?{_DIGEST}(?:\s+\*?(?P<name>.+?))?\s*",  # coreutils
+        rf"(?P<escaped>\\)?SHA2?-?256 ?\((?P<name>.+)\) ?= ?{_DIGEST}\s*",  # BSD, OpenSSL
+        rf"SHA256\s+{_DIGEST}\s+(?P<name>\S.*?)\s*",  # PowerShell's Get-FileHash
+        rf"(?P<name>\S.*?)(?:\s*[:=]\s*|\s+){_DIGEST}\s*",
+    )
+)
+_CERTUTIL: Final = re.compile(r"SHA256 [^:]*?\b(?:of|von|de|di) (?:file )?(?P<name>\S.*):\s*")
+_FROM_ROOT: Final = re.compile(r"/|[A-Za-z]:[\\/]")
+_SUFFIX: Final = re.compile(r"\.sha-?256(?:sums?)?(?:\.txt)?", re.IGNORECASE)
+_MARKS: Final = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8"))
+"""Byte order marks; PowerShell writes UTF-16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +89,43 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
         raw: Its bytes.
 
     Returns:
-        Digests in lower case by file name; names with two different digests are left out.
+        Digests in lower case by file name; names with two different digests are left out. A path
+        from a root counts by its last part, because it is one of another machine.
     """
     found: dict[str, str] = {}
     ambiguous: set[str] = set()
-    for line in raw.decode("utf-8", "replace").splitlines():
-        if match := _LINE.fullmatch(line):
-            digest, about = match[1].lower(), match[2] or name.removesuffix(".sha256")
-        elif match := _BSD_LINE.fullmatch(line):
-            digest, about = match[2].lower(), match[1]
-        else:
+    announced = ""
+    for line in _decode(raw).splitlines():
+        if len(line) > _LINE_LIMIT:
             continue
-        about = about.removeprefix("./")
+        match = next(filter(None, (pattern.fullmatch(line) for pattern in _LINES)), None)
+        if match is None:
+            title = _CERTUTIL.fullmatch(line)
+            announced = title["name"] if title is not None else ""
+            continue
+        groups = match.groupdict()
+        own = groups["name"] or announced or _SUFFIX.split(name)[0]
+        about = _plain_name(own, escaped=bool(groups.get("escaped")))
+        digest = groups["digest"].lower()
         if found.setdefault(about, digest) != digest:
             ambiguous.add(about)
     return {about: digest for about, digest in found.items() if about not in ambiguous}
+
+
+def _decode(raw: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return raw[len(mark) :].decode(encoding, "replace")
+    return raw.decode("utf-8", "replace")
+
+
+def _plain_name(name: str, *, escaped: bool) -> str:
+    """Return a file name as it is listed: without ``./`` and escapes, with slashes of POSIX."""
+    if escaped:
+        name = name.replace("\\n", "\n").replace("\\r", "\r").replace("\\\\", "\\")
+    else:
+        name = name.replace("\\", "/")
+    return name.rpartition("/")[2] if _FROM_ROOT.match(name) else name.removeprefix("./")
 
 
 def hash_object(
@@ -113,9 +150,12 @@ def hash_object(
     known: dict[str, str] = {}
     if item.sha256:
         known[item.sha256_source] = item.sha256
-    if item.name in stated:
-        digest, source = stated[item.name]
-        known[source] = digest
+    # A bare digest in m.sha256 is stated for "m".
+    for name in (item.name, item.name.rpartition(".")[0]):
+        if name in stated:
+            digest, source = stated[name]
+            known[source] = digest
+            break
     try:
         if level == "lookup" and not known:
             kept: str = yield LookUp(item)

@@ -1,8 +1,9 @@
 """Web servers, through the session of fsspec's HTTP file system.
 
 A server may ignore ``Range`` and send the whole object; then the connection is dropped after the
-requested bytes. User, password and query string are never part of an address that is shown: the
-query of a signed URL is a secret.
+requested bytes. It may not state the size either; then a small object is read to its end, and a
+large one is asked for its size with HEAD. User, password and query string are never part of an
+address that is shown: the query of a signed URL is a secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ __all__ = ["HttpStore"]
 
 _MISSING: Final = ("storage/not-found", "there is no such object")
 _CHANGED: Final = ("storage/changed-during-scan", "the object was replaced during the scan")
+_SIZELESS: Final = ("storage/size-unknown", "the server does not say how large the object is")
 _STATUS: Final = {
     401: ("storage/credentials", "the credentials are not accepted"),
     403: ("storage/denied", "access denied"),
@@ -38,7 +40,8 @@ _STATUS: Final = {
 }
 _FOLDER_LIMIT: Final = 100_000
 _PIECE: Final = 64 << 10
-_UNKNOWN_LENGTH_LIMIT: Final = 1 << 20
+_UNKNOWN_LENGTH_LIMIT: Final = 8 << 20
+"""Bytes that are read of an object of unknown size to find its end."""
 
 
 class HttpStore:
@@ -67,7 +70,12 @@ class HttpStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
         if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
-            yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
+            try:
+                yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
+            except StorageError as problem:
+                if problem.code != _SIZELESS[0]:
+                    raise
+                yield StoredObject(self.root, UNKNOWN_SIZE, "", fault=problem)
             return
         top = self.root.rstrip("/") + "/"  # links are relative to this form
         folders, seen = [top], {top}
@@ -126,7 +134,12 @@ class HttpStore:
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, item.url) from None
         try:
-            stream = _Stream(reply, item, start, end)
+            size = _size(reply.headers, partial=reply.status == 206)
+            if size == UNKNOWN_SIZE:
+                size = item.size
+            if size == UNKNOWN_SIZE and reply.status in (200, 206):
+                size = await self._look_up_size(session, item.url)
+            stream = _Stream(reply, item, start, end, size)
             await stream.begin(item.pin)
         except BaseException:
             reply.close()
@@ -136,6 +149,18 @@ class HttpStore:
     async def stored_sha256(self, item: StoredObject) -> str:  # noqa: ARG002 - a contract
         """See `Store.stored_sha256`; web servers keep none."""
         return ""
+
+    async def _look_up_size(self, session: aiohttp.ClientSession, url: str) -> int:
+        """Ask for the size of an object whose reply does not state it; some servers say it here."""
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            async with session.head(
+                self._with_secrets(url), headers=headers, allow_redirects=True
+            ) as reply:
+                found = reply.status == 200
+                return _size(reply.headers, partial=False) if found else UNKNOWN_SIZE
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return UNKNOWN_SIZE
 
     def _with_secrets(self, url: str) -> str:
         """Add the root's secrets to an address."""
@@ -151,7 +176,7 @@ class _Stream:
     __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
 
     def __init__(
-        self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int
+        self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int, size: int
     ) -> None:
         self._reply = reply
         self._url = item.url
@@ -160,7 +185,7 @@ class _Stream:
             raise StorageError(
                 *_status_error(reply.status, item.url), transient=reply.status >= 500
             )
-        self.size = 0 if empty else _size(reply.headers, partial=reply.status == 206)
+        self.size = 0 if empty else size
         # A server without range support sends the whole object.
         self._skip = start if reply.status == 200 else 0
         self._left = (end if self.size == UNKNOWN_SIZE else min(end, self.size)) - start
@@ -173,18 +198,25 @@ class _Stream:
         while self._skip > 0 and (piece := await self._take(self._skip)):
             self._skip -= len(piece)
         if self.size == UNKNOWN_SIZE:
-            # The length is unknown: treat the first bytes as the whole object.
-            pieces = []
-            left = min(self._left, _UNKNOWN_LENGTH_LIMIT)
-            while left > 0 and (piece := await self._take(left)):
-                pieces.append(piece)
-                left -= len(piece)
-            self._kept = b"".join(pieces)
-            self._left = len(self._kept)
-            self.size = start - self._skip + len(self._kept)
+            await self._read_to_the_end(start)
         self.pin = _pin(self._reply.headers, self.size)
         if pin and self.pin != pin:
             raise StorageError(_CHANGED[0], self._url, _CHANGED[1])
+
+    async def _read_to_the_end(self, start: int) -> None:
+        """Find the size of a small object by its end; the range asked for is kept."""
+        if self._reply.status == 206:
+            raise StorageError(_SIZELESS[0], self._url, _SIZELESS[1])
+        wanted = self._left
+        pieces, total = [], 0
+        while total <= _UNKNOWN_LENGTH_LIMIT and (piece := await self._take(_PIECE)):
+            pieces.append(piece)
+            total += len(piece)
+        if total > _UNKNOWN_LENGTH_LIMIT:
+            raise StorageError(_SIZELESS[0], self._url, _SIZELESS[1])
+        self._kept = b"".join(pieces)[:wanted]
+        self._left = len(self._kept)
+        self.size = start - self._skip + total
 
     async def read(self, least: int) -> bytes:
         if self._kept:
@@ -214,6 +246,8 @@ class _Stream:
 
 
 def _size(headers: Mapping[str, str], *, partial: bool) -> int:
+    if not partial and headers.get("Content-Encoding", "identity") != "identity":
+        return UNKNOWN_SIZE  # the length is that of the compressed bytes
     text = headers.get("Content-Range", "").rpartition("/")[2] if partial else ""
     text = text or ("" if partial else headers.get("Content-Length", ""))
     return int(text) if text.isdecimal() else UNKNOWN_SIZE

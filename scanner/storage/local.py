@@ -1,6 +1,7 @@
 """Local files: listed with scandir, read with pread, pinned by size, mtime and inode."""
 
 import errno
+import glob
 import os
 import re
 import stat
@@ -9,6 +10,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
+from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
@@ -156,8 +158,20 @@ def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> Sto
     try:
         status = entry.stat()
     except OSError as problem:
-        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+        return StoredObject(path, 0, "", fault=_link_error(problem, path))
     return describe_file(path, status, link=link)
+
+
+def _link_error(problem: OSError, path: str) -> StorageError:
+    """Return the error for a path that cannot be accessed; a dangling link says what is missing."""
+    if problem.errno != errno.ENOENT or not os.path.islink(path):
+        return storage_error(problem, path)
+    target = os.path.realpath(path)
+    name = shown(os.path.basename(target))
+    if glob.glob(f"{glob.escape(target)}*.incomplete"):
+        reason = f"the download of the file that it links to is not finished ({name}.incomplete)"
+        return StorageError("storage/unfinished", path, reason)
+    return StorageError("storage/not-found", path, f"the file that it links to is missing ({name})")
 
 
 def pin_of(status: os.stat_result) -> str:
@@ -170,7 +184,7 @@ def _describe(path: str) -> StoredObject:
     try:
         status = os.stat(path)
     except OSError as problem:
-        return StoredObject(path, 0, "", fault=storage_error(problem, path))
+        return StoredObject(path, 0, "", fault=_link_error(problem, path))
     return describe_file(path, status, link=os.path.islink(path))
 
 

@@ -23,7 +23,7 @@ from prefect_mutagen import __version__
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.s3_replies import ARCHIVED, reply_error
+from prefect_mutagen.scanner.storage.s3_replies import reply_error
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 __all__ = ["S3Store"]
@@ -184,17 +184,13 @@ class S3Store:
 
     def _describe(self, entry: Mapping[str, Any]) -> StoredObject:
         url = versioned(f"s3://{self._bucket}/{entry['Key']}", "")
-        storage_class = str(entry.get("StorageClass") or "")
-        fault = None
-        if storage_class in ARCHIVED:
-            fault = reply_error("InvalidObjectState", 403, url)
+        # Whether an object in an archive class was restored, only a read tells.
         return StoredObject(
             url,
             int(entry["Size"]),
             _pin(entry),
             entry["LastModified"].timestamp(),
-            storage_class,
-            fault,
+            str(entry.get("StorageClass") or ""),
         )
 
     async def find(self, url: str) -> StoredObject:

@@ -8,10 +8,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.storage.errors import StorageError
 
-__all__ = ["ARCHIVED", "reply_error"]
-
-ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""Storage classes whose objects must be restored before they can be read."""
+__all__ = ["reply_error"]
 
 _CREDENTIALS: Final = ("storage/credentials", "the credentials are not accepted")
 _DENIED: Final = ("storage/denied", "access denied")
@@ -34,7 +31,7 @@ _REPLIES: Final = {
     "InvalidClientTokenId": _CREDENTIALS,
     "401": _CREDENTIALS,
     "RequestTimeTooSkewed": ("storage/credentials", "the clock of this machine is wrong"),
-    "InvalidObjectState": ("storage/archived", "the object is archived"),
+    "InvalidObjectState": ("storage/archived", "the object is archived and not restored"),
     "PreconditionFailed": _CHANGED,
     "412": _CHANGED,
     "InvalidRange": _CHANGED,  # only ranges within the listed size are requested

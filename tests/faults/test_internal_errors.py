@@ -15,7 +15,7 @@ from prefect_mutagen.scanner.examine import examiner as examining
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.workers import Workers
-from prefect_mutagen.scanner.listing import grouping
+from prefect_mutagen.scanner.listing import folder_group, grouping
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.roles import is_relevant
 from prefect_mutagen.scanner.policy import judge
@@ -131,9 +131,9 @@ def test_grouping_costs_the_folder_alone(
     if stage == "set":
         _fail_at_sets(monkeypatch)
     elif stage == "listed":
-        fail_for(monkeypatch, grouping, "role_of", lambda name: name)
+        fail_for(monkeypatch, folder_group, "role_of", lambda name: name)
     elif stage == "single":
-        fail_for(monkeypatch, grouping._Folder, "single", lambda _folder, item: item.url)
+        fail_for(monkeypatch, folder_group.FolderGroup, "single", lambda _folder, item: item.url)
     else:
         _fail_whole(monkeypatch)
     store = open_store(folder)
@@ -160,22 +160,22 @@ def _fail_at_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise IndexError(SECRET)
 
-    monkeypatch.setattr(grouping._Folder, "_set", fail)
+    monkeypatch.setattr(folder_group.FolderGroup, "_set", fail)
 
 
 def _fail_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = grouping._Folder.artifacts
+    original = folder_group.FolderGroup.artifacts
 
-    def fail(folder: grouping._Folder) -> Iterator[Any]:
+    def fail(folder: folder_group.FolderGroup) -> Iterator[Any]:
         if folder.url.endswith("/b/"):
             raise ZeroDivisionError(SECRET)
         yield from original(folder)
 
-    monkeypatch.setattr(grouping._Folder, "artifacts", fail)
+    monkeypatch.setattr(folder_group.FolderGroup, "artifacts", fail)
 
 
 def test_grouping_what_was_named_by_itself(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_for(monkeypatch, grouping._Folder, "single", lambda _folder, item: item.url)
+    fail_for(monkeypatch, folder_group.FolderGroup, "single", lambda _folder, item: item.url)
     (result,) = scan(f"{folder}/b/{SPOILED}")
     assert result.verdict.status == "unknown"
     assert [finding.code for finding in result.findings] == ["scan/internal-error"]

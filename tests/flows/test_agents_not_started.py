@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect import flow
 
@@ -15,14 +14,18 @@ from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import put_local
-from tests.servers import PrefectServer
+from tests.servers import PrefectServer, connect
 
 pytestmark = pytest.mark.server
+ROOT = str(Path(__file__).parent.parent.parent)
 DELETE = """
-import sys, httpx
-found = httpx.get(f"{sys.argv[1]}/deployments/name/{sys.argv[2]}", timeout=30)
-if found.status_code == 200:
-    httpx.delete(f"{sys.argv[1]}/deployments/{found.json()['id']}", timeout=30).raise_for_status()
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.servers import connect
+with connect(sys.argv[2]) as http:
+    found = http.get(f"/deployments/name/{sys.argv[3]}")
+    if found.status_code == 200:
+        http.delete(f"/deployments/{found.json()['id']}").raise_for_status()
 """
 
 
@@ -51,7 +54,7 @@ class Server:
 
     def __init__(self, api: str) -> None:
         self.api = api
-        self._client = httpx.Client(base_url=api, timeout=30)
+        self._client = connect(api)
 
     def deploy(self, *flows: Any) -> None:
         for each in flows:
@@ -59,7 +62,7 @@ class Server:
 
     def delete(self, name: str) -> list[str]:
         """Give a command that deletes a deployment."""
-        return [sys.executable, "-c", DELETE, self.api, name]
+        return [sys.executable, "-c", DELETE, ROOT, self.api, name]
 
     def last_scan(self) -> dict[str, Any]:
         body = {"sort": "START_TIME_DESC", "limit": 1, "flows": {"name": {"any_": ["scan-models"]}}}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mutagen.scanner.listing import grouping
+from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -80,7 +80,7 @@ def test_every_model_is_given_out_once_wherever_the_scanner_fails(
     listed: list[StoredObject], threshold: int, at: int, name: str
 ) -> None:
     calls = count()
-    original = getattr(grouping._Folder, name)
+    original = getattr(FolderGroup, name)
 
     def planted(*given_: Any) -> Any:
         if next(calls) == at:
@@ -89,7 +89,7 @@ def test_every_model_is_given_out_once_wherever_the_scanner_fails(
 
     whole = list(group_artifacts(listed, "s3://r", threshold))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping._Folder, name, planted)
+        patch.setattr(FolderGroup, name, planted)
         found = list(group_artifacts(listed, "s3://r", threshold))
     urls = [one.url for one in found]
     assert len(set(urls)) == len(urls)

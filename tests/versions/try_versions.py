@@ -28,7 +28,12 @@ ROOT = Path(__file__).parent.parent.parent
 TEST = "tests/deployments/test_scheduled_scan.py"
 KINDS = ("pinned", "lowest", "newest")
 EXTRAS = ("aws", "fast", "query", "signing")
-NEEDED_BY_THE_TEST = ("moto[server]>=5.1", "pytest>=8.3", "pytest-timeout>=2.3")
+NEEDED_BY_THE_TEST = (
+    "moto[server]>=5.1",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+)
 SHOWN = (
     *("prefect", "sqlalchemy", "fastapi", "starlette", "pydantic", "prefect-aws", "s3fs", "fsspec"),
     *("obstore", "pyarrow", "duckdb", "cryptography", "sigstore", "packaging", "pyyaml", "rich"),

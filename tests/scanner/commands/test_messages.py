@@ -177,12 +177,12 @@ PLACES = {
     "what could not be examined": (
         ["verify", "dangling"],
         3,
-        "{here}/dangling/x.gguf: storage/not-found: there is no such file or folder",
+        "{here}/dangling/x.gguf: storage/not-found: the file that it links to is missing ('gone')",
     ),
     "not examined, not started": (
         ["exec", "dangling", "--", "touch", "{here}/ran"],
         3,
-        "{here}/dangling/x.gguf: storage/not-found: there is no such file or folder",
+        "{here}/dangling/x.gguf: storage/not-found: the file that it links to is missing ('gone')",
     ),
     "unknown program": (
         ["exec", "good/a.gguf", "--", "no-such-program"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.content.license_files import LICENSE_FILES, is_license_file
+from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.license_statements import license_in_text
 from prefect_mutagen.scanner.content.license_texts import license_of_text
 from prefect_mutagen.scanner.content.licenses import spdx_expression
@@ -71,7 +71,18 @@ def test_the_files_of_installed_packages_are_what_their_authors_say() -> None:
     assert sum(one is None for one, _ in known) <= len(known) // 10
 
 
-@pytest.mark.parametrize("name", [*LICENSE_FILES, "LICENSE-MIT", "LICENSE_MODEL.txt", "copying"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LICENSE",
+        "LICENCE.md",
+        "COPYING.txt",
+        "UNLICENSE",
+        "LICENSE-MIT",
+        "LICENSE_MODEL.txt",
+        "copying",
+    ],
+)
 def test_names_of_licence_files(name: str) -> None:
     assert is_license_file(name)
 
@@ -88,8 +99,8 @@ def test_a_licence_may_stand_in_a_field_as_a_text() -> None:
 
 
 def test_a_file_that_is_not_recognised_is_told_apart_by_its_text() -> None:
-    one = license_in_text("LICENSE", b"# Acme Terms\n\nDo what we say.")
+    [one] = license_in_text("LICENSE", b"# Acme Terms\n\nDo what we say.")
     assert one.value == "Acme Terms"
     assert one.spdx.startswith("LicenseRef-text-")
-    assert one.spdx != license_in_text("LICENSE", b"# Acme Terms\n\nDo as you like.").spdx
-    assert license_in_text("LICENSE", b"MIT License").spdx == "MIT"
+    assert one.spdx != license_in_text("LICENSE", b"# Acme Terms\n\nDo as you like.")[0].spdx
+    assert license_in_text("LICENSE", b"MIT License")[0].spdx == "MIT"

@@ -15,7 +15,7 @@ from tests.synthetic_s3 import Fault, SyntheticS3
 
 SMALL = safetensors('{"a":%s}' % GOOD, 4)
 WORDS = [f"word {number:06}" for number in range(60_000)]
-LONG = gguf((("tokenizer.ggml.tokens", 9, (STRING, WORDS)),)).data + bytes(2 << 20)
+LONG = gguf((("tokenizer.ggml.tokens", 9, (STRING, WORDS)),), (("a.weight", (2 << 20,), 24),)).data
 FOLDER = {f"m/{number:02}.safetensors": SMALL for number in range(40)} | {
     "m/config.json": b'{"model_type": "llama"}',
     "m/README.md": b"---\nlicense: mit\n---\n",

@@ -3,7 +3,8 @@ import pytest
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
-from prefect_mutagen.scanner.listing.roles import is_relevant, role_of, shard_name
+from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
+from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 
@@ -28,9 +29,11 @@ def test_objects_of_a_folder_share_its_neighbours() -> None:
         "s3://b/m.gguf",
     }
     assert [item.name for item in found["s3://b/a/z.safetensors"].beside.neighbours] == [
-        "config.json"
+        "config.json",
+        "README.md",
     ]
-    assert found["s3://b/a/sub/x.safetensors"].beside.neighbours == ()
+    below = found["s3://b/a/sub/x.safetensors"].beside.neighbours
+    assert [item.url for item in below] == ["s3://b/a/config.json", "s3://b/README.md"]
     assert [item.name for item in found["s3://b/m.gguf"].beside.neighbours] == ["README.md"]
 
 
@@ -89,7 +92,7 @@ def test_without_the_pins_of_its_files_an_artifact_has_none() -> None:
         ("m.gguf", "gguf"),
         ("M.GGUF", "gguf"),
         ("m.Safetensors", "safetensors"),
-        ("m.gguf.part", None),
+        ("m.gguf.bak", None),
         ("gguf", None),
         ("a\nb.gguf", "gguf"),
     ],
@@ -104,7 +107,7 @@ def test_names_promise_formats(name: str, promised: str | None) -> None:
     [
         ("m\n.pt", "pickle"),
         ("m\n.safetensors.index.json", "index"),
-        ("m.bin", None),
+        ("m.bin", "other"),
         ("pytorch_model\n.bin", "pickle"),
     ],
 )

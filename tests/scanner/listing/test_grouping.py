@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.listing import grouping
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.listing.object_spool import ObjectSpool
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
-from tests.builders import safetensors
-from tests.parsers.safetensors_cases import GOOD
+from tests.scanner.listing.reading import indexes
 
 INDEX = "model.safetensors.index.json"
 
@@ -49,45 +46,29 @@ def test_what_belongs_together_in_a_folder_of_any_size(threshold: int) -> None:
         "odd.safetensors.index.json",
         "release.intoto.jsonl",
     )
-    found = {artifact.url: artifact for artifact in group_artifacts(listed, threshold=threshold)}
+    reads = indexes(
+        **{
+            INDEX: [item.name for item in listed[8:10]],
+            "odd.safetensors.index.json": ["odd.safetensors"],
+        }
+    )
+    artifacts = list(group_artifacts(listed, threshold=threshold, read_index=reads))
+    found = {artifact.url: artifact for artifact in artifacts}
+    assert len(found) == len(artifacts)
     sets = {
         "s3://b/m/a-00001-of-00002.gguf": ["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"],
         f"s3://b/m/{INDEX}": _names(tuple(listed[8:10])),
         "s3://b/m/odd.safetensors.index.json": ["odd.safetensors"],
     }
     assert {url: _names(one.objects) for url, one in found.items() if one.kind == "set"} == sets
-    assert set(found) == {*sets, "s3://b/m/b.gguf", "s3://b/m/odd.safetensors"}
+    assert set(found) == {*sets, "s3://b/m/b.gguf"}
     single = found["s3://b/m/b.gguf"]
     assert _names(single.beside.checksums) == ["SHA256SUMS", "b.gguf.sha256"]
     assert _names(single.beside.signatures) == ["b.gguf.intoto.jsonl", "release.intoto.jsonl"]
     assert single.beside.pickles.names == ("c.pt",)
-    odd = found["s3://b/m/odd.safetensors"]
+    odd = found["s3://b/m/odd.safetensors.index.json"]
     assert _names(odd.beside.signatures) == ["release.intoto.jsonl"]
     assert _names(odd.beside.neighbours) == ["README.md"]
-
-
-def test_an_index_of_a_large_folder_gets_no_list_of_all_its_files(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(grouping, "_CANDIDATES", 3)
-    listed = _items(INDEX, *(f"{number}.safetensors" for number in range(4)))
-    *singles, of_index = group_artifacts(listed)
-    assert len(singles) == 4
-    assert (of_index.kind, of_index.objects, of_index.listed) == ("set", (), False)
-
-
-def test_the_files_that_such_an_index_names_are_looked_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grouping, "_CANDIDATES", 3)
-    content = safetensors('{"a":%s}' % GOOD, 4)
-    for name in "pqrst":
-        (tmp_path / f"{name}.safetensors").write_bytes(content)
-    (tmp_path / INDEX).write_text('{"weight_map": {"a": "q.safetensors"}}')
-    results = {result.url.rpartition("/")[2]: result for result in scan(str(tmp_path))}
-    assert len(results) == 6
-    assert [item.url for item in results[INDEX].objects] == [f"{tmp_path}/q.safetensors"]
-    assert results[INDEX].passed
 
 
 def test_a_file_by_its_name_needs_none_of_the_models_beside_it() -> None:

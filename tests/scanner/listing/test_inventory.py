@@ -102,9 +102,8 @@ def test_an_inventory_gives_what_a_listing_gives(s3_server: S3Server, form: str)
     by_name = dict(zip(names, found, strict=True))
     assert by_name["z.gguf"].size == len(GGUF)
     assert by_name["z.gguf"].modified == datetime(2026, 5, 1, 10, tzinfo=UTC).timestamp()
-    fault = by_name["cold.gguf"].fault
-    assert fault is not None
-    assert fault.code == "storage/archived"
+    cold = by_name["cold.gguf"]
+    assert (cold.fault, cold.storage_class) == (None, "DEEP_ARCHIVE")  # a read tells
 
 
 @pytest.mark.parametrize("form", ["CSV", "Parquet"])

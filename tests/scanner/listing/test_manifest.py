@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, Rivals
 from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -26,6 +26,8 @@ def _artifacts(count: int) -> list[Artifact]:
             "set",
             StoredObject("/models/model.safetensors.index.json", 9, "etag:3"),
             listed=False,
+            rivals=Rivals(("model.safetensors",), ("model.fp16.safetensors",)),
+            packed_index="eJwDAAAAAAE=",
         )
         for n in range(count)
     ]

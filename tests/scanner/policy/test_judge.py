@@ -9,6 +9,7 @@ import pytest
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.content.license_matching import allows, denies
+from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.policy.policy import BaseLicense, Policy, judge
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
 from prefect_mutagen.scanner.verdicts import Reason, Subject
@@ -68,7 +69,16 @@ def test_a_wrong_source_is_named() -> None:
         ("/m.gguf", {"organization": "Meta Llama"}, "Meta Llama", "general.organization"),
         ("/m.gguf", {"repo_url": HUB}, "meta-llama", "general.repo_url"),
         ("/m.gguf", {"url": "https://huggingface.co/x/y"}, "x", "general.url"),
-        ("https://huggingface.co/datasets/x/y/m.gguf", {}, "", ""),
+        ("https://huggingface.co/datasets/x/y/m.gguf", {}, "x", "address"),
+        ("hf://buckets/acme/store/m.gguf", {}, "acme", "address"),
+        ("hf://datasets/acme/data/m.gguf", {}, "acme", "address"),
+        ("hf://spaces/acme/space/m.gguf", {}, "acme", "address"),
+        ("hf://models/acme/demo/m.gguf", {}, "acme", "address"),
+        ("hf://kernels/acme/k/m.gguf", {}, "acme", "address"),
+        ("hf://acme/demo/m.gguf", {}, "acme", "address"),
+        ("https://huggingface.co/buckets/acme/store/m.gguf", {}, "acme", "address"),
+        ("hf://buckets/acme", {}, "", ""),
+        ("https://huggingface.co/api/models/acme/demo", {}, "", ""),
         ("https://evil.example/huggingface.co/meta-llama/x/m.gguf", {}, "", ""),
         ("https://huggingface.co.evil.example/meta-llama/x/m.gguf", {}, "", ""),
         ("/m.gguf", {"organization": 3, "repo_url": ["a"]}, "", ""),
@@ -205,3 +215,13 @@ def test_knowledge_grows_old(examined_at: str, status: str) -> None:
         status == "failed"
     )
     assert judge(subject, Policy(), NOW).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["sbom/unexamined", "template/unexamined", "gguf/header-too-large", "safetensors/too-complex"],
+)
+def test_a_limit_of_the_tool_leaves_the_verdict_unknown(code: str) -> None:
+    finding = make_finding(code, "it is larger than what is examined", url="/m/m.gguf")
+    assert judge(replace(SUBJECT, findings=(finding,)), Policy()).status == "unknown"
+    assert "fetch" not in finding.hint.lower()

@@ -40,17 +40,57 @@ def _only(root: str, level: str) -> ScanResult:
         ("SHA256SUMS", f"{DIGEST}  x\n{OTHER}  x\n", {}),
         ("SHA256SUMS", "# a comment\n\n12  x\n", {}),
         ("SHA256SUMS", f"{DIGEST[:-1]}g  x\n", {}),
+        ("m.gguf.sha256sum", DIGEST, {"m.gguf": DIGEST}),
+        ("m.gguf.sha256.txt", f"{DIGEST}\n", {"m.gguf": DIGEST}),
+        ("m.sha256", DIGEST, {"m": DIGEST}),
+        (
+            "m.sha256",
+            f"\ufeff{DIGEST}  m-1.gguf\r\n{OTHER}  m-2.gguf\r\n",
+            {"m-1.gguf": DIGEST, "m-2.gguf": OTHER},
+        ),
+        ("sums", f"SHA2-256(m.gguf)= {DIGEST}\n", {"m.gguf": DIGEST}),
+        ("sums", f"sha256:{DIGEST}  m.gguf\n", {"m.gguf": DIGEST}),
+        ("sums", f"m.gguf: {DIGEST}\na b {OTHER}\n", {"m.gguf": DIGEST, "a b": OTHER}),
+        ("sums", f"SHA256 hash of m.gguf:\r\n{DIGEST}\r\nCertUtil: done\r\n", {"m.gguf": DIGEST}),
+        (
+            "sums",
+            f"SHA256          {DIGEST.upper()}       C:\\models\\m.gguf\r\n",
+            {"m.gguf": DIGEST},
+        ),
+        (
+            "sums",
+            f"{DIGEST}  /data/models/m.gguf\n{OTHER}  sub/m.gguf\n",
+            {"m.gguf": DIGEST, "sub/m.gguf": OTHER},
+        ),
+        ("sums", f"{DIGEST}  .\\sub\\m.gguf\n", {"sub/m.gguf": DIGEST}),
+        ("sums", f"\\{DIGEST}  a\\nb\\\\c.gguf\n", {"a\nb\\c.gguf": DIGEST}),
+        ("sums", " " * 100_000 + "\n", {}),
     ],
     ids=[
         *("bare", "upper-case", "with-name", "several", "bsd"),
         *("contradiction", "no-digest", "no-hexadecimal"),
+        *("bare-sha256sum", "bare-txt", "bare-stem", "bom", "openssl-3", "prefix", "name-first"),
+        *("certutil", "powershell", "absolute-path", "windows-path", "escaped", "long-line"),
     ],
 )
 def test_checksum_files(name: str, text: str, found: dict[str, str]) -> None:
     assert read_checksums(name, text.encode()) == found
 
 
-@pytest.mark.parametrize("name", ["m.gguf.sha256", "SHA256SUMS", "checksums.sha256"])
+def test_checksums_of_powershell_are_utf_16() -> None:
+    table = f"\ufeffAlgorithm  Hash  Path\r\nSHA256     {DIGEST.upper()}     C:\\m.gguf\r\n"
+    assert read_checksums("hashes.sha256", table.encode("utf-16-le")) == {"m.gguf": DIGEST}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("m.gguf.sha256", "m.gguf.sha256sum", "m.gguf.sha256.txt", "m.gguf.SHA256", "m.sha256"),
+        *("SHA256SUMS", "SHA256SUM", "SHA256SUMS.txt", "sha256sums.txt", "sha256sum.txt"),
+        *("sha256.txt", "CHECKSUMS", "CHECKSUM", "checksums.txt", "checksums.sha256"),
+        *("release.sha256", "v1-checksums.txt", "m_SHA256SUMS.txt"),
+    ],
+)
 def test_a_checksum_file_beside_a_model_states_its_hash(tmp_path: Path, name: str) -> None:
     root = put_local(tmp_path, {"m.gguf": GGUF, name: f"{DIGEST}  m.gguf\n".encode()})
     result = _only(root, "stored")
@@ -145,6 +185,23 @@ def test_the_hub_lists_the_hash_of_what_it_keeps_in_lfs(lfs: object, digest: str
     item = _describe({"name": "x", "size": 3, "lfs": lfs}, "hf://a/b/x")
     assert item.sha256 == digest
     assert bool(item.sha256_source) is bool(digest)
+
+
+def test_a_file_in_a_bucket_of_the_hub_is_pinned_by_what_names_its_bytes() -> None:
+    system = pytest.importorskip("huggingface_hub.hf_file_system")
+    buckets = pytest.importorskip("huggingface_hub._buckets")
+
+    def pin(xet_hash: str, time: str) -> str:
+        file = buckets.BucketFile(
+            type="file", path="m.gguf", size=3, xetHash=xet_hash, mtime=time, uploadedAt=time
+        )
+        info = system._cache_info_from_path_info(file, "buckets/acme/store/m.gguf")
+        return _describe(info, "hf://buckets/acme/store/m.gguf").pin
+
+    first, later = "2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"
+    assert pin("a" * 64, first) == pin("a" * 64, later) == f"etag:{'a' * 64}"
+    assert pin("b" * 64, first) != pin("a" * 64, first)
+    assert pin("", first) != pin("", later)
 
 
 @pytest.mark.parametrize(

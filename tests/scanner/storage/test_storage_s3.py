@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner import StorageError, scan
+from prefect_mutagen.scanner import StorageError, scan, verify
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
 from tests.builders import gguf
@@ -59,14 +59,46 @@ def test_a_listing_of_several_pages(s3_server: S3Server, large_bucket: str) -> N
     assert len(list(store.list_objects(_wanted))) == 1010
 
 
-def test_archived_objects_are_said_to_be_archived(s3_server: S3Server) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("archive", ["GLACIER", "DEEP_ARCHIVE"])
+def test_the_read_decides_whether_an_object_is_archived(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, engine: str, archive: str
+) -> None:
+    choose_engine(monkeypatch, engine)
     bucket = s3_server.bucket()
     client = s3_server.client()
-    client.put_object(Bucket=bucket, Key="cold.gguf", Body=b"x", StorageClass="GLACIER")
+    for name in ("cold", "restored"):
+        client.put_object(Bucket=bucket, Key=f"{name}.gguf", Body=GGUF, StorageClass=archive)
+    client.restore_object(Bucket=bucket, Key="restored.gguf", RestoreRequest={"Days": 5})
+    cold, restored = scan(f"s3://{bucket}", storage_options=s3_server.options)
+    assert [finding.code for finding in cold.findings] == ["storage/archived"]
+    assert "the object is archived and not restored" in cold.findings[0].message
+    assert (cold.verdict.status, cold.requests) == ("unknown", 1)
+    assert (restored.verdict.status, restored.findings) == ("passed", ())
+    assert verify(restored.url, restored.pin, storage_options=s3_server.options).passed
+
+
+@pytest.mark.parametrize("archive", ["GLACIER_IR", "INTELLIGENT_TIERING", "STANDARD_IA"])
+def test_classes_that_can_be_read_are_read(s3_server: S3Server, archive: str) -> None:
+    bucket = s3_server.bucket()
+    client = s3_server.client()
+    client.put_object(Bucket=bucket, Key="m.gguf", Body=GGUF, StorageClass=archive)
     (result,) = scan(f"s3://{bucket}", storage_options=s3_server.options)
-    assert [finding.code for finding in result.findings] == ["storage/archived"]
-    assert "the object is archived" in result.findings[0].message
-    assert result.verdict.status == "unknown"
+    assert result.passed
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_archived_card_is_named(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    choose_engine(monkeypatch, engine)
+    bucket = s3_server.bucket({"m.gguf": GGUF})
+    client = s3_server.client()
+    client.put_object(Bucket=bucket, Key="README.md", Body=b"-", StorageClass="GLACIER")
+    (result,) = scan(f"s3://{bucket}", storage_options=s3_server.options)
+    (finding,) = result.findings
+    assert finding.code == "sbom/neighbour-unread"
+    assert "archived" in finding.message
 
 
 @pytest.mark.parametrize("wrong", ["key", "secret"])

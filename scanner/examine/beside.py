@@ -1,0 +1,55 @@
+"""Report what lies beside an artifact that bears on it, whatever it is: file, set or pipeline."""
+
+from collections.abc import Iterator
+
+from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.examine.naming import listed, some_of
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Pickles, Rivals
+from prefect_mutagen.scanner.listing.evidence import check_unfinished
+
+__all__ = ["check_beside"]
+
+
+def check_beside(artifact: Artifact) -> Iterator[Finding]:
+    """Report pickles, other weights, unfinished downloads and files that were not looked at.
+
+    Args:
+        artifact: The artifact, as it was listed.
+    """
+    url, beside = artifact.url, artifact.beside
+    yield from _check_pickles(beside.pickles, url)
+    yield from _check_rivals(artifact.rivals, url)
+    yield from check_unfinished(beside.unfinished, url)
+    yield from _check_unlisted(beside.unlisted, url)
+
+
+def _check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
+    """Report pickles that a loader of the folder may load instead."""
+    if pickles.total:
+        names = some_of(map(shown, pickles.names), pickles.total)
+        message = f"pickled weights in the same folder: {names}"
+        yield make_finding("set/pickle-beside", message, url=url, field="folder")
+
+
+def _check_rivals(rivals: Rivals, url: str) -> Iterator[Finding]:
+    """Report other weights that a loader of the folder may load instead, or as well."""
+    if rivals.weights:
+        names = listed(rivals.weights)
+        message = f"which weights are loaded depends on the loader: the folder also has {names}"
+        yield make_finding("set/ambiguous-weights", message, url=url, field="folder")
+    if rivals.variants:
+        message = f"other variants in the same folder: {listed(rivals.variants)}"
+        yield make_finding("set/variant-beside", message, url=url, field="folder")
+
+
+def _check_unlisted(count: int, url: str) -> Iterator[Finding]:
+    """Report that a folder has more files than are taken into account.
+
+    Args:
+        count: Number of those that are not.
+        url: Address of the artifact.
+    """
+    if count:
+        message = f"{count:,} more configurations, templates or Python files in the folder"
+        yield make_finding("sbom/unexamined", message, url=url, field="folder")

@@ -1,0 +1,289 @@
+"""Form the artifacts of one folder from its listed objects.
+
+Beyond `object_spool.SPILL_THRESHOLD` objects a folder spills to a temporary file, so memory does
+not grow with a flat bucket. It only grows with the largest set, whose shards are all in memory when
+it is yielded.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
+
+from prefect_mutagen.parsers.detect import format_of
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.evidence import (
+    checksum_target,
+    missing_model,
+    unfinished_mark,
+)
+from prefect_mutagen.scanner.listing.listed_index import ReadIndex
+from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
+from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, role_of, signed_name
+from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING, Model
+from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
+from prefect_mutagen.scanner.listing.shards import shard_name
+from prefect_mutagen.scanner.storage.store import StoredObject
+
+__all__ = ["FolderGroup"]
+
+_PICKLE_NAMES: Final = 5
+_SHARED_CHECKSUMS: Final = 16
+"""Checksum files of a folder that are read for every artifact; of more, those of its name."""
+_NAMED_AFTER: Final = ("checksums", "signature", "unfinished")
+"""Kinds of files whose names say which model they are about."""
+
+
+@dataclass(slots=True)
+class FolderGroup:
+    """The objects of one folder while it is listed, and the artifacts that they form."""
+
+    url: str
+    """Its address, with a trailing slash."""
+    spool: ObjectSpool
+    ignored: bool = False
+    """Whether it belongs to a tool, and no model is loaded from there."""
+    read_index: ReadIndex | None = None
+    above: "FolderGroup | None" = None
+    """The folder that it lies in, if that is listed too."""
+    models: list[StoredObject] = field(default_factory=list)
+    """The most recently listed models; earlier ones are in the spool."""
+    describing: list[StoredObject] = field(default_factory=list)
+    """Files that describe models: configurations, tokenizers, templates, card, licence."""
+    code: list[StoredObject] = field(default_factory=list)
+    unlisted: int = 0
+    """Number of files that describe models, or are code, beyond those that are kept."""
+    checksums: dict[str, StoredObject] = field(default_factory=dict)
+    """Checksum files that may list any file, by name."""
+    signatures: list[StoredObject] = field(default_factory=list)
+    """Signatures that may cover any file."""
+    objects: FolderObjects = field(init=False)
+    """Files named after a model, shards by set, indexes, pickles, and spilled models."""
+    sets: FolderSets = field(init=False)
+    given_above: "array[int]" = field(default_factory=lambda: array("q"))
+    """Hashes of the addresses of the models that belong to a set of a folder above."""
+    fault: str = ""
+    """Clause about a bug that occurred while grouping it; then none of its files is judged."""
+    model: Model | None = None
+    """The model that it belongs to; by default it is one by itself."""
+    is_empty: bool = True
+    """Whether nothing in it can be an artifact."""
+    _shared: Beside | None = None
+    """Files beside every artifact of the folder; cached once it has been listed."""
+    _has_named_files: bool = False
+    """Whether a checksum file or a signature is named after one model."""
+
+    def __post_init__(self) -> None:
+        """Start without objects."""
+        self.objects = FolderObjects(self.spool)
+        above = self.above.sets if self.above is not None else None
+        self.sets = FolderSets(self.url, self.objects, self.read_index, above)
+
+    def add(self, item: StoredObject) -> None:
+        """Add an object directly in the folder."""
+        if self.ignored:
+            return
+        name = item.name
+        role = role_of(name)
+        if name.startswith(APPLE_DOUBLE) and role == "weights":
+            self.is_empty = False
+            self.objects.add("apple", name.removeprefix(APPLE_DOUBLE), item)
+        elif role in ("weights", "other"):  # other: a folder that cannot be listed
+            self.is_empty = False
+            self.models.append(item)
+            self.sets.note(name)
+            if len(self.models) >= self.spool.threshold:
+                self.objects.spill("model", self.models)
+                self.models.clear()
+        elif role == "index":
+            self.is_empty = False
+            self.sets.add_index(item)
+        elif role == "pickle":
+            self.objects.add("pickle", name, item)
+        elif role in ("checksum", "signature", "unfinished"):
+            self._add_evidence(item, role)
+        elif len(self.describing) + len(self.code) < MOST_DESCRIBING:
+            (self.code if role == "code" else self.describing).append(item)
+        else:
+            self.unlisted += 1
+
+    def _add_evidence(self, item: StoredObject, role: str) -> None:
+        """Add a checksum file, a signature, or the mark of an unfinished download."""
+        name = item.name
+        if role == "checksum":
+            target = checksum_target(name)
+            if target and (format_of(target) or len(self.checksums) >= _SHARED_CHECKSUMS):
+                self.objects.add("checksums", target, item)
+            else:
+                self.checksums[name] = item
+        elif mark := unfinished_mark(name):
+            self.is_empty = False
+            self.objects.add("unfinished", mark.target, item)
+        elif target := signed_name(name):
+            self.objects.add("signature", target, item)
+        else:
+            self.signatures.append(item)
+
+    @property
+    def held(self) -> int:
+        """Number of its objects in memory."""
+        return len(self.models) + len(self.objects) + len(self.describing) + len(self.code)
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield single files in listing order, then sets, then what is not there."""
+        self.sets.prepare(self._models)
+        present: set[tuple[str, str]] = set()
+        stand_ins = [kind for kind in ("unfinished", "apple") if self.objects.has(kind)]
+        for item in self._models():
+            name = item.name
+            present.update((kind, name) for kind in stand_ins if self.objects.contains(kind, name))
+            taken_by = self.sets.take(item)
+            if taken_by is None:
+                yield self.single(item)
+            elif taken_by is not self.sets:
+                self.given_above.append(hash(item.url))
+        for found in self.sets.found():
+            yield self._set(found)
+        yield from self._missing_models(present)
+
+    def fail(self, item: StoredObject, fault: str) -> None:
+        """Record a bug that occurred while an object was added."""
+        self.fault, self.is_empty = fault, False
+        if not self.models or self.models[-1] is not item:
+            self.models.append(item)
+
+    def remaining(self, singles: int, in_sets: set[int]) -> Iterator[StoredObject]:
+        """Yield the models and indexes that `artifacts` had not reached.
+
+        Args:
+            singles: Number of single files that it had yielded, in listing order.
+            in_sets: Hashes of the addresses in the sets that it had yielded.
+        """
+        shards = {hash(item.url) for _, item in self.objects.items("shard")}
+        given_above = set(self.given_above)
+        for item in self._models():
+            code = hash(item.url)
+            if code in given_above:
+                continue
+            if singles and code not in shards:
+                singles -= 1
+            elif code not in in_sets:
+                yield item
+        for _, item in self.objects.items("index"):
+            if hash(item.url) not in in_sets:
+                yield item
+        for _, item in self.objects.items("shard"):  # from folders below
+            if item.folder != self.url and hash(item.url) not in in_sets:
+                yield item
+
+    def _models(self) -> Iterator[StoredObject]:
+        yield from (item for _, item in self.objects.items("model"))
+        yield from self.models
+
+    def _missing_models(self, present: set[tuple[str, str]]) -> Iterator[Artifact]:
+        """Yield what stands for models that are not there.
+
+        Args:
+            present: Kind and name of those that are.
+        """
+        for key, item in self.objects.items("unfinished"):
+            mark = unfinished_mark(item.name)
+            if mark is not None and ("unfinished", key) not in present:
+                present.add(("unfinished", key))
+                yield Artifact(item.url, (missing_model(item, mark),))
+        for key, item in self.objects.items("apple"):
+            if ("apple", key) not in present:
+                yield Artifact(item.url, (item,))
+
+    def _set(self, found: FoundSet) -> Artifact:
+        shards, index = found.shards, found.shard_index
+        return Artifact(
+            shards[0].url if index is None else index.url,
+            tuple(shards),
+            self._beside(shards),
+            "set",
+            index,
+            found.listed,
+            rivals=found.rivals,
+            packed_index=found.packed,
+        )
+
+    def single(self, item: StoredObject) -> Artifact:
+        """Return the artifact of one file; an older version has no files beside it."""
+        if item.version:
+            return Artifact(item.url, (item,))
+        rivals = self.sets.rivals_of(item)
+        return Artifact(item.url, (item,), self._beside((item,)), rivals=rivals)
+
+    def artifact_of(self, item: StoredObject, *, of_set: bool) -> Artifact:
+        """Return the artifact that one of the files stands for.
+
+        Args:
+            item: The file.
+            of_set: Whether it may be the index or a shard of a set.
+        """
+        if of_set:
+            for artifact in self.artifacts():
+                if artifact.url == item.url:
+                    return artifact
+            if role_of(item.name) == "index":  # it names files of another index's set
+                return self._set(self.sets.set_of(item))
+        elif format_of(item.name) == "safetensors":
+            self.sets.prepare(self._models)
+        return self.single(item)
+
+    def pipeline(self, index: StoredObject, parts: Sequence[Artifact]) -> Artifact:
+        """Return the artifact of a pipeline that this folder is the root of."""
+        objects = tuple(item for part in parts for item in part.objects)
+        return Artifact(index.url, objects, self._beside(()), "set", parts=tuple(parts))
+
+    def _beside(self, items: Sequence[StoredObject]) -> Beside:
+        """Return the files beside an artifact."""
+        if self._shared is None:
+            model = self.model or Model(self.url, tuple(self.describing), tuple(self.code))
+            self._shared = Beside(
+                model.describing,
+                tuple(self.checksums[name] for name in sorted(self.checksums)),
+                tuple(self.signatures),
+                self._collect_pickles(),
+                model.code,
+                model.root,
+                self.unlisted,
+            )
+            self._has_named_files = any(map(self.objects.has, _NAMED_AFTER))
+        if not self._has_named_files:
+            return self._shared
+        shared = self._shared
+        signatures = [*shared.signatures, *self._named_after("signature", items)]
+        return shared._replace(
+            checksums=(*shared.checksums, *self._checksums_of(items)),
+            signatures=tuple(sorted(signatures, key=attrgetter("name"))),
+            unfinished=tuple(other.name for other in self._named_after("unfinished", items)),
+        )
+
+    def _checksums_of(self, items: Sequence[StoredObject]) -> Iterator[StoredObject]:
+        """Yield the checksum files that are named after files of an artifact, or their stems."""
+        keys: dict[str, None] = {}
+        for item in items:
+            shard = shard_name(item.name)
+            stems = (item.name.rpartition(".")[0], shard.stem if shard is not None else "")
+            keys |= dict.fromkeys((item.name, *filter(None, stems)))
+        for key in keys:
+            yield from self.objects.get("checksums", key)
+
+    def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
+        return [other for item in items for other in self.objects.get(kind, item.name)]
+
+    def _collect_pickles(self) -> Pickles:
+        if not self.objects.has("pickle"):
+            return Pickles()
+        first: list[str] = []
+        digest, number = hashlib.sha256(), 0
+        for number, (name, item) in enumerate(self.objects.items("pickle"), 1):
+            text = f"{name}\0{item.pin}" if number == 1 else f"\n{name}\0{item.pin}"
+            digest.update(text.encode("utf-8", "surrogateescape"))
+            if number <= _PICKLE_NAMES:
+                first.append(name)
+        return Pickles(tuple(first), number, digest.hexdigest())

@@ -1,0 +1,157 @@
+"""Look files up that a listing does not cover: beside, below and above a single file."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
+
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.grouping import artifact_of
+from prefect_mutagen.scanner.listing.listed_index import index_reader
+from prefect_mutagen.scanner.listing.roles import (
+    MARKS,
+    OMS_NAME,
+    PROBED,
+    SIGNATURE_SUFFIXES,
+    is_described_by,
+    is_relevant,
+    role_of,
+)
+from prefect_mutagen.scanner.listing.roots import (
+    ABOVE,
+    MOST_DESCRIBING,
+    SUBFOLDERS,
+    Model,
+    inherit,
+    is_root,
+)
+from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
+from prefect_mutagen.scanner.storage.coroutines import run_repeated
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.store import Store, StoredObject
+
+__all__ = ["find_artifact", "look_at"]
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+
+def find_artifact(
+    store: Store, item: StoredObject, *, siblings: bool, above: bool = True
+) -> Artifact:
+    """Return the artifact that a loader would load by a file's address.
+
+    The address of a set's index or first shard stands for the set.
+
+    Args:
+        store: The store whose root is the file.
+        item: The file.
+        siblings: Whether to look for other files of its model at all.
+        above: Whether the root of its model may be a folder above.
+
+    Raises:
+        StorageError: The file describes a pipeline, whose parts lie in folders below its own.
+    """
+    if role_of(item.name) == "pipeline":
+        reason = "it names the parts of a pipeline; give the folder that it lies in"
+        raise StorageError("storage/unsupported", item.url, reason)
+
+    def whole(own: Model) -> Model:
+        of_folder = own.with_files(_list_below(store, own.root))
+        if not above or is_root(own.root, own.describing):
+            return of_folder
+        return _look_above(store, of_folder)
+
+    if siblings:
+        with suppress(StorageError):  # read permission does not imply list permission
+            listed = store.list_folder(item.folder, is_relevant)
+            if listed is not None:
+                return artifact_of(item, listed, index_reader(store), whole)
+    artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
+    shard = shard_name(item.name)
+    # Not the first shard; or a rank, of which there may be any number.
+    if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
+        artifact = artifact._replace(kind="file")
+    return artifact._replace(listed=False)
+
+
+def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
+    """Return the describing files directly in a folder; None if it is no model's root.
+
+    Args:
+        store: The storage.
+        folder: Address of the folder, with a trailing slash.
+    """
+    probed = _each(store, lambda name: _probe(store, folder + name), MARKS)
+    marks = [mark for mark in probed if mark is not None and mark.fault is None]
+    if not is_root(folder, marks):
+        return None
+    return _list_describing(store, folder) or tuple(marks)
+
+
+def _look_above(store: Store, own: Model) -> Model:
+    """Find the root of a model above the folder of its weights."""
+    between: list[str] = []
+    folder = own.root
+    for _ in range(ABOVE):
+        folder = _folder_above(folder)
+        if not folder:
+            break
+        found = look_at(store, folder)
+        if found is not None:
+            levels = [_list_describing(store, one) for one in between]
+            return inherit(own, levels, folder, found)
+        between.append(folder)
+    return own
+
+
+def _folder_above(folder: str) -> str:
+    """Return the folder above one, with a trailing slash; empty for a bucket or a file system."""
+    above = folder.rstrip("/").rpartition("/")[0]
+    return f"{above}/" if above and not above.endswith(("/", ":")) else ""
+
+
+def _list_below(store: Store, folder: str) -> list[StoredObject]:
+    """List the files that a loader takes from folders below that of the weights."""
+    names = [f"{folder}{name}/" for name in SUBFOLDERS]
+    listed = _each(store, lambda name: _list_describing(store, name, "code"), names)
+    return [item for items in listed for item in items]
+
+
+def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
+    def is_wanted(name: str) -> bool:
+        role = role_of(name)
+        return is_described_by(role) or role in also
+
+    with suppress(StorageError):
+        return tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING))
+    return ()
+
+
+def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
+    """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
+    signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
+    names = (*PROBED, f"{item.name}.sha256", *signatures)
+    found = _each(store, lambda name: _probe(store, item.folder + name), names)
+    return [neighbour for neighbour in found if neighbour is not None]
+
+
+def _probe(store: Store, url: str) -> StoredObject | None:
+    """Look a file up; None if it does not exist."""
+    try:
+        return run_repeated(store, lambda: store.find(url), url)
+    except StorageError as problem:
+        if problem.code == "storage/not-found":
+            return None
+        return StoredObject(url, 0, "", fault=problem)
+
+
+def _each(store: Store, look: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
+    """Apply a function that may wait for storage to each item, all at the same time."""
+    found = list(items)
+    if store.loop is None:
+        return map(look, found)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(found)) as threads:
+        return iter(list(threads.map(look, found)))

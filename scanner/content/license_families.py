@@ -132,11 +132,14 @@ def _later(words: Sequence[Word]) -> tuple[int, bool]:
 
 _ELEMENTS: Final = ("by", "nc", "nd", "sa")  # in the order of an identifier
 _CC_WORD: Final = re.compile(r"(cc)?((?:by|nc|nd|sa)*)(v?\d(?:\.?\d)?)?")
-_CC_FILLERS: Final = FILLERS | {
-    *("public", "international", "intl", "generic", "unported", "universal", "deed", "legal"),
-    *("code", "and", "y", "e", "et", "und", "internacional", "internazionale", "internationale"),
-    *("国际", "國際", "公共", "公共许可协议", "国际许可协议"),
-}
+_CC_ENDINGS: Final = frozenset(
+    (
+        *("public", "international", "intl", "generic", "unported", "universal", "deed", "legal"),
+        *("code", "internacional", "internazionale", "internationale"),
+        *("国际", "國際", "公共", "公共许可协议", "国际许可协议"),
+    )
+)
+_CC_FILLERS: Final = FILLERS | _CC_ENDINGS | {"and", "y", "e", "et", "und"}
 _CC_PORTS: Final = {
     "australia": "AU",
     "austria": "AT",
@@ -182,6 +185,8 @@ def _creative_commons(  # noqa: C901 - one word after the other, as people write
         elements |= parts
         version = version or _version_in(found[3] or "")[0]
         end = position + 1
+    while end < len(words) and words[end].text in _CC_ENDINGS:
+        end += 1
     if version and end < len(words) and words[end].text in _CC_PORTS:
         version, end = f"{version}-{_CC_PORTS[words[end].text]}", end + 1
     if is_named and not elements:

@@ -48,6 +48,7 @@ _SITES: Final = tuple(
         ("eclipse.org", r"(?:.*/)?epl-(?:v)?(\d)\.?(\d).*", r"epl \1.\2"),
         ("boost.org", r".*license-1-0.*", "boost"),
         ("unlicense.org", r".*", "unlicense"),
+        ("mit-license.org", r".*", "mit"),
         ("wtfpl.net", r".*", "wtfpl"),
         ("scripts.sil.org", r"ofl.*", "ofl"),
         ("openfontlicense.org", r".*", "ofl"),

@@ -43,6 +43,10 @@ _GAP: Final = re.compile(r"[a-z0-9]+(?:[.+-]+[a-z0-9]+)*\+*|[^\W\d_a-z]+|[()&]|[
 _OR_LATER: Final = re.compile(
     r"\bor\W{1,3}(?:at your option\W{1,3})?(?:any )?(?:later|newer|above|higher)(?: versions?)?\b"
 )
+_BESIDE_NAMES: Final = frozenset(
+    "also approved below details file full in only osi see text".split()  # noqa: SIM905
+)
+"""Words that say nothing where they stand beside the name of a licence."""
 _LISTING: Final = frozenset(",;|/\n•、:&")
 _PREFIX: Final = re.compile(r"(?i)\s*(?:spdx[-\s]licen[cs]e[-\s]identifier|licen[cs]e)\s*[:=]\s*")
 
@@ -133,7 +137,9 @@ class _Items:
 
     def finish_item(self) -> None:
         """Make a reference of the words that no licence is known for."""
-        telling = [word for word in self._words if says_something(word)]
+        telling = [
+            word for word in self._words if says_something(word) and word not in _BESIDE_NAMES
+        ]
         if telling:
             self.is_plain = self.is_plain and not self._has_license
             self.tokens.append(

@@ -25,7 +25,7 @@ from prefect_mutagen.scanner.content.license_words import (
     words_of,
 )
 
-__all__ = ["Match", "find_licenses", "whole_license"]
+__all__ = ["Match", "find_licenses", "known_names", "whole_license"]
 
 _SEPARATORS: Final = re.compile(r"[,;|/\n&•、]")
 _NOISE: Final = re.compile(r"[^a-z0-9+]+|\+(?=[a-z0-9])")
@@ -68,6 +68,11 @@ def _names() -> _Names:
     by_key.pop("", None)
     beginnings = (key[:length] for key in by_key for length in range(1, len(key) + 1))
     return _Names(by_key, frozenset(beginnings))
+
+
+def known_names() -> Mapping[str, str]:
+    """Return the licences by the letters and digits of the names that they are known by."""
+    return _names().by_key
 
 
 def _known() -> Iterator[tuple[str, str]]:

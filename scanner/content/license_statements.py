@@ -23,12 +23,11 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
     "LicenseStatement",
+    "find_conflict",
     "license_facts",
     "license_findings",
     "license_in_text",
-    "license_of_facts",
     "licenses_in",
-    "merge_license_facts",
     "model_license",
     "tells_license",
 ]
@@ -49,6 +48,7 @@ _TEXT: Final = "LicenseRef-text-"
 """Beginning of the reference for a text that no rule recognises; its digest follows."""
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
+_MOST_DEPTH: Final = 4
 
 
 class LicenseStatement(NamedTuple):
@@ -66,15 +66,18 @@ class LicenseStatement(NamedTuple):
     """Whether only the beginning of the value was read."""
 
 
-def licenses_in(values: Mapping[str, Any], source: str, url: str = "") -> list[LicenseStatement]:
+def licenses_in(
+    values: Mapping[str, Any] | Iterable[tuple[str, Any]], source: str, url: str = ""
+) -> list[LicenseStatement]:
     """Return the statements of a header's metadata, a configuration or a card.
 
     Args:
-        values: Its keys and values.
+        values: Its keys and values; of a key that stands twice, both values count.
         source: What the keys are appended to, such as ``gguf:`` or ``README.md:``.
         url: Address of a file beside the model.
     """
     groups: dict[str, dict[str, str]] = {}
+    values = values if isinstance(values, Mapping) else _every_value(values)
     for key in values:
         found = _KEY.fullmatch(key) if isinstance(key, str) else None
         if found is not None and not _OF_OTHERS.search(found["prefix"]):
@@ -90,13 +93,22 @@ def licenses_in(values: Mapping[str, Any], source: str, url: str = "") -> list[L
             expression = spdx_expression(text, name, link)
             if text or expression != NOASSERTION:
                 value = text or name or link
-                is_cut = len(text) > TEXT_LIMIT or isinstance(values.get(key), LongText)
+                is_cut = len(text) > TEXT_LIMIT or _is_cut(values.get(key))
                 statements.append(
                     LicenseStatement(value, expression, f"{source}{key}", url, is_cut)
                 )
         if group and statements:
             statements += _beside(statements[-1], name, link, f"{source}{name_key or link_key}")
     return statements
+
+
+def _every_value(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values of licence keys, as a list where a key stands more than once."""
+    found: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        if _KEY.fullmatch(key):
+            found.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
 
 def _beside(
@@ -119,19 +131,28 @@ def _text(value: Any) -> str:
     return " AND ".join(texts)
 
 
+def _is_cut(value: Any) -> bool:
+    """Whether a value of a header, or a list, has more than is read."""
+    if isinstance(value, ArrayValue):
+        return value.count > len(value.preview)
+    return isinstance(value, LongText) or (isinstance(value, list) and len(value) > _MOST_VALUES)
+
+
 def _texts(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, ArrayValue):
         value = list(value.preview)
     if isinstance(value, Mapping):
-        value = [one for key, one in value.items() if str(key).lower() in _PARTS]
-    if isinstance(value, list):
-        if depth < 4:
-            for item in value[:_MOST_VALUES]:
-                yield from _texts(item, depth + 1)
+        known = [one for key, one in value.items() if str(key).lower() in _PARTS]
+        value = known or [*map(str, value), *value.values()]
+    if isinstance(value, list) and depth < _MOST_DEPTH:
+        for item in value[:_MOST_VALUES]:
+            yield from _texts(item, depth + 1)
         return
     text = plain_text(value)
     if text:
         yield text
+    elif value and not isinstance(value, str):  # a number, or nested too deeply to be read
+        yield str(value)[:_FACT_LIMIT]
 
 
 def license_in_text(
@@ -169,24 +190,20 @@ def tells_license(statement: LicenseStatement) -> bool:
     return statement.spdx != NOASSERTION and not statement.spdx.startswith(_TEXT)
 
 
-def model_license(statements: Iterable[LicenseStatement]) -> str | None:
+def model_license(statements: Sequence[LicenseStatement]) -> str | None:
     """Return the licence of a model under all statements; None if there are none.
 
     Statements that say the same, one perhaps without a version, count once. A file whose text is
     not recognised adds nothing to a licence that is stated in words.
     """
-    return _joined([(one.spdx, one.source) for one in statements])
-
-
-def _joined(stated: Sequence[tuple[str, str]]) -> str | None:
-    if not stated:
-        return None
+    informative = [one for one in statements if one.spdx != NOASSERTION]
+    if not informative:
+        return NOASSERTION if statements else None
     from prefect_mutagen.scanner.content.license_matching import are_compatible
 
     kept: list[str] = []
-    informative = [spdx for spdx, _ in stated if spdx != NOASSERTION]
-    in_words = [spdx for spdx in informative if not spdx.startswith(_TEXT)]
-    for spdx in in_words or informative:
+    in_words = [one for one in informative if tells_license(one)]
+    for spdx in dict.fromkeys(one.spdx for one in in_words or informative):
         same = next((one for one in kept if are_compatible(one, spdx)), None)
         if same is None:
             kept.append(spdx)
@@ -208,20 +225,6 @@ def license_facts(statements: Iterable[LicenseStatement]) -> list[dict[str, str]
     ]
 
 
-def merge_license_facts(lists: Iterable[Any]) -> list[dict[str, str]]:
-    """Merge the facts of several files of a set, each statement once."""
-    merged: dict[tuple[str, str, str], dict[str, str]] = {}
-    for facts in lists:
-        for one in facts or ():
-            merged.setdefault((one["value"], one["spdx"], one["source"]), one)
-    return list(merged.values())
-
-
-def license_of_facts(facts: Iterable[Mapping[str, str]]) -> str | None:
-    """Return the licence of a model under the statements that facts list."""
-    return _joined([(one["spdx"], one["source"]) for one in facts])
-
-
 def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterator[Finding]:
     """Yield findings about what is not recognised, not read, or contradictory.
 
@@ -231,7 +234,7 @@ def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterat
     """
     if not statements:
         return
-    from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
+    from prefect_mutagen.scanner.content.license_matching import is_recognized
 
     for one in statements:
         where = one.url or url
@@ -241,16 +244,29 @@ def license_findings(statements: Sequence[LicenseStatement], url: str) -> Iterat
         if not is_recognized(one.spdx) and (one.spdx != NOASSERTION or _says_other(one.value)):
             message = f"the licence {shown(one.value)} in {one.source} is not a known one"
             yield make_finding("sbom/license-unknown", message, url=where, field="license")
-    said = [one for one in statements if one.spdx != NOASSERTION]
-    said = [one for one in said if not one.spdx.startswith(_TEXT)]
+    conflict = find_conflict(statements, url)
+    if conflict is not None:
+        yield conflict
+
+
+def find_conflict(statements: Sequence[LicenseStatement], url: str) -> Finding | None:
+    """Return a finding if two statements name different licences.
+
+    Args:
+        statements: All statements, in their order of precedence.
+        url: Address of the model.
+    """
+    from prefect_mutagen.scanner.content.license_matching import are_compatible
+
+    said = list(filter(tells_license, statements))
     other = next((one for one in said[1:] if not are_compatible(said[0].spdx, one.spdx)), None)
-    if other is not None:
-        message = (
-            f"{said[0].source} states {shown(said[0].value)}, and {other.source} "
-            f"{shown(other.value)}"
-        )
-        where = other.url or said[0].url or url
-        yield make_finding("sbom/license-conflict", message, url=where, field="license")
+    if other is None:
+        return None
+    message = (
+        f"{said[0].source} states {shown(said[0].value)}, and {other.source} {shown(other.value)}"
+    )
+    where = other.url or said[0].url or url
+    return make_finding("sbom/license-conflict", message, url=where, field="license")
 
 
 def _says_other(value: str) -> bool:

@@ -81,7 +81,7 @@ class Neighbours:
     """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that override the header's: the framework."""
+    """Facts that override the header's: the card's licence, and the framework."""
     behind: Facts = field(default_factory=dict)
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -211,21 +211,25 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
         findings += find_template_escapes((template,), url)
     packing = config.get("quantization_config")
     documents = read.nearest_documents()
+    licenses = licenses_beside(list(read.folders()), cards, documents, files)
     lineage = [file_lineage(path, values, is_card=True) for path, values in cards.items()]
     lineage += (file_lineage(path, values) for path, values in documents.items())
     details = card_details(card) | config_details(config, generation, adapter)
     base_models = merge_lineage(lineage)
     if base_models:
         details["base_models"] = base_models
+    before, behind = read.placed(before), read.placed(behind)
+    for facts, statements in zip((before, behind), licenses, strict=True):
+        _add(facts, "license", (Stated(one.value, one.source) for one in statements))
     return Neighbours(
-        read.placed(before),
-        read.placed(behind),
+        before,
+        behind,
         _sbom_config(config, tokenizer),
         packing if isinstance(packing, dict) else None,
         details,
         tuple(template for _, template in templates),
         tuple(findings),
-        licenses_beside(list(read.folders()), cards, documents, files),
+        licenses,
         read.documents,
     )
 

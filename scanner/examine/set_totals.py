@@ -9,20 +9,16 @@ from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
-from prefect_mutagen.scanner.content.license_statements import (
-    license_of_facts,
-    merge_license_facts,
-)
-from prefect_mutagen.scanner.content.lineage import merge_lineage
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description
+from prefect_mutagen.scanner.sbom.statements import join_statements
 
 __all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
-_AGREED = ("architecture", "license_spdx", "base_model")
+_AGREED = ("architecture", "base_model")
 _OF_A_PART: Final = frozenset({"sbom/quantization-disagrees", "sbom/quantization-unknown"})
 """Findings that are meaningless for a single shard of a set."""
 _OF_THE_FIRST: Final = frozenset({"gguf/missing-architecture"})
@@ -89,7 +85,7 @@ def total(
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
-    _join_statements(facts, details, descriptions)
+    findings += join_statements(facts, details, [one.details for one in descriptions], url)
     if "stored_parameter_count" in details:
         stored = (
             one.details.get(
@@ -99,21 +95,6 @@ def total(
         )
         details["stored_parameter_count"] = sum(stored)
     return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
-
-
-def _join_statements(
-    facts: Facts, details: dict[str, Any], descriptions: Sequence[Description]
-) -> None:
-    """Keep what any shard states about licences and base models."""
-    every = [description.details for description in descriptions]
-    licenses = merge_license_facts(one.get("licenses") for one in every)
-    if licenses:
-        details["licenses"] = licenses
-        joined = license_of_facts(licenses)
-        facts["license_spdx"] = facts["license_spdx"]._replace(value=joined)
-    base_models = merge_lineage(one.get("base_models") for one in every)
-    if base_models:
-        details["base_models"] = base_models
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:
@@ -132,7 +113,6 @@ def _disagreements(
             if field in description.facts
         ]
         if len({fact.value for _, fact in stated}) > 1:
-            field = field.removesuffix("_spdx")  # noqa: PLW2901 - the field that people know
             shard, fact = next(one for one in stated if one[1].value != stated[0][1].value)
             message = (
                 f"{field} is {shown(str(fact.value))} here, "

@@ -23,14 +23,8 @@ from prefect_mutagen.parsers import (
 )
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
-from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
-from prefect_mutagen.scanner.content.license_statements import (
-    LicenseStatement,
-    license_facts,
-    license_findings,
-    licenses_in,
-    model_license,
-)
+from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.license_statements import licenses_in
 from prefect_mutagen.scanner.content.lineage import merge_lineage, metadata_lineage
 from prefect_mutagen.scanner.content.model_spec import metadata_details, metadata_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
@@ -42,6 +36,7 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
+from prefect_mutagen.scanner.sbom.statements import add_licenses
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["TOOL_NAME", "Description", "build_sbom", "describe", "warnings_of"]
@@ -92,9 +87,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_keys = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
         details = gguf_details(header)
-        own_licenses = licenses_in(
-            {entry.key: entry.value for entry in reversed(header.metadata)}, "gguf:"
-        )
+        own_licenses = licenses_in(((one.key, one.value) for one in header.metadata), "gguf:")
         templates = tuple(gguf_templates(header))
         findings += find_template_escapes(templates, url)
     elif isinstance(header, SafetensorsHeader):
@@ -108,7 +101,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         facts |= metadata_facts(own)
         details, templates = metadata_details(own), ()
         details["base_models"] = metadata_lineage(own)
-        own_licenses = licenses_in(own, "safetensors:__metadata__.")
+        own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         if neighbours.packing is not None:
             _unpack(facts, header, neighbours, reported)
     elif isinstance(header, UnknownHeader):
@@ -121,7 +114,8 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     # A header key of the same name keeps its position but not its value.
     metadata.update(reported)
     merged: Facts = {**neighbours.behind, **facts, **neighbours.before}
-    findings += _merge_licenses(merged, details, own_licenses, neighbours, url)
+    before, behind = neighbours.licenses
+    findings += add_licenses(merged, details, (*before, *own_licenses, *behind), url)
     lineage = merge_lineage((details.pop("base_models", ()), neighbours.details.get("base_models")))
     if lineage:
         details["base_models"] = lineage
@@ -132,24 +126,6 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     }
     details |= {name: value for name, value in more.items() if value}
     return Description(merged, metadata, details, (*findings, *neighbours.findings))
-
-
-def _merge_licenses(
-    facts: Facts,
-    details: dict[str, Any],
-    own: Iterable[LicenseStatement],
-    neighbours: Neighbours,
-    url: str,
-) -> list[Finding]:
-    """Add the licence and every statement about it; return findings about them."""
-    before, behind = neighbours.licenses
-    statements = [*before, *own, *behind]
-    if statements:
-        source = statements[0].source
-        facts["license"] = Stated(statements[0].value, source)
-        facts["license_spdx"] = Stated(model_license(statements), source)
-        details["licenses"] = license_facts(statements)
-    return list(license_findings(statements, url))
 
 
 def _unpack(

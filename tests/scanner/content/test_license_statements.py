@@ -50,7 +50,7 @@ def test_the_forbidden_one_of_two_statements_decides(
 def test_an_allow_list_needs_every_statement(tmp_path: Path) -> None:
     _model(tmp_path, "apache-2.0", README=CARD.format("gemma"))
     (result,) = scan(str(tmp_path), policy=Policy(allowed_licenses=("apache-2.0",)))
-    assert result.license_spdx == "Apache-2.0 AND LicenseRef-gemma"
+    assert result.license_spdx == "LicenseRef-gemma AND Apache-2.0"
     assert result.verdict.status == "failed"
 
 

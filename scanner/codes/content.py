@@ -108,9 +108,30 @@ CONTENT_CODES: Final = {
         "A chat template uses constructs that could run code in an unsandboxed renderer.",
         "Do not render it; take the template from the model's publisher and compare.",
     ),
+    "template/undecided": Code(
+        "warning",
+        "A chat template selects an attribute by a name that its text does not decide.",
+        "Read the line that is named, and waive this finding if it is harmless.",
+    ),
+    "template/invalid": Code(
+        "warning",
+        "A chat template is not valid Jinja; loaders that use Jinja cannot render it.",
+        "Take the template from the model's publisher, or load the model with one of your own.",
+    ),
+    "template/unknown-shape": Code(
+        "error",
+        "A value of a shape that is not known stands where loaders take a chat template from.",
+        "Write the template as a text, or as a list of objects with 'name' and 'template'.",
+    ),
+    "template/copies-differ": Code(
+        "warning",
+        "Files of a model state different chat templates; the loader decides which one is used.",
+        "Compare them with the publisher's and remove the one that is out of date.",
+    ),
     "template/unexamined": Code(
         "error",
-        "A chat template is too long to be examined.",
+        "A chat template was not read, or is beyond the limits within which this tool examines "
+        "templates. That says nothing against it.",
         "Read it by hand, or load the model with a template of your own.",
     ),
 }

@@ -32,12 +32,12 @@ from prefect_mutagen.scanner.content.safe_load import (
     load_front_matter,
     load_json,
 )
-from prefect_mutagen.scanner.content.templates import (
-    Template,
-    find_template_escapes,
-    make_template,
-    tokenizer_templates,
+from prefect_mutagen.scanner.content.template_places import (
+    holds_templates,
+    is_template_file,
+    model_templates,
 )
+from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
@@ -56,6 +56,7 @@ LIMITS: Final = MappingProxyType(
         "modular_model_index.json": 4 << 20,
         "modules.json": 4 << 20,
         "chat_template.json": 4 << 20,
+        "special_tokens_map.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
@@ -211,9 +212,10 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
-    templates = tuple(_templates(tokenizer, read))
-    for url, template in templates:
-        findings += find_template_escapes((template,), url)
+    texts = {path: raw for path, (_, raw) in files.items() if is_template_file(path)}
+    templates = tuple(model_templates(texts, read.documents))
+    for path, template in templates:
+        findings += find_template_escapes((template,), files[path][0])
     packing = find_quantization(config, read.document("hf_quant_config.json"))
     if packing is not None:
         packing = replace(packing, source=read.place(packing.source))
@@ -272,20 +274,6 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _templates(tokenizer: Mapping[str, Any], read: _Files) -> Iterator[tuple[str, Template]]:
-    """Yield the chat templates beside a model, each with the address of its file."""
-    if tokenizer:
-        url = read.contents[read.nearest("tokenizer_config.json")][0]
-        for template in tokenizer_templates(tokenizer):
-            yield url, template
-    for path, (url, raw) in read.contents.items():
-        if path.endswith((".jinja", ".jinja2")):
-            if len(raw) < read_limit(path):
-                yield url, make_template(path, raw.decode("utf-8", "replace"))
-            else:
-                yield url, Template(path, None, len(raw), "")
-
-
 def _load(
     loader: Callable[[bytes], Loaded],
     path: str,
@@ -309,6 +297,9 @@ def _load(
         code = "unexamined" if loaded.unexamined else code
         message = f"{path}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
+        if loaded.unexamined and holds_templates(path):
+            message = f"chat templates in {path} are not examined: {loaded.problem}"
+            findings.append(make_finding("template/unexamined", message, url=url, field=path))
     elif loaded.duplicate:
         message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
         findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))

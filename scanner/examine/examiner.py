@@ -24,9 +24,8 @@ from prefect_mutagen.scanner.examine.fetch import (
     stated_digests,
 )
 from prefect_mutagen.scanner.examine.load_plans import (
-    check_plans,
+    add_plans,
     documents_of_weights,
-    loads_of,
     plan_loads,
 )
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
@@ -116,11 +115,7 @@ class Examiner:
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         artifact, result, documents = yield from examine(artifact, cost)
         result = yield from self._add_code(artifact, result, documents)
-        plans = plan_loads(artifact, documents)
-        found = (*result.findings, *check_plans(artifact, plans))
-        result = replace(
-            result, findings=tuple(dict.fromkeys(found)), loads=loads_of(artifact, plans)
-        )
+        result = add_plans(artifact, result, plan_loads(artifact, documents))
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 

@@ -5,11 +5,13 @@ all the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.content.template_places import mark_rendered
 from prefect_mutagen.scanner.examine.naming import listed
 from prefect_mutagen.scanner.examine.parts import Part
 from prefect_mutagen.scanner.findings import Finding, make_finding
@@ -18,9 +20,10 @@ from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
 from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
 from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["check_plans", "documents_of_weights", "loads_of", "plan_loads"]
+__all__ = ["add_plans", "check_plans", "documents_of_weights", "loads_of", "plan_loads"]
 
 _Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
 _PLANNERS: Final[Mapping[Loader, _Planner]] = MappingProxyType(
@@ -69,6 +72,19 @@ def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[s
         plans: What `plan_loads` returned.
     """
     return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
+
+
+def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
+    """Return a result with what its plans name, and which templates they render."""
+    found = (*result.findings, *check_plans(artifact, plans))
+    facts = result.facts
+    if "chat_templates" in facts:
+        rendered: dict[str, frozenset[str]] = {
+            plan.loader: frozenset(plan.templates) for plan in plans if _takes(plan, artifact)
+        }
+        facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
+    findings = tuple(dict.fromkeys(found))
+    return replace(result, facts=facts, findings=findings, loads=loads_of(artifact, plans))
 
 
 def documents_of_weights(

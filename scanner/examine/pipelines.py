@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
+from prefect_mutagen.scanner.content.details import template_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -76,8 +77,9 @@ def _sums(results: Sequence[ScanResult]) -> dict[str, Any]:
 def _details(results: Sequence[ScanResult], neighbours: Neighbours) -> dict[str, Any]:
     """Return the facts of the root, and the lists of facts of all parts."""
     details: dict[str, Any] = dict(neighbours.details)
+    own = {"chat_templates": template_details(neighbours.templates)}
     for key in _LISTED:
-        listed: list[Any] = []
+        listed: list[Any] = list(own[key])
         for result in results:
             listed += [one for one in result.facts.get(key) or () if one not in listed]
         if listed:

@@ -124,7 +124,13 @@ def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObjec
         return is_described_by(role) or role in also
 
     with suppress(StorageError):
-        return tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING))
+        found = tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING + 1))
+        if len(found) > MOST_DESCRIBING:
+            last = found[-2]
+            reason = f"more than {MOST_DESCRIBING:,} files lie in its folder"
+            unread = last._replace(fault=StorageError("storage/unsupported", last.url, reason))
+            return (*found[:-2], unread)
+        return found
     return ()
 
 

@@ -229,8 +229,17 @@ def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[
 
 
 def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    """Check the templates that are rendered; all where a loader in use does not say which."""
     allowed = {digest.lower() for digest in policy.allowed_templates}
-    for template in subject.facts.get("chat_templates") or ():
+    templates = subject.facts.get("chat_templates") or ()
+    in_use: set[str] = set(subject.loads)
+    in_use = in_use.intersection(policy.loaders) or in_use
+    known = {name for template in templates for name in template.get("rendered_by") or ()}
+    is_known = bool(in_use) and in_use <= known
+    for template in templates:
+        rendered_by = template.get("rendered_by")
+        if is_known and rendered_by is not None and in_use.isdisjoint(rendered_by):
+            continue
         digest = template.get("sha256") or "none"
         if digest not in allowed:
             message = f"the chat template in {template.get('place', '')!a} is not an allowed one"

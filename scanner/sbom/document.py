@@ -32,6 +32,7 @@ from prefect_mutagen.scanner.content.model_spec import metadata_details, metadat
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import count_parameters, may_be_packed
 from prefect_mutagen.scanner.content.quantization import Quantization, header_quantization
+from prefect_mutagen.scanner.content.template_places import find_differing_copies
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -116,14 +117,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details, templates = metadata_details(own), ()
         details["base_models"] = metadata_lineage(own)
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
-        scheme = neighbours.packing or header_quantization(header.metadata)
-        stored = unpack(facts, [header], scheme, url, findings)
-        if stored is not None:
-            reported["stored_parameter_count"] = stored
-        quantized = scheme is not None
-        findings += check_weights(header, neighbours.configs, url, quantized=quantized)
-        if header.complete and is_loaded_by_config(_name(url)):
-            findings += compare_config([header], neighbours, url)
+        reported |= _count_weights(header, neighbours, url, facts, findings)
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -140,14 +134,32 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     if lineage:
         details["base_models"] = lineage
     details = {**neighbours.details, **details}
+    templates = (*templates, *neighbours.templates)
+    findings += find_differing_copies(templates, url)
     more = {
-        "chat_templates": template_details((*templates, *neighbours.templates)),
+        "chat_templates": template_details(templates),
         "stored_parameter_count": reported.get("stored_parameter_count"),
     }
     details |= {name: value for name, value in more.items() if value}
     return Description(
         merged, metadata, details, (*findings, *neighbours.findings), neighbours=neighbours
     )
+
+
+def _count_weights(
+    header: SafetensorsHeader,
+    neighbours: Neighbours,
+    url: str,
+    facts: Facts,
+    findings: list[Finding],
+) -> dict[str, int]:
+    """Correct facts for packed weights and check them; return what the metadata shows of it."""
+    scheme = neighbours.packing or header_quantization(header.metadata)
+    stored = unpack(facts, [header], scheme, url, findings)
+    findings += check_weights(header, neighbours.configs, url, quantized=scheme is not None)
+    if header.complete and is_loaded_by_config(_name(url)):
+        findings += compare_config([header], neighbours, url)
+    return {} if stored is None else {"stored_parameter_count": stored}
 
 
 def _name(url: str) -> str:

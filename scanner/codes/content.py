@@ -87,6 +87,17 @@ CONTENT_CODES: Final = {
         "A metadata key of the file has a name that the SBOM reserves.",
         "The SBOM shows its own value; read the file for the other.",
     ),
+    "sbom/license-unknown": Code(
+        "info",
+        "A licence is stated that is neither on the SPDX list nor a known model licence.",
+        "Read it; allow or deny it in the policy by the name that the report shows. With "
+        "allowed_licenses, only what is listed passes.",
+    ),
+    "sbom/license-conflict": Code(
+        "warning",
+        "Two sources state different licences for the same model; a policy needs both allowed.",
+        "Ask the publisher which one applies, and correct the other.",
+    ),
     "sbom/hash-mismatch": Code(
         "error",
         "Two sources state different SHA-256 values for the same object.",

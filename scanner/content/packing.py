@@ -170,6 +170,6 @@ def _is_weight(tensor: TensorInfo, total: int) -> bool:
 
 
 def _clause(scheme: Quantization, place: str) -> str:
-    method = f"the method {shown(scheme.method)}" if scheme.method else "no method that is stated"
+    method = f" for the method {shown(scheme.method)}" if scheme.method else ""
     found = f" ({place})" if place else ""
-    return f"the weights are packed in a way that is not known for {method}{found}"
+    return f"the weights are packed in a way that is not known{method}{found}"

@@ -25,8 +25,11 @@ from prefect_mutagen.parsers.errors import shown
 __all__ = ["Loaded", "is_front_matter_open", "load_front_matter", "load_json"]
 
 _FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
+    rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
+    rb"(.*?)(?:(?<=\n)|(?<=\r))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
+    re.DOTALL,
 )
+"""As the hub finds it: white space may stand before it."""
 _OPENING: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:---[ \t]*\r?\n|-{0,3}\Z)")
 _DEPTH_LIMIT: Final = 100
 _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -114,7 +117,7 @@ def load_front_matter(raw: bytes) -> Loaded:
     block = _FRONT_MATTER.match(raw)
     if block is None:
         return Loaded()
-    loaded = _load_yaml(block[1])
+    loaded = _load_yaml(block[2], len(block[1].splitlines()))
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
         return replace(loaded, problem=f"the front matter {how}: {loaded.problem}", duplicate="")
@@ -123,7 +126,7 @@ def load_front_matter(raw: bytes) -> Loaded:
     return loaded
 
 
-def _load_yaml(raw: bytes) -> Loaded:
+def _load_yaml(raw: bytes, lines_before: int) -> Loaded:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -133,7 +136,7 @@ def _load_yaml(raw: bytes) -> Loaded:
         return Loaded(problem=f"it is not UTF-8 at byte {error.start}")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 2}" if mark else ""
+        where = f" in line {mark.line + lines_before + 1}" if mark else ""
         return Loaded(problem=f"it is not YAML{where}")
     except (ValueError, OverflowError):  # numbers in escapes and directives, in pure Python
         return Loaded(problem="it is not YAML")

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside
@@ -324,10 +323,7 @@ class Examiner:
     ) -> ScanResult:
         """Build the result; the verdict is added last."""
         facts = description.facts
-        licence = None
-        if "license" in facts:
-            name = facts["license_name"].value if "license_name" in facts else ""
-            licence = spdx_expression(facts["license"].value, name)
+        licence = facts["license_spdx"].value if "license_spdx" in facts else None
         times = [item.modified for item in artifact.objects if item.modified is not None]
         return ScanResult(
             url=artifact.url,

@@ -1,10 +1,10 @@
 """Say what each loader takes of an artifact's model, and what follows from that.
 
-A loader counts where it takes at least one of the artifact's weights. What it takes is named from
-the listing, so a file that storage refuses to read is in its plan all the same.
+What a loader takes is named from the listing, so a file that storage refuses to read is in its plan
+all the same.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.examine.naming import listed
 from prefect_mutagen.scanner.examine.parts import Part
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, RegistryModel
+from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
 from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
 from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
@@ -44,7 +45,7 @@ a GGUF file, is not part of most models."""
 
 
 def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPlan, ...]:
-    """Return the plans of the loaders that take an artifact's weights.
+    """Return the plans of all loaders for the folder of an artifact, or for its GGUF file.
 
     Args:
         artifact: The artifact.
@@ -54,20 +55,23 @@ def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPl
     if artifact.registry:
         return (_of_registry(artifact, artifact.registry),)
     weights = tuple(_path_of(artifact, item) for item in artifact.objects)
+    if not weights:  # the shards of an index are not there
+        return ()
     files = ModelFiles(_names(artifact, weights), _unwrapped(documents), artifact.folder)
-    own = set(weights)
     gguf = all(path.lower().endswith(".gguf") for path in weights)
-    plans = []
-    for loader in _OF_GGUF if gguf else _PLANNERS:
-        plan = _PLANNERS[loader](files, weights)
-        if plan is not None and (artifact.parts or not own.isdisjoint(plan.weights)):
-            plans.append(plan)
-    return tuple(plans)
+    loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS
+    plans = (_PLANNERS[loader](files, weights) for loader in loaders)
+    return tuple(plan for plan in plans if plan is not None)
 
 
-def loads_of(plans: Sequence[LoadPlan]) -> dict[str, tuple[str, ...]]:
-    """Return the files that each loader opens, renders or runs, in its order."""
-    return {plan.loader: plan.opened() for plan in plans}
+def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[str, ...]]:
+    """Return the files that each loader opens, renders or runs, in its order.
+
+    Args:
+        artifact: The artifact; only loaders that take some of its weights count.
+        plans: What `plan_loads` returned.
+    """
+    return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
 
 
 def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
@@ -76,11 +80,11 @@ def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan])
     facts = result.facts
     if "chat_templates" in facts:
         rendered: dict[str, frozenset[str]] = {
-            plan.loader: frozenset(plan.templates) for plan in plans
+            plan.loader: frozenset(plan.templates) for plan in plans if _takes(plan, artifact)
         }
         facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
     findings = tuple(dict.fromkeys(found))
-    return replace(result, facts=facts, findings=findings, loads=loads_of(plans))
+    return replace(result, facts=facts, findings=findings, loads=loads_of(artifact, plans))
 
 
 def documents_of_weights(
@@ -119,8 +123,12 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
     whole = all(one.listed and not one.beside.unlisted for one in everyone)
     counts = whole and (artifact.parts or artifact.kind == "file")
     for plan in plans:
-        field = f"loads.{plan.loader}"
-        if plan.missing and counts and plan.loader in _WHOLE:
+        field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
+        others = plan.weights or plan.missing
+        if others and not taken and _is_well_known(artifact):
+            message = f"{plan.loader} asks for {listed(others)} instead of these weights"
+            yield make_finding("set/ambiguous-weights", message, url=artifact.url, field=field)
+        if plan.missing and taken and counts and plan.loader in _WHOLE:
             code = "set/missing-part" if _is_pipeline(artifact) else "set/incomplete-load"
             message = f"{plan.loader} asks for {listed(plan.missing)}, which is not there"
             yield make_finding(code, message, url=artifact.url, field=field)
@@ -131,6 +139,19 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
             names = listed([variant or "(none)" for variant in plan.variants])
             message = f"{plan.loader} takes weights of several variants together: {names}"
             yield make_finding("set/mixed-variants", message, url=artifact.url, field=field)
+
+
+def _takes(plan: LoadPlan, artifact: Artifact) -> bool:
+    """Whether a loader takes an artifact's weights. What says so of a pipeline is its index."""
+    if artifact.parts or artifact.registry:
+        return True
+    return any(_path_of(artifact, item) in plan.weights for item in artifact.objects)
+
+
+def _is_well_known(artifact: Artifact) -> bool:
+    """Whether a folder is loaded for these weights, and the listing has not told of others."""
+    stem = artifact.objects[0].name.partition(".")[0].partition("-0")[0]
+    return stem in WELL_KNOWN and not artifact.rivals.weights
 
 
 def _is_pipeline(artifact: Artifact) -> bool:

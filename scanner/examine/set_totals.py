@@ -15,11 +15,12 @@ from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description, compare_config, unpack
+from prefect_mutagen.scanner.sbom.statements import join_statements
 
 __all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
-_AGREED = ("architecture", "license", "base_model")
+_AGREED = ("architecture", "base_model")
 _OF_A_PART: Final = frozenset(
     {
         "sbom/quantization-disagrees",
@@ -94,6 +95,7 @@ def total(
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
+    findings += join_statements(facts, details, [one.details for one in descriptions], url)
     findings += _join_templates(shards, descriptions, details)
     details.pop("stored_parameter_count", None)
     facts.pop("parameter_count", None)

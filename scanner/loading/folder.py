@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles
@@ -10,9 +11,13 @@ from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles
 __all__ = ["Folder", "indexed_weights"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Folder:
-    """A folder below a model's root: what it holds, and where the names in its documents lead."""
+    """A folder below a model's root: what it holds, and where the names in its documents lead.
+
+    All loaders look into the same folder, one after the other; a folder is equal to itself only, so
+    that what several of them take of it is found once.
+    """
 
     files: ModelFiles
     path: str
@@ -21,6 +26,7 @@ class Folder:
     """Names of the files directly in each folder, sorted; folders of folders alone have none."""
 
     @classmethod
+    @lru_cache(maxsize=4)
     def of(cls, files: ModelFiles, path: str = "") -> "Folder":
         """Return a folder of a model; its files are sorted into their folders once."""
         listing: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 
 __all__ = ["LoadPlan", "Loader", "ModelFiles", "Rule", "merge_plans"]
@@ -23,9 +24,9 @@ class Rule:
     """Package, version, file and function that the rule was read in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelFiles:
-    """The files of a model, as a loader finds them below the model's root."""
+    """The files of a model, as a loader finds them below the model's root; equal to itself only."""
 
     names: AbstractSet[str]
     """Paths relative to the root."""
@@ -69,20 +70,22 @@ class LoadPlan:
 def merge_plans(loader: Loader, plans: Iterable[LoadPlan]) -> LoadPlan:
     """Return one plan that takes what several take, in their order, each file once."""
     parts = tuple(plans)
-
-    def joined(name: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(entry for part in parts for entry in getattr(part, name)))
-
     return LoadPlan(
         loader=loader,
-        weights=joined("weights"),
-        files=joined("files"),
-        templates=joined("templates"),
-        code=joined("code"),
-        missing=joined("missing"),
-        outside=joined("outside"),
-        variants=joined("variants"),
+        weights=_joined([part.weights for part in parts]),
+        files=_joined([part.files for part in parts]),
+        templates=_joined([part.templates for part in parts]),
+        code=_joined([part.code for part in parts]),
+        missing=_joined([part.missing for part in parts]),
+        outside=_joined([part.outside for part in parts]),
+        variants=_joined([part.variants for part in parts]),
     )
+
+
+def _joined(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Join tuples, each entry once."""
+    filled = [part for part in parts if part]
+    return tuple(dict.fromkeys(chain.from_iterable(filled))) if filled else ()
 
 
 def _file_of(template: str, known: AbstractSet[str]) -> str:

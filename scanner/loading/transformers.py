@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from prefect_mutagen.scanner.loading.chat_templates import ADDITIONAL, LEGACY, RAW, chat_templates
@@ -124,6 +125,7 @@ def plan(files: ModelFiles, weights: tuple[str, ...]) -> LoadPlan | None:
     return taken if taken.weights or taken.missing or taken.outside or indexed else None
 
 
+@lru_cache(maxsize=4)
 def component(folder: Folder) -> LoadPlan:
     """Return what transformers takes from a folder that is a part of a model."""
     return _loaded(folder, checkpoint(folder))
@@ -134,6 +136,7 @@ def model_part(folder: Folder, variant: str = "") -> LoadPlan:
     return _weights(folder, checkpoint(folder, variant))
 
 
+@lru_cache(maxsize=4)
 def processing_part(folder: Folder) -> LoadPlan:
     """Return what a tokenizer or a processor takes from a folder, templates included."""
     parts = (_processor(folder), _tokenizer(folder))
@@ -212,6 +215,7 @@ def _versions(folder: Folder, config: str, key: str) -> tuple[tuple[str, ...], t
     return inside, tuple(name for name, path in paths if path is None)
 
 
+@lru_cache(maxsize=4)
 def code_files(folder: Folder, configs: tuple[str, ...] = CONFIGS_WITH_CODE) -> tuple[str, ...]:
     """Return the Python files that configs name directly; what these import is followed elsewhere.
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
@@ -210,6 +210,7 @@ def _properties(result: ScanResult) -> Iterator[dict[str, str]]:
     yield from _named("mutagen:", _stated(result.sbom) | own)
     yield from _named("mutagen:source:", result.sources)
     yield from _named("mutagen:fact:", result.facts)
+    yield from _named("mutagen:loads:", result.loads)
     yield from _named("mutagen:metadata:", result.sbom.metadata)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
@@ -220,6 +220,7 @@ def _annotations(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
         "drift": result.drift,
         "sources": dict(result.sources),
         "facts": dict(result.facts),
+        "loads": dict(result.loads),
         "metadata": dict(result.sbom.metadata),
     }
     yield _annotation(f"{root}/stated", root, to_json(stated), "application/json")

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.stated import license_detail
@@ -211,6 +211,7 @@ def _annotations(result: ScanResult) -> Iterator[Annotation]:
     facts: dict[str, Any] = {name: getattr(sbom, name) for name in _ANNOTATED}
     facts["sources"] = dict(result.sources)
     facts["facts"] = dict(result.facts)
+    facts["loads"] = dict(result.loads)
     facts["header_sha256"] = result.header_sha256 or None
     facts["sha256_source"] = result.sha256_source or None
     if result.kind == "set":

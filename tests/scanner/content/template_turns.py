@@ -1,6 +1,6 @@
-"""Escapes for tests: what changes meanwhile, what is read later, what tokens bring in."""
+"""Escapes for tests: what changes meanwhile, and what is read later."""
 
-__all__ = ["BY_CHANGE", "BY_TOKEN"]
+__all__ = ["BY_CHANGE"]
 
 BY_CHANGE = {
     "shared cell": (
@@ -391,86 +391,3 @@ BY_CHANGE = {
     "items of ns": "{{ messages[(namespace(a='__class__')|attr('a'))] }}",
 }
 """Names that are in a list, a dict, a namespace or in data after a change."""
-
-BY_TOKEN = {
-    "alias format of token": "{% set f = bos_token.format %}{{ f('') }}",
-    "alias strip of token": "{% set f = eos_token.strip %}{{ messages[f()] }}",
-    "letters": "{{ messages[eos_token] }}",
-    "strip": "{{ messages[eos_token.strip()] }}",
-    "attr": "{{ messages|attr(eos_token) }}",
-    "in list": "{{ messages[[eos_token][0]] }}",
-    "for": "{% for t in [eos_token] %}{{ messages[t] }}{% endfor %}",
-    "split": "{{ messages[eos_token.split(',')[0]] }}",
-    "default": "{{ messages[nothing|default(eos_token)] }}",
-    "ns": "{% set ns=namespace(k=eos_token) %}{{ messages[ns.k] }}",
-    "set": "{% set k %}{{ eos_token }}{% endset %}{{ messages[k] }}",
-    "macro": "{% macro m() %}{{ eos_token }}{% endmacro %}{{ messages[m()] }}",
-    "dict": "{{ messages[{eos_token:1}|first] }}",
-    "dict key loop": "{% for k in {eos_token:1} %}{{ messages[k] }}{% endfor %}",
-    "dict items": "{% for k,v in {eos_token:1}.items() %}{{ messages[k] }}{% endfor %}",
-    "upper": "{{ messages[eos_token|lower] }}",
-    "msgs append": "{% set _=messages.append(eos_token) %}{{ messages[messages[-1]] }}",
-    "groupby": "{{ messages[messages|groupby('x',default=eos_token)|first|first] }}",
-    "batch": "{{ messages[messages|batch(100,eos_token)|first|last] }}",
-    "plus": "{{ messages[(messages+[eos_token])|last] }}",
-    "first": "{{ messages[[eos_token]|first] }}",
-    "list join": "{{ messages[eos_token|list|join] }}",
-    "map lower": "{{ messages[[eos_token]|map('lower')|first] }}",
-    "dict get": "{{ messages[{'a':eos_token}.get('a')] }}",
-    "dict idx": "{{ messages[{'a':eos_token}.a] }}",
-    "or": "{{ messages[nothing or eos_token] }}",
-    "cond": "{{ messages[eos_token if messages else 'x'] }}",
-    "loop.cycle": "{% for m in messages %}{{ m[loop.cycle(eos_token)] }}{% endfor %}",
-    "enc": "{{ messages[eos_token.encode().decode()] }}",
-    "partition": "{{ messages[eos_token.partition(',')[0]] }}",
-    "list item": "{{ messages[names[0]] }}",
-    "list loop": "{% for t in names %}{{ messages[t] }}{% endfor %}",
-    "list pop": "{{ messages[names.pop()] }}",
-    "list slice": "{{ messages[names[:1][0]] }}",
-    "list last": "{{ messages[names|last] }}",
-    "list str idx": "{{ messages[names['0'|int]] }}",
-    "list map attr idx": "{{ messages[[names]|map(attribute=0)|first] }}",
-    "list attribute": "{{ messages[[names]|map(attribute='0')|first] }}",
-    "get attr strip": "{{ messages[(eos_token|attr('strip'))()] }}",
-    "map attr strip": "{{ messages[([eos_token]|map(attribute='strip')|first)()] }}",
-    "subscript strip": "{{ messages[eos_token['strip']()] }}",
-    "method in list": "{{ messages[[eos_token.strip][0]()] }}",
-    "tojson": "{{ messages[(eos_token|tojson)[1:-1]] }}",
-    "replace": "{{ messages[eos_token|replace('x','y')] }}",
-    "center": "{{ messages[eos_token|center(3)] }}",
-    "%": "{{ messages[eos_token % ()] }}",
-    "*": "{{ messages[eos_token * 1] }}",
-    "+ ''": "{{ messages[eos_token + ''] }}",
-    "format arg": "{{ messages['{}'.format(eos_token)] }}",
-    "% arg": "{{ messages['%s' % eos_token] }}",
-    "safe": "{{ messages[eos_token|safe] }}",
-    "string": "{{ messages[eos_token|string] }}",
-    "select": "{{ messages[[eos_token]|select|first] }}",
-    "selectattr": "{{ messages[([{'a':eos_token}]|selectattr('a')|first).a] }}",
-    "sum": "{{ messages[[[eos_token]]|sum(start=[])|first] }}",
-    "dictsort": "{{ messages[({eos_token:1}|dictsort|first)[0]] }}",
-    "unique": "{{ messages[[eos_token]|unique|first] }}",
-    "random": "{{ messages[[eos_token]|random] }}",
-    "max": "{{ messages[[eos_token]|max] }}",
-    "path": "{{ messages|map(attribute=eos_token)|list }}",
-    "fmt": "{{ bos_token.format('') }}",
-    "fmt2": "{{ (bos_token|attr('format'))('') }}",
-    "fmt3": "{{ bos_token['format']('') }}",
-    "fmt4": "{{ ([bos_token]|map(attribute='format')|first)('') }}",
-    "fmt5": "{{ bos_token.strip().format('') }}",
-    "fmt6": "{% for f in [bos_token.format] %}{{ f('') }}{% endfor %}",
-    "fmt7": "{{ bos_token.format_map({'0':''}) if false else bos_token.format('') }}",
-    "fmt8": "{% macro m(x) %}{{ x.format('') }}{% endmacro %}{{ m(bos_token) }}",
-    "fmt9": "{% macro m(f) %}{{ f('') }}{% endmacro %}{{ m(bos_token.format) }}",
-    "fmt10": "{{ formats[0].format('') }}",
-    "fmt11": "{{ {'a':bos_token.format}.a('') }}",
-    "fmt12": "{% set k %}{{ bos_token }}{% endset %}{% set f = k.format %}{{ f('') }}",
-    "fmt13": "{{ (messages + [bos_token])[-1].format('') }}",
-    "fmt14": (
-        "{% set _ = messages.append(bos_token) %}{% set f = messages[-1].format %}{{ f('') }}"
-    ),
-    "dyn kwargs token": (
-        "{% macro m(k) %}{{ messages[k] }}{% endmacro %}{{ m(**{'k':eos_token}) }}"
-    ),
-}
-"""Names and format strings that a special token of the model spells."""

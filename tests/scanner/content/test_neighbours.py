@@ -99,8 +99,8 @@ CARD = "---\nlicense: {}\n---\n# A model\n"
         (
             {"config_json": {"license": "mit"}, "README_md": CARD.format("gemma")},
             "license",
-            "mit",
-            "config.json:license",
+            "gemma",
+            "README.md:license",
         ),
         ({"README_md": CARD.format("gemma")}, "license", "gemma", "README.md:license"),
         (
@@ -233,12 +233,12 @@ def test_a_broken_card_is_a_warning(block: str, problem: str) -> None:
         ('!!float ""', None),
         ("!!str true", "true"),
         ('"true"', "true"),
-        ("true", None),
+        ("true", "True"),
         ("null", None),
         ("~", None),
         ("", None),
-        ("!!set {mit}", None),
-        ("{mit: 1}", None),
+        ("!!set {mit}", "mit"),
+        ("{mit: 1}", "mit AND 1"),
         ("[2.0, no]", "2.0 AND no"),
     ],
 )

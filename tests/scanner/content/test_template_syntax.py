@@ -12,7 +12,8 @@ from tests.scanner.content.template_escapes import ESCAPES
 from tests.scanner.content.template_foldings import BY_FOLDING
 from tests.scanner.content.template_idioms import DATA, HONEST
 from tests.scanner.content.template_names import REFUSED_BY_NAME, UNDECIDED
-from tests.scanner.content.template_turns import BY_CHANGE, BY_TOKEN
+from tests.scanner.content.template_tokens import BY_TOKEN
+from tests.scanner.content.template_turns import BY_CHANGE
 
 
 class Generation(Extension):

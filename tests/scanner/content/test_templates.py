@@ -98,15 +98,25 @@ def test_templates_are_found_in_the_header() -> None:
     }
 
 
+def test_a_name_that_is_not_known_is_undecided() -> None:
+    found = find_template_escapes([make_template("x", "{{ x | attr ( name ) }}")], "/m")
+    assert [(one.code, one.severity) for one in found] == [("template/undecided", "warning")]
+
+
 @pytest.mark.parametrize(
-    "value",
-    [ESCAPES[0], [{"name": "default", "template": ESCAPES[0]}], {"default": ESCAPES[0]}],
-    ids=["a text", "a list", "an object"],
+    ("value", "codes"),
+    [
+        (ESCAPES[0], {"template/escape"}),
+        (
+            [{"name": "default", "template": ESCAPES[0]}, {"name": "x"}, 7],
+            {"template/escape", "template/unknown-shape"},
+        ),
+    ],
 )
-def test_templates_are_found_beside_the_model(value: object) -> None:
+def test_templates_are_found_beside_the_model(value: object, codes: set[str]) -> None:
     raw = json.dumps({"chat_template": value}).encode()
     found = read_neighbours({"tokenizer_config.json": ("/m/tokenizer_config.json", raw)})
-    assert [finding.code for finding in found.findings] == ["template/escape"]
+    assert {finding.code for finding in found.findings} == codes
     assert found.findings[0].url == "/m/tokenizer_config.json"
     jinja = {"chat_template.jinja": ("/m/chat_template.jinja", ESCAPES[0].encode())}
     assert [finding.code for finding in read_neighbours(jinja).findings] == ["template/escape"]

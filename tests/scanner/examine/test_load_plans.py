@@ -1,5 +1,6 @@
 """Load plans of examined models: what they name, what is missing, and what the pin covers."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,18 @@ def test_code_is_looked_up_where_a_folder_cannot_be_listed(tmp_path: Path) -> No
         put_local(tmp_path, {"m/layers.py": b"import os\n"})
         with pytest.raises(ArtifactRejected, match="its bytes differ from the pinned ones"):
             verify(address, first.pin)
+
+
+def test_allowed_templates_are_asked_of_what_the_loaders_in_use_render(tmp_path: Path) -> None:
+    own, beside = "{{ messages }}", "{{ messages[0] }}"
+    keys = [("general.architecture", STRING, "llama"), ("tokenizer.chat_template", STRING, own)]
+    files = {"m.gguf": gguf(keys).data, "chat_template.jinja": beside.encode()}
+    (result,) = results_of(tmp_path, files).values()
+    rendered = {one["place"]: one["rendered_by"] for one in result.facts["chat_templates"]}
+    assert "llama.cpp" in rendered["tokenizer.chat_template"]
+    assert "llama.cpp" not in rendered["chat_template.jinja"]
+    digest = hashlib.sha256(own.encode()).hexdigest()
+    for loaders, status in ((("llama.cpp",), "passed"), (("vllm",), "failed")):
+        policy = Policy(allowed_templates=(digest,), loaders=loaders)
+        (judged,) = results_of(tmp_path, {}, policy=policy).values()
+        assert (loaders, judged.verdict.status) == (loaders, status)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import ArtifactRejected, Policy, ScanResult, scan, verify
+from prefect_mutagen.scanner.loading.plan import Loader
 from prefect_mutagen.scanner.table.rows import from_row, to_row
 from tests.builders import STRING, gguf
 from tests.scanner.examine.shard_builders import Files, index, model, results_of, shard
@@ -306,7 +307,8 @@ def test_allowed_templates_are_asked_of_what_the_loaders_in_use_render(tmp_path:
     assert "llama.cpp" in rendered["tokenizer.chat_template"]
     assert "llama.cpp" not in rendered["chat_template.jinja"]
     digest = hashlib.sha256(own.encode()).hexdigest()
-    for loaders, status in ((("llama.cpp",), "passed"), (("vllm",), "failed")):
-        policy = Policy(allowed_templates=(digest,), loaders=loaders)
+    in_use: list[tuple[Loader, str]] = [("llama.cpp", "passed"), ("vllm", "failed")]
+    for loader, status in in_use:
+        policy = Policy(allowed_templates=(digest,), loaders=(loader,))
         (judged,) = results_of(tmp_path, {}, policy=policy).values()
-        assert (loaders, judged.verdict.status) == (loaders, status)
+        assert (loader, judged.verdict.status) == (loader, status)

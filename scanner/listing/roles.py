@@ -61,6 +61,9 @@ PROBED: Final = (
     "chat_template.jinja",
     "chat_template.json",
     "processor_config.json",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "custom_generate/generate.py",
     "README.md",
     "LICENSE",
 )

@@ -312,3 +312,22 @@ def test_allowed_templates_are_asked_of_what_the_loaders_in_use_render(tmp_path:
         policy = Policy(allowed_templates=(digest,), loaders=(loader,))
         (judged,) = results_of(tmp_path, {}, policy=policy).values()
         assert (loader, judged.verdict.status) == (loader, status)
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"custom_generate/generate.py": b"x = 1\n"}, "code/remote"),
+        ({"special_tokens_map.json": b'{"chat_template": "{{ x.__class__ }}"}'}, "template/escape"),
+        ({"preprocessor_config.json": AUTO_MAP}, "code/missing"),
+    ],
+)
+def test_what_is_asked_for_where_a_folder_cannot_be_listed(
+    files: Files, code: str, tmp_path: Path
+) -> None:
+    put_local(tmp_path, {f"m/{name}": data for name, data in files.items()})
+    put_local(tmp_path, {"m/model.safetensors": shard("a")})
+    with WebServer(tmp_path) as site:
+        site.status["/m/"] = 403
+        (result,) = scan(f"{site.url}/m/model.safetensors")
+    assert code in {one.code for one in result.findings}

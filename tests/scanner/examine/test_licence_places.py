@@ -18,7 +18,7 @@ notice shall be included in all copies.
 """
 CARD = "---\nlicense: {}\n---\n"
 WEIGHTS = safetensors({"w": tensor("F32", (2,), 0, 8)}, data=bytes(8))
-PIPELINE = {
+PIPELINE: dict[str, str | bytes] = {
     "model_index.json": '{"_class_name": "X", "unet": ["diffusers", "U"]}',
     "unet/config.json": "{}",
     "unet/diffusion_pytorch_model.safetensors": WEIGHTS,

@@ -48,6 +48,18 @@ PLACES: dict[str, tuple[dict[str, str | bytes], str]] = {
         },
         "README.md:license",
     ),
+    "key-twice-with-a-list": (
+        {"README.md": "---\nlicense: mit\nlicense: [mit, cc-by-nc-4.0]\n---\n"},
+        "README.md:license",
+    ),
+    "key-twice-in-card": (
+        {"README.md": "---\nlicense: cc-by-nc-4.0\nlicense: mit\n---\n"},
+        "README.md:license",
+    ),
+    "key-twice-in-json": (
+        {"config.json": '{"license": "cc-by-nc-4.0", "license": "mit"}'},
+        "config.json:license",
+    ),
     "tag": ({"README.md": "---\ntags: [x, 'license:cc-by-nc-4.0']\n---\n"}, "README.md:tags"),
 }
 

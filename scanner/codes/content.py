@@ -30,7 +30,8 @@ CONTENT_CODES: Final = {
     ),
     "sbom/duplicate-key": Code(
         "warning",
-        "A key appears twice in a file beside the model; the last one was used.",
+        "A key appears twice in a file beside the model; the last one was used, or all of a "
+        "licence or a base model.",
         "Remove one of the two.",
     ),
     "sbom/quantization-disagrees": Code(

@@ -42,6 +42,8 @@ def licenses_beside(
         for path, values in cards.items():
             if _folder_of(path) == folder:
                 by_card += licenses_in(values, f"{path}:", contents[path][0])
+                tagged = licenses_in({"license": _tagged(values)}, "", contents[path][0])
+                by_card += (one._replace(source=f"{path}:tags") for one in tagged)
         for path in texts:
             if _folder_of(path) == folder:
                 url, raw = contents[path]
@@ -54,6 +56,17 @@ def licenses_beside(
         for one in licenses_in(values, f"{path}:", contents[path][0])
     ]
     return tuple(by_card), (*by_config, *by_text)
+
+
+def _tagged(card: Mapping[str, Any]) -> list[str]:
+    """Return the licences among the tags of a card, such as ``license:mit``."""
+    tags = card.get("tags")
+    parts = (
+        [tag.partition(":") for tag in tags if isinstance(tag, str)]
+        if isinstance(tags, list)
+        else []
+    )
+    return [value for kind, _, value in parts if kind.strip().lower() == "license"]
 
 
 def _folder_of(path: str) -> str:

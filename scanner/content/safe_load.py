@@ -39,6 +39,8 @@ _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """Plain scalars of YAML's core schema that are not strings."""
+_STATEMENT: Final = re.compile(r"licen[cs]e|base_model", re.IGNORECASE)
+"""Keys all of whose values count where they stand more than once."""
 _TAGS: Final = "tag:yaml.org,2002:"
 _PYTHON_TAGS: Final = f"{_TAGS}python/"
 
@@ -51,9 +53,16 @@ class Loaded:
     problem: str = ""
     """A clause; values may be present all the same."""
     duplicate: str = ""
-    """A key that appears twice; its last value was used."""
+    """A key that appears twice. Its last value was used; of licences and base models, all were."""
     unexamined: bool = False
     """Whether the problem is a limit of this reader, not a fault of the document."""
+
+
+def _joined(values: list[Any]) -> Any:
+    """Return the values of a key as one list, or the only one."""
+    if len(values) == 1:
+        return values[0]
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
 def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
@@ -70,6 +79,9 @@ def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
         if len(members) < len(pairs) and not duplicates:
             keys = sorted(key for key, _ in pairs)
             duplicates.extend(key for key, after in pairwise(keys) if key == after)
+        if len(members) < len(pairs):
+            for key in filter(_STATEMENT.search, members):
+                members[key] = _joined([value for name, value in pairs if name == key])
         return members
 
     text, problem = _decode_json(raw)
@@ -183,6 +195,12 @@ class _Collector:
                 raise _Refused("it holds more than one document")
             parent.append(value)
         elif key is not None:
+            if key in parent and _STATEMENT.search(key):
+                earlier = _joined([parent[key], []])
+                if isinstance(value, list):  # its own items follow
+                    value[:0] = earlier
+                else:
+                    value = [*earlier, value]
             parent[key] = value
             self._keys[-1] = None
         elif text is None:

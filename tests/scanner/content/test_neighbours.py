@@ -260,7 +260,7 @@ def test_a_key_that_stands_twice_in_a_card_is_said() -> None:
     neighbours = _read(README_md=CARD.format("mit\nlicense: gemma"))
     (finding,) = neighbours.findings
     assert finding.code == "sbom/duplicate-key"
-    assert _stated(neighbours, "license") == ("gemma", "README.md:license")
+    assert _stated(neighbours, "license") == ("mit AND gemma", "README.md:license")
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 4000, "1e999", "1e308", str(2**64)])

@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.examine.parts import Part
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, RegistryModel
 from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
-from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
+from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
 from prefect_mutagen.scanner.results import ScanResult
@@ -132,6 +132,10 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
             code = "set/missing-part" if _is_pipeline(artifact) else "set/incomplete-load"
             message = f"{plan.loader} asks for {listed(plan.missing)}, which is not there"
             yield make_finding(code, message, url=artifact.url, field=field)
+        pickled = [path for path in plan.weights if _is_pickle(path)]
+        if pickled and taken:
+            message = f"{plan.loader} loads pickled weights with these: {listed(pickled)}"
+            yield make_finding("set/pickle-beside", message, url=artifact.url, field=field)
         if plan.outside:
             message = f"{plan.loader} is told to take {listed(plan.outside)}, outside of the model"
             yield make_finding("set/outside-model", message, url=artifact.url, field=field)
@@ -146,6 +150,10 @@ def _takes(plan: LoadPlan, artifact: Artifact) -> bool:
     if artifact.parts or artifact.registry:
         return True
     return any(_path_of(artifact, item) in plan.weights for item in artifact.objects)
+
+
+def _is_pickle(path: str) -> bool:
+    return role_of(path.rpartition("/")[2]) == "pickle"
 
 
 def _is_well_known(artifact: Artifact) -> bool:

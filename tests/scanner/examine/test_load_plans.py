@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Files, set[tuple[str, str]]]] = {
     "part that is a pickle": (
         _without("text_encoder/model.safetensors", files=pipeline())
         | {"text_encoder/pytorch_model.bin": b"\x80\x02."},
-        set(),
+        {("set/pickle-beside", "loads.diffusers")},
     ),
     "one part of a variant": (
         _as_variant("unet", "fp16", _as_variant("vae", "fp16", pipeline())),

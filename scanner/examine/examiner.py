@@ -48,6 +48,7 @@ from prefect_mutagen.scanner.examine.sets import (
 )
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
@@ -87,6 +88,8 @@ class Examiner:
     """Neighbours already read, by folder; several examiners may share it."""
     modules: ModelCode = field(default_factory=ModelCode)
     """Code already read, by model."""
+    plans: PlanMemory = field(default_factory=PlanMemory)
+    """Load plans already made."""
     _checker: SignatureChecker | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,7 +118,7 @@ class Examiner:
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         artifact, result, documents = yield from examine(artifact, cost)
         result = yield from self._add_code(artifact, result, documents)
-        result = add_plans(artifact, result, plan_loads(artifact, documents))
+        result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 

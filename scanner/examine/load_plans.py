@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
 from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
+from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -44,13 +45,16 @@ _WHOLE: Final = ("transformers", "diffusers")
 a GGUF file, is not part of most models."""
 
 
-def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPlan, ...]:
+def plan_loads(
+    artifact: Artifact, documents: Mapping[str, Any], memory: PlanMemory
+) -> tuple[LoadPlan, ...]:
     """Return the plans of all loaders for the folder of an artifact, or for its GGUF file.
 
     Args:
         artifact: The artifact.
         documents: The JSON files of its model by path relative to its root, those of
             `documents_of_weights` among them.
+        memory: Plans for other artifacts.
     """
     if artifact.registry:
         return (_of_registry(artifact, artifact.registry),)
@@ -58,6 +62,10 @@ def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPl
     if not weights:  # the shards of an index are not there
         return ()
     files = ModelFiles(_names(artifact, weights), _unwrapped(documents), artifact.folder)
+    return memory.plan(files, weights, _plan)
+
+
+def _plan(files: ModelFiles, weights: tuple[str, ...]) -> tuple[LoadPlan, ...]:
     gguf = all(path.lower().endswith(".gguf") for path in weights)
     loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS
     plans = (_PLANNERS[loader](files, weights) for loader in loaders)

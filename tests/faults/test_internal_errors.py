@@ -82,7 +82,7 @@ def test_planning_what_loaders_take(
     root: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = _scan(root)
-    fail_for(monkeypatch, examining, "plan_loads", lambda artifact, _documents: artifact.url)
+    fail_for(monkeypatch, examining, "plan_loads", lambda artifact, *_: artifact.url)
     assert_one_is_unknown(_scan(root), expected)
 
 

@@ -7,12 +7,14 @@ some do not, and sandboxes have had escapes. `template_syntax` judges the source
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prefect_mutagen.parsers import GgufHeader, LongText
 from prefect_mutagen.parsers.errors import named, shown
-from prefect_mutagen.scanner.content.template_syntax import Judgement, judge_template
 from prefect_mutagen.scanner.findings import Finding, make_finding
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.content.template_syntax import Judgement
 
 __all__ = [
     "GGUF_KEY",
@@ -99,11 +101,15 @@ _MESSAGES: Final = {
 }
 
 
-def _judgement(template: Template) -> Judgement:
+def _judgement(template: Template) -> "Judgement":
     """Return the judgement of a text; it is kept by the text's SHA-256."""
     digest = template.sha256
     kept = _judged.get(digest)
     if kept is None:
+        from prefect_mutagen.scanner.content.template_syntax import (
+            judge_template,
+        )  # a dozen modules
+
         kept = judge_template(template.text or "")
         _judged[digest] = kept
         while len(_judged) > _MOST_KEPT:

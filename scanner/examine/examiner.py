@@ -38,7 +38,6 @@ from prefect_mutagen.scanner.examine.parts import (
     no_index,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
-from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
 from prefect_mutagen.scanner.examine.sets import (
     Shard,
@@ -161,8 +160,7 @@ class Examiner:
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
-        texts = yield from load_registry(artifact.registry, artifact.objects)
-        result = add_registry(result, texts)
+        result = yield from _add_registry(artifact, result)
         if signed:
             described = digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
@@ -209,11 +207,11 @@ class Examiner:
     ) -> Generator[Request, Any, ScanResult]:
         """Add what loaders would run; the modules are part of the pin."""
         loaded = yield from self.modules.load(artifact, documents)
+        if loaded is None:
+            return result
         if loaded.objects:
             artifact = with_code(artifact, loaded.objects)
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
-        if not (loaded.findings or loaded.modules or loaded.elsewhere):
-            return result
         facts = {**result.facts, **loaded.facts()}
         return replace(result, facts=facts, findings=(*result.findings, *loaded.findings))
 
@@ -375,3 +373,13 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+
+def _add_registry(artifact: Artifact, result: ScanResult) -> Generator[Request, Any, ScanResult]:
+    """Add what a registry's manifests state besides the weights."""
+    if not artifact.registry:
+        return result
+    from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
+
+    texts = yield from load_registry(artifact.registry, artifact.objects)
+    return add_registry(result, texts)

@@ -6,7 +6,7 @@ all the same.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
+from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
@@ -18,7 +18,6 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, RegistryModel
 from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
 from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
-from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.results import ScanResult
@@ -27,16 +26,6 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 __all__ = ["add_plans", "check_plans", "documents_of_weights", "loads_of", "plan_loads"]
 
 _Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
-_PLANNERS: Final[Mapping[Loader, _Planner]] = MappingProxyType(
-    {
-        "transformers": transformers.plan,
-        "diffusers": diffusers.plan,
-        "llama.cpp": llama_cpp.plan,
-        "ollama": ollama.plan,
-        "vllm": vllm.plan,
-        "mlx": mlx.plan,
-    }
-)
 _OF_GGUF: Final = ("transformers", "llama.cpp", "ollama", "vllm")
 """Loaders that take a GGUF file."""
 _TEMPLATE_KEY: Final = "tokenizer.chat_template"
@@ -67,9 +56,32 @@ def plan_loads(
 
 def _plan(files: ModelFiles, weights: tuple[str, ...]) -> tuple[LoadPlan, ...]:
     gguf = all(path.lower().endswith(".gguf") for path in weights)
-    loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS
-    plans = (_PLANNERS[loader](files, weights) for loader in loaders)
+    planners = _planners()
+    loaders: Iterable[Loader] = _OF_GGUF if gguf else planners
+    plans = (planners[loader](files, weights) for loader in loaders)
     return tuple(plan for plan in plans if plan is not None)
+
+
+@cache
+def _planners() -> Mapping[Loader, _Planner]:
+    """Import what knows the loaders; a command that examines nothing starts without it."""
+    from prefect_mutagen.scanner.loading import (
+        diffusers,
+        llama_cpp,
+        mlx,
+        ollama,
+        transformers,
+        vllm,
+    )
+
+    return {
+        "transformers": transformers.plan,
+        "diffusers": diffusers.plan,
+        "llama.cpp": llama_cpp.plan,
+        "ollama": ollama.plan,
+        "vllm": vllm.plan,
+        "mlx": mlx.plan,
+    }
 
 
 def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[str, ...]]:

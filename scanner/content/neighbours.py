@@ -321,6 +321,8 @@ def _architectures(config: Mapping[str, Any]) -> Iterator[Stated]:
 
 
 def _string_list(value: Any) -> list[str]:
+    if value is None:
+        return []
     values = value if isinstance(value, list) else [value]
     return [text for text in map(plain_text, values) if text]
 

@@ -195,9 +195,8 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
     for one in (artifact, *artifact.parts):
         files = (*one.describing, *one.beside.code)
         names.update(_path_of(artifact, item) for item in files)
-        folder = f"{artifact.folder if one is artifact else one.folder}"
         others = (*one.rivals.weights, *one.beside.pickles.names)
-        names.update(folder + name for name in others)
+        names.update(one.folder + name for name in others)
     return frozenset(names)
 
 

@@ -142,6 +142,7 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
     # A set says itself which of its shards are missing. Without a listing nothing is known to be.
     whole = all(one.listed and not one.beside.unlisted for one in everyone)
     counts = whole and (artifact.parts or artifact.kind == "file")
+    own = {_path_of(artifact, item) for item in artifact.objects}
     for plan in plans:
         field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
         others = plan.weights or plan.missing
@@ -152,7 +153,7 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
             code = "set/missing-part" if _is_pipeline(artifact) else "set/incomplete-load"
             message = f"{plan.loader} asks for {listed(plan.missing)}, which is not there"
             yield make_finding(code, message, url=artifact.url, field=field)
-        pickled = [path for path in plan.weights if _is_pickle(path)]
+        pickled = [path for path in plan.weights if _is_pickle(path) and path not in own]
         if pickled and taken:
             message = f"{plan.loader} loads pickled weights with these: {listed(pickled)}"
             yield make_finding("set/pickle-beside", message, url=artifact.url, field=field)

@@ -10,13 +10,11 @@ is often a path in a home directory, so it counts as a base model only if it loo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.content.license_files import LICENSE_LIMIT, is_license_file
 from prefect_mutagen.scanner.content.license_places import licenses_beside
 from prefect_mutagen.scanner.content.license_statements import LicenseStatement
 from prefect_mutagen.scanner.content.lineage import (
@@ -26,6 +24,7 @@ from prefect_mutagen.scanner.content.lineage import (
     repository_of,
 )
 from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.safe_load import (
     Loaded,
     is_front_matter_open,
@@ -40,34 +39,13 @@ from prefect_mutagen.scanner.content.template_places import (
 from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
+__all__ = ["Neighbours", "read_neighbours", "read_up_to"]
 
-LIMITS: Final = MappingProxyType(
-    {
-        "config.json": 8 << 20,
-        "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 4 << 20,
-        "adapter_config.json": 4 << 20,
-        "preprocessor_config.json": 4 << 20,
-        "video_preprocessor_config.json": 4 << 20,
-        "processor_config.json": 4 << 20,
-        "hf_quant_config.json": 4 << 20,
-        "model_index.json": 4 << 20,
-        "modular_model_index.json": 4 << 20,
-        "modules.json": 4 << 20,
-        "chat_template.json": 4 << 20,
-        "special_tokens_map.json": 4 << 20,
-        "chat_template.jinja": 1 << 20,
-        "README.md": 1 << 18,
-    }
-)
-"""Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
 _LISTS: Final = ("modules.json",)
 _BESIDE_WEIGHTS: Final = ("config.json", "adapter_config.json")
 _CARD: Final = "readme.md"
 _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
-_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
 
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
@@ -174,14 +152,6 @@ class _Files:
         """Return a source with the path of its file in place of the name."""
         name, _, key = source.partition(":")
         return f"{self.nearest(name) or name}:{key}"
-
-
-def read_limit(name: str) -> int:
-    """Return the most bytes that are read of a file of this name; 0: it is only pinned."""
-    lower = name.lower()
-    by_form = (limit for ending, limit in _LIMITS_BY_FORM if lower.endswith(ending))
-    limit = LIMITS.get(name) or next(by_form, 0)
-    return limit or (LICENSE_LIMIT if is_license_file(name) else 0)
 
 
 def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") -> Neighbours:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
+from prefect_mutagen.scanner.content.neighbours import Neighbours
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside
 from prefect_mutagen.scanner.examine.fetch import (
@@ -116,7 +117,7 @@ class Examiner:
         cost = cost or Cost()
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         artifact, result, documents = yield from examine(artifact, cost)
-        result = yield from self._add_code(artifact, result, documents)
+        artifact, result = yield from self._add_code(artifact, result, documents)
         result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
@@ -204,16 +205,17 @@ class Examiner:
 
     def _add_code(
         self, artifact: Artifact, result: ScanResult, documents: Mapping[str, Any]
-    ) -> Generator[Request, Any, ScanResult]:
+    ) -> Generator[Request, Any, tuple[Artifact, ScanResult]]:
         """Add what loaders would run; the modules are part of the pin."""
         loaded = yield from self.modules.load(artifact, documents)
         if loaded is None:
-            return result
+            return artifact, result
         if loaded.objects:
             artifact = with_code(artifact, loaded.objects)
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
         facts = {**result.facts, **loaded.facts()}
-        return replace(result, facts=facts, findings=(*result.findings, *loaded.findings))
+        findings = (*result.findings, *loaded.findings)
+        return artifact, replace(result, facts=facts, findings=findings)
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]

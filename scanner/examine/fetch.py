@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listed_index import unpack
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.shards import siblings
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import read_checksums
@@ -164,7 +165,8 @@ def find_shards(
     """Look up the shards of a set that the listing did not cover.
 
     These are all where the folder was not listed. Where it was, they are those in folders below,
-    whose files may have been listed before the index.
+    whose files may have been listed before the index, and those that are no weights by their name,
+    such as pickles.
 
     Returns:
         Its objects, without those that do not exist, in order; and findings.
@@ -178,7 +180,7 @@ def find_shards(
         names = siblings(artifact.objects[0].name)
     missing = (name for name in names if name not in known)
     if artifact.listed:
-        missing = (name for name in missing if "/" in name)
+        missing = (name for name in missing if "/" in name or role_of(name) != "weights")
     findings: list[Finding] = []
     for number, name in enumerate(missing):
         if number == _MAX_SHARD_LOOKUPS:

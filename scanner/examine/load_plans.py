@@ -143,6 +143,7 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
     whole = all(one.listed and not one.beside.unlisted for one in everyone)
     counts = whole and (artifact.parts or artifact.kind == "file")
     own = {_path_of(artifact, item) for item in artifact.objects}
+    unnamed = {one.folder + name for one in everyone for name in one.rivals.others} - own
     for plan in plans:
         field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
         others = plan.weights or plan.missing
@@ -157,6 +158,10 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
         if pickled and taken:
             message = f"{plan.loader} loads pickled weights with these: {listed(pickled)}"
             yield make_finding("set/pickle-beside", message, url=artifact.url, field=field)
+        merged = [path for path in plan.weights if path in unnamed]
+        if merged and taken:
+            message = f"{plan.loader} loads {listed(merged)} together with these weights"
+            yield make_finding("set/ambiguous-weights", message, url=artifact.url, field=field)
         if plan.outside:
             message = f"{plan.loader} is told to take {listed(plan.outside)}, outside of the model"
             yield make_finding("set/outside-model", message, url=artifact.url, field=field)
@@ -196,7 +201,7 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
     for one in (artifact, *artifact.parts):
         files = (*one.describing, *one.beside.code)
         names.update(_path_of(artifact, item) for item in files)
-        others = (*one.rivals.weights, *one.beside.pickles.names)
+        others = (*one.rivals.weights, *one.rivals.others, *one.beside.pickles.names)
         names.update(one.folder + name for name in others)
     return frozenset(names)
 

@@ -42,6 +42,8 @@ class Rivals(NamedTuple):
     """Names of the first few: of whole files, of indexes, of a shard of each set."""
     variants: tuple[str, ...] = ()
     """Names of the first few variants, which are loaded where they are asked for."""
+    others: tuple[str, ...] = ()
+    """Beside weights that loaders look for: files under names of their own, up to a hundred."""
 
 
 class Beside(NamedTuple):
@@ -189,7 +191,11 @@ class Artifact(NamedTuple):
 
 
 def _rivals_line(rivals: Rivals) -> str:
-    return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
+    return (
+        "\0".join(("\nrivals", *rivals.weights, *rivals.variants, *rivals.others))
+        if any(rivals)
+        else ""
+    )
 
 
 def _files_of(model: RegistryModel) -> tuple[StoredObject, ...]:

@@ -76,7 +76,7 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed, parts, (weights, variants), packed, registry = plain
+    url, objects, beside, kind, index, listed, parts, rivals, packed, registry = plain
     neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
     names, total, pin = pickles
     beside = Beside(
@@ -98,7 +98,7 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         shard_index,
         listed,
         tuple(map(_to_artifact, parts)),
-        Rivals(tuple(weights), tuple(variants)),
+        Rivals(*map(tuple, rivals)),
         packed,
         tuple(map(_to_registry_model, registry)),
     )

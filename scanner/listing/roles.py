@@ -11,6 +11,7 @@ from typing import Final, Literal
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
 from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.ollama import is_of_store
+from prefect_mutagen.scanner.content.read_limits import is_config_of_many
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
 
@@ -62,6 +63,8 @@ PROBED: Final = (
     "chat_template.json",
     "processor_config.json",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "audio_tokenizer_config.json",
     "special_tokens_map.json",
     "custom_generate/generate.py",
     "README.md",
@@ -91,7 +94,8 @@ _ROLES: Final[dict[str, Role]] = {
             "feature_extractor_config.json",
             "scheduler_config.json",
             "config_sentence_transformers.json",
-            "sentence_bert_config.json",
+            "router_config.json",
+            "wordembedding_config.json",
             "hf_quant_config.json",
             "quantize_config.json",
             "params.json",
@@ -119,8 +123,8 @@ _ROLES: Final[dict[str, Role]] = {
 _DESCRIBING: Final = frozenset(
     {"config", "tokenizer", "template", "pipeline", "adapter", "card", "licence"}
 )
-# A name for each version of transformers, or of the tokenizer's format.
-_VERSIONED: Final = re.compile(r"(config|tokenizer)\.[\d.]+\.json")
+_TOKENIZER_VERSION: Final = re.compile(r"tokenizer\.[\d.]+\.json")
+"""A name for each version of the tokenizer's format."""
 _USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?", re.IGNORECASE)
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
@@ -183,8 +187,10 @@ def _by_form(name: str) -> Role:
         return "code"
     if lower.endswith((".jinja", ".jinja2")):
         return "template"
-    if _VERSIONED.fullmatch(lower):
-        return "config" if lower.startswith("config") else "tokenizer"
+    if is_config_of_many(lower):
+        return "config"
+    if _TOKENIZER_VERSION.fullmatch(lower):
+        return "tokenizer"
     stem = lower
     for suffix in _TEXT_SUFFIXES:
         stem = stem.removesuffix(suffix)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
+from prefect_mutagen.scanner.content.template_places import holds_templates
 from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -357,5 +358,9 @@ def inherit(
 
 
 def _counts_below(name: str) -> bool:
-    """Whether a file counts for the weights in folders below, where no nearer one has its name."""
-    return name == "config.json" or role_of(name) in ("card", "licence")
+    """Whether a file counts for the weights in folders below, where no nearer one has its name.
+
+    Who loads a GGUF file of a subfolder from the root, as transformers and vLLM do by its path, has
+    the root's template rendered.
+    """
+    return name == "config.json" or role_of(name) in ("card", "licence") or holds_templates(name)

@@ -28,10 +28,12 @@ from prefect_mutagen.scanner.examine.load_plans import (
     add_plans,
     documents_of_weights,
     plan_loads,
+    taken_by,
 )
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
 from prefect_mutagen.scanner.examine.parts import (
     Part,
+    Unjudged,
     describe_part,
     digests_beside,
     is_model,
@@ -46,15 +48,14 @@ from prefect_mutagen.scanner.examine.sets import (
     check_set,
     check_split_name,
 )
+from prefect_mutagen.scanner.examine.signed_files import ReadSignatures, SignedFiles
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
-from prefect_mutagen.scanner.signing.check import SignatureChecker
-from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
-from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
+from prefect_mutagen.scanner.signing.coverage import ArtifactFiles
 from prefect_mutagen.scanner.storage.hashing import (
     CHECKSUM_LIMIT,
     HashLevel,
@@ -70,9 +71,6 @@ from prefect_mutagen.scanner.verdicts import Verdict
 __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
-_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult, Mapping[str, Any]]]
-"""Returns an artifact with its files as they were read, its result without a verdict, and the JSON
-files of its model by path."""
 
 
 @dataclass(slots=True)
@@ -90,7 +88,8 @@ class Examiner:
     """Code already read, by model."""
     plans: PlanMemory = field(default_factory=PlanMemory)
     """Load plans already made."""
-    _checker: SignatureChecker | None = field(init=False)
+    signed: SignedFiles = field(init=False)
+    """Signatures already read, and digests of what they name."""
 
     def __post_init__(self) -> None:
         """Load the policy's signers.
@@ -98,8 +97,7 @@ class Examiner:
         Raises:
             ValueError: Their signatures cannot be verified here; the message says why.
         """
-        signers = self.policy.allowed_signers
-        self._checker = SignatureChecker(signers) if signers else None
+        self.signed = SignedFiles(self.policy, self.hash_level, self.on_hashed)
 
     def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
         """Examine one artifact; drive the generator to its return value.
@@ -116,13 +114,16 @@ class Examiner:
         """
         cost = cost or Cost()
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
-        artifact, result, documents = yield from examine(artifact, cost)
-        artifact, result = yield from self._add_code(artifact, result, documents)
+        found = yield from examine(artifact, cost)
+        documents = found.documents
+        artifact, result = yield from self._add_code(found.artifact, found.result, documents)
         result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
+        if found.signatures:
+            result = yield from self._add_signatures(artifact, result, found)
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
-    def _examine_weights(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> Generator[Request, Any, Unjudged]:
         """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
@@ -149,41 +150,44 @@ class Examiner:
         if any(is_model(part.seen) for part in parts):
             folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
-        signed: dict[str, tuple[str, bytes]] = {}
+        signed = ReadSignatures()
         if beside.signatures:
-            empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
-            beside = beside._replace(signatures=files.objects)
-            signed = {name: one for name, one in files.contents.items() if name not in empty}
+            signed = yield from self.signed.load(beside.signatures)
+            beside = beside._replace(signatures=signed.objects)
+            findings += signed.findings
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [describe_part(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
-            result = self._conclude_file(artifact, parts[0])
+            result = self._conclude_file(artifact, parts[0], findings)
         result = yield from _add_registry(artifact, result)
-        if signed:
-            described = digests_beside(artifact, neighbours, index)
-            result = self._add_signatures(result, parts, signed, described)
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
-        return artifact, result, known
+        described = digests_beside(artifact, neighbours, index)
+        known_hashes = {part.item.url: part.hashed.sha256 for part in parts}
+        proven = {part.item.url: part.hashed.proven for part in parts}
+        return Unjudged(
+            artifact, result, known, signed.files, described | known_hashes, described | proven
+        )
 
-    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+    def _examine_pipeline(
+        self, artifact: Artifact, cost: Cost
+    ) -> Generator[Request, Any, Unjudged]:
         """Examine the parts of a pipeline, then what its root says about them."""
-        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
-        parts: tuple[Artifact, ...] = tuple(part for part, _, _ in examined)
-        results: list[ScanResult] = [result for _, result, _ in examined]
-        documents: dict[str, Any] = {}
-        for *_, of_part in examined:
-            documents |= of_part
+        examined: list[Unjudged] = yield Parts(
+            tuple(self._examine_weights(part, cost) for part in artifact.parts)
+        )
+        results = [part.result for part in examined]
         folder = yield from self._read_folder(artifact)
+        signed = yield from self.signed.load(artifact.beside.signatures)
         artifact = artifact._replace(
-            objects=tuple(item for part in parts for item in part.objects),
-            beside=artifact.beside._replace(neighbours=folder.objects),
-            parts=parts,
+            objects=tuple(item for part in examined for item in part.artifact.objects),
+            beside=artifact.beside._replace(neighbours=folder.objects, signatures=signed.objects),
+            parts=tuple(part.artifact for part in examined),
         )
         description = describe_pipeline(artifact, results, folder.neighbours)
-        findings = tuple(dict.fromkeys((*description.findings, *check_beside(artifact))))
+        found = (*description.findings, *signed.findings, *check_beside(artifact))
+        findings = tuple(dict.fromkeys(found))
         whole = StoredObject(artifact.url, artifact.size, "")
         formats = {result.sbom.format for result in results}
         form = formats.pop() if len(formats) == 1 else "unknown"
@@ -201,7 +205,10 @@ class Examiner:
             header_sha256="",
             sha256_source=join_sources(result.sha256_source for result in results),
         )
-        return artifact, result, documents | dict(folder.neighbours.documents)
+        described = digests_beside(artifact, folder.neighbours)
+        documents = folder.neighbours.documents
+        own = Unjudged(artifact, result, documents, signed.files, described, described)
+        return own.with_parts(examined)
 
     def _add_code(
         self, artifact: Artifact, result: ScanResult, documents: Mapping[str, Any]
@@ -223,11 +230,15 @@ class Examiner:
         seen = yield from see(item, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.on_hashed)
+            compute = self.signed.compute if self.signed.required else None
+            level, on_hashed = self.hash_level, self.on_hashed
+            hashed = yield from hash_object(seen.item, level, stated, on_hashed, compute)
         return Part(seen, hashed)
 
-    def _conclude_file(self, artifact: Artifact, part: Part) -> ScanResult:
-        findings = [*part.findings, *check_beside(artifact)]
+    def _conclude_file(
+        self, artifact: Artifact, part: Part, findings: Iterable[Finding]
+    ) -> ScanResult:
+        findings = [*findings, *part.findings, *check_beside(artifact)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -346,20 +357,22 @@ class Examiner:
         )
 
     def _add_signatures(
-        self,
-        result: ScanResult,
-        parts: Sequence[Part],
-        signed: Mapping[str, tuple[str, bytes]],
-        beside: Mapping[str, str],
-    ) -> ScanResult:
-        """Compare signed digests with known hashes; verify if the policy names signers."""
-        known = KnownFiles(
-            {part.item.name: part.hashed.sha256 for part in parts},
-            {part.item.name: part.hashed.proven for part in parts},
-            beside,
+        self, artifact: Artifact, result: ScanResult, found: Unjudged
+    ) -> Generator[Request, Any, ScanResult]:
+        """Hold signatures against what the artifact consists of and what loaders take besides."""
+        everyone = (artifact, *artifact.parts)
+        indexes = [one.shard_index for one in everyone if one.shard_index is not None]
+        neighbours = [item for one in everyone for item in one.beside.neighbours]
+        files = ArtifactFiles(
+            artifact.objects,
+            tuple(dict.fromkeys((*indexes, *neighbours))),
+            taken_by(artifact, result.loads),
+            found.sha256,
+            found.proven,
         )
-        stated, findings = look_at_signatures(signed, known, self._checker)
-        facts = {**result.facts, "signature": stated} if stated else result.facts
+        look = self.signed.look(found.signatures, files, listed=artifact.listed)
+        stated, findings = yield from look
+        facts = {**result.facts, "signature": stated}
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
     def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:

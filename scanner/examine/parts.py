@@ -1,7 +1,9 @@
 """One file of an artifact: what was read of it, and what is found about it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.neighbours import Neighbours
@@ -9,11 +11,49 @@ from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import Seen
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, describe
+from prefect_mutagen.scanner.signing.digests import SignatureFile
 from prefect_mutagen.scanner.storage.hashing import ObjectHash
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["Part", "describe_part", "digests_beside", "is_model", "join_sources", "no_index"]
+__all__ = [
+    "Part",
+    "Unjudged",
+    "describe_part",
+    "digests_beside",
+    "is_model",
+    "join_sources",
+    "no_index",
+]
+
+
+@dataclass(slots=True)
+class Unjudged:
+    """An artifact that was examined, before its verdict."""
+
+    artifact: Artifact
+    """With its files as they were read."""
+    result: ScanResult
+    documents: Mapping[str, Any]
+    """The JSON files of its model by path."""
+    signatures: tuple[SignatureFile, ...]
+    sha256: Mapping[str, str]
+    """Digests of its files from any source, by address."""
+    proven: Mapping[str, str]
+    """Those that were computed from the bytes."""
+
+    def with_parts(self, parts: Iterable[Self]) -> Self:
+        """Return a pipeline with what is known of the files of its parts."""
+        every = (*parts, self)
+        signatures = {one.item.url: one for part in every for one in part.signatures}
+        return replace(
+            self,
+            documents=dict(ChainMap(*(dict(part.documents) for part in reversed(every)))),
+            signatures=tuple(signatures.values()),
+            sha256=dict(ChainMap(*(dict(part.sha256) for part in reversed(every)))),
+            proven=dict(ChainMap(*(dict(part.proven) for part in reversed(every)))),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +87,16 @@ def describe_part(part: Part, neighbours: Neighbours) -> Part:
 
 
 def digests_beside(
-    artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
+    artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None = None
 ) -> dict[str, str]:
-    """Return the SHA-256 of each describing file; empty for those not read completely."""
+    """Return the SHA-256 of each describing file that was read to its end, by address."""
     digests = {
-        path: neighbours.digests.get(path, "")
-        for path, _ in artifact.named(artifact.beside.neighbours)
+        item.url: neighbours.digests[path]
+        for path, item in artifact.named(artifact.beside.neighbours)
+        if path in neighbours.digests
     }
-    if artifact.shard_index is not None:
-        digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
+    if artifact.shard_index is not None and index is not None:
+        digests[artifact.shard_index.url] = index.sha256
     return digests
 
 

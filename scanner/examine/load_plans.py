@@ -125,7 +125,10 @@ def taken_by(
             known.get(path) or StoredObject(artifact.root + path, UNKNOWN_SIZE, "")
             for path in paths
         )
-        taken[loader] = tuple(item for item in items if item.url not in own)
+        # No signature covers itself, though Ollama takes it for any other JSON file.
+        taken[loader] = tuple(
+            item for item in items if item.url not in own and role_of(item.name) != "signature"
+        )
     return taken
 
 

@@ -147,7 +147,8 @@ def cover(
         return Coverage(frozenset(agree), names_all, weights)
     signed = check.agree | own.keys()
     doubtful = {*check.differ, *check.unhashed}
-    unsigned = tuple(_unsigned(statement, folder, files, signed | doubtful))
+    # One with other bytes than those signed was not signed either.
+    unsigned = tuple(_unsigned(statement, folder, files, signed | {*check.unhashed}))
     not_taken: dict[str, tuple[str, ...]] = {}
     for loader, items in files.taken.items():
         paths = {path_below(item, folder) or item.name for item in items}

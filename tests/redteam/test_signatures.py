@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from prefect_mutagen.scanner import ArtifactRejected, Policy, ScanResult, scan, verify
 from prefect_mutagen.scanner.policy.policy import SeverityChange, Signer
-from tests.builders import gguf, safetensors
+from tests.builders import gguf
 from tests.certificates import private_pem, public_pem, signed_bundle, signed_file
 from tests.scanner.examine.shard_builders import Files, model, shard
 from tests.scanner.storing import put_local
@@ -237,6 +237,11 @@ def test_what_the_reference_refuses_is_refused(signed: Path, change: Change) -> 
     assert _refused(str(signed))
 
 
+def _sign_part(root: Path) -> None:
+    _sign(str(root / "unet"))
+    (root / "unet/model.sig").rename(root / "model.sig")
+
+
 OF_PIPELINES: dict[str, Change] = {
     "index replaced": _write("model_index.json", b'{"_class_name": "Other"}'),
     "scheduler replaced": _write("scheduler/scheduler_config.json", b"{}"),
@@ -248,13 +253,8 @@ OF_PIPELINES: dict[str, Change] = {
     "pipeline's code added": _write("pipeline.py", b"import os\n"),
     "part's code added": _write("unet/my_unet.py", b"import os\n"),
     "pickle added to a part": _write("vae/diffusion_pytorch_model.bin"),
-    "part's signature moved up": lambda root: _sign_part(root),
+    "part's signature moved up": _sign_part,
 }
-
-
-def _sign_part(root: Path) -> None:
-    _sign(str(root / "unet"))
-    (root / "unet/model.sig").rename(root / "model.sig")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_pipeline_is_held_against_the_signature_of_its_root(
 
 
 HONEST: dict[str, tuple[Change, bool]] = {
-    "as it was signed": (lambda root: None, False),
+    "as it was signed": (lambda _: None, False),
     "with a checkout of git": (_write(".git/hooks/pre-commit.sample", b"#!/bin/sh\n"), False),
     "with git's attributes": (_write(".gitattributes", b"*.safetensors filter=lfs\n"), False),
     "signed twice": (lambda root: _sign(str(root)), False),
@@ -322,7 +322,7 @@ def test_weights_below_the_signed_root_are_held_against_its_signature(tmp_path: 
         assert verify(url, by_scan[url], policy=POLICY).pin == by_scan[url]
     put_local(Path(root), {"README.md": b"# Another\n"})
     assert _refused(root)
-    with pytest.raises(ArtifactRejected, match="signature/|README"):
+    with pytest.raises(ArtifactRejected, match="README"):
         verify(f"{root}/q4/m.gguf", policy=POLICY)
 
 

@@ -5,7 +5,7 @@ file of its name alone. A statement about a whole folder, as OpenSSF Model Signi
 says what is not in it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -144,11 +144,17 @@ def cover(
     names_all = bool(own) and not other
     weights = tuple(unhashed) if proven else ()
     if check is None:
-        return Coverage(frozenset(agree), names_all, weights)
+        added = (
+            tuple(_unsigned(statement, folder, files, statement.digests))
+            if agree and proven
+            else ()
+        )
+        return Coverage(frozenset(agree), names_all, weights, added)
     signed = check.agree | own.keys()
     doubtful = {*check.differ, *check.unhashed}
-    # One with other bytes than those signed was not signed either.
-    unsigned = tuple(_unsigned(statement, folder, files, signed | {*check.unhashed}))
+    # Where a signer is asked for, one with other bytes than those signed was not signed either.
+    known = signed | ({*check.unhashed} if proven else doubtful)
+    unsigned = tuple(_unsigned(statement, folder, files, known))
     not_taken: dict[str, tuple[str, ...]] = {}
     for loader, items in files.taken.items():
         paths = {path_below(item, folder) or item.name for item in items}
@@ -206,7 +212,7 @@ def _few(names: tuple[str, ...], more: str) -> Iterator[str]:
 
 
 def _unsigned(
-    statement: Signature, folder: str, files: ArtifactFiles, known: frozenset[str] | set[str]
+    statement: Signature, folder: str, files: ArtifactFiles, known: Container[str]
 ) -> Iterator[str]:
     """Yield the describing files that were not signed with the folder as a whole."""
     if not statement.whole:

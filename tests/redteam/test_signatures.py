@@ -4,127 +4,44 @@ Whatever ``model_signing verify`` refuses is refused here too, but for files tha
 that no loader takes and that cannot run.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import model_signing
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from prefect_mutagen.scanner import ArtifactRejected, Policy, ScanResult, scan, verify
-from prefect_mutagen.scanner.policy.policy import SeverityChange, Signer
+from prefect_mutagen.scanner import ArtifactRejected, Policy, verify
+from prefect_mutagen.scanner.policy.policy import SeverityChange
 from tests.builders import gguf
-from tests.certificates import private_pem, public_pem, signed_bundle, signed_file
-from tests.scanner.examine.shard_builders import Files, model, shard
+from tests.scanner.examine.shard_builders import shard
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
-from tests.signing import attestation, oms, sha256
-
-KEY = ec.generate_private_key(ec.SECP256R1())
-STRANGER = ec.generate_private_key(ec.SECP256R1())
-POLICY = Policy(allowed_signers=(Signer(public_key=public_pem(KEY)),))
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"],
-    "auto_map": {"AutoModelForCausalLM": "modeling_x.XForCausalLM"},
-    "model_type": "llama",
-}
-SHARDS = [f"model-{number:05d}-of-00002.safetensors" for number in (1, 2)]
-ELF = b"\x7fELF\x02\x01\x01" + bytes(57)
-LARGE = b"{" + b" " * (1 << 20) + b"}"
-
-
-def _files() -> Files:
-    """A model as transformers loads it, with code, templates and a script of its own."""
-    return {
-        "README.md": b"---\nlicense: mit\n---\n# Card\n",
-        "LICENSE": b"MIT License",
-        "chat_template.jinja": b"{{ messages[0].content }}",
-        "config.json": json.dumps(CONFIG).encode(),
-        "configuration_x.py": b"class XConfig:\n    pass\n",
-        "custom_generate/generate.py": b"def generate(model):\n    return model\n",
-        "eval/results.json": b"{}",
-        "generation_config.json": b"{}",
-        "images/logo.png": b"\x89PNG",
-        "modeling_x.py": b"from .configuration_x import XConfig\nclass XForCausalLM:\n    pass\n",
-        "special_tokens_map.json": b"{}",
-        "tokenizer.json": LARGE,
-        "tokenizer_config.json": b'{"tokenizer_class": "LlamaTokenizer"}',
-        "tools/convert.py": b"print('converts')\n",
-        **model("model-%05d-of-00002.safetensors"),
-    }
-
-
-def _pipeline() -> Files:
-    """A pipeline as diffusers loads it."""
-    index = {
-        "_class_name": "XPipeline",
-        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
-    return {
-        "README.md": b"---\nlicense: mit\n---\n",
-        "model_index.json": json.dumps(index).encode(),
-        "scheduler/scheduler_config.json": b'{"_class_name": "EulerDiscreteScheduler"}',
-        "unet/config.json": b'{"_class_name": "UNet2DConditionModel"}',
-        "unet/diffusion_pytorch_model.safetensors": shard("unet"),
-        "vae/config.json": b'{"_class_name": "AutoencoderKL"}',
-        "vae/diffusion_pytorch_model.safetensors": shard("vae"),
-    }
-
-
-def _sign(root: str, key: ec.EllipticCurvePrivateKey = KEY) -> None:
-    """Sign a folder as the command ``model_signing sign`` does."""
-    path = Path(f"{root}.pem")
-    path.write_bytes(private_pem(key))
-    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig"])
-    config = model_signing.signing.Config().set_hashing_config(hashing)
-    config.use_elliptic_key_signer(private_key=path).sign(root, f"{root}/model.sig")
-
-
-def _oracle_refuses(root: str) -> bool:
-    """Whether ``model_signing verify`` refuses a folder."""
-    path = Path(f"{root}.pub")
-    path.write_text(public_pem(KEY))
-    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig"])
-    config = model_signing.verifying.Config().set_hashing_config(hashing)
-    try:
-        config.use_elliptic_key_verifier(public_key=path).verify(root, f"{root}/model.sig")
-    except (ValueError, OSError):
-        return True
-    return False
-
-
-def _results(root: str, policy: Policy = POLICY, **options: Any) -> list[ScanResult]:
-    return list(scan(root, policy=policy, hash="full", **options))
-
-
-def _refused(root: str, policy: Policy = POLICY) -> bool:
-    """Whether a folder is refused: by a scan and by a check alike."""
-    scanned = not all(result.passed for result in _results(root, policy))
-    try:
-        verify(root, policy=policy)
-    except ArtifactRejected:
-        assert scanned
-        return True
-    assert not scanned
-    return False
+from tests.signed_models import (
+    LARGE,
+    POLICY,
+    SHARDS,
+    STRANGER,
+    is_refused,
+    model_files,
+    oracle_refuses,
+    pipeline_files,
+    results_of,
+    sign_folder,
+)
+from tests.signing import sha256
 
 
 @pytest.fixture
 def signed(tmp_path: Path) -> Path:
-    root = put_local(tmp_path / "m", _files())
-    _sign(root)
+    root = put_local(tmp_path / "m", model_files())
+    sign_folder(root)
     return Path(root)
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
-    root = put_local(tmp_path / "p", _pipeline())
-    _sign(root)
+    root = put_local(tmp_path / "p", pipeline_files())
+    sign_folder(root)
     return Path(root)
 
 
@@ -189,8 +106,8 @@ CHANGES: dict[str, Change] = {
     "module added in a folder": _write("lib/x.py", b"import os\n"),
     "shell script added": _write("setup.sh", b"#!/bin/sh\n"),
     "script without an ending added": _write("run", b"#!/bin/sh\n"),
-    "shared library added": _write("kernels/libx.so", ELF),
-    "shared library with a version added": _write("libx.so.1.2", ELF),
+    "shared library added": _write("kernels/libx.so", b"\x7fELF"),
+    "shared library with a version added": _write("libx.so.1.2", b"\x7fELF"),
     "Windows library added": _write("x.pyd", b"MZ"),
     "bytecode added": _write("__pycache__/modeling_x.cpython-311.pyc", b"\xa7\r\r\n"),
     "archive of modules added": _write("x.pyz", b"PK\x03\x04"),
@@ -211,7 +128,7 @@ CHANGES: dict[str, Change] = {
     "code in other letters": _rename("modeling_x.py", "Modeling_x.py"),
     "card in other letters": _rename("README.md", "readme.md"),
     "a folder moved": _rename("tools", "scripts"),
-    "signed anew by a stranger": lambda root: _sign(str(root), STRANGER),
+    "signed anew by a stranger": lambda root: sign_folder(str(root), STRANGER),
     "signature of another model": lambda root: shutil.copy(_other(root), root / "model.sig"),
     "signature removed": _remove("model.sig"),
     "signature cut": lambda root: _cut(root / "model.sig"),
@@ -220,7 +137,7 @@ CHANGES: dict[str, Change] = {
 
 def _other(root: Path) -> str:
     other = put_local(root.parent / "other", {"m.gguf": gguf().data})
-    _sign(other)
+    sign_folder(other)
     return f"{other}/model.sig"
 
 
@@ -233,12 +150,12 @@ def _cut(path: Path) -> None:
 )
 def test_what_the_reference_refuses_is_refused(signed: Path, change: Change) -> None:
     change(signed)
-    assert _oracle_refuses(str(signed))
-    assert _refused(str(signed))
+    assert oracle_refuses(str(signed))
+    assert is_refused(str(signed))
 
 
 def _sign_part(root: Path) -> None:
-    _sign(str(root / "unet"))
+    sign_folder(str(root / "unet"))
     (root / "unet/model.sig").rename(root / "model.sig")
 
 
@@ -264,15 +181,15 @@ def test_a_pipeline_is_held_against_the_signature_of_its_root(
     pipeline: Path, change: Change
 ) -> None:
     change(pipeline)
-    assert _oracle_refuses(str(pipeline))
-    assert _refused(str(pipeline))
+    assert oracle_refuses(str(pipeline))
+    assert is_refused(str(pipeline))
 
 
 HONEST: dict[str, tuple[Change, bool]] = {
     "as it was signed": (lambda _: None, False),
     "with a checkout of git": (_write(".git/hooks/pre-commit.sample", b"#!/bin/sh\n"), False),
     "with git's attributes": (_write(".gitattributes", b"*.safetensors filter=lfs\n"), False),
-    "signed twice": (lambda root: _sign(str(root)), False),
+    "signed twice": (lambda root: sign_folder(str(root)), False),
     "a picture added": (_write("images/more.png", b"\x89PNG"), True),
     "notes added": (_write("notes.txt", b"good"), True),
     "results added": (_write("eval/more.json", b"{}"), True),
@@ -300,11 +217,11 @@ def test_honest_models_pass(
     root: Path = request.getfixturevalue(kind)
     if kind == "pipeline":
         put_local(root, {"config.json": b"{}"})
-        _sign(str(root))
+        sign_folder(str(root))
     change(root)
-    assert _oracle_refuses(str(root)) == refused_there
-    assert not _refused(str(root))
-    for result in _results(str(root)):
+    assert oracle_refuses(str(root)) == refused_there
+    assert not is_refused(str(root))
+    for result in results_of(str(root)):
         codes = {finding.code for finding in result.findings if finding.severity == "error"}
         assert not codes
         assert "signature/verified" in {finding.code for finding in result.findings}
@@ -313,15 +230,15 @@ def test_honest_models_pass(
 def test_weights_below_the_signed_root_are_held_against_its_signature(tmp_path: Path) -> None:
     files = {"README.md": b"# Card\n", "q4/m.gguf": gguf().data, "q8/m.gguf": gguf().data}
     root = put_local(tmp_path / "m", files)
-    _sign(root)
-    assert not _refused(root)
+    sign_folder(root)
+    assert not is_refused(root)
     assert verify(f"{root}/q4/m.gguf", policy=POLICY).passed
-    by_scan = {result.url: result.pin for result in _results(root)}
+    by_scan = {result.url: result.pin for result in results_of(root)}
     for name in ("q4/m.gguf", "q8/m.gguf"):
         url = f"{root}/{name}"
         assert verify(url, by_scan[url], policy=POLICY).pin == by_scan[url]
     put_local(Path(root), {"README.md": b"# Another\n"})
-    assert _refused(root)
+    assert is_refused(root)
     with pytest.raises(ArtifactRejected, match="README"):
         verify(f"{root}/q4/m.gguf", policy=POLICY)
 
@@ -339,83 +256,7 @@ def test_storage_elsewhere_is_held_against_it_too(s3_server: S3Server, signed: P
         url = f"s3://{s3_server.bucket(stored())}"
         with pytest.raises(ArtifactRejected):
             verify(url, policy=POLICY, storage_options=options)
-        put_local(signed, _files())
-
-
-def _statements(first: Any, second: Any) -> Files:
-    return {
-        "a.intoto.json": signed_bundle(first, KEY),
-        "b.intoto.json": signed_bundle(second, KEY),
-    }
-
-
-ONE, TWO = shard("t.1"), shard("t.2")
-PAIR = {SHARDS[0]: ONE, SHARDS[1]: TWO}
-TRUE = {name: sha256(data) for name, data in PAIR.items()}
-TOGETHER: dict[str, Files] = {
-    "two halves of two models": PAIR
-    | _statements(
-        attestation({SHARDS[0]: TRUE[SHARDS[0]]}), attestation({SHARDS[1]: TRUE[SHARDS[1]]})
-    ),
-    "shards under exchanged names": {SHARDS[0]: TWO, SHARDS[1]: ONE}
-    | {"a.intoto.json": signed_bundle(attestation(TRUE), KEY)},
-    "a signature for each shard": PAIR
-    | {f"{name}.sigstore.json": signed_file(TRUE[name], KEY) for name in SHARDS},
-    "a digest under another name": {
-        "m.gguf": gguf().data,
-        "a.intoto.json": signed_bundle(attestation({"other.gguf": sha256(gguf().data)}), KEY),
-    },
-    "a digest without a name": {
-        "m.gguf": gguf().data,
-        "a.intoto.json": signed_bundle(attestation({"": sha256(gguf().data)}), KEY),
-    },
-    "a digest in another folder": {
-        "m.gguf": gguf().data,
-        "model.sig": signed_bundle(oms({"old/m.gguf": sha256(gguf().data)}), KEY),
-    },
-    "a bundle of lines": PAIR
-    | {
-        "a.intoto.jsonl": b"\n".join(
-            signed_bundle(attestation({name: TRUE[name]}), KEY) for name in SHARDS
-        )
-    },
-    "weights alone, with a configuration that nobody signed": {
-        "model.safetensors": ONE,
-        "config.json": json.dumps(CONFIG).encode(),
-        "modeling_x.py": b"class XForCausalLM:\n    pass\n",
-        "model.safetensors.sigstore.json": signed_file(sha256(ONE), KEY),
-    },
-}
-
-
-@pytest.mark.parametrize(
-    "files", TOGETHER.values(), ids=[name.replace(" ", "-") for name in TOGETHER]
-)
-def test_one_statement_covers_everything_by_name(tmp_path: Path, files: Files) -> None:
-    root = put_local(tmp_path, files)
-    for result in _results(root):
-        assert "policy/signer" in {reason.code for reason in result.verdict.reasons}
-    lenient = Policy(POLICY.fail_on, allowed_signers=POLICY.allowed_signers)
-    assert _refused(root, lenient)
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        PAIR | {"a.intoto.json": signed_bundle(attestation(TRUE), KEY)},
-        {"m.gguf": gguf().data, "m.gguf.sigstore.json": signed_file(sha256(gguf().data), KEY)},
-        {
-            "model.safetensors": ONE,
-            "config.json": b"{}",
-            "a.intoto.json": signed_bundle(
-                attestation({"model.safetensors": sha256(ONE), "config.json": sha256(b"{}")}), KEY
-            ),
-        },
-    ],
-    ids=["shards", "a-file", "a-file-with-its-configuration"],
-)
-def test_honest_statements_pass(tmp_path: Path, files: Files) -> None:
-    assert not _refused(put_local(tmp_path, files))
+        put_local(signed, model_files())
 
 
 @pytest.mark.parametrize("change", ["code replaced", "pickle added", "configuration removed"])
@@ -423,13 +264,13 @@ def test_severities_open_no_way_around(signed: Path, change: str) -> None:
     CHANGES[change](signed)
     severities = (SeverityChange("signature/*", "info"), SeverityChange("set/*", "info"))
     lenient = Policy(allowed_signers=POLICY.allowed_signers, severities=severities)
-    for result in _results(str(signed), lenient):
+    for result in results_of(str(signed), lenient):
         assert "policy/signer" in {reason.code for reason in result.verdict.reasons}
 
 
 @pytest.mark.parametrize("change", ["code replaced", "picture removed", "module added"])
 def test_a_required_signature_is_held_against_the_folder(signed: Path, change: str) -> None:
     required = Policy(require_signature=True)
-    assert not _refused(str(signed), required)
+    assert not is_refused(str(signed), required)
     CHANGES[change](signed)
-    assert _refused(str(signed), required)
+    assert is_refused(str(signed), required)

@@ -167,6 +167,9 @@ class ScanResult:
     loads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Files that each loader opens, renders or runs with its weights, in the loader's order, by
     path relative to the model's root."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the local files that were read to their end, by ``object:`` and the path below
+    the folder of its address, or ``neighbour:`` and a name: their change times alone say little."""
 
     @property
     def size(self) -> int:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
 from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.pins import is_weak
 from prefect_mutagen.scanner.verdicts import Status, Subject, Verdict
 
 __all__ = [
@@ -183,8 +184,13 @@ class ScanResult:
 
     @property
     def sbom_id(self) -> str:
-        """Identifier of its document, determined by artifact, pin and tool version."""
+        """Identifier of its document, determined by artifact, pin and tool version.
+
+        Other bytes can have the same weak pin, so the header counts there, too.
+        """
         key = f"{self.url}\0{self.pin}\0{self.sbom.tool_version}"
+        if is_weak(self.pin):
+            key += f"\0{self.header_sha256}"
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def tally(self) -> Tally:

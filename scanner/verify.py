@@ -11,12 +11,12 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
+from prefect_mutagen.scanner.pins import TOUCHING, WEAK, is_local_pin, is_weak
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.storage.pins import TOUCHING, WEAK, is_local_pin, is_weak
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 

@@ -9,10 +9,10 @@ from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import Seen
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.pins import is_local_pin
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, describe
 from prefect_mutagen.scanner.storage.hashing import ObjectHash
-from prefect_mutagen.scanner.storage.pins import is_local_pin
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [

@@ -13,9 +13,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from prefect_mutagen.scanner.pins import WEAK, is_weak
 from prefect_mutagen.scanner.results import Kind
 from prefect_mutagen.scanner.storage.address import split_version
-from prefect_mutagen.scanner.storage.pins import WEAK, is_weak
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [

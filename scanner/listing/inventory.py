@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from prefect_mutagen.scanner.pins import etag_pin
 from prefect_mutagen.scanner.storage.address import versioned
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.storage.pins import etag_pin
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["Inventory", "list_inventory", "read_inventory"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from prefect_mutagen.scanner.pins import file_pin, relation_of
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import (
     LocalStore,
@@ -13,7 +14,6 @@ from prefect_mutagen.scanner.storage.local import (
     read_fully,
     storage_error,
 )
-from prefect_mutagen.scanner.storage.pins import file_pin, relation_of
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ import obstore
 from fsspec.asyn import get_loop
 from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
+from prefect_mutagen.scanner.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.s3_replies import reply_error
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 

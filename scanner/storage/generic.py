@@ -14,10 +14,10 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
-from prefect_mutagen.scanner.storage.pins import size_pin
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 __all__ = ["GenericStore"]

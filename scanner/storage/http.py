@@ -16,10 +16,10 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.pins import size_pin
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
 __all__ = ["HttpStore"]

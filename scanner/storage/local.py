@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.pins import file_pin
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.pins import file_pin
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:

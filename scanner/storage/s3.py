@@ -20,10 +20,10 @@ from botocore.utils import parse_timestamp
 from s3fs import S3FileSystem
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.s3_replies import reply_error
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 

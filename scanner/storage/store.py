@@ -39,7 +39,7 @@ class StoredObject(NamedTuple):
     size: int
     """Bytes; `UNKNOWN_SIZE` if not listed."""
     pin: str
-    """Identifies the exact bytes, as far as storage can; see `scanner.storage.pins`. Empty if not
+    """Identifies the exact bytes, as far as storage can; see `scanner.pins`. Empty if not
     listed."""
     modified: float | None = None
     """Time of last modification in seconds since 1970, if known."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from prefect_mutagen.scanner.pins import TOUCHING, Relation, is_weak, relation_of
 from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
 from prefect_mutagen.scanner.storage.address import storable
-from prefect_mutagen.scanner.storage.pins import TOUCHING, Relation, is_weak, relation_of
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["became_passed", "compare", "drift_of", "earlier_pin"]

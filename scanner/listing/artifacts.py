@@ -140,32 +140,30 @@ class Artifact(NamedTuple):
             ``sha256:`` and a digest, with `WEAK` before it if storage states no more than the size
             of one of the files; the empty string if the listing did not pin every file.
         """
-        digest = self._digest()
-        strength = WEAK if digest and self.is_weakly_pinned else ""
+        digest, strength = self._digest()
         return f"{strength}sha256:{digest.hex()}" if digest else ""
 
     @property
     def digest(self) -> bytes:
         """The 32 bytes of a pin that can be believed; empty if there is none."""
-        return b"" if self.is_weakly_pinned else self._digest()
+        digest, strength = self._digest()
+        return b"" if strength else digest
 
-    @property
-    def is_weakly_pinned(self) -> bool:
-        """Whether storage states no more than the size of one of its files."""
-        return any(is_weak(item.pin) for item in self._pinned())
-
-    def _digest(self) -> bytes:
+    def _digest(self) -> tuple[bytes, str]:
+        """Return the digest, and `WEAK` if storage states no more than the size of a file."""
         pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
         pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
         if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
-            return _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
+            digest = _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
+            return digest, WEAK if is_weak(item.pin) else ""
         pinned = dict.fromkeys(self._pinned())
         if not all(item.pin for item in pinned):
-            return b""
+            return b"", ""
         lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
         lines += [pickles, *(f"pickles\0{part.beside.pickles.pin}" for part in self.parts)]
-        return _digest("\n".join(lines))
+        weak = any(is_weak(item.pin) for item in pinned)
+        return _digest("\n".join(lines)), WEAK if weak else ""
 
     @property
     def neighbour_pins(self) -> dict[str, str]:

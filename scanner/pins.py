@@ -21,6 +21,7 @@ from typing import Final, Literal
 __all__ = [
     "TOUCHING",
     "WEAK",
+    "WEAKNESS",
     "Relation",
     "etag_of",
     "etag_pin",
@@ -37,6 +38,11 @@ TOUCHING: Final = "chmod, chown, link and rename change them"
 """What makes other change times, and another pin, of the same bytes."""
 WEAK: Final = "weak-"
 """Prefix of an artifact's pin that is not believed."""
+WEAKNESS: Final = (
+    "the storage states neither a version nor a date of its files, so that a pin is no more than "
+    "their sizes; serve them with ETag or Last-Modified"
+)
+"""Why a pin is not believed, and what to do."""
 _STAT: Final = "stat:"
 _ETAG: Final = "etag:"
 _SIZE: Final = "size:"

@@ -11,7 +11,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
-from prefect_mutagen.scanner.pins import TOUCHING, WEAK, is_local_pin, is_weak
+from prefect_mutagen.scanner.pins import TOUCHING, WEAK, WEAKNESS, is_local_pin, is_weak
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -168,10 +168,7 @@ def verify_store(
 def _compare_pin(pin: str, result: ScanResult) -> Iterator[Reason]:
     """Yield why an artifact is not known to be what was pinned."""
     if is_weak(pin) or is_weak(result.pin):
-        message = (
-            "the storage states neither a version nor a date of its files, so that a pin is no "
-            "more than their sizes; serve them with ETag or Last-Modified, or leave the pin out"
-        )
+        message = f"{WEAKNESS}, or leave the pin out"
         yield Reason("storage/weak-pin", "", result.pin, message)
     elif pin != result.pin:
         local = any(is_local_pin(item.pin) for item in result.objects)

@@ -33,11 +33,13 @@ from prefect_mutagen.scanner.examine.load_plans import (
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
 from prefect_mutagen.scanner.examine.parts import (
     Part,
-    Unjudged,
     describe_part,
     digests_beside,
+    digests_of,
+    digests_of_pipeline,
     is_model,
     join_sources,
+    known_by_url,
     no_index,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
@@ -48,14 +50,14 @@ from prefect_mutagen.scanner.examine.sets import (
     check_set,
     check_split_name,
 )
-from prefect_mutagen.scanner.examine.signed_files import ReadSignatures, SignedFiles
+from prefect_mutagen.scanner.examine.signed_files import SignedFiles
+from prefect_mutagen.scanner.examine.unjudged import Unjudged
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
-from prefect_mutagen.scanner.signing.coverage import ArtifactFiles
 from prefect_mutagen.scanner.storage.hashing import (
     CHECKSUM_LIMIT,
     HashLevel,
@@ -140,7 +142,8 @@ class Examiner:
         if beside.checksums and self.hash_level != "none":
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
-        readers = tuple(self._read_part(item, stated) for item in artifact.objects)
+        level = self._level_of(artifact)
+        readers = tuple(self._read_part(item, level, stated) for item in artifact.objects)
         parts: list[Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
@@ -150,11 +153,8 @@ class Examiner:
         if any(is_model(part.seen) for part in parts):
             folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
-        signed = ReadSignatures()
-        if beside.signatures:
-            signed = yield from self.signed.load(beside.signatures)
-            beside = beside._replace(signatures=signed.objects)
-            findings += signed.findings
+        signed = yield from self.signed.load(beside.signatures)
+        beside, findings = beside._replace(signatures=signed.objects), [*findings, *signed.findings]
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [describe_part(part, neighbours) for part in parts]
         if artifact.kind == "set":
@@ -162,20 +162,22 @@ class Examiner:
         else:
             result = self._conclude_file(artifact, parts[0], findings)
         result = yield from _add_registry(artifact, result)
-        known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
         described = digests_beside(artifact, neighbours, index)
-        known_hashes = {part.item.url: part.hashed.sha256 for part in parts}
-        proven = {part.item.url: part.hashed.proven for part in parts}
-        return Unjudged(
-            artifact, result, known, signed.files, described | known_hashes, described | proven
-        )
+        result = replace(result, digests=digests_of(artifact, parts, described))
+        known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
+        by_url = known_by_url(artifact, described)
+        sha256 = by_url | {part.item.url: part.hashed.sha256 for part in parts}
+        proven = by_url | {part.item.url: part.hashed.proven for part in parts}
+        return Unjudged(artifact, result, known, signed.files, sha256, proven)
 
     def _examine_pipeline(
         self, artifact: Artifact, cost: Cost
     ) -> Generator[Request, Any, Unjudged]:
         """Examine the parts of a pipeline, then what its root says about them."""
+        touched = artifact.was_touched
+        readers = (part._replace(was_touched=touched) for part in artifact.parts)
         examined: list[Unjudged] = yield Parts(
-            tuple(self._examine_weights(part, cost) for part in artifact.parts)
+            tuple(self._examine_weights(part, cost) for part in readers)
         )
         results = [part.result for part in examined]
         folder = yield from self._read_folder(artifact)
@@ -205,9 +207,10 @@ class Examiner:
             header_sha256="",
             sha256_source=join_sources(result.sha256_source for result in results),
         )
-        described = digests_beside(artifact, folder.neighbours)
-        documents = folder.neighbours.documents
-        own = Unjudged(artifact, result, documents, signed.files, described, described)
+        described = digests_beside(artifact, folder.neighbours, None)
+        result = replace(result, digests=digests_of_pipeline(artifact.parts, results, described))
+        documents, known = folder.neighbours.documents, known_by_url(artifact, described)
+        own = Unjudged(artifact, result, documents, signed.files, known, known)
         return own.with_parts(examined)
 
     def _add_code(
@@ -222,17 +225,21 @@ class Examiner:
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
         facts = {**result.facts, **loaded.facts()}
         findings = (*result.findings, *loaded.findings)
-        return artifact, replace(result, facts=facts, findings=findings)
+        digests = {**result.digests, **loaded.digests()} if result.digests else {}
+        result = replace(result, facts=facts, findings=findings, digests=digests)
+        return artifact, result
+
+    def _level_of(self, artifact: Artifact) -> HashLevel:
+        return "full" if artifact.was_touched and self.hash_level != "none" else self.hash_level
 
     def _read_part(
-        self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
+        self, item: StoredObject, level: HashLevel, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, Part]:
-        seen = yield from see(item, digest=self.hash_level != "none")
+        seen = yield from see(item, digest=level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
             compute = self.signed.compute if self.signed.required else None
-            level, on_hashed = self.hash_level, self.on_hashed
-            hashed = yield from hash_object(seen.item, level, stated, on_hashed, compute)
+            hashed = yield from hash_object(seen.item, level, stated, self.on_hashed, compute)
         return Part(seen, hashed)
 
     def _conclude_file(
@@ -360,16 +367,7 @@ class Examiner:
         self, artifact: Artifact, result: ScanResult, found: Unjudged
     ) -> Generator[Request, Any, ScanResult]:
         """Hold signatures against what the artifact consists of and what loaders take besides."""
-        everyone = (artifact, *artifact.parts)
-        indexes = [one.shard_index for one in everyone if one.shard_index is not None]
-        neighbours = [item for one in everyone for item in one.beside.neighbours]
-        files = ArtifactFiles(
-            artifact.objects,
-            tuple(dict.fromkeys((*indexes, *neighbours))),
-            taken_by(artifact, result.loads),
-            found.sha256,
-            found.proven,
-        )
+        files = found.files(artifact, taken_by(artifact, result.loads))
         look = self.signed.look(found.signatures, files, listed=artifact.listed)
         stated, findings = yield from look
         facts = {**result.facts, "signature": stated}

@@ -29,6 +29,7 @@ from prefect_mutagen.scanner.signing.signatures import (
     read_statements,
 )
 from prefect_mutagen.scanner.signing.unsigned import could_run, is_exempt
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import (
     HashLevel,
@@ -361,7 +362,7 @@ def _look_up(
     for path in sorted(statement.digests):
         if path.startswith("/") or ".." in path.split("/"):
             continue  # no file of the folder
-        url = folder + (quote(path) if folder.startswith(("http://", "https://")) else path)
+        url = below(folder, quote(path) if folder.startswith(("http://", "https://")) else path)
         try:
             found.append((yield Find(url)))
         except StorageError as problem:

@@ -29,9 +29,10 @@ from prefect_mutagen.scanner.listing.roots import (
     signed_above,
 )
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, VersionedStore
 
 __all__ = ["find_artifact", "look_at"]
 
@@ -71,6 +72,10 @@ def find_artifact(
             return of_folder
         return _look_above(store, of_folder)
 
+    if item.version and siblings and _is_newest(store, item):
+        plain = item._replace(url=item.plain_url)
+        found = find_artifact(store, plain, siblings=True, above=above)
+        return _under_its_version(found, plain, item)
     if siblings:
         with suppress(StorageError):  # read permission does not imply list permission
             listed = store.list_folder(item.folder, is_relevant)
@@ -82,6 +87,23 @@ def find_artifact(
     if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
         artifact = artifact._replace(kind="file")
     return artifact._replace(listed=False)
+
+
+def _is_newest(store: Store, item: StoredObject) -> bool:
+    """Whether an object that was named by its version is what its plain address means."""
+    if not isinstance(store, VersionedStore):
+        return False
+    return run_repeated(store, lambda: store.is_newest(item), item.url)
+
+
+def _under_its_version(found: Artifact, plain: StoredObject, item: StoredObject) -> Artifact:
+    """Name the file of an artifact by its version again, so that no newer one is read."""
+    index = found.shard_index
+    return found._replace(
+        url=item.url if found.url == plain.url else found.url,
+        objects=tuple(item if one.url == plain.url else one for one in found.objects),
+        shard_index=item if index is not None and index.url == plain.url else index,
+    )
 
 
 def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
@@ -105,7 +127,7 @@ def _look_at_marks(
 
 def _probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
     """Look files of a folder up; return those that exist."""
-    found = _each(store, lambda name: _probe(store, folder + name), names)
+    found = _each(store, lambda name: _probe(store, below(folder, name)), names)
     return [item for item in found if item is not None]
 
 

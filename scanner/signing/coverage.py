@@ -102,11 +102,10 @@ def path_below(item: StoredObject, folder: str) -> str | None:
         item: The file.
         folder: Address of the folder, with a trailing slash.
     """
-    if not item.url.startswith(folder):
+    url = item.plain_url
+    if not url.startswith(folder):
         return None
-    path = item.url[len(folder) :]
-    if item.version:
-        path = path[: path.rfind("/") + 1] + item.name
+    path = url[len(folder) :]
     # Only web addresses are written in another way than names are.
     return unquote(path) if folder.startswith(("http://", "https://")) else path
 

@@ -16,7 +16,13 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.roles import OMS_NAME, signed_name
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.signing.check import SignatureChecker
-from prefect_mutagen.scanner.signing.coverage import ArtifactFiles, FolderCheck, path_below
+from prefect_mutagen.scanner.signing.coverage import (
+    MOST_BELOW,
+    ArtifactFiles,
+    FolderCheck,
+    folder_digest,
+    path_below,
+)
 from prefect_mutagen.scanner.signing.digests import (
     SignatureFile,
     look_at_signatures,
@@ -46,8 +52,6 @@ __all__ = ["ReadSignatures", "SignedFiles"]
 _MOST_FILES: Final = 64
 _MOST_BYTES: Final = 16 << 20
 """Signature files of one artifact that are read, and their bytes."""
-_MOST_BELOW: Final = 50_000
-"""Files below a signed folder that are looked at."""
 _MOST_LOOKUPS: Final = 4096
 """Signed files that are looked up by name where storage has no listings."""
 _COMPUTED: Final = 64 << 20
@@ -220,7 +224,7 @@ class SignedFiles:
         known = self._checks.get(key)
         if known is not None and file.item.pin:
             return known
-        found = yield from _list_or_look_up(file.folder, statement, listed=listed)
+        found, is_listing = yield from _list_or_look_up(file.folder, statement, listed=listed)
         if isinstance(found, str):
             return FolderCheck(problem=found)
         present = dict(_paths(found, file.folder))
@@ -241,6 +245,7 @@ class SignedFiles:
             check.unhashed,
             tuple(sorted(path for path, _ in others if could_run(path))),
             check.problem or (f"{unseen[0]!a} cannot be read" if unseen else ""),
+            folder_digest(found, file.folder) if is_listing else "",
         )
         if len(self._checks) >= _KEPT_CHECKS:
             self._checks.clear()
@@ -336,20 +341,20 @@ def _may_hold_files(item: StoredObject) -> bool:
 
 def _list_or_look_up(
     folder: str, statement: Signature, *, listed: bool
-) -> Generator[Request, Any, tuple[StoredObject, ...] | str]:
-    """Return the files of a signed folder; a text says why not."""
+) -> Generator[Request, Any, tuple[tuple[StoredObject, ...] | str, bool]]:
+    """Return the files of a signed folder, and whether they are all; a text says why not."""
     found: tuple[StoredObject, ...] | None = None
     try:
-        found = yield ListBelow(folder, _MOST_BELOW + 1)
+        found = yield ListBelow(folder, MOST_BELOW + 1)
     except StorageError as problem:
         # Permission to read does not imply permission to list.
         if listed or problem.code != "storage/denied":
-            return f"its folder cannot be listed: {problem.reason}"
+            return f"its folder cannot be listed: {problem.reason}", False
     if found is None:
-        return (yield from _look_up(folder, statement))
-    if len(found) > _MOST_BELOW:
-        return f"more than {_MOST_BELOW:,} files lie in its folder"
-    return found
+        return (yield from _look_up(folder, statement)), False
+    if len(found) > MOST_BELOW:
+        return f"more than {MOST_BELOW:,} files lie in its folder", False
+    return found, True
 
 
 def _look_up(

@@ -5,6 +5,7 @@ file of its name alone. A statement about a whole folder, as OpenSSF Model Signi
 says what is not in it.
 """
 
+import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,20 +13,25 @@ from urllib.parse import unquote
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.pins import is_weak
 from prefect_mutagen.scanner.signing.signatures import Signature
 from prefect_mutagen.scanner.signing.unsigned import is_exempt
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
+    "MOST_BELOW",
     "ArtifactFiles",
     "Coverage",
     "FolderCheck",
     "cover",
+    "folder_digest",
     "gaps",
     "mismatch",
     "path_below",
 ]
 
+MOST_BELOW: Final = 50_000
+"""Files below a signed folder that are looked at."""
 _TOLD: Final = 20
 """Files of each kind that have a finding of their own."""
 
@@ -64,6 +70,8 @@ class FolderCheck:
     """Files that it does not name, and that could run."""
     problem: str = ""
     """Why not all of it was examined."""
+    below: str = ""
+    """What `folder_digest` returned for a folder that was signed as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,28 @@ class Coverage:
     def rank(self) -> tuple[bool, bool, bool, int]:
         """Order of statements: the one that covers most is the largest."""
         return self.complete and not self.not_taken, self.complete, self.names_all, len(self.agree)
+
+
+def folder_digest(items: Iterable[StoredObject], folder: str) -> str:
+    """Return a digest over the paths and pins of all files below a signed folder.
+
+    An artifact's pin covers what loaders take; a signature speaks of everything in its folder.
+
+    Args:
+        items: The files, in any order.
+        folder: Address of the folder, with a trailing slash.
+
+    Returns:
+        The digest in hexadecimal; empty if a file has no pin, so that a change may not show.
+    """
+    lines: list[str] = []
+    for item in items:
+        pin = item.pin or (item.fault.code if item.fault is not None else "")
+        if not pin or is_weak(pin):
+            return ""
+        lines.append(f"{path_below(item, folder)}\0{pin}")
+    text = "\n".join(sorted(lines))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def path_below(item: StoredObject, folder: str) -> str | None:

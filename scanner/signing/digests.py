@@ -143,7 +143,8 @@ def look_at_signatures(
     Returns:
         The entry ``signature`` of the facts, empty without such files, and the findings. In the
         entry, ``covered`` is true when one signed statement names every file of the artifact and
-        no digest differs; ``signers`` lists the signers that signed all of them in one statement.
+        no digest differs; ``signers`` lists the signers that signed all of them in one statement;
+        ``folders`` has what lay in each folder that was looked at as a whole, as a digest.
     """
     if not files:
         return {}, ()
@@ -163,6 +164,13 @@ def look_at_signatures(
             findings += _unverified(file, found, artifact)
     findings += record.gaps()
     entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:_LISTED]}
+    if folders := {
+        file.folder: check.below
+        for file in files
+        for (url, number), check in (checks or {}).items()
+        if url == file.item.url and file.statements[number].whole
+    }:
+        entry["folders"] = folders
     if any(file.checked is not None for file in files):
         entry["signers"] = record.signers()
     return entry, tuple(dict.fromkeys(findings))

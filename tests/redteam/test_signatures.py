@@ -4,6 +4,7 @@ Whatever ``model_signing verify`` refuses is refused here too, but for files tha
 that no loader takes and that cannot run.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import ArtifactRejected, Policy, verify
+from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.policy.policy import SeverityChange
 from tests.builders import gguf
+from tests.certificates import public_pem
 from tests.scanner.examine.shard_builders import shard
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
 from tests.signed_models import (
+    KEY,
     LARGE,
     POLICY,
     SHARDS,
@@ -274,3 +278,22 @@ def test_a_required_signature_is_held_against_the_folder(signed: Path, change: s
     assert not is_refused(str(signed), required)
     CHANGES[change](signed)
     assert is_refused(str(signed), required)
+
+
+@pytest.mark.parametrize("change", ["picture replaced", "shell script added", "picture removed"])
+def test_a_later_scan_sees_what_no_pin_holds(signed: Path, tmp_path: Path, change: str) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"allowed_signers": [{"public_key": public_pem(KEY)}]}))
+    words = ["scan", str(signed), "--hash", "full", "--policy", str(policy)]
+    words += ["--table", str(tmp_path / "table"), "--format", "report"]
+
+    def scanned() -> tuple[int, int]:
+        output = tmp_path / "report.json"
+        status = main([*words, "--output", str(output)])
+        return status, json.loads(output.read_text())["summary"]["bytes_read"]
+
+    status, read = scanned()
+    assert (status, read > 0) == (0, True)
+    assert scanned() == (0, 0)
+    CHANGES[change](signed)
+    assert scanned()[0] == 1

@@ -148,7 +148,8 @@ class SignedFiles:
             end = SIGNATURE_LIMIT if item.size == UNKNOWN_SIZE else min(SIGNATURE_LIMIT, item.size)
             reply = yield from read_range(Read(item, 0, end))
         except StorageError as problem:
-            return SignatureFile(item, Signature(name), fault=problem.reason)
+            unread = Signature(name, problem=problem.reason)
+            return SignatureFile(item, unread, fault=problem.reason if self.required else "")
         raw = reply.data
         if (reply.size, reply.pin) != (item.size, item.pin):
             item = item._replace(size=reply.size, pin=reply.pin)

@@ -49,7 +49,7 @@ class SignatureFile:
     checked: Checked | None = None
     """Who signed them; None: no signers are known, so nothing was verified."""
     fault: str = ""
-    """Why storage does not hand it out, as a clause."""
+    """Why storage does not hand it out, as a clause, where the policy asks for signatures."""
 
     @property
     def folder(self) -> str:

@@ -22,8 +22,8 @@ _HARMLESS: Final = re.compile(
     rf".+\.(?:{_TEXTS}|{_MEDIA}|{_DATA})"
     r"|\.git(?:attributes|ignore|keep|modules)|\.gitkeep|\.ds_store|thumbs\.db|desktop\.ini"
     r"|(?:readme|changelog|changes|authors|contributors|codeowners|citation|credits|version|news"
-    r"|notice|copying|copyright|patents)(?:[-_.]\w+)?"
-    r"|events\.out\.tfevents\.[\w.-]+",
+    r"|notice|copying|copyright|patents)(?:[-_]\w+)?"
+    r"|events\.out\.tfevents\.[\w.-]+\.\d+",
     re.IGNORECASE | re.DOTALL,
 )
 

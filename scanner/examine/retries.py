@@ -64,7 +64,7 @@ class SharedRequests:
     _cached: dict[Read, int] = field(default_factory=dict)
     """Sizes of cached replies without holders, oldest first."""
     _cached_bytes: int = 0
-    _common: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)
+    _common: "dict[Hashable, _Common]" = field(default_factory=dict)
     """Work in progress that several artifacts wait for."""
 
     def __post_init__(self) -> None:
@@ -89,11 +89,18 @@ class SharedRequests:
 
     async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Wait for work that artifacts have in common, and begin it if nobody has."""
-        task = self._common.get(key)
-        if task is None:
-            task = self._common[key] = asyncio.ensure_future(begin())
-            task.add_done_callback(lambda _: self._common.pop(key, None))
-        return await asyncio.shield(task)
+        work = self._common.get(key)
+        if work is None:
+            work = self._common[key] = _Common(asyncio.ensure_future(begin()))
+        work.waiting += 1
+        try:
+            return await asyncio.shield(work.task)
+        finally:
+            work.waiting -= 1
+            if not work.waiting:
+                if self._common.get(key) is work:
+                    del self._common[key]
+                work.task.cancel()  # nobody wants it any more; without effect once it is done
 
     def release(self, request: Read) -> None:
         """Stop holding a request; without holders its reply moves to the cache, if it succeeded."""
@@ -112,6 +119,14 @@ class SharedRequests:
             oldest = next(iter(self._cached))
             self._cached_bytes -= self._cached.pop(oldest)
             del self._tasks[oldest]
+
+
+@dataclass(slots=True)
+class _Common:
+    """Work that artifacts have in common, and how many wait for it."""
+
+    task: asyncio.Task[Any]
+    waiting: int = 0
 
 
 class RequestServer:

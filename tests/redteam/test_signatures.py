@@ -5,6 +5,7 @@ that no loader takes and that cannot run.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,16 @@ def _end_of_large(root: Path) -> None:
     path.write_bytes(LARGE[:-2] + b"\t}")
 
 
+def _link(root: Path, name: str) -> None:
+    put_local(root.parent / "elsewhere", {"x.py": b"import os\n"})
+    (root / name).symlink_to(root.parent / "elsewhere")
+
+
+def _pipe(root: Path) -> None:
+    (root / "images/logo.png").unlink()
+    os.mkfifo(root / "images/logo.png")
+
+
 CHANGES: dict[str, Change] = {
     "code replaced": _write("modeling_x.py", b"import os\n"),
     "imported code replaced": _write("configuration_x.py", b"import os\n"),
@@ -132,6 +143,10 @@ CHANGES: dict[str, Change] = {
     "code in other letters": _rename("modeling_x.py", "Modeling_x.py"),
     "card in other letters": _rename("README.md", "readme.md"),
     "a folder moved": _rename("tools", "scripts"),
+    "link to a folder of code": lambda root: _link(root, "lib"),
+    "link to a folder, named like a text": lambda root: _link(root, "notes.txt"),
+    "dangling link": lambda root: (root / "x").symlink_to(root / "gone"),
+    "picture that is a pipe": _pipe,
     "signed anew by a stranger": lambda root: sign_folder(str(root), STRANGER),
     "signature of another model": lambda root: shutil.copy(_other(root), root / "model.sig"),
     "signature removed": _remove("model.sig"),

@@ -1,6 +1,7 @@
 """Models signed as their publishers do, by OpenSSF's signer, and what its verifier says."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,13 @@ def pipeline_files() -> Files:
     }
 
 
-def sign_folder(root: str, key: ec.EllipticCurvePrivateKey = KEY) -> None:
+def sign_folder(
+    root: str, key: ec.EllipticCurvePrivateKey = KEY, ignored: Sequence[str] = ()
+) -> None:
     """Sign a folder as the command ``model_signing sign`` does."""
     path = Path(f"{root}.pem")
     path.write_bytes(private_pem(key))
-    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig"])
+    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig", *ignored])
     config = model_signing.signing.Config().set_hashing_config(hashing)
     config.use_elliptic_key_signer(private_key=path).sign(root, f"{root}/model.sig")
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.roles import OMS_NAME, signed_name
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.signing.check import SignatureChecker
+from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker
 from prefect_mutagen.scanner.signing.coverage import (
     MOST_BELOW,
     ArtifactFiles,
@@ -154,8 +154,12 @@ class SignedFiles:
         if (reply.size, reply.pin) != (item.size, item.pin):
             item = item._replace(size=reply.size, pin=reply.pin)
         signature = read_signature(name, raw)
-        statements = () if signature.problem else read_statements(name, raw)
-        checked = None if self._checker is None else self._checker.check(name, raw)
+        statements: tuple[Signature, ...] = ()
+        checked = None if self._checker is None else Checked()
+        if not signature.problem:
+            is_one = not name.endswith(".jsonl")
+            statements = (signature,) if is_one else read_statements(name, raw)
+            checked = None if self._checker is None else self._checker.check(name, raw)
         self._file_bytes += len(raw)
         if self._file_bytes > _MOST_BYTES:
             self._files.clear()

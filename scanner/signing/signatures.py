@@ -36,6 +36,8 @@ SIGNATURE_LIMIT: Final = 4 << 20
 """Most bytes read of one file; a file of this size or more is not parsed."""
 
 _LINES: Final = 1000
+_VALUES: Final = 200_000
+"""Most values of a document; a manifest of 4 MiB has half as many."""
 _PREDICATES: Final = 8
 _FORMS: Final = ("dsseEnvelope", "messageSignature", "payload", "_type")
 _OMS: Final = "https://model_signing/signature/"
@@ -163,6 +165,8 @@ def split(name: str, raw: bytes) -> list[bytes]:
 
 
 def _load(raw: bytes) -> dict[str, Any]:
+    if sum(map(raw.count, (b"{", b"[", b","))) > _VALUES:
+        raise _Unreadable(f"it exceeds the limit of {_VALUES:,} values")
     loaded = load_json(raw)
     if loaded.problem:
         raise _Unreadable(loaded.problem)

@@ -240,10 +240,42 @@ def test_honest_models_pass(
     change(root)
     assert oracle_refuses(str(root)) == refused_there
     assert not is_refused(str(root))
+    (only,) = results_of(str(root))
+    assert verify(str(root), only.pin, policy=POLICY).pin == only.pin
     for result in results_of(str(root)):
         codes = {finding.code for finding in result.findings if finding.severity == "error"}
         assert not codes
         assert "signature/verified" in {finding.code for finding in result.findings}
+
+
+IGNORED: dict[str, tuple[str, Change, bool]] = {
+    "a template that loaders render": (
+        "chat_template.jinja",
+        _write("chat_template.jinja", b"{{ messages }}"),
+        True,
+    ),
+    "a tokenizer": ("tokenizer.json", _write("tokenizer.json", b"{}"), True),
+    "code that is loaded": ("modeling_x.py", _write("modeling_x.py", b"import os\n"), True),
+    "a folder that nothing loads": ("tools", _write("tools/convert.py", b"import os\n"), False),
+    "pictures": ("images", _write("images/logo.png", b"GIF"), False),
+}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "change", "refused"),
+    IGNORED.values(),
+    ids=[name.replace(" ", "-") for name in IGNORED],
+)
+def test_what_a_statement_ignores_counts_if_it_is_loaded(
+    signed: Path,
+    ignored: str,
+    change: Change,
+    refused: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    sign_folder(str(signed), ignored=[ignored])
+    change(signed)
+    assert not oracle_refuses(str(signed))
+    assert is_refused(str(signed)) == refused
 
 
 def test_weights_below_the_signed_root_are_held_against_its_signature(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def _broken(change: dict[str, Any], **changes: Any) -> bytes:
         ("model.sig", b"[" * 100_000, "nested too deeply"),
         ("model.sig", b"{}", "not a sigstore bundle"),
         ("model.sig", b" " * SIGNATURE_LIMIT, "exceeds the limit"),
+        ("model.sig", b"[{}" + b",{}" * 200_000 + b"]", "limit of 200,000 values"),
+        ("model.sig", bundle(b"[{}" + b",{}" * 200_000 + b"]"), "limit of 200,000 values"),
         ("model.sig", b'{"dsseEnvelope": {}, "dsseEnvelope": {}}', "is duplicated"),
         ("model.sig", b'{"dsseEnvelope": 3}', "no dsseEnvelope"),
         ("model.sig", bundle(oms({"a": A}), payloadType="text/plain"), "payload type is not"),

@@ -17,10 +17,10 @@ _TEXTS: Final = "txt|md|rst|pdf|csv|tsv|log|bib|cff|tex|json|jsonl|ndjson|yaml|y
 _MEDIA: Final = (
     "png|jpg|jpeg|gif|webp|bmp|tif|tiff|ico|heic|avif|wav|flac|mp3|ogg|opus|m4a|mp4|webm|mov|mkv"
 )
-_DATA: Final = "parquet|arrow|vocab|sha256|sha512|md5|asc|sig|crt|imatrix"
+_DATA: Final = "parquet|arrow|vocab|sha256|sha512|md5|asc|sig|crt|imatrix|metadata|lock"
 _HARMLESS: Final = re.compile(
     rf".+\.(?:{_TEXTS}|{_MEDIA}|{_DATA})"
-    r"|\.git(?:attributes|ignore|keep|modules)|\.gitkeep|\.ds_store|thumbs\.db|desktop\.ini"
+    r"|\.git(?:attributes|ignore|keep|modules)|\.gitkeep|\.ds_store|thumbs\.db|desktop\.ini|cachedir\.tag"
     r"|(?:readme|changelog|changes|authors|contributors|codeowners|citation|credits|version|news"
     r"|notice|copying|copyright|patents)(?:[-_]\w+)?"
     r"|events\.out\.tfevents\.[\w.-]+\.\d+",

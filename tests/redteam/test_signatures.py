@@ -213,6 +213,18 @@ HONEST: dict[str, tuple[Change, bool]] = {
     "notes added": (_write("notes.txt", b"good"), True),
     "results added": (_write("eval/more.json", b"{}"), True),
     "a log added": (_write("train.log", b"loss 1.0"), True),
+    "fetched by the hub's client": (
+        lambda root: put_local(
+            root,
+            {
+                ".cache/huggingface/.gitignore": b"*",
+                ".cache/huggingface/CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55",
+                ".cache/huggingface/download/config.json.metadata": b"abc\n",
+                ".cache/huggingface/download/config.json.lock": b"",
+            },
+        ),
+        True,
+    ),
     "a checksum file added": (
         lambda root: put_local(
             root,

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from prefect_mutagen.scanner import Policy
+from prefect_mutagen.scanner.policy.policy import SeverityChange
 from tests.builders import gguf
 from tests.certificates import signed_bundle, signed_file
 from tests.scanner.examine.shard_builders import Files, shard
 from tests.scanner.storing import put_local
-from tests.signed_models import CONFIG, KEY, SHARDS, is_refused, results_of
+from tests.signed_models import CONFIG, KEY, POLICY, SHARDS, is_refused, results_of
 from tests.signing import attestation, oms, sha256
 
 
@@ -87,3 +89,21 @@ def test_one_statement_covers_everything_by_name(tmp_path: Path, files: Files) -
 )
 def test_honest_statements_pass(tmp_path: Path, files: Files) -> None:
     assert not is_refused(put_local(tmp_path, files))
+
+
+def test_loaders_in_use_say_what_has_to_be_signed(tmp_path: Path) -> None:
+    """transformers takes a configuration with a GGUF file, llama.cpp the file alone."""
+    signature = signed_file(sha256(gguf().data), KEY)
+    files = {"m.gguf": gguf().data, "m.gguf.sigstore.json": signature}
+    root = put_local(tmp_path, files | {"tokenizer_config.json": b"{}", "config.json": b"{}"})
+    assert is_refused(root)
+    alone = Policy(allowed_signers=POLICY.allowed_signers, loaders=("llama.cpp",))
+    assert not is_refused(root, alone)
+    both = Policy(allowed_signers=POLICY.allowed_signers, loaders=("llama.cpp", "transformers"))
+    assert is_refused(root, both)
+    lenient = Policy(
+        allowed_signers=POLICY.allowed_signers, severities=(SeverityChange("signature/*", "info"),)
+    )
+    (result,) = results_of(root, lenient)
+    assert [reason.code for reason in result.verdict.reasons] == ["policy/signer"]
+    assert "takes" in result.verdict.reasons[0].message

@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.signing.signatures import Signature
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
+    "LISTED",
     "Comparison",
     "SignatureFile",
     "compare",
@@ -31,7 +32,8 @@ __all__ = [
     "statements_to_check",
 ]
 
-_LISTED: Final = 100
+LISTED: Final = 100
+"""Most signature files, and most names of each kind, that are in the facts."""
 
 Checks = Mapping[tuple[str, int], FolderCheck]
 """What became of the files that a statement names, by the address of its file and its number."""
@@ -163,7 +165,7 @@ def look_at_signatures(
         elif not found.differ:
             findings += _unverified(file, found, artifact)
     findings += record.gaps()
-    entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:_LISTED]}
+    entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:LISTED]}
     if folders := {
         file.folder: check.below
         for file in files
@@ -252,9 +254,9 @@ def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
         "signed": signature.signed,
         "predicates": list(signature.predicates),
         "problem": signature.problem,
-        "agree": list(found.agree[:_LISTED]),
-        "differ": list(found.differ[:_LISTED]),
-        "unknown": list(found.unknown[:_LISTED]),
+        "agree": list(found.agree[:LISTED]),
+        "differ": list(found.differ[:LISTED]),
+        "unknown": list(found.unknown[:LISTED]),
     }
     return {key: value for key, value in entry.items() if value not in ("", [])}
 

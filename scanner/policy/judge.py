@@ -7,6 +7,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
+from prefect_mutagen.scanner.policy.entries import spelled
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.policy.loaders import for_loaders
@@ -114,12 +115,12 @@ def _listed(
     if not allowed and not denied:
         return
     shown = value or "none"
-    lower = shown.lower()
-    if allowed and lower not in {entry.lower() for entry in allowed}:
+    name = spelled(shown)
+    if allowed and name not in set(map(spelled, allowed)):
         expected = ", ".join(allowed)
         message = f"{what} {shown!a} is not among the allowed ones ({expected})"
         yield Reason(f"policy/{what}", f"allowed_{what}s", shown, message)
-    elif lower in {entry.lower() for entry in denied}:
+    elif name in set(map(spelled, denied)):
         message = f"{what} {shown!a} is forbidden"
         yield Reason(f"policy/{what}", f"denied_{what}s", shown, message)
 

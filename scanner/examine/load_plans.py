@@ -115,7 +115,9 @@ def _unread(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -
     """
     taken = [(plan.loader, plan.opened()) for plan in plans if _takes(plan, artifact)]
     for finding in result.findings:
-        if finding.code != "sbom/neighbour-unread" or finding.field == LICENSE_LAYER:
+        name = finding.field.rpartition("/")[2]
+        says_nothing = name == LICENSE_LAYER or role_of(name) in ("signature", "checksum")
+        if finding.code != "sbom/neighbour-unread" or says_nothing:
             continue
         loaders = [
             name for name, paths in taken if any(finding.url.endswith(f"/{path}") for path in paths)

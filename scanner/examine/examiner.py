@@ -137,10 +137,11 @@ class Examiner:
             objects, unseen = yield from find_shards(artifact, index)
             artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
-        beside = artifact.beside
+        beside, unread = artifact.beside, list[Finding]()
         if beside.checksums and self.hash_level != "none":
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
+            unread += sums.unread_findings()
         level = self._level_of(artifact)
         readers = tuple(self._read_part(item, level, stated) for item in artifact.objects)
         parts: list[Part]
@@ -157,6 +158,7 @@ class Examiner:
             empty = {item.name for item in beside.signatures if not item.size}
             files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
             beside = beside._replace(signatures=files.objects)
+            unread += files.unread_findings()
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [describe_part(part, neighbours) for part in parts]
@@ -164,7 +166,7 @@ class Examiner:
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
-        result = yield from _add_registry(artifact, result)
+        result = yield from _add_registry(artifact, _with_findings(result, unread))
         described = digests_beside(artifact, neighbours, index)
         result = replace(result, digests=digests_of(artifact, parts, described))
         if signed:
@@ -388,6 +390,10 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+
+def _with_findings(result: ScanResult, findings: Sequence[Finding]) -> ScanResult:
+    return replace(result, findings=(*result.findings, *findings)) if findings else result
 
 
 def _add_registry(artifact: Artifact, result: ScanResult) -> Generator[Request, Any, ScanResult]:

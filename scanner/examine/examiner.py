@@ -138,10 +138,11 @@ class Examiner:
             objects, unseen = yield from find_shards(artifact, index)
             artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
-        beside = artifact.beside
+        beside, unread = artifact.beside, list[Finding]()
         if beside.checksums and self.hash_level != "none":
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
+            unread += sums.unread_findings()
         level = self._level_of(artifact)
         readers = tuple(self._read_part(item, level, stated) for item in artifact.objects)
         parts: list[Part]
@@ -154,14 +155,14 @@ class Examiner:
             folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed = yield from self.signed.load(beside.signatures)
-        beside, findings = beside._replace(signatures=signed.objects), [*findings, *signed.findings]
+        beside, unread = beside._replace(signatures=signed.objects), [*unread, *signed.findings]
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [describe_part(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
-            result = self._conclude_file(artifact, parts[0], findings)
-        result = yield from _add_registry(artifact, result)
+            result = self._conclude_file(artifact, parts[0])
+        result = yield from _add_registry(artifact, _with_findings(result, unread))
         described = digests_beside(artifact, neighbours, index)
         result = replace(result, digests=digests_of(artifact, parts, described))
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
@@ -226,8 +227,7 @@ class Examiner:
         facts = {**result.facts, **loaded.facts()}
         findings = (*result.findings, *loaded.findings)
         digests = {**result.digests, **loaded.digests()} if result.digests else {}
-        result = replace(result, facts=facts, findings=findings, digests=digests)
-        return artifact, result
+        return artifact, replace(result, facts=facts, findings=findings, digests=digests)
 
     def _level_of(self, artifact: Artifact) -> HashLevel:
         return "full" if artifact.was_touched and self.hash_level != "none" else self.hash_level
@@ -242,10 +242,8 @@ class Examiner:
             hashed = yield from hash_object(seen.item, level, stated, self.on_hashed, compute)
         return Part(seen, hashed)
 
-    def _conclude_file(
-        self, artifact: Artifact, part: Part, findings: Iterable[Finding]
-    ) -> ScanResult:
-        findings = [*findings, *part.findings, *check_beside(artifact)]
+    def _conclude_file(self, artifact: Artifact, part: Part) -> ScanResult:
+        findings = [*part.findings, *check_beside(artifact)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -386,6 +384,10 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+
+def _with_findings(result: ScanResult, findings: Sequence[Finding]) -> ScanResult:
+    return replace(result, findings=(*result.findings, *findings)) if findings else result
 
 
 def _add_registry(artifact: Artifact, result: ScanResult) -> Generator[Request, Any, ScanResult]:

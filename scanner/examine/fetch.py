@@ -222,14 +222,17 @@ class FilesBeside:
             if path in self.whole
         }
         found = list(neighbours.findings)
+        found += self.unread_findings()
+        return replace(neighbours, findings=tuple(found), digests=digests)
+
+    def unread_findings(self) -> Iterator[Finding]:
+        """Yield findings about the files that could not be read."""
         for path, item, problem in self.unread:
             message = f"{path} cannot be read: {problem.reason}"
-            found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
+            yield make_finding("sbom/neighbour-unread", message, url=item.url, field=path)
             if holds_templates(path):
                 message = f"chat templates in {path} are not examined: {problem.reason}"
-                finding = make_finding("template/unexamined", message, url=item.url, field=path)
-                found.append(finding)
-        return replace(neighbours, findings=tuple(found), digests=digests)
+                yield make_finding("template/unexamined", message, url=item.url, field=path)
 
 
 def load_beside(

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
+from prefect_mutagen.scanner.content.license_files import LICENSE_LAYER
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.content.template_places import mark_rendered
 from prefect_mutagen.scanner.examine.naming import listed
@@ -134,7 +135,7 @@ def taken_by(
 
 def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
     """Return a result with what its plans name, and which templates they render."""
-    found = (*result.findings, *check_plans(artifact, plans))
+    found = (*result.findings, *check_plans(artifact, plans), *_unread(artifact, result, plans))
     facts = result.facts
     if "chat_templates" in facts:
         rendered: dict[str, frozenset[str]] = {
@@ -143,6 +144,25 @@ def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan])
         facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
     findings = tuple(dict.fromkeys(found))
     return replace(result, facts=facts, findings=findings, loads=loads_of(artifact, plans))
+
+
+def _unread(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> Iterator[Finding]:
+    """Report files that a loader opens with the weights, and that could not be read here.
+
+    What a configuration has a loader run or trust is not known without it.
+    """
+    taken = [(plan.loader, plan.opened()) for plan in plans if _takes(plan, artifact)]
+    for finding in result.findings:
+        name = finding.field.rpartition("/")[2]
+        says_nothing = name == LICENSE_LAYER or role_of(name) in ("signature", "checksum")
+        if finding.code != "sbom/neighbour-unread" or says_nothing:
+            continue
+        loaders = [
+            name for name, paths in taken if any(finding.url.endswith(f"/{path}") for path in paths)
+        ]
+        if loaders:
+            message = f"{finding.message}; opened by {listed(loaders)}, so what it says counts"
+            yield make_finding("sbom/unexamined", message, url=finding.url, field=finding.field)
 
 
 def documents_of_weights(

@@ -185,8 +185,8 @@ class _Record:
     checks: Checks
     signed: dict[str, list[tuple[Coverage, str]]] = field(default_factory=dict)
     """Coverage and expiry of each genuine statement, by signer."""
-    best: tuple[Coverage, Signature, StoredObject] | None = None
-    """The statement that covers most."""
+    counted: list[tuple[Coverage, Signature, StoredObject]] = field(default_factory=list)
+    """Each statement that counts, with its file."""
 
     def add_genuine(
         self, file: SignatureFile, genuine: Genuine, artifact: ArtifactFiles
@@ -195,7 +195,7 @@ class _Record:
         check = self.checks.get((file.item.url, genuine.number))
         coverage = cover(statement, file.folder, artifact, check)
         self.signed.setdefault(genuine.signer, []).append((coverage, genuine.expires))
-        self._compete(coverage, statement, file)
+        self.counted.append((coverage, statement, file.item))
         return coverage
 
     def add_signed(self, file: SignatureFile, artifact: ArtifactFiles, *, required: bool) -> bool:
@@ -208,19 +208,23 @@ class _Record:
             # What single loaders take besides matters to those who ask for a signer.
             coverage = replace(coverage, not_taken={})
             if required and statement.whole:
-                self._compete(coverage, statement, file)
+                self.counted.append((coverage, statement, file.item))
             covers = covers or coverage.complete
         return covers
 
-    def _compete(self, coverage: Coverage, statement: Signature, file: SignatureFile) -> None:
-        if self.best is None or coverage.rank > self.best[0].rank:
-            self.best = coverage, statement, file.item
-
     def gaps(self) -> Iterator[Finding]:
-        """Report what the statement that covers most does not cover."""
-        if self.best is not None:
-            coverage, statement, item = self.best
-            yield from gaps(coverage, statement, item.name, item.url)
+        """Report what the statement that covers most does not cover, and broken folders."""
+        if not self.counted:
+            return
+        best = max(self.counted, key=lambda one: one[0].rank)
+        folders = {item.folder for found, one, item in self.counted if one.whole and found.complete}
+        for coverage, statement, item in self.counted:
+            if coverage is best[0]:
+                yield from gaps(coverage, statement, item.name, item.url)
+            elif statement.whole and not any(item.folder.startswith(url) for url in folders):
+                # It was signed as a whole, and is not what was signed, whoever signed a part of it.
+                of_folder = replace(coverage, unsigned=(), not_taken={})
+                yield from gaps(of_folder, statement, item.name, item.url)
 
     def signers(self) -> list[dict[str, Any]]:
         """Return the signers that signed everything in one statement.

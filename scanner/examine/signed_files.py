@@ -12,6 +12,7 @@ from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from prefect_mutagen.scanner.examine.fetch import read_beside
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.roles import OMS_NAME, signed_name
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -141,18 +142,12 @@ class SignedFiles:
         known = self._files.get(key)
         if known is not None and item.pin:
             return known
-        name, raw = item.name, b""
+        name = item.name
         try:
-            if item.fault is not None:
-                raise item.fault
-            end = SIGNATURE_LIMIT if item.size == UNKNOWN_SIZE else min(SIGNATURE_LIMIT, item.size)
-            reply = yield from read_range(Read(item, 0, end))
+            item, raw = yield from read_beside(item, SIGNATURE_LIMIT)
         except StorageError as problem:
             unread = Signature(name, problem=problem.reason)
             return SignatureFile(item, unread, fault=problem.reason if self.required else "")
-        raw = reply.data
-        if (reply.size, reply.pin) != (item.size, item.pin):
-            item = item._replace(size=reply.size, pin=reply.pin)
         signature = read_signature(name, raw)
         statements: tuple[Signature, ...] = ()
         checked = None if self._checker is None else Checked()

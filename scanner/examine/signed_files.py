@@ -113,7 +113,7 @@ class SignedFiles:
             items: The files, as listed. Empty ones say nothing and are ignored.
 
         Returns:
-            The files and a finding about those beyond the limit; an unreadable file has a fault.
+            The files, and findings about those that cannot be read or are beyond the limit.
         """
         objects: dict[str, StoredObject] = {item.url: item for item in items}
         files: list[SignatureFile] = []
@@ -132,8 +132,15 @@ class SignedFiles:
                 findings.append(finding)
                 break
             file = yield from self._once(("signature", item.url, item.pin), self._file, item)
-            files.append(file)
             objects[item.url] = file.item
+            if file.fault:
+                message = f"{item.name} cannot be read: {file.fault}"
+                unread = make_finding(
+                    "sbom/neighbour-unread", message, url=item.url, field=item.name
+                )
+                findings.append(unread)
+            else:
+                files.append(file)
         files.sort(key=attrgetter("item.url"))
         return ReadSignatures(tuple(objects.values()), tuple(files), tuple(findings))
 
@@ -146,8 +153,7 @@ class SignedFiles:
         try:
             item, raw = yield from read_beside(item, SIGNATURE_LIMIT)
         except StorageError as problem:
-            unread = Signature(name, problem=problem.reason)
-            return SignatureFile(item, unread, fault=problem.reason if self.required else "")
+            return SignatureFile(item, Signature(name), fault=problem.reason)
         signature = read_signature(name, raw)
         statements: tuple[Signature, ...] = ()
         checked = None if self._checker is None else Checked()

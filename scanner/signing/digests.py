@@ -51,7 +51,7 @@ class SignatureFile:
     checked: Checked | None = None
     """Who signed them; None: no signers are known, so nothing was verified."""
     fault: str = ""
-    """Why storage does not hand it out, as a clause, where the policy asks for signatures."""
+    """Why storage does not hand it out, as a clause; then there is nothing else."""
 
     @property
     def folder(self) -> str:
@@ -268,10 +268,7 @@ def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
 def _differences(file: SignatureFile, found: Comparison) -> Iterator[Finding]:
     signature, url = file.signature, file.item.url
     name = signature.name
-    if file.fault:
-        message = f"{shown(name)} was not examined: {file.fault}"
-        yield make_finding("signature/unexamined", message, url=url, field=name)
-    elif signature.problem:
+    if signature.problem:
         message = f"{shown(name)} cannot be read: {signature.problem}"
         yield make_finding("signature/unreadable", message, url=url, field=name)
     for target in found.differ:
@@ -283,7 +280,7 @@ def _unverified(
 ) -> Iterator[Finding]:
     """Report which of the model's files an unverified signature names."""
     name = file.signature.name
-    if file.signature.problem or file.fault:
+    if file.signature.problem:
         return
     own = (path_below(item, file.folder) for item in artifact.own)
     named = found.names.intersection(path for path in own if path is not None)

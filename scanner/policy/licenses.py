@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.verdicts import Reason, Subject
 __all__ = ["judge_licenses", "unseen_licenses", "unseen_signatures"]
 
 _UNREAD: Final = "sbom/neighbour-unread"
+_UNEXAMINED: Final = "sbom/unexamined"
 _INVALID: Final = "sbom/front-matter-invalid"
 
 
@@ -27,13 +28,17 @@ def unseen_licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
     field = next((name for name in rules if getattr(policy, name)), "")
     if not field:
         return
+    seen: set[str] = set()
+    # What loaders do not open is left out of a judgement for some of them; licences are not.
+    unread = {_UNREAD, _UNEXAMINED} if policy.loaders else {_UNREAD}
     stated = [str(one.get("source")) for one in _statements(subject)]
     for finding in subject.findings:
         path = finding.field
-        is_unread = finding.code == _UNREAD and may_state_license(path) and not _is_signature(path)
+        is_unread = finding.code in unread and may_state_license(path) and not _is_signature(path)
         if finding.code == _INVALID:  # some of an invalid one is read all the same
             is_unread = not any(source.startswith(f"{path}:") for source in stated)
-        if is_unread:
+        if is_unread and path not in seen:
+            seen.add(path)
             message = f"{finding.message}; it may state a licence, which {field} is about"
             yield Reason("policy/license-unexamined", field, path, message)
 

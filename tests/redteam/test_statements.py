@@ -181,6 +181,43 @@ def test_a_web_server_that_refuses_a_file_hides_nothing(
     assert result.verdict.status == expected, result.findings
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("LICENSE", b"x" * (1 << 19)), ("README.md", b"---\nx: " + b"x" * (5 << 20))],
+    ids=["licence file", "card"],
+)
+@pytest.mark.parametrize("loader", ["llama.cpp", "ollama"])
+def test_a_licence_beyond_the_limits_counts_for_loaders_that_do_not_open_it(
+    tmp_path: Path, name: str, data: bytes, loader: Any
+) -> None:
+    files = {"m.gguf": gguf().data, name: data}
+    policy = Policy(denied_licenses=("cc-by-nc-*",), loaders=(loader,))
+    result = _scan(tmp_path, files, policy)
+    assert result.verdict.status == "unknown"
+    assert [one.code for one in result.verdict.reasons] == ["policy/license-unexamined"]
+    assert _scan(tmp_path, {}, Policy(loaders=(loader,))).passed
+
+
+def _pipeline(**more: bytes) -> dict[str, bytes]:
+    index = {"_class_name": "P", "unet": ["diffusers", "UNet2DConditionModel"]}
+    return {
+        "model_index.json": json.dumps(index).encode(),
+        "unet/config.json": b"{}",
+        "unet/diffusion_pytorch_model.safetensors": weights(WEIGHTS),
+        **more,
+    }
+
+
+@pytest.mark.parametrize("name", ["README.md", "unet/LICENSE", "unet/config.json"])
+def test_what_cannot_be_read_in_a_pipeline_is_unknown(tmp_path: Path, name: str) -> None:
+    files = _pipeline()
+    files.pop(name, None)
+    put_local(tmp_path, files)
+    (tmp_path / name).symlink_to("nowhere")
+    (result,) = scan(str(tmp_path), policy=DENYING)
+    assert result.verdict.status == "unknown"
+
+
 def test_an_archived_card_in_a_bucket_is_unknown(s3_server: S3Server) -> None:
     bucket = s3_server.bucket(_model({}))
     card = {"Bucket": bucket, "Key": "README.md", "Body": _card(f"license: {NC}")}

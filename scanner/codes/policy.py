@@ -38,9 +38,20 @@ POLICY_CODES: Final = {
     ),
     "signature/unsigned-file": Code(
         "error",
-        "A file that describes the model is not among those that its signer signed as a whole: it "
-        "was added or changed later.",
+        "A file that describes the model, that a loader takes with it, or that could run, is not "
+        "among those that were signed with it.",
         "Fetch the model again, remove the file, or have the model signed anew.",
+    ),
+    "signature/missing-file": Code(
+        "error",
+        "A file that was signed together with the model is not there.",
+        "Fetch the model again, or have it signed anew without the file.",
+    ),
+    "signature/unexamined": Code(
+        "error",
+        "A signature beside the model, or what it covers, was not examined: storage refused it, or "
+        "a limit of this tool was reached.",
+        "See the message: make the files readable, or lay fewer into the folder.",
     ),
     "signature/verified": Code(
         "info",
@@ -130,7 +141,8 @@ POLICY_CODES: Final = {
     ),
     "policy/signer": Code(
         "error",
-        "None of the signers whom the policy allows has signed all files of the artifact.",
+        "None of the signers whom the policy allows has signed all files of the artifact in one "
+        "statement.",
         "Have the model signed (model.sig); the signature/ findings say what is wrong with a "
         "signature that is there.",
     ),

@@ -22,9 +22,16 @@ from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
 
-__all__ = ["add_plans", "check_plans", "documents_of_weights", "loads_of", "plan_loads"]
+__all__ = [
+    "add_plans",
+    "check_plans",
+    "documents_of_weights",
+    "loads_of",
+    "plan_loads",
+    "taken_by",
+]
 
 _Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
 _OF_GGUF: Final = ("transformers", "llama.cpp", "ollama", "vllm")
@@ -93,6 +100,37 @@ def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[s
         plans: What `plan_loads` returned.
     """
     return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
+
+
+def taken_by(
+    artifact: Artifact, loads: Mapping[str, Iterable[str]]
+) -> dict[str, tuple[StoredObject, ...]]:
+    """Return the files that each loader takes besides an artifact's weights.
+
+    Args:
+        artifact: The artifact.
+        loads: What `loads_of` returned. A file of which only the name is known has no size.
+    """
+    known = {
+        _path_of(artifact, item): item
+        for one in (artifact, *artifact.parts)
+        for item in (*one.describing, *one.beside.code, *one.objects)
+    }
+    for model in artifact.registry:
+        items = (model.manifest, *artifact.objects, *(item for _, item in model.texts))
+        known |= {_in_store(item, model): item for item in items}
+    own = {item.url for item in artifact.objects}
+    taken: dict[str, tuple[StoredObject, ...]] = {}
+    for loader, paths in loads.items():
+        items = tuple(
+            known.get(path) or StoredObject(artifact.root + path, UNKNOWN_SIZE, "")
+            for path in paths
+        )
+        # No signature covers itself, though Ollama takes it for any other JSON file.
+        taken[loader] = tuple(
+            item for item in items if item.url not in own and role_of(item.name) != "signature"
+        )
+    return taken
 
 
 def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
@@ -228,7 +266,7 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
 
 def _path_of(artifact: Artifact, item: StoredObject) -> str:
     root = artifact.root
-    return item.url[len(root) :] if item.url.startswith(root) else item.name
+    return item.plain_url[len(root) :] if item.url.startswith(root) else item.name
 
 
 def _unwrapped(documents: Mapping[str, Any]) -> dict[str, Any]:

@@ -183,16 +183,23 @@ def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[
         return
     stated = subject.facts.get("signature")
     recorded = stated.get("signers") or () if isinstance(stated, dict) else ()
+    in_use = set(subject.loads)
+    in_use = in_use.intersection(policy.loaders) or in_use
     allowed = {signer.name for signer in policy.allowed_signers}
     expired = ""
+    partial: list[str] = []
     for entry in recorded:
-        if entry["name"] in allowed:
+        if entry["name"] in allowed and (more := in_use.intersection(entry.get("unsigned") or ())):
+            partial = partial or sorted(more)
+        elif entry["name"] in allowed:
             if not entry.get("expires") or _hours_since(entry["expires"], now) < 0:
                 return
             expired = f"the certificate of {entry['name']!a} expired on {entry['expires']}"
     others = ", ".join(sorted(entry["name"] for entry in recorded))
     value = "expired" if expired else others or ("none" if stated is None else "unverified")
-    message = expired or "none of the allowed signers has signed all of its files"
+    message = expired or "none of the allowed signers has signed all of its files in one statement"
+    if partial and not expired:
+        message = f"none of the allowed signers has signed all that {partial[0]} takes"
     if stated is None:
         message += "; no signature lies beside the artifact"
     names = ", ".join(sorted(allowed)[:_SIGNERS_SHOWN])

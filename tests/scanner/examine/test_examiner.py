@@ -18,7 +18,6 @@ from prefect_mutagen.scanner.storage.requests import (
     Digest,
     Find,
     LookUp,
-    Parts,
     Read,
     Request,
 )
@@ -75,7 +74,7 @@ def _reply(request: Request, data: bytes) -> Any:
     if isinstance(request, Digest):
         request.digest.update(request.data)
         return None
-    assert not isinstance(request, Parts)
+    assert isinstance(request, Read)
     if not request.item.url.endswith((".gguf", ".safetensors")):
         return RangeReply(b"{}", 2, "etag:n")
     return RangeReply(data[request.start : request.end], len(data), request.item.pin or "etag:r")

@@ -254,37 +254,34 @@ def load_beside(
             objects.append(item)
             continue
         try:
-            found, raw = yield from _read_small(item, limit)
-            contents[path] = (found.url, raw)
-            if len(raw) == found.size:
-                whole.add(path)
-            objects.append(found)
+            found, raw = yield from _read_beside(item, limit)
         except StorageError as problem:
             unread.append((path, item, problem))
             objects.append(item)
+            continue
+        objects.append(found)
+        contents[path] = (found.url, raw)
+        if len(raw) == found.size:
+            whole.add(path)
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
 
 
-def _read_small(
+def _read_beside(
     item: StoredObject, limit: int
 ) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
-    """Read a file up to a limit; once more if it was replaced after it was listed.
-
-    Returns:
-        The file with size and pin as read, and its bytes.
-    """
+    """Read a small file; start over once if it was replaced since it was listed."""
     if item.fault is not None:
         raise item.fault
     try:
-        return (yield from _read_small_once(item, limit))
+        return (yield from _read_up_to(item, limit))
     except StorageError as problem:
         if problem.code != "storage/changed-during-scan":
             raise
     fresh: StoredObject = yield Find(item.url)
-    return (yield from _read_small_once(fresh, limit))
+    return (yield from _read_up_to(fresh, limit))
 
 
-def _read_small_once(
+def _read_up_to(
     item: StoredObject, limit: int
 ) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
     wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)

@@ -128,12 +128,6 @@ POLICY_CODES: Final = {
         "Read the code; allow each module by its SHA-256 (remote_code: pinned), or choose a model "
         "that needs none. Code that is not among the model's files cannot be pinned.",
     ),
-    "policy/signature-unexamined": Code(
-        "error",
-        "The policy asks for a signature, and one that lies beside the model could not be read. "
-        "That says nothing against the model.",
-        "Make the signature readable (its permissions, the link it is), and scan again.",
-    ),
     "policy/signature-missing": Code(
         "error",
         "The policy asks for a signature or an attestation, and none beside the artifact names it.",

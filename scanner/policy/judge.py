@@ -11,7 +11,6 @@ from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.licenses import (
     judge_licenses,
     unseen_licenses,
-    unseen_signatures,
 )
 from prefect_mutagen.scanner.policy.loaders import for_loaders
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
@@ -112,8 +111,8 @@ def _from_fields(
     yield from refused or unseen or stated
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
-    unsigned = (*_signature(subject, policy), *_signer(subject, policy, now))
-    yield from (unsigned and unseen_signatures(subject, unsigned[0].policy_field)) or unsigned
+    yield from _signature(subject, policy)
+    yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":

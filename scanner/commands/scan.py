@@ -170,7 +170,7 @@ class _Run:
     def _artifacts(self, store: Store, root: Address) -> Iterator[Artifact]:
         """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
-        listed = list_selected(store, *selected, siblings=not root.has_secrets)
+        listed = list_selected(store, *selected)
         return self._watched(store, listed)
 
     def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
@@ -221,7 +221,6 @@ class _Run:
                 hash_level=self._level,
                 policy=self.policy,
                 rescan=options.rescan or "changed",
-                siblings=not root.has_secrets,
             )
             for result in self._examine(store, changed):
                 compared = scan.recording.add(result)

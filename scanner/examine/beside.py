@@ -22,6 +22,7 @@ def check_beside(artifact: Artifact) -> Iterator[Finding]:
     yield from _check_rivals(artifact.rivals, url)
     yield from check_unfinished(beside.unfinished, url)
     yield from _check_unlisted(beside.unlisted, url)
+    yield from _check_unseen(beside.unseen, url)
 
 
 def _check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
@@ -53,3 +54,13 @@ def _check_unlisted(count: int, url: str) -> Iterator[Finding]:
     if count:
         message = f"{count:,} more configurations, templates or Python files in the folder"
         yield make_finding("sbom/unexamined", message, url=url, field="folder")
+
+
+def _check_unseen(reason: str, url: str) -> Iterator[Finding]:
+    """Report that nothing beside an artifact could be looked at."""
+    if reason:
+        message = (
+            f"whether card, configurations, templates or signatures lie beside it is not known: "
+            f"{reason}"
+        )
+        yield make_finding("sbom/folder-unseen", message, url=url, field="folder")

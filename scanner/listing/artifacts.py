@@ -66,6 +66,8 @@ class Beside(NamedTuple):
     """Number of files that are too many to be taken into account."""
     unfinished: tuple[str, ...] = ()
     """Names of unfinished downloads of its files."""
+    unseen: str = ""
+    """Why nothing beside it can be looked at, as a clause; empty if it was."""
 
 
 class RegistryModel(NamedTuple):

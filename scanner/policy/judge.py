@@ -29,6 +29,11 @@ _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
+_ABOUT_FILES_BESIDE: Final = (
+    *("denied_licenses", "allowed_licenses", "require_license", "licenses_of_base"),
+    *("allowed_templates", "require_signature", "allowed_signers"),
+)
+"""Rules that files beside the weights decide, too."""
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -118,8 +123,19 @@ def _from_fields(
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":
         yield from judge_code(subject.facts, policy)
+    yield from _unseen_folder(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
+
+
+def _unseen_folder(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    """Check whether rules are about files that nobody could look at."""
+    fields = [name for name in _ABOUT_FILES_BESIDE if getattr(policy, name)]
+    fields += ["remote_code"] if policy.remote_code != "warn" else []
+    for finding in subject.findings if fields else ():
+        if finding.code == "sbom/folder-unseen":
+            message = f"{finding.message}; {fields[0]} is about them"
+            yield Reason("policy/folder-unexamined", fields[0], "folder", message)
 
 
 def _listed(

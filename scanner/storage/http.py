@@ -167,11 +167,10 @@ class HttpStore:
             return UNKNOWN_SIZE
 
     def _with_secrets(self, url: str) -> str:
-        """Add the root's secrets to an address."""
-        if url == self.root:
-            return self._address.secret_text
+        """Add the root's secrets to an address: what grants access to it may to what lies beside."""
         scheme, _, rest = url.partition("://")
-        return f"{scheme}://{self._address.user}{rest}"
+        query = f"?{self._address.query}" if self._address.query else ""
+        return f"{scheme}://{self._address.user}{rest}{query}"
 
 
 class _Stream:

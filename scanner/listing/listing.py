@@ -160,8 +160,6 @@ def list_selected(
 
     inventory = read_inventory(selection.inventory, options)
     objects = list_inventory(inventory, store.root, is_relevant)
-    yield from list_artifacts(
-        store, selection=selection, objects=objects, left_out=left_out
-    )
+    yield from list_artifacts(store, selection=selection, objects=objects, left_out=left_out)
     if state is not None:
         state.leave_out_since(inventory.begun_at)

@@ -43,9 +43,7 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def find_artifact(
-    store: Store, item: StoredObject, *, above: bool = True
-) -> Artifact:
+def find_artifact(store: Store, item: StoredObject, *, above: bool = True) -> Artifact:
     """Return the artifact that a loader would load by a file's address.
 
     The address of a set's index or first shard stands for the set.
@@ -207,7 +205,11 @@ def _probe_neighbours(store: Store, item: StoredObject) -> tuple[list[StoredObje
     """
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    return _probe_all(store, item.folder, names)
+    there = _probe_all(store, item.folder, names)
+    faults = [one.fault for one in there if one.fault is not None]
+    if len(faults) == len(names) and all(fault.code in _REFUSED for fault in faults):
+        return [], faults[0].reason
+    return there, ""
 
 
 def _probe(store: Store, url: str) -> StoredObject | None:

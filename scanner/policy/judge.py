@@ -30,7 +30,7 @@ _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
 _ABOUT_FILES_BESIDE: Final = (
-    *("denied_licenses", "allowed_licenses", "require_license", "licenses_of_base"),
+    *("denied_licenses", "allowed_licenses", "require_license"),
     *("allowed_templates", "require_signature", "allowed_signers"),
 )
 """Rules that files beside the weights decide, too."""

@@ -167,7 +167,7 @@ class HttpStore:
             return UNKNOWN_SIZE
 
     def _with_secrets(self, url: str) -> str:
-        """Add the root's secrets to an address: what grants access to it may to what lies beside."""
+        """Add the root's secrets to an address: they may open what lies beside it, too."""
         scheme, _, rest = url.partition("://")
         query = f"?{self._address.query}" if self._address.query else ""
         return f"{scheme}://{self._address.user}{rest}{query}"

@@ -28,7 +28,7 @@ Rescan = Literal["changed", "all"]
 """What to examine: new and changed artifacts, or all selected ones."""
 
 
-def list_changed(  # noqa: PLR0913 - a listing depends on all of these
+def list_changed(
     known: Comparison,
     store: Store,
     selection: Selection,

@@ -152,7 +152,7 @@ class SignedFiles:
             return SignatureFile(item, unread, fault=problem.reason if self.required else "")
         raw = reply.data
         if (reply.size, reply.pin) != (item.size, item.pin):
-            item = item._replace(size=reply.size, pin=reply.pin)
+            item = item.as_read(reply)
         signature = read_signature(name, raw)
         statements: tuple[Signature, ...] = ()
         checked = None if self._checker is None else Checked()
@@ -294,7 +294,7 @@ class SignedFiles:
                 raise item.fault
             if item.size == UNKNOWN_SIZE:
                 reply = yield from read_range(Read(item, 0, 1))
-                item = item._replace(size=reply.size, pin=reply.pin)
+                item = item.as_read(reply)
             if self.hash_level == "full" or item.size <= _COMPUTED:
                 return (yield from self.compute(item, self.on_hashed))
         except StorageError as problem:

@@ -159,7 +159,7 @@ class Artifact(NamedTuple):
             item = self.objects[0]  # fast path for the common case
             digest = _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
             return digest, WEAK if is_weak(item.pin) else ""
-        pinned = dict.fromkeys(self._pinned())
+        pinned = dict.fromkeys(self.files)
         if not all(item.pin for item in pinned):
             return b"", ""
         lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
@@ -203,7 +203,9 @@ class Artifact(NamedTuple):
         """Yield files of the model with their paths relative to its root."""
         return ((self.path_of(item), item) for item in items)
 
-    def _pinned(self) -> Iterator[StoredObject]:
+    @property
+    def files(self) -> Iterator[StoredObject]:
+        """All its files, and those that its model says about it; some more than once."""
         yield from self.objects
         for one in (self, *self.parts):
             yield from one.describing

@@ -1,4 +1,4 @@
-"""Where a model comes from: addresses, links, redirects and publishers that are not what they say."""
+"""Where a model comes from: addresses, links, redirects, publishers that are not what they say."""
 
 import threading
 from collections.abc import Iterator

@@ -79,6 +79,12 @@ POLICY_CODES: Final = {
     "policy/license": Code(
         "error", "The policy does not allow this licence.", "Choose a model you may use."
     ),
+    "policy/folder-unexamined": Code(
+        "error",
+        "The policy has a rule about what lies beside a model, and none of it could be looked at. "
+        "That says nothing against the model.",
+        "Grant access to the folder of the model, or scan a copy.",
+    ),
     "policy/license-unexamined": Code(
         "error",
         "The policy has a rule about licences, and a file that may state one could not be read. "

@@ -89,7 +89,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
     if item.size == UNKNOWN_SIZE:
         end, upto = read_ahead(expected, 0, 1)
         reply = yield from read(Read(item, 0, end, upto=upto))
-        item = item._replace(size=reply.size, pin=reply.pin)
+        item = item.as_read(reply)
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
@@ -99,6 +99,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         start = reader.position
         end, upto = read_ahead(reader.format or expected, start, answer.upto)
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
+        item = item.as_read(reply)
         if digest:
             pieces.append(reply.data)
         last = (start, reply.data)
@@ -141,7 +142,7 @@ def load_index(
             data = unpack(artifact.packed_index)
         elif wanted:
             reply = yield from read(Read(item, 0, wanted))
-            data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
+            data, item = reply.data, item.as_read(reply)
         if problem := too_long(item.size):
             return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
     except StorageError as problem:
@@ -304,8 +305,7 @@ def _read_up_to(
     while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
         more = yield from read(Read(item, len(raw), end, shared=True))
         raw += more.data
-    same = (reply.size, reply.pin) == (item.size, item.pin)
-    return item if same else item._replace(size=reply.size, pin=reply.pin), raw
+    return item.as_read(reply), raw
 
 
 def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:

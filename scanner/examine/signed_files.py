@@ -295,7 +295,7 @@ class SignedFiles:
                 raise item.fault
             if item.size == UNKNOWN_SIZE:
                 reply = yield from read_range(Read(item, 0, 1))
-                item = item._replace(size=reply.size, pin=reply.pin)
+                item = item.as_read(reply)
             if self.hash_level == "full" or item.size <= _COMPUTED:
                 return (yield from self.compute(item, self.on_hashed))
         except StorageError as problem:

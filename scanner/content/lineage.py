@@ -6,6 +6,7 @@ with their source; a policy asks for each.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
@@ -165,9 +166,9 @@ def file_lineage(
 
 def _statements(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the members that name base models, at any depth."""
-    pending: list[tuple[str, Mapping[str, Any], int]] = [("", values, 0)]
+    pending: deque[tuple[str, Mapping[str, Any], int]] = deque([("", values, 0)])
     while pending:
-        prefix, mapping, depth = pending.pop(0)
+        prefix, mapping, depth = pending.popleft()
         for key, value in mapping.items():
             if str(key).lower().replace("-", "_") in _MORE_KEYS:
                 yield f"{prefix}{key}", value
@@ -176,11 +177,11 @@ def _statements(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    pending = [value]
+    pending = deque([value])
     while pending:
-        one = pending.pop(0)
+        one = pending.popleft()
         if isinstance(one, Mapping):
-            pending += list(one.values())
+            pending += one.values()
         elif isinstance(one, list):
             pending += one
         else:

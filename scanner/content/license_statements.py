@@ -90,10 +90,10 @@ def licenses_in(
         name, link = _text(values.get(name_key)), _text(values.get(link_key))
         for key in (*group, *(() if group else (name_key or link_key,))):
             text = _text(values.get(key)) if key in group else ""
-            expression = spdx_expression(text, name, link)
+            expression = spdx_expression(text, name[:TEXT_LIMIT], link[:TEXT_LIMIT])
             if text or expression != NOASSERTION:
                 value = text or name or link
-                is_cut = len(text) > TEXT_LIMIT or _is_cut(values.get(key))
+                is_cut = max(map(len, (text, name, link))) > TEXT_LIMIT or _is_cut(values.get(key))
                 statements.append(
                     LicenseStatement(value, expression, f"{source}{key}", url, is_cut)
                 )
@@ -117,6 +117,7 @@ def _beside(
     """Yield what name and link of a licence state, where they name a known other licence."""
     from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
 
+    name, link = name[:TEXT_LIMIT], link[:TEXT_LIMIT]
     for value, expression in ((name, spdx_expression(name)), (link, spdx_expression("", "", link))):
         agrees = expression in main.spdx or are_compatible(main.spdx, expression)
         if is_recognized(expression) and main.spdx != NOASSERTION and not agrees:

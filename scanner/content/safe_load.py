@@ -29,15 +29,12 @@ from prefect_mutagen.scanner.content.json_limits import (
 
 __all__ = ["Loaded", "is_front_matter_open", "load_front_matter", "load_json"]
 
-_FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
-    rb"(.*?)(?:(?<=\n)|(?<=\r))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
-    re.DOTALL,
-)
-"""As the hub finds it: white space may stand before it."""
+_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\s*+---[ \t]*+(?:\r\n|\r|\n))")
+"""Of a front matter, as the hub finds it: white space may stand before it."""
+_END: Final = re.compile(rb"[\r\n](?:---|\.\.\.)[ \t]*+(?=[\r\n]|\Z)")
 _OPENING: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:---[ \t]*\r?\n|-{0,3}\Z)")
 _DEPTH_LIMIT: Final = 100
-_EVENT_LIMIT: Final = 1 << 18
+_EVENT_LIMIT: Final = 220_000
 """Most scalars, aliases, beginnings and ends of collections of a YAML document. The cards with the
 most results of benchmarks have a quarter of that."""
 _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -138,7 +135,16 @@ def _decode_json(raw: bytes) -> tuple[str, str]:
 
 def is_front_matter_open(raw: bytes) -> bool:
     """Whether the first bytes of a Markdown file start a YAML block and do not end it."""
-    return _OPENING.match(raw) is not None and _FRONT_MATTER.match(raw) is None
+    return _OPENING.match(raw) is not None and _front_matter(raw) is None
+
+
+def _front_matter(raw: bytes) -> tuple[bytes, int] | None:
+    """Return the YAML block at the top of a Markdown file and the number of lines before it."""
+    begin = _BEGIN.match(raw)
+    end = _END.search(raw, begin.end() - 1) if begin else None
+    if begin is None or end is None:
+        return None
+    return raw[begin.end() : end.start() + 1], len(begin[1].splitlines())
 
 
 def load_front_matter(raw: bytes) -> Loaded:
@@ -146,10 +152,10 @@ def load_front_matter(raw: bytes) -> Loaded:
     encoding = next((name for mark, name in _UTF16 if raw.startswith(mark)), "")
     if encoding:
         raw = raw.decode(encoding, "replace").encode("utf-8", "replace")
-    block = _FRONT_MATTER.match(raw)
+    block = _front_matter(raw)
     if block is None:
         return Loaded()
-    loaded = _load_yaml(block[2], len(block[1].splitlines()))
+    loaded = _load_yaml(*block)
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
         return replace(loaded, problem=f"the front matter {how}: {loaded.problem}", duplicate="")

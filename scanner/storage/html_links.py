@@ -16,8 +16,8 @@ __all__ = ["PAGE_LIMIT", "TAG_LIMIT", "find_links"]
 
 PAGE_LIMIT: Final = 4 << 20
 """Most bytes of a page that are read: about 40,000 files as web servers list them."""
-TAG_LIMIT: Final = 1 << 17
-"""Most tags of a page."""
+TAG_LIMIT: Final = 1 << 18
+"""Most tags and attributes of a page."""
 _PLAIN: Final = re.compile(r"[\w.%~()+-]+/?")
 """Links as most pages have them: a name beside the page."""
 _TAG: Final = re.compile(r"[A-Za-z][^\s/>]*+")
@@ -66,7 +66,7 @@ def _addresses(hrefs: Iterable[str], base: str) -> list[str]:
 
 
 def _hrefs(page: str) -> Iterator[str]:
-    """Yield the value of each link, and an empty text for whatever else may be a tag."""
+    """Yield the value of each link, and an empty text for each attribute and other tag."""
     at = page.find("<")
     while at >= 0:
         if page.startswith("<!--", at):
@@ -79,6 +79,7 @@ def _hrefs(page: str) -> Iterator[str]:
             href = ""
             while (part := _ATTRIBUTE.match(page, at)) is not None and part["end"] is None:
                 at = part.end()
+                yield ""
                 if not href and part["name"].lower() == "href":
                     href = part["double"] or part["single"] or part["bare"] or ""
             if part is None:

@@ -189,6 +189,7 @@ class WebServer:
         ranges: Whether it honours ``Range``.
         etags: Whether it sends ``ETag``.
         status: What to answer instead, by path.
+        pages: Pages to send instead, by path.
         cut: Bytes after which a reply breaks off; None: never.
         requests: What was asked: method, path, range.
     """
@@ -198,6 +199,7 @@ class WebServer:
         self.ranges = ranges
         self.etags = etags
         self.status: dict[str, int] = {}
+        self.pages: dict[str, bytes] = {}
         self.cut: int | None = None
         self.requests: list[tuple[str, str, str]] = []
         self.password = ""
@@ -229,6 +231,8 @@ class _WebHandler(BaseHTTPRequestHandler):
         site.requests.append((self.command, self.path, wanted))
         if path in site.status:
             return self._reply(site.status[path], b"")
+        if path in site.pages:
+            return self._reply(200, site.pages[path], kind="text/html")
         if site.password and self.headers.get("Authorization", "") != site.password:
             return self._reply(401, b"")
         place = site.folder / path.strip("/")

@@ -48,6 +48,8 @@ _TEXT: Final = "LicenseRef-text-"
 """Beginning of the reference for a text that no rule recognises; its digest follows."""
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
+_MOST_STATEMENTS: Final = 100
+"""Most statements of one header or file; of more, the last one that is read counts as cut."""
 _MOST_DEPTH: Final = 4
 
 
@@ -97,6 +99,8 @@ def licenses_in(
                 statements.append(
                     LicenseStatement(value, expression, f"{source}{key}", url, is_cut)
                 )
+            if len(statements) == _MOST_STATEMENTS:
+                return [*statements[:-1], statements[-1]._replace(is_cut=True)]
         if group and statements:
             statements += _beside(statements[-1], name, link, f"{source}{name_key or link_key}")
     return statements

@@ -25,6 +25,8 @@ INDEX_LIMIT: Final = 128 << 20
 """Most bytes of an index that is read."""
 _VALUE_LIMIT: Final = 1 << 20
 """Most values of an index; as many tensors as the header of one file may have."""
+_SHARD_LIMIT: Final = 20_000
+"""Most files that an index names; those of the largest models have a few hundred."""
 _FORBIDDEN: Final = frozenset("\\:\0")
 
 
@@ -92,6 +94,9 @@ def read_index(raw: bytes) -> IndexReading:
         path = paths.get(shard)
         if path is None:
             path = paths[shard] = _path_inside(shard)
+            if len(paths) > _SHARD_LIMIT:
+                problem = f"it names more than the {_SHARD_LIMIT:,} files that this tool looks up"
+                return IndexReading(None, problem, is_limit=True)
         if not path:
             return IndexReading(None, f"weight_map names a file outside the folder: {shown(shard)}")
         weight_map[tensor] = path

@@ -45,6 +45,8 @@ _PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
 _LINE_LIMIT: Final = 4096 + 256
 """Longest line of a checksum file: a path and a digest."""
 _DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-fA-F]{64})"
+_DIGEST_LENGTH: Final = 64
+_LONG_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _LINES: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -98,9 +100,12 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
     for line in _decode(raw).splitlines():
         if len(line) > _LINE_LIMIT:
             continue
-        match = next(filter(None, (pattern.fullmatch(line) for pattern in _LINES)), None)
+        has_digest = len(line) >= _DIGEST_LENGTH and _LONG_HEX.search(line) is not None
+        forms = _LINES if has_digest else ()
+        match = next(filter(None, (pattern.fullmatch(line) for pattern in forms)), None)
         if match is None:
-            title = _CERTUTIL.fullmatch(line)
+            is_title = line.startswith("SHA256 ") and line.rstrip().endswith(":")
+            title = _CERTUTIL.fullmatch(line) if is_title else None
             announced = title["name"] if title is not None else ""
             continue
         groups = match.groupdict()

@@ -128,7 +128,9 @@ class HttpStore:
         links, complete = find_links(text, folder)
         if len(raw) > PAGE_LIMIT:
             return _Page(links, f"its page is larger than the {PAGE_LIMIT:,} bytes that are read")
-        return _Page(links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes")
+        return _Page(
+            links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes"
+        )
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_folder`; web servers have no folders."""

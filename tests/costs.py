@@ -17,12 +17,12 @@ from prefect_mutagen.scanner import scan
 from tests.builders import weights
 from tests.memory import Peak
 
-__all__ = ["Cost", "WEIGHTS", "cost_of"]
+__all__ = ["WEIGHTS", "Cost", "cost_of"]
 
 WEIGHTS = weights([("a", "F32", (2, 2))])
 _PLAIN = {
     "m.safetensors": WEIGHTS,
-    "config.json": b'{"license": "mit", "auto_map": {"A": "x.Y"}, "quantization_config": {"bits": 4}}',
+    "config.json": b'{"license": "mit", "auto_map": {"A": "x.Y"}, "quantization_config": {}}',
     "tokenizer_config.json": b'{"chat_template": "{% for a in b %}{{ a | upper }}{% endfor %}"}',
     "README.md": b"---\nlicense: mit\nbase_model: a/b\ntags: [a]\n---\n",
     "LICENSE": b"MIT License",

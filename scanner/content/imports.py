@@ -48,7 +48,7 @@ _CONTINUED: Final = re.compile(r"\\\n")
 _FROM: Final = re.compile(
     r"\bfrom[ \t\f]*+(?P<dots>\.*+)(?:(?!import\b)(?P<module>[\w.]{1,500}+))?+[ \t\f]*+import\b"
 )
-# What such a dotted name is taken from is not told by a search: it would read it again at each word.
+# A search that went to the end of such a dotted name would read it again at each of its words.
 _LONG_FROM: Final = re.compile(r"\bfrom[ \t\f]*+\.*+[\w.]{500}")
 _IMPORT: Final = re.compile(r"\bimport\b(?=[ \t\f]++[^\W\d])")
 _CALL: Final = re.compile(

@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -81,29 +82,17 @@ def load_json(raw: bytes, *, allow_list: bool = False, bounded: bool = True) -> 
         bounded: Whether the limits of `json_limits` hold; otherwise the caller has its own.
     """
     duplicates: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs) and not duplicates:
-            keys = sorted(key for key, _ in pairs)
-            duplicates.extend(key for key, after in pairwise(keys) if key == after)
-        if len(members) < len(pairs):
-            stated: dict[str, list[Any]] = {}
-            for key, value in pairs:
-                if _STATEMENT.search(key):
-                    stated.setdefault(key, []).append(value)
-            members |= {key: _joined(each) for key, each in stated.items()}
-        return members
-
     memory = json_memory(raw)
     if bounded and json_problem(raw, memory):
         raw = without_added_tokens(raw)
         memory = json_memory(raw)
-        if problem := json_problem(raw, memory):
-            return Loaded(problem=problem, unexamined=True)
+        if beyond := json_problem(raw, memory):
+            return Loaded(problem=beyond, unexamined=True)
     text, problem = _decode_json(raw)
     try:
-        values = json.loads(text, object_pairs_hook=collect, parse_constant=lambda _: None)
+        values = json.loads(
+            text, object_pairs_hook=partial(_members, duplicates), parse_constant=lambda _: None
+        )
     except RecursionError:
         return Loaded(problem="it is nested too deeply")
     except json.JSONDecodeError as error:
@@ -116,6 +105,21 @@ def load_json(raw: bytes, *, allow_list: bool = False, bounded: bool = True) -> 
     if not isinstance(values, dict):
         return Loaded(problem="it is not a JSON object")
     return Loaded(values, problem, duplicates[0] if duplicates else "", memory=memory)
+
+
+def _members(duplicates: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members; add its first key that stands twice to the duplicates."""
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    if not duplicates:
+        keys = sorted(key for key, _ in pairs)
+        duplicates.extend(key for key, after in pairwise(keys) if key == after)
+    stated: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        if _STATEMENT.search(key):
+            stated.setdefault(key, []).append(value)
+    return members | {key: _joined(each) for key, each in stated.items()}
 
 
 def _decode_json(raw: bytes) -> tuple[str, str]:

@@ -8,7 +8,7 @@ square of the length for pages that are made for it.
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 from urllib.parse import urljoin
 
@@ -75,23 +75,25 @@ def _hrefs(page: str) -> Iterator[str]:
             at = page.find(">", at)
             yield ""
         elif (tag := _TAG.match(page, at + 1)) is not None:
-            name, at = tag[0].lower(), tag.end()
-            href = ""
-            while (part := _ATTRIBUTE.match(page, at)) is not None and part["end"] is None:
-                at = part.end()
-                yield ""
-                if not href and part["name"].lower() == "href":
-                    href = part["double"] or part["single"] or part["bare"] or ""
-            if part is None:
-                return  # the page ends within a tag, which is none then
-            at = part.end() - 1
-            yield href if name == "a" else ""
-            if name in _TEXTS:
-                end = _TEXTS[name].search(page, at)
-                at = end.start() if end is not None else -1
-                if at >= 0:
-                    continue
+            at = yield from _tag(page, tag)
         else:
+            at += 1
             yield ""
         if at >= 0:
-            at = page.find("<", at + 1)
+            at = page.find("<", at)
+
+
+def _tag(page: str, tag: re.Match[str]) -> Generator[str, None, int]:
+    """Yield as `_hrefs` for one tag; return where the next may begin, -1 if none may."""
+    name, at = tag[0].lower(), tag.end()
+    href = ""
+    while (part := _ATTRIBUTE.match(page, at)) is not None and part["end"] is None:
+        at = part.end()
+        yield ""
+        if not href and part["name"].lower() == "href":
+            href = part["double"] or part["single"] or part["bare"] or ""
+    if part is None:
+        return -1  # the page ends within a tag, which is none then
+    yield href if name == "a" else ""
+    end = _TEXTS[name].search(page, part.end()) if name in _TEXTS else part
+    return -1 if end is None else end.start() if name in _TEXTS else end.end()

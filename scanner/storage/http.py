@@ -86,16 +86,13 @@ class HttpStore:
             folder = folders.pop()
             page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
             links = sorted({Address.parse(link).text for link in page.links})
+            inside = [link for link in links if link.startswith(folder) and link not in seen]
             if page.problem:
                 yield _unread(folder, page.problem)
-            for link in links:
-                if link.startswith(folder) and not link.endswith("/"):
-                    name = link.removeprefix(folder)
-                    if "/" not in name and wanted(unquote(link)):
-                        yield StoredObject(link, UNKNOWN_SIZE, "")
-            for link in reversed(links):
-                if link in seen or not (link.startswith(folder) and link.endswith("/")):
-                    continue
+            for link in inside:
+                if "/" not in link.removeprefix(folder) and wanted(unquote(link)):
+                    yield StoredObject(link, UNKNOWN_SIZE, "")
+            for link in reversed([link for link in inside if link.endswith("/")]):
                 if len(seen) == _FOLDER_LIMIT:
                     most = f"this tool looks into {_FOLDER_LIMIT:,} folders of a web server"
                     yield _unread(link, f"it is not looked into: {most}")

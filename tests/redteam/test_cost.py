@@ -55,9 +55,8 @@ def _metadata(values: dict[str, str]) -> Files:
 
 _VALUES = "sbom/unexamined: {name}: it has about"
 _MEMORY = "sbom/unexamined: {name}: parsing it takes more than the 56 MB"
-_PARTS = (
-    "sbom/unexamined: README.md: the front matter cannot be read: it has more than 220,000 parts"
-)
+_CARD = "sbom/unexamined: README.md: the front matter cannot be read: "
+_PARTS = _CARD + "it has more than 220,000 parts"
 _LICENCE = "sbom/unexamined: README.md:license is longer than what is examined of a licence"
 _TOKENS = "template/unexamined: chat_template.jinja was not examined: it "
 _UNPARSED = "code/unparsed: imports of x.py were found by their text alone: "
@@ -124,7 +123,7 @@ BEYOND: dict[str, tuple[Callable[[], Files], str]] = {
     ),
     "yaml-nesting": (
         lambda: _card(b"a: " + b"[" * MB + b"]" * MB),
-        "sbom/unexamined: README.md: the front matter cannot be read: it is nested too deeply",
+        _CARD + "it is nested too deeply",
     ),
     "yaml-licences": (lambda: _card(b"license:\n" + _lines("- a{0:x}", 200_000)), _LICENCE),
     "yaml-licence-of-4-MB": (

@@ -75,7 +75,7 @@ def complain_of_rejection(rejection: ArtifactRejected) -> int:
         return UNREACHABLE
     for place, reason in zip(rejection.places, rejection.reasons, strict=True):
         _report(place, reason)
-    if rejection.reasons and rejection.reasons[0].code == "storage/other-pin":
+    if rejection.reasons and rejection.reasons[0].code in ("storage/other-pin", "storage/weak-pin"):
         return OTHER_PIN
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
 
@@ -131,7 +131,4 @@ def read_policy(path: str | None) -> Policy:
         raise ValueError(f"--policy {path}: it is not UTF-8 at byte {problem.start}") from None
     except ValueError as problem:
         raise ValueError(f"--policy {path}: {problem}") from None
-    if not text.strip():
-        # A truncated file must not become a policy that accepts everything.
-        raise ValueError(f"--policy {path}: it is empty; write {{}} for the default policy")
     return policy

@@ -25,8 +25,8 @@ INDEX_LIMIT: Final = 128 << 20
 """Most bytes of an index that is read."""
 _VALUE_LIMIT: Final = 1 << 20
 """Most values of an index; as many tensors as the header of one file may have."""
-_SHARD_LIMIT: Final = 20_000
-"""Most files that an index names; those of the largest models have a few hundred."""
+_FILE_LIMIT: Final = 10_000
+"""Most files that an index may name."""
 _FORBIDDEN: Final = frozenset("\\:\0")
 
 
@@ -93,10 +93,10 @@ def read_index(raw: bytes) -> IndexReading:
             return IndexReading(None, problem)
         path = paths.get(shard)
         if path is None:
-            path = paths[shard] = _path_inside(shard)
-            if len(paths) > _SHARD_LIMIT:
-                problem = f"it names more than the {_SHARD_LIMIT:,} files that this tool looks up"
+            if len(paths) >= _FILE_LIMIT:
+                problem = f"it names more than {_FILE_LIMIT:,} files, and no more are examined"
                 return IndexReading(None, problem, is_limit=True)
+            path = paths[shard] = _path_inside(shard)
         if not path:
             return IndexReading(None, f"weight_map names a file outside the folder: {shown(shard)}")
         weight_map[tensor] = path

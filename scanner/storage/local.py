@@ -1,4 +1,4 @@
-"""Local files: listed with scandir, read with pread, pinned by size, mtime and inode."""
+"""Local files: listed with scandir, read with pread, pinned by size, both times and inode."""
 
 import errno
 import glob
@@ -11,13 +11,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.pins import file_pin
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LocalStore", "describe_file", "pin_of", "read_fully", "storage_error"]
+__all__ = ["LocalStore", "describe_file", "read_fully", "storage_error"]
 
 _CODES: Final = {
     errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
@@ -58,6 +59,15 @@ class LocalStore:
         Symbolic links to files are followed and keep their own name, as in the Hugging Face cache;
         those to folders are not, because they may form loops.
         """
+        yield from self._list(wanted, links=False)
+
+    def _list(self, wanted: Callable[[str], bool], *, links: bool) -> Iterator[StoredObject]:
+        """List objects; see `list_objects`.
+
+        Args:
+            wanted: Whether the caller wants a file, by its path.
+            links: Whether a link to a folder is listed, with a fault.
+        """
         try:
             status = os.stat(self.root)
         except OSError as problem:
@@ -70,7 +80,7 @@ class LocalStore:
             folder = folders.pop()
             inside: list[str] = []
             try:
-                yield from _files_in(folder, wanted, inside)
+                yield from _files_in(folder, wanted, inside, links=links)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -87,8 +97,8 @@ class LocalStore:
             raise storage_error(problem, folder) from None
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `Store.list_tree`."""
-        return LocalStore(folder.rstrip("/")).list_objects(wanted)
+        """See `Store.list_tree`; a link to a folder is listed with a fault."""
+        return LocalStore(folder.rstrip("/"))._list(wanted, links=True)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
@@ -109,8 +119,8 @@ class LocalStore:
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
             data = read_fully(handle, start, min(end, status.st_size))
-            pin = pin_of(status)
-            if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
+            pin = file_pin(status)
+            if (item.pin and pin != item.pin) or file_pin(os.fstat(handle)) != pin:
                 raise StorageError(
                     "storage/changed-during-scan", item.url, "the file was changed during the scan"
                 )
@@ -126,7 +136,7 @@ class LocalStore:
 
 
 def _files_in(
-    folder: str, wanted: Callable[[str], bool], inside: list[str]
+    folder: str, wanted: Callable[[str], bool], inside: list[str], *, links: bool = False
 ) -> Iterator[StoredObject]:
     """Yield the wanted files of a folder sorted by name; append its subfolders to ``inside``.
 
@@ -145,6 +155,8 @@ def _files_in(
                         link = entry.is_symlink()
                         if not (link and _links_to_folder(entry)):
                             yield _describe_entry(entry, start, link=link)
+                        elif links:
+                            yield _link_to_folder(start + entry.name)
     finally:
         os.close(handle)
 
@@ -154,6 +166,12 @@ def _links_to_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False  # a link whose target is inaccessible; `stat` reports why
+
+
+def _link_to_folder(path: str) -> StoredObject:
+    """Return a link that is not followed, though loaders follow it."""
+    fault = StorageError("storage/unsupported", path, "it is a link to a folder")
+    return StoredObject(path, 0, "", fault=fault)
 
 
 def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
@@ -178,11 +196,6 @@ def _link_error(problem: OSError, path: str) -> StorageError:
     return StorageError("storage/not-found", path, f"the file that it links to is missing ({name})")
 
 
-def pin_of(status: os.stat_result) -> str:
-    """Return the pin of a local file: size, mtime and inode."""
-    return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
-
-
 def _describe(path: str) -> StoredObject:
     """Describe the file at a path."""
     try:
@@ -203,7 +216,7 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
+    found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime)
     blob = _blob_name(path) if link else ""
     if not blob:
         return found

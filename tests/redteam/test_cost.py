@@ -138,6 +138,14 @@ BEYOND: dict[str, tuple[Callable[[], Files], str]] = {
         lambda: _metadata({f"a{n}.license": f"m{n}" for n in range(50_000)}),
         "sbom/unexamined: safetensors:__metadata__.a99.license is longer than what is examined",
     ),
+    "metadata-base-models": (
+        lambda: _metadata({"merged_from": ",".join(f"a/b{n}" for n in range(500_000))}),
+        "sbom/unexamined: the metadata names more than 10,000 base models",
+    ),
+    "metadata-recipe": (
+        lambda: _metadata({"sd_merge_recipe": _listed("[],", 3 * MB).decode()}),
+        "sbom/unexamined: sd_merge_recipe is not read: it has about",
+    ),
     "python-from-from-from": (
         lambda: _module(b"from . " * (MB // 7)),
         "code/unexamined: not all imports of x.py were followed: it is larger than 262144 bytes",
@@ -206,7 +214,7 @@ WITHIN: dict[str, tuple[Callable[[], Files], str]] = {
     "checksums-titles": (lambda: {"SHA256SUMS": (b"SHA256 " + b"of " * 1400 + b"\n") * 900}, ""),
     "metadata-keys": (lambda: _metadata({f"k{n}": "v" for n in range(50_000)}), ""),
     "metadata-base-models": (
-        lambda: _metadata({"merged_from": ",".join(f"a/b{n}" for n in range(20_000))}),
+        lambda: _metadata({"merged_from": ",".join(f"a/b{n}" for n in range(5_000))}),
         "",
     ),
 }

@@ -381,7 +381,7 @@ class Examiner:
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
                 neighbours = files.parse_neighbours(artifact.folder)
-                folder = Folder(neighbours, files.objects, length)
+                folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
                 folder = self.folders.add(items, folder)
         return folder
 

@@ -48,6 +48,8 @@ PIECE: Final = 8 << 20
 _PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
 """Sources that hashed the bytes; checksum files and cache blob names only claim a digest."""
 _LONGEST_DIGEST: Final = 64 + len("sha-256:")
+_SHORTEST: Final = 64
+_TITLE: Final = "SHA256 "
 _LINE_LIMIT: Final = 4096 + 256
 """Longest line of a checksum file: a path and a digest."""
 _DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-f]{64})"
@@ -99,6 +101,9 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
     announced = ""
     for line in _decode(raw).splitlines():
         if len(line) > _LINE_LIMIT:
+            continue
+        if len(line) < _SHORTEST and not line.startswith(_TITLE):
+            announced = ""
             continue
         entry = _entry(line.strip())
         if entry is None:

@@ -42,18 +42,15 @@ PIECE: Final = 8 << 20
 """Bytes read and hashed at a time; at most two such buffers are held."""
 _PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
 """Sources that hashed the bytes; checksum files and cache blob names only claim a digest."""
+_LONGEST_DIGEST: Final = 64 + len("sha-256:")
 _LINE_LIMIT: Final = 4096 + 256
 """Longest line of a checksum file: a path and a digest."""
-_DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-fA-F]{64})"
-_LINES: Final = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"(?P<escaped>\\)?{_DIGEST}(?:\s+\*?(?P<name>.+?))?\s*",  # coreutils
-        rf"(?P<escaped>\\)?SHA2?-?256 ?\((?P<name>.+)\) ?= ?{_DIGEST}\s*",  # BSD, OpenSSL
-        rf"SHA256\s+{_DIGEST}\s+(?P<name>\S.*?)\s*",  # PowerShell's Get-FileHash
-        rf"(?P<name>\S.*?)(?:\s*[:=]\s*|\s+){_DIGEST}\s*",
-    )
-)
+_DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-f]{64})"
+# Each matches at one place alone, so that no line takes more time than its length.
+_AT_START: Final = re.compile(rf"(?P<escaped>\\)?{_DIGEST}(?=\s|\Z)", re.IGNORECASE)
+_POWERSHELL: Final = re.compile(rf"SHA256\s+{_DIGEST}(?=\s)", re.IGNORECASE)
+_AT_END: Final = re.compile(rf"(?<![0-9a-f]){_DIGEST}\Z", re.IGNORECASE)
+_BSD: Final = re.compile(r"SHA2?-?256 ?\(", re.IGNORECASE)
 _CERTUTIL: Final = re.compile(r"SHA256 [^:]*?\b(?:of|von|de|di) (?:file )?(?P<name>\S.*):\s*")
 _FROM_ROOT: Final = re.compile(r"/|[A-Za-z]:[\\/]")
 _SUFFIX: Final = re.compile(r"\.sha-?256(?:sums?)?(?:\.txt)?", re.IGNORECASE)
@@ -98,18 +95,40 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
     for line in _decode(raw).splitlines():
         if len(line) > _LINE_LIMIT:
             continue
-        match = next(filter(None, (pattern.fullmatch(line) for pattern in _LINES)), None)
-        if match is None:
-            title = _CERTUTIL.fullmatch(line)
+        entry = _entry(line.strip())
+        if entry is None:
+            announces = line.rstrip().endswith(":")
+            title = _CERTUTIL.fullmatch(line) if announces else None
             announced = title["name"] if title is not None else ""
             continue
-        groups = match.groupdict()
-        own = groups["name"] or announced or _SUFFIX.split(name)[0]
-        about = _plain_name(own, escaped=bool(groups.get("escaped")))
-        digest = groups["digest"].lower()
+        digest, own, escaped = entry
+        about = _plain_name(own or announced or _SUFFIX.split(name)[0], escaped=escaped)
         if found.setdefault(about, digest) != digest:
             ambiguous.add(about)
     return {about: digest for about, digest in found.items() if about not in ambiguous}
+
+
+def _entry(line: str) -> tuple[str, str, bool] | None:
+    """Return digest, name (empty if none stands there) and whether that is escaped, of a line."""
+    if match := _AT_START.match(line):  # coreutils
+        own = line[match.end() :].lstrip().removeprefix("*")
+        return match["digest"].lower(), own, bool(match["escaped"])
+    if match := _POWERSHELL.match(line):
+        return match["digest"].lower(), line[match.end() :].lstrip(), False
+    start = max(0, len(line) - _LONGEST_DIGEST)
+    match = _AT_END.search(line, start)
+    if match is None:
+        return None
+    before = line[: match.start()]
+    own = before.rstrip()
+    if own.endswith((":", "=")):
+        own = own[:-1].rstrip()
+    elif own == before:
+        return None  # letters before it are a part of the word
+    title = _BSD.match(own)  # BSD, OpenSSL
+    if title is not None and own.endswith(")"):
+        own = own[title.end() : -1]
+    return (match["digest"].lower(), own, False) if own else None
 
 
 def _decode(raw: bytes) -> str:

@@ -83,7 +83,7 @@ class HttpStore:
         while folders:
             folder = folders.pop()
             found = sync(self.loop, repeat, partial(self._links, folder), folder)
-            links = sorted({Address.parse(link).text for link in found})
+            links = sorted({Address.parse_found(link).text for link in found})
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)

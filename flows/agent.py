@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.verify import verify
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
-from prefect_mutagen.tasks.clear_address import ClearAddress
+from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.run_names import short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
@@ -48,7 +48,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     url: ClearAddress,
     pin: str = "",
     policy: Policy = Policy(),
-    storage: str = "",
+    storage: BlockName = "",
     parameters: str = "{}",
     timeout_seconds: Annotated[int, Field(ge=1)] = 3600,
     memory_mb: Annotated[int, Field(ge=0)] = 0,

@@ -4,19 +4,21 @@ Where a deployment is run, Prefect's API does so by the schema of its parameters
 calls a flow, nothing compares them with the schema before they are stored.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, ParamSpec, TypeVar
 
 from prefect import Flow
 
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
+from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 
 __all__ = ["keeps_secrets_out"]
 
+_ADDRESSES: Final = ("source", "table", "url", "inventory")
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_ADDRESSES: Final = ("source", "table", "url", "inventory")
 
 
 class _ClearFlow(Flow[P, R]):
@@ -26,7 +28,7 @@ class _ClearFlow(Flow[P, R]):
         """Return the parameters as Prefect stores them.
 
         Raises:
-            ValueError: An address holds a secret.
+            ValueError: An address holds a secret, or the name of a block is none.
         """
         stored = super().serialize_parameters(parameters)
         _refuse(stored)
@@ -53,3 +55,8 @@ def _refuse(values: Any) -> None:
         for name in _ADDRESSES:
             if isinstance(values.get(name), str):
                 refuse_secrets(values[name], f"the parameter {name}")
+        if not re.match(BLOCK_NAMES, str(values.get("storage", ""))):
+            raise ValueError(
+                "the parameter storage would be stored in clear text: put the credentials into a "
+                "storage block, and name it as type/name"
+            )

@@ -40,7 +40,7 @@ from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
-from prefect_mutagen.tasks.clear_address import ClearAddress
+from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
@@ -116,7 +116,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     source: ClearAddress,
     policy: Policy = Policy(),
     table: ClearAddress = "",
-    storage: str = "",
+    storage: BlockName = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     rescan: Literal["changed", "all"] = "changed",
     gate: Gate = "artifact",

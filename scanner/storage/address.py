@@ -44,7 +44,7 @@ _CONTAINERS: Final = ("abfs", "abfss")
 """Schemes whose host may start with ``container@``, which is not a user."""
 _PATHS: Final = ("/", "./", "../", "~/")
 """Prefixes of local paths, whatever follows."""
-_SECRET: Final = (
+_SHOWN: Final = (
     "the address contains a secret, which would be shown: put credentials into the storage options"
 )
 _NO_SERVER: Final = "the address names no server"
@@ -86,7 +86,7 @@ class Address:
         # What parses as a local path may have been meant as an address.
         given = text if address.is_local else address.text
         if holds_secrets(given) or (address.user and address.scheme in BUCKETS):
-            raise StorageError("storage/unsupported", without_secrets(text), _SECRET)
+            raise StorageError("storage/unsupported", without_secrets(text), _SHOWN)
         return address
 
     @classmethod

@@ -13,7 +13,13 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["WITHOUT_SECRETS", "holds_secrets", "refuse_secrets", "without_secrets"]
+__all__ = [
+    "WITHOUT_SECRETS",
+    "holds_secrets",
+    "refuse_secrets",
+    "without_secrets",
+    "without_secrets_in",
+]
 
 _HARMLESS: Final = (
     *("download", "versionId", "revision", "rev", "ref", "branch", "raw", "inline", "generation"),
@@ -75,29 +81,37 @@ _HARMLESS_PARAMETER: Final = f"(?:{'|'.join(_HARMLESS)})(?:=[A-Za-z0-9_./+~%-]*)
 _HARMLESS_QUERY: Final = (
     rf"[?](?:{_HARMLESS_PARAMETER}(?:[&]{_HARMLESS_PARAMETER})*[&]?)?(?:#[^?]*)?(?:::[\s\S]*)?$"
 )
-_SECRETS: Final = (
-    # user:password@, which is neither host:port/…@ nor the ARN of an access point
+_PASSWORD: Final = (
     rf"{_PART}(?!{_any_of(('github', 'git'))}{_COLON})(?:{_SCHEME}|{_SLASH}{_SLASH}+)"
     rf"(?!{_word('arn')}{_COLON})(?:(?!{_COLON}|{_AT}|{_SLASH})[^\[\]])*{_COLON}"
-    rf"(?![0-9]*(?:[/?#]|$))(?:(?!{_AT})[\s\S])*{_AT}",
-    # user@
-    rf"{_PART}(?!{_NO_USER}{_COLON}){_SCHEME}(?:(?!{_AT}|{_SLASH})[^?#])*{_AT}",
-    # KEY/SECRET@: no bucket has capital letters
-    rf"{_PART}{_BUCKET}[^/@]*[A-Z][^/@]*{_SLASH}(?:(?!{_AT})[\s\S])*{_AT}",
-    # a parameter with the name of a credential
+    rf"(?![0-9]*(?:[/?#]|$))(?:(?!{_AT})[\s\S])*{_AT}"
+)
+"""``user:password@``, unlike ``host:port/…@`` and the ARN of an access point."""
+_USER_INFO: Final = rf"{_PART}(?!{_NO_USER}{_COLON}){_SCHEME}(?:(?!{_AT}|{_SLASH})[^?#])*{_AT}"
+_KEY_AND_SECRET: Final = rf"{_PART}{_BUCKET}[^/@]*[A-Z][^/@]*{_SLASH}(?:(?!{_AT})[\s\S])*{_AT}"
+"""``KEY/SECRET@``: no bucket has capital letters."""
+_CREDENTIAL: Final = (
     rf"{_PART}(?:{_SCHEME}|{_SLASH}{_SLASH}+)[\s\S]*{_MARK}"
     rf"(?:(?:(?!{_MARK}|{_EQUALS})[^/])*{_any_of(_NAMES)}(?:(?!{_MARK}|{_EQUALS})[^/])*"
-    rf"|{_any_of(_WHOLE_NAMES)}){_EQUALS}",
-    # any other parameter of a web address that is not known as harmless
-    rf"{_PART}{_WEB}[^?]*(?!{_HARMLESS_QUERY})[?]",
-    # whatever is too long to be looked through
-    rf"[\s\S]{{{_LONGEST + 1}}}",
+    rf"|{_any_of(_WHOLE_NAMES)}){_EQUALS}"
 )
-WITHOUT_SECRETS: Final = f"^(?!{'|'.join(reversed(_SECRETS))})"
+"""A parameter with the name of a credential."""
+_UNKNOWN_QUERY: Final = rf"{_PART}{_WEB}[^?]*(?!{_HARMLESS_QUERY})[?]"
+"""Any other query of a web address that is not known as harmless."""
+_TOO_LONG: Final = rf"[\s\S]{{{_LONGEST + 1}}}"
+_SECRETS: Final = (
+    *(_TOO_LONG, _UNKNOWN_QUERY, _CREDENTIAL, _KEY_AND_SECRET),
+    *(_USER_INFO, _PASSWORD),
+)
+WITHOUT_SECRETS: Final = f"^(?!{'|'.join(_SECRETS)})"
 """Regular expression that matches addresses without secrets."""
 
 _COMPILED: Final = re.compile(WITHOUT_SECRETS)
 _USER: Final = re.compile(r"^([^/]*?//+|[^/]*?:/)[\s\S]*@")
+_MENTIONED: Final = re.compile(
+    rf"""(?:[A-Za-z][A-Za-z0-9+.-]*{_COLON}(?:{_SLASH}|{_COLON})|(?<![^\s'"])//)[^\s'"`<>]+"""
+)
+"""An address in a sentence."""
 _PARAMETERS: Final = re.compile(r"([?&;#])([^=?&;#]*)(=?)([^?&;#]*)")
 
 
@@ -139,6 +153,17 @@ def without_secrets(text: str) -> str:
     shown = "::".join(_clean(part) for part in text.split("::"))
     # What the lines above do not understand is not shown at all.
     return _HIDDEN if _still_secret(shown) else shown
+
+
+def without_secrets_in(message: str) -> str:
+    """Return a message with the addresses in it as they may be shown."""
+    return _MENTIONED.sub(lambda found: _shown_in_sentence(found[0]), message)
+
+
+def _shown_in_sentence(text: str) -> str:
+    """Return an address as it may be shown, with the punctuation of the sentence after it."""
+    bare = text.rstrip(".,;:)]")
+    return without_secrets(bare) + text[len(bare) :]
 
 
 def _clean(part: str) -> str:

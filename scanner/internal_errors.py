@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from prefect_mutagen.scanner.storage.secret_parts import without_secrets
-
 __all__ = ["CODE", "faults_on_stderr", "log_fault"]
 
 CODE: Final = "scan/internal-error"
@@ -33,7 +31,7 @@ def log_fault(problem: Exception, doing: str, url: str) -> str:
         The logged clause, without the address.
     """
     message = f"the scanner itself failed while {doing}: {_location(problem)}"
-    _logger.error("%a: %s: %s", without_secrets(url), CODE, message)
+    _logger.error("%a: %s: %s", url, CODE, message)
     return message
 
 

@@ -10,6 +10,7 @@ are letters of names, so there only names that credentials have are refused.
 """
 
 import re
+from functools import cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -106,7 +107,8 @@ _SECRETS: Final = (
 WITHOUT_SECRETS: Final = f"^(?!{'|'.join(_SECRETS)})"
 """Regular expression that matches addresses without secrets."""
 
-_COMPILED: Final = re.compile(WITHOUT_SECRETS)
+_MARKS: Final = re.compile("[@?#;&%]")
+"""Characters of which every address with a secret has one."""
 _USER: Final = re.compile(r"^([^/]*?//+|[^/]*?:/)[\s\S]*@")
 _MENTIONED: Final = re.compile(
     rf"""(?:[A-Za-z][A-Za-z0-9+.-]*{_COLON}(?:{_SLASH}|{_COLON})|(?<![^\s'"])//)[^\s'"`<>]+"""
@@ -118,7 +120,15 @@ _PARAMETERS: Final = re.compile(r"([?&;#])([^=?&;#]*)(=?)([^?&;#]*)")
 def holds_secrets(text: str) -> bool:
     """Whether an address holds a secret, or what may be one."""
     # The length first: looking through a long text takes long.
-    return len(text) > _LONGEST or not _COMPILED.match(text)
+    if len(text) > _LONGEST:
+        return True
+    # Few addresses have such a mark, and compiling the pattern takes longer than starting a command.
+    return bool(_MARKS.search(text)) and not _compiled().match(text)
+
+
+@cache
+def _compiled() -> re.Pattern[str]:
+    return re.compile(WITHOUT_SECRETS)
 
 
 def refuse_secrets(text: str, named: str = "the address") -> None:

@@ -22,9 +22,11 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "CHECKSUM_LIMIT",
+    "Compute",
     "HashLevel",
     "HashProgress",
     "ObjectHash",
+    "compute_sha256",
     "hash_object",
     "ignore_progress",
     "read_checksums",
@@ -35,6 +37,9 @@ HashLevel = Literal["none", "stored", "lookup", "full"]
 HashProgress = Callable[[StoredObject, int, int], None]
 """Progress callback: the object, and start and end of the range just hashed. It must be fast and
 may be called from any thread."""
+
+Compute = Callable[[StoredObject, HashProgress], Generator[Request, Any, str]]
+"""Reads and hashes every byte of an object."""
 
 CHECKSUM_LIMIT: Final = 4 << 20
 """Maximum bytes read of a checksum file."""
@@ -152,6 +157,7 @@ def hash_object(
     level: HashLevel,
     stated: Mapping[str, tuple[str, str]],
     on_hashed: HashProgress,
+    compute: Compute | None = None,
 ) -> Generator[Request, Any, ObjectHash]:
     """Find the SHA-256 of a whole object at the requested cost.
 
@@ -160,6 +166,7 @@ def hash_object(
         level: Which sources to use.
         stated: Digest and name of the checksum file, by file name.
         on_hashed: Progress callback.
+        compute: Reads and hashes every byte; by default `compute_sha256`.
 
     Yields:
         Requests; none for ``none`` and ``stored``.
@@ -181,7 +188,7 @@ def hash_object(
             if kept:
                 known["stored checksum"] = kept
         if level == "full":
-            known["computed"] = yield from _compute(item, on_hashed)
+            known["computed"] = yield from (compute or compute_sha256)(item, on_hashed)
     except StorageError as problem:
         return ObjectHash(findings=(make_finding(problem.code, str(problem), url=item.url),))
     conflicts: tuple[Finding, ...] = ()
@@ -193,7 +200,16 @@ def hash_object(
     return ObjectHash(known.get(source, ""), source, conflicts)
 
 
-def _compute(item: StoredObject, on_hashed: HashProgress) -> Generator[Request, Any, str]:
+def compute_sha256(item: StoredObject, on_hashed: HashProgress) -> Generator[Request, Any, str]:
+    """Read every byte of an object, and return its SHA-256 in hexadecimal.
+
+    Args:
+        item: The object; its size is known.
+        on_hashed: Progress callback.
+
+    Raises:
+        StorageError: It cannot be read, or changed meanwhile.
+    """
     digest = hashlib.sha256()
     for start in range(0, item.size, PIECE):
         reply = yield from read(Read(item, start, min(start + PIECE, item.size)))

@@ -109,12 +109,12 @@ WITHOUT_SECRETS: Final = f"^(?!{'|'.join(_SECRETS)})"
 
 _MARKS: Final = re.compile("[@?#;&%]")
 """Characters of which every address with a secret has one."""
-_USER: Final = re.compile(r"^([^/]*?//+|[^/]*?:/)[\s\S]*@")
-_MENTIONED: Final = re.compile(
+_USER: Final = r"^([^/]*?//+|[^/]*?:/)[\s\S]*@"
+_MENTIONED: Final = (
     rf"""(?:[A-Za-z][A-Za-z0-9+.-]*{_COLON}(?:{_SLASH}|{_COLON})|(?<![^\s'"])//)[^\s'"`<>]+"""
 )
 """An address in a sentence."""
-_PARAMETERS: Final = re.compile(r"([?&;#])([^=?&;#]*)(=?)([^?&;#]*)")
+_PARAMETERS: Final = r"([?&;#])([^=?&;#]*)(=?)([^?&;#]*)"
 
 
 def holds_secrets(text: str) -> bool:
@@ -167,7 +167,7 @@ def without_secrets(text: str) -> str:
 
 def without_secrets_in(message: str) -> str:
     """Return a message with the addresses in it as they may be shown."""
-    return _MENTIONED.sub(lambda found: _shown_in_sentence(found[0]), message)
+    return re.sub(_MENTIONED, lambda found: _shown_in_sentence(found[0]), message)
 
 
 def _shown_in_sentence(text: str) -> str:
@@ -177,9 +177,9 @@ def _shown_in_sentence(text: str) -> str:
 
 
 def _clean(part: str) -> str:
-    if holds_secrets(_PARAMETERS.sub("", part)):
-        part = _USER.sub(r"\1", part)
-    return _PARAMETERS.sub(_without_value, part)
+    if holds_secrets(re.sub(_PARAMETERS, "", part)):
+        part = re.sub(_USER, r"\1", part)
+    return re.sub(_PARAMETERS, _without_value, part)
 
 
 def _without_value(found: re.Match[str]) -> str:

@@ -314,18 +314,20 @@ def test_prefect_never_stores_a_secret(
 ) -> None:
     model = put_local(tmp_path / "m", {"a.gguf": gguf().data})
     _deploy_and_attack(prefect)
+    flow: Any = scan_models
+    agent: Any = run_agent
     for form in FORMS[::4]:
-        calls: tuple[Callable[[], Any], ...] = (
-            lambda form=form: scan_models(form),
-            lambda form=form: scan_models(model, table=form),
-            lambda form=form: scan_models(model, select={"inventory": form}),
-            lambda form=form: scan_models.with_options(name="other")(form),
-            lambda form=form: run_agent(["true"], form),
-            lambda form=form: scan_models(model, storage=form),
+        calls: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (flow, {"source": form}),
+            (flow, {"source": model, "table": form}),
+            (flow, {"source": model, "select": {"inventory": form}}),
+            (flow.with_options(name="other"), {"source": form}),
+            (agent, {"command": ["true"], "url": form}),
+            (flow, {"source": model, "storage": form}),
         )
-        for call in calls:
+        for call, parameters in calls:
             with pytest.raises(ValueError, match="clear text") as refused:
-                call()
+                call(**parameters)
             assert SECRET not in str(refused.value)
     assert SECRET not in caplog.text
     scan_models(model)

@@ -42,6 +42,7 @@ _HIDDEN: Final = "…"
 _DECODINGS: Final = 8
 
 
+@cache
 def _letter(letter: str) -> str:
     """Return a pattern for a character in either case, as it is or percent-encoded repeatedly."""
     cases = sorted({letter.lower(), letter.upper()})

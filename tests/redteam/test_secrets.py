@@ -278,7 +278,7 @@ def test_the_forms_of_the_flows_accept_honest_addresses() -> None:
 
 def _errors(flow: Any, values: dict[str, Any]) -> Iterator[Any]:
     schema = {**_schema(flow), "required": []}
-    return jsonschema.Draft202012Validator(schema).iter_errors(values)
+    yield from jsonschema.Draft202012Validator(schema).iter_errors(values)
 
 
 @pytest.mark.parametrize("form", [FORMS[0], *FORMS[-4:], f"http://u:{SECRET}@{HOST}/a"])

@@ -108,7 +108,7 @@ def verify_root(
     address = Address.parse(url)
     root, only = root_of(address)
     store = open_store(root, storage_options)
-    return verify_store(store, pin, policy, siblings=not address.has_secrets, only=only)
+    return verify_store(store, pin, policy, only=only)
 
 
 def verify_store(
@@ -116,7 +116,6 @@ def verify_store(
     pin: str | None = None,
     policy: Policy | None = None,
     *,
-    siblings: bool = True,
     only: str = "",
 ) -> Verified:
     """Check everything in an open store; see `verify`.
@@ -125,7 +124,6 @@ def verify_store(
         store: The root.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
         policy: What to accept.
-        siblings: Whether to look for neighbours of a root that is one file.
         only: Address of the one artifact to check, such as that of a pipeline; empty: all.
     """
     if pin is not None and not pin.strip():
@@ -136,7 +134,7 @@ def verify_store(
     # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
     # where "stored" is the default too.
     level: HashLevel = "lookup" if strict else "stored"
-    listed = partial(list_artifacts, store, siblings=siblings, only=only)
+    listed = partial(list_artifacts, store, only=only)
     results = _examine(store, accepted, level, listed)
     if pin is not None and [one.url for one in results] == [url] and results[0].pin != pin:
         # A scan below the model's root took nothing from the folders above its own root.

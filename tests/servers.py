@@ -190,6 +190,7 @@ class WebServer:
         ranges: Whether it honours ``Range``.
         etags: Whether it sends ``ETag``.
         status: What to answer instead, by path.
+        redirects: Where to send who asks, by path.
         cut: Bytes after which a reply breaks off; None: never.
         requests: What was asked: method, path, range.
     """
@@ -199,6 +200,7 @@ class WebServer:
         self.ranges = ranges
         self.etags = etags
         self.status: dict[str, int] = {}
+        self.redirects: dict[str, str] = {}
         self.cut: int | None = None
         self.requests: list[tuple[str, str, str]] = []
         self.password = ""
@@ -228,6 +230,11 @@ class _WebHandler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         wanted = self.headers.get("Range", "")
         site.requests.append((self.command, self.path, wanted))
+        if path in site.redirects:
+            self.send_response(302)
+            self.send_header("Location", site.redirects[path])
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if path in site.status:
             return self._reply(site.status[path], b"")
         if site.password and self.headers.get("Authorization", "") != site.password:

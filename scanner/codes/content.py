@@ -25,6 +25,13 @@ CONTENT_CODES: Final = {
         "opens it, or the policy has a rule about what it may state, the verdict is unknown.",
         "Check the permissions of the file, or the link that it is, and scan again.",
     ),
+    "sbom/folder-unseen": Code(
+        "warning",
+        "Storage refuses every question about what lies beside the model, as for a signed address. "
+        "Where the policy has a rule about it, the verdict is unknown.",
+        "Grant access to the folder of the model (s3:ListBucket, or credentials for its files), or "
+        "scan a copy.",
+    ),
     "sbom/front-matter-invalid": Code(
         "warning",
         "The YAML block at the top of README.md cannot be read.",

@@ -79,6 +79,12 @@ POLICY_CODES: Final = {
     "policy/license": Code(
         "error", "The policy does not allow this licence.", "Choose a model you may use."
     ),
+    "policy/folder-unexamined": Code(
+        "error",
+        "The policy has a rule about what lies beside a model, and none of it could be looked at. "
+        "That says nothing against the model.",
+        "Grant access to the folder of the model, or scan a copy.",
+    ),
     "policy/license-unexamined": Code(
         "error",
         "The policy has a rule about licences, and a file that may state one could not be read. "
@@ -127,12 +133,6 @@ POLICY_CODES: Final = {
         "Loading the model runs code that the policy does not allow.",
         "Read the code; allow each module by its SHA-256 (remote_code: pinned), or choose a model "
         "that needs none. Code that is not among the model's files cannot be pinned.",
-    ),
-    "policy/signature-unexamined": Code(
-        "error",
-        "The policy asks for a signature, and one that lies beside the model could not be read. "
-        "That says nothing against the model.",
-        "Make the signature readable (its permissions, the link it is), and scan again.",
     ),
     "policy/signature-missing": Code(
         "error",

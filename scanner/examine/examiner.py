@@ -15,7 +15,7 @@ from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
-from prefect_mutagen.scanner.examine.beside import check_beside
+from prefect_mutagen.scanner.examine.beside import check_beside, places_of
 from prefect_mutagen.scanner.examine.fetch import (
     by_name,
     find_shards,
@@ -352,7 +352,7 @@ class Examiner:
             sbom=sbom,
             license_spdx=licence,
             sources=description.sources(),
-            facts=description.details,
+            facts={**description.details, **places_of(artifact)},
             header_sha256=header_sha256,
             sha256_source=sha256_source,
             findings=findings,

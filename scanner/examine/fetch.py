@@ -39,6 +39,7 @@ __all__ = [
     "find_shards",
     "load_beside",
     "load_index",
+    "read_beside",
     "see",
     "stated_digests",
 ]
@@ -88,7 +89,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
     if item.size == UNKNOWN_SIZE:
         end, upto = read_ahead(expected, 0, 1)
         reply = yield from read(Read(item, 0, end, upto=upto))
-        item = item._replace(size=reply.size, pin=reply.pin)
+        item = item.as_read(reply)
         data = reply.data
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
@@ -98,6 +99,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         start = reader.position
         end, upto = read_ahead(reader.format or expected, start, answer.upto)
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
+        item = item.as_read(reply)
         if digest:
             pieces.append(reply.data)
         last = (start, reply.data)
@@ -140,7 +142,7 @@ def load_index(
             data = unpack(artifact.packed_index)
         elif wanted:
             reply = yield from read(Read(item, 0, wanted))
-            data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
+            data, item = reply.data, item.as_read(reply)
         if problem := too_long(item.size):
             return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
     except StorageError as problem:
@@ -254,7 +256,7 @@ def load_beside(
             objects.append(item)
             continue
         try:
-            found, raw = yield from _read_beside(item, limit)
+            found, raw = yield from read_beside(item, limit)
         except StorageError as problem:
             unread.append((path, item, problem))
             objects.append(item)
@@ -266,10 +268,21 @@ def load_beside(
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
 
 
-def _read_beside(
+def read_beside(
     item: StoredObject, limit: int
 ) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
-    """Read a small file; start over once if it was replaced since it was listed."""
+    """Read a small file; start over once if it was replaced since it was listed.
+
+    Args:
+        item: The file.
+        limit: Maximum bytes to read.
+
+    Returns:
+        The file as it was read, and its bytes.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
     if item.fault is not None:
         raise item.fault
     try:
@@ -292,8 +305,7 @@ def _read_up_to(
     while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
         more = yield from read(Read(item, len(raw), end, shared=True))
         raw += more.data
-    same = (reply.size, reply.pin) == (item.size, item.pin)
-    return item if same else item._replace(size=reply.size, pin=reply.pin), raw
+    return item.as_read(reply), raw
 
 
 def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:

@@ -151,7 +151,7 @@ def _read(item: StoredObject) -> Generator[Request, Any, _Content]:
         return _Content(item, b"", f"it cannot be read: {problem.reason}")
     if reply.size > MODULE_LIMIT or len(reply.data) != reply.size:
         return _Content(item, b"", f"it has {reply.size} bytes, more than {MODULE_LIMIT}")
-    return _Content(item._replace(size=reply.size, pin=reply.pin), reply.data)
+    return _Content(item.as_read(reply), reply.data)
 
 
 @dataclass(slots=True)

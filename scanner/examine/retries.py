@@ -288,4 +288,4 @@ class RequestServer:
         self._position = (item.url, start + len(data))
         if len(data) < least:
             await self._close_stream()  # end of its range: the next read opens another
-        return RangeReply(data, stream.size, stream.pin)
+        return RangeReply(data, stream.size, stream.pin, stream.real)

@@ -66,6 +66,8 @@ class Beside(NamedTuple):
     """Number of files that are too many to be taken into account."""
     unfinished: tuple[str, ...] = ()
     """Names of unfinished downloads of its files."""
+    unseen: str = ""
+    """Why nothing beside it can be looked at, as a clause; empty if it was."""
 
 
 class RegistryModel(NamedTuple):
@@ -157,7 +159,7 @@ class Artifact(NamedTuple):
             item = self.objects[0]  # fast path for the common case
             digest = _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
             return digest, WEAK if is_weak(item.pin) else ""
-        pinned = dict.fromkeys(self._pinned())
+        pinned = dict.fromkeys(self.files)
         if not all(item.pin for item in pinned):
             return b"", ""
         lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
@@ -201,7 +203,9 @@ class Artifact(NamedTuple):
         """Yield files of the model with their paths relative to its root."""
         return ((self.path_of(item), item) for item in items)
 
-    def _pinned(self) -> Iterator[StoredObject]:
+    @property
+    def files(self) -> Iterator[StoredObject]:
+        """All its files, and those that its model says about it; some more than once."""
         yield from self.objects
         for one in (self, *self.parts):
             yield from one.describing

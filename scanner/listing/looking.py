@@ -38,13 +38,12 @@ __all__ = ["find_artifact", "look_at"]
 
 _MOST_OBJECTS: Final = 5_000
 """Most files below a pipeline's root that are listed for one file; real ones have a few hundred."""
+_REFUSED: Final = ("storage/denied", "storage/credentials")
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def find_artifact(
-    store: Store, item: StoredObject, *, siblings: bool, above: bool = True
-) -> Artifact:
+def find_artifact(store: Store, item: StoredObject, *, above: bool = True) -> Artifact:
     """Return the artifact that a loader would load by a file's address.
 
     The address of a set's index or first shard stands for the set.
@@ -52,7 +51,6 @@ def find_artifact(
     Args:
         store: The store whose root is the file.
         item: The file.
-        siblings: Whether to look for other files of its model at all.
         above: Whether the root of its model may be a folder above.
 
     Raises:
@@ -72,16 +70,18 @@ def find_artifact(
             return of_folder
         return _look_above(store, of_folder)
 
-    if item.version and siblings and _is_newest(store, item):
+    if item.version and _is_newest(store, item):
         plain = item._replace(url=item.plain_url)
-        found = find_artifact(store, plain, siblings=True, above=above)
+        found = find_artifact(store, plain, above=above)
         return _under_its_version(found, plain, item)
-    if siblings:
-        with suppress(StorageError):  # read permission does not imply list permission
-            listed = store.list_folder(item.folder, is_relevant)
-            if listed is not None:
-                return artifact_of(item, listed, index_reader(store), whole)
-    artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
+    with suppress(StorageError):  # read permission does not imply list permission
+        listed = store.list_folder(item.folder, is_relevant)
+        if listed is not None:
+            return artifact_of(item, listed, index_reader(store), whole)
+    beside, unseen = _probe_neighbours(store, item)
+    artifact = artifact_of(item, beside)
+    if unseen:
+        artifact = artifact._replace(beside=artifact.beside._replace(unseen=unseen))
     shard = shard_name(item.name)
     # Not the first shard; or a rank, of which there may be any number.
     if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
@@ -195,11 +195,21 @@ def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObjec
     return ()
 
 
-def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
-    """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
+def _probe_neighbours(store: Store, item: StoredObject) -> tuple[list[StoredObject], str]:
+    """Request the possible neighbours of a file one by one, where its folder cannot be listed.
+
+    Returns:
+        Those that exist; and why none can be seen, as a clause, where storage refuses every one.
+        A signed address grants access to one file, and without the right to list a bucket, S3
+        refuses names that do not exist.
+    """
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    return _probe_all(store, item.folder, names)
+    there = _probe_all(store, item.folder, names)
+    faults = [one.fault for one in there if one.fault is not None]
+    if len(faults) == len(names) and all(fault.code in _REFUSED for fault in faults):
+        return [], faults[0].reason
+    return there, ""
 
 
 def _probe(store: Store, url: str) -> StoredObject | None:

@@ -14,6 +14,7 @@ from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.content.read_limits import is_config_of_many
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "APPLE_DOUBLE",
@@ -22,10 +23,12 @@ __all__ = [
     "PIPELINE_MARKS",
     "PROBED",
     "SIGNATURE_SUFFIXES",
+    "TOOL_FOLDERS",
     "Role",
     "is_described_by",
     "is_relevant",
     "is_signature",
+    "is_tool_mark",
     "role_of",
     "signed_name",
 ]
@@ -73,6 +76,11 @@ PROBED: Final = (
 """Names of files that are asked for one by one where a folder cannot be listed."""
 APPLE_DOUBLE: Final = "._"
 """Prefix of the files that a Mac keeps beside others on storage of other systems."""
+TOOL_FOLDERS: Final = frozenset({".no_exist", "__MACOSX"})
+"""Folders of the hub's cache and of archivers, in which some files only bear models' names.
+
+Whatever else lies there, or in ``.git``, a loader takes as from any folder.
+"""
 
 OMS_NAME: Final = "model.sig"
 """File name of a folder's signature in OpenSSF Model Signing."""
@@ -156,6 +164,17 @@ def signed_name(name: str) -> str:
         if target != name and target.lower().endswith((".gguf", ".safetensors")):
             return target
     return ""
+
+
+def is_tool_mark(item: StoredObject, folders: frozenset[str]) -> bool:
+    """Whether a file in tools' folders is a mark of theirs.
+
+    The hub's cache marks what a repository lacks by empty files; an archive of a Mac holds a file
+    of attributes for each file.
+    """
+    if "__MACOSX" in folders and item.name.startswith(APPLE_DOUBLE):
+        return True
+    return ".no_exist" in folders and item.size == 0 and item.fault is None
 
 
 def role_of(name: str) -> Role:

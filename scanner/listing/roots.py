@@ -81,7 +81,6 @@ class ListedFolder(Protocol):
     model: Model | None
     is_empty: bool
     unlisted: int
-    ignored: bool
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
@@ -224,7 +223,7 @@ class FolderTree(Generic[_F]):
         done.looked_up = done.listed
         done.waiting = []
         pipeline = _pipeline_of(done)
-        if self._path and not (is_root(folder.url, folder.describing) or folder.ignored):
+        if self._path and not is_root(folder.url, folder.describing):
             self._path[-1].add_below((*folder.given_to_root, *done.below))
             if folder.is_empty:
                 self._path[-1].folder.unlisted += folder.unlisted

@@ -203,8 +203,8 @@ class Policy:
     allowed_sources: tuple[str, ...] = ()
     """Address prefixes that artifacts must lie under, such as s3://models/trusted; empty: any."""
     allowed_publishers: tuple[str, ...] = ()
-    """Allowed publishers: the owner in the address (owner/name) if there is one, else the publisher
-    that the file states; empty: any."""
+    """Allowed publishers: owners of repositories, by the hub's own address or its cache. What a
+    header or another folder states is a claim, and does not count."""
     allowed_templates: tuple[str, ...] = ()
     """SHA-256 values of allowed chat templates; empty: any harmless template."""
     loaders: tuple[Loader, ...] = ()

@@ -11,10 +11,14 @@ from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.licenses import (
     judge_licenses,
     unseen_licenses,
-    unseen_signatures,
 )
 from prefect_mutagen.scanner.policy.loaders import for_loaders
-from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.publishers import (
+    lies_below,
+    publisher_of,
+    really_lies_below,
+    same_publisher,
+)
 from prefect_mutagen.scanner.policy.remote_code import judge_code
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
@@ -29,6 +33,12 @@ _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
+_PLACES_SHOWN: Final = 3
+_ABOUT_FILES_BESIDE: Final = (
+    *("denied_licenses", "allowed_licenses", "require_license"),
+    *("allowed_templates", "require_signature", "allowed_signers"),
+)
+"""Rules that files beside the weights decide, too."""
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -112,14 +122,25 @@ def _from_fields(
     yield from refused or unseen or stated
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
-    unsigned = (*_signature(subject, policy), *_signer(subject, policy, now))
-    yield from (unsigned and unseen_signatures(subject, unsigned[0].policy_field)) or unsigned
+    yield from _signature(subject, policy)
+    yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":
         yield from judge_code(subject.facts, policy)
+    yield from _unseen_folder(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
+
+
+def _unseen_folder(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    """Check whether rules are about files that nobody could look at."""
+    fields = [name for name in _ABOUT_FILES_BESIDE if getattr(policy, name)]
+    fields += ["remote_code"] if policy.remote_code != "warn" else []
+    for finding in subject.findings if fields else ():
+        if finding.code == "sbom/folder-unseen":
+            message = f"{finding.message}; {fields[0]} is about them"
+            yield Reason("policy/folder-unexamined", fields[0], "folder", message)
 
 
 def _listed(
@@ -154,18 +175,39 @@ def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
 
 
 def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:
-    if policy.allowed_sources and not lies_below(subject.url, policy.allowed_sources):
-        allowed = ", ".join(policy.allowed_sources)
+    if policy.allowed_sources:
+        yield from _sources(subject, policy)
+    if policy.allowed_publishers:
+        yield from _publishers(subject, policy)
+
+
+def _sources(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    allowed = ", ".join(policy.allowed_sources)
+    read_from = [str(place) for place in subject.facts.get("read_from") or ()]
+    if not lies_below(subject.url, policy.allowed_sources):
         message = f"the artifact lies below none of the allowed addresses ({allowed})"
         yield Reason("policy/source", "allowed_sources", subject.url, message)
-    if policy.allowed_publishers:
-        name, source = publisher_of(subject.url, subject.facts)
-        if not any(same_publisher(name, entry) for entry in policy.allowed_publishers):
-            allowed = ", ".join(policy.allowed_publishers)
-            message = f"publisher {name!a} ({source}) is not among the allowed ones ({allowed})"
-            if not name:
-                message = f"no publisher is stated; allowed are {allowed}"
-            yield Reason("policy/publisher", "allowed_publishers", name or "none", message)
+    elif not really_lies_below(read_from, policy.allowed_sources):
+        places = ", ".join(read_from[:_PLACES_SHOWN])
+        message = f"its files were read from {places}, not all below the allowed ({allowed})"
+        yield Reason("policy/source", "allowed_sources", places, message)
+
+
+def _publishers(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    publisher = publisher_of(subject.url, subject.facts)
+    name, allowed = publisher.name, ", ".join(policy.allowed_publishers)
+    is_allowed = any(same_publisher(name, entry) for entry in policy.allowed_publishers)
+    if is_allowed and publisher.is_proven:
+        return
+    message = f"publisher {name!a} ({publisher.source}) is not among the allowed ones ({allowed})"
+    if not name:
+        message = f"no publisher is stated; allowed are {allowed}"
+    elif is_allowed:
+        message = (
+            f"publisher {name!a} is only claimed, by {publisher.source}; an address at the hub or "
+            "in its cache proves one (elsewhere, use allowed_sources, or ask for signatures)"
+        )
+    yield Reason("policy/publisher", "allowed_publishers", name or "none", message)
 
 
 def _signature(subject: Subject, policy: Policy) -> Iterator[Reason]:

@@ -330,6 +330,7 @@ class _Stream:
     """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_left", "_pieces", "_store", "_url", "pin", "size")
+    real = ""
 
     def __init__(
         self, store: FastStore, url: str, reply: Any, size: int, pin: str, left: int

@@ -117,13 +117,15 @@ class HttpStore:
         """See `Store.find`."""
         # Not a HEAD: signed URLs allow one method only, and some servers do not support it.
         reply = await self.read(StoredObject(url, UNKNOWN_SIZE, ""), 0, 1)
-        return StoredObject(url, reply.size, reply.pin, _time_in(reply.pin))
+        time = _time_in(reply.pin)
+        return StoredObject(url, reply.size, reply.pin, time, real=reply.real)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
         stream = await self.stream(item, start, end)
         try:
-            return RangeReply(await stream.read(end - start), stream.size, stream.pin)
+            data = await stream.read(end - start)
+            return RangeReply(data, stream.size, stream.pin, stream.real)
         finally:
             await stream.close()
 
@@ -167,23 +169,23 @@ class HttpStore:
             return UNKNOWN_SIZE
 
     def _with_secrets(self, url: str) -> str:
-        """Add the root's secrets to an address."""
-        if url == self.root:
-            return self._address.secret_text
+        """Add the root's secrets to an address: they may open what lies beside it, too."""
         scheme, _, rest = url.partition("://")
-        return f"{scheme}://{self._address.user}{rest}"
+        query = f"?{self._address.query}" if self._address.query else ""
+        return f"{scheme}://{self._address.user}{rest}{query}"
 
 
 class _Stream:
     """The body of one response; see `RangeStream`."""
 
-    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
+    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "real", "size")
 
     def __init__(
         self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int, size: int
     ) -> None:
         self._reply = reply
         self._url = item.url
+        self.real = _final_address(reply, item.url)
         empty = reply.status == 416 and item.size == UNKNOWN_SIZE
         if reply.status not in (200, 206) and not empty:
             raise StorageError(
@@ -247,6 +249,12 @@ class _Stream:
             return await self._reply.content.read(most)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, self._url) from None
+
+
+def _final_address(reply: aiohttp.ClientResponse, url: str) -> str:
+    """Return where a reply came from, without secrets, if that is not the address asked for."""
+    final = Address.parse(str(reply.url)).text
+    return "" if unquote(final) == unquote(url) else final
 
 
 def _size(headers: Mapping[str, str], *, partial: bool) -> int:

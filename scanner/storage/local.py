@@ -30,6 +30,8 @@ _CODES: Final = {
     errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
     errno.ETIMEDOUT: ("storage/timeout", "the file system does not respond"),
 }
+_MOST_LINKS: Final = 100
+"""Most links to folders outside of a root that are followed."""
 _SORT_LIMIT: Final = 20_000
 """Directory entries held and sorted at a time."""
 
@@ -56,8 +58,9 @@ class LocalStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`.
 
-        Symbolic links to files are followed and keep their own name, as in the Hugging Face cache;
-        those to folders are not, because they may form loops.
+        Symbolic links are followed and keep their own names, as in the Hugging Face cache and as
+        loaders do: those to files, and those to folders outside of the root. What lies inside of it
+        is listed where it lies.
         """
         yield from self._list(wanted, links=False)
 
@@ -75,12 +78,22 @@ class LocalStore:
         if not stat.S_ISDIR(status.st_mode):
             yield _describe(self.root)
             return
-        folders = [self.root]
+        followed = _Followed(self.root)
+        folders = [(self.root, followed.real_root)]
         while folders:
-            folder = folders.pop()
-            inside: list[str] = []
+            folder, real = folders.pop()
+            inside: list[tuple[str, str]] = []
+            linked: list[str] = []
             try:
-                yield from _files_in(folder, wanted, inside, links=links)
+                yield from _files_in((folder, real), wanted, inside, linked)
+                for path in linked:
+                    refusal = followed.refuse(path)
+                    if links:
+                        refusal = "it is a link to a folder" if wanted(path) else ""
+                    if refusal is None:
+                        inside.append((path, os.path.realpath(path)))
+                    elif refusal:
+                        yield _unfollowed(path, refusal)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -92,7 +105,8 @@ class LocalStore:
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         try:
-            yield from _files_in(folder, wanted, [])
+            real = os.path.realpath(folder)
+            yield from _files_in((folder, real), wanted, [], [])
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
@@ -136,27 +150,36 @@ class LocalStore:
 
 
 def _files_in(
-    folder: str, wanted: Callable[[str], bool], inside: list[str], *, links: bool = False
+    place: tuple[str, str],
+    wanted: Callable[[str], bool],
+    inside: list[tuple[str, str]],
+    linked: list[str],
 ) -> Iterator[StoredObject]:
-    """Yield the wanted files of a folder sorted by name; append its subfolders to ``inside``.
+    """Yield the wanted files of a folder sorted by name.
+
+    A folder is its path and its real path, with all links resolved. Its subfolders are appended to
+    ``inside``, the paths of links to folders to ``linked``.
 
     A very large folder is sorted in batches. It is opened once, and entries are looked up relative
     to its descriptor, which saves the system resolving the path for each.
     """
-    start = os.path.join(folder, "")
+    folder, real = place
+    start, real = os.path.join(folder, ""), os.path.join(real, "")
+    moved = real if real != start else ""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         with os.scandir(handle) as entries:
             while some := sorted(islice(entries, _SORT_LIMIT), key=attrgetter("name")):
                 for entry in some:
                     if entry.is_dir(follow_symlinks=False):
-                        inside.append(start + entry.name)
+                        inside.append((start + entry.name, real + entry.name))
+                    elif (link := entry.is_symlink()) and _links_to_folder(entry):
+                        linked.append(start + entry.name)
                     elif wanted(start + entry.name):
-                        link = entry.is_symlink()
-                        if not (link and _links_to_folder(entry)):
-                            yield _describe_entry(entry, start, link=link)
-                        elif links:
-                            yield _link_to_folder(start + entry.name)
+                        found = _describe_entry(entry, start, link=link)
+                        if moved and not found.real:
+                            found = found._replace(real=moved + entry.name)
+                        yield found
     finally:
         os.close(handle)
 
@@ -168,10 +191,32 @@ def _links_to_folder(entry: "os.DirEntry[str]") -> bool:
         return False  # a link whose target is inaccessible; `stat` reports why
 
 
-def _link_to_folder(path: str) -> StoredObject:
-    """Return a link that is not followed, though loaders follow it."""
-    fault = StorageError("storage/unsupported", path, "it is a link to a folder")
-    return StoredObject(path, 0, "", fault=fault)
+def _unfollowed(path: str, reason: str) -> StoredObject:
+    """Return a link to a folder that is not followed, though loaders follow it."""
+    return StoredObject(path, 0, "", fault=StorageError("storage/unsupported", path, reason))
+
+
+class _Followed:
+    """Links to folders outside of a root that were followed."""
+
+    def __init__(self, root: str) -> None:
+        self.real_root = os.path.realpath(root)
+        self._targets: set[str] = set()
+
+    def refuse(self, path: str) -> str | None:
+        """Return why a link is not followed: empty if all behind it is listed; None to follow."""
+        real = os.path.join(self.real_root, "")
+        target = os.path.join(os.path.realpath(path), "")
+        if target.startswith(real) or target in self._targets:
+            return ""
+        if real.startswith(target):
+            return "it is a link to a folder above, which holds the root itself"
+        if any(target.startswith(one) for one in self._targets):
+            return ""
+        if len(self._targets) >= _MOST_LINKS:
+            return f"more than {_MOST_LINKS} links to folders outside of the root are not followed"
+        self._targets.add(target)
+        return None
 
 
 def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
@@ -202,7 +247,8 @@ def _describe(path: str) -> StoredObject:
         status = os.stat(path)
     except OSError as problem:
         return StoredObject(path, 0, "", fault=_link_error(problem, path))
-    return describe_file(path, status, link=os.path.islink(path))
+    found, real = describe_file(path, status, link=os.path.islink(path)), os.path.realpath(path)
+    return found if real == path else found._replace(real=real)
 
 
 def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
@@ -216,7 +262,8 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime)
+    real = os.path.realpath(path) if link else ""
+    found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime, real=real)
     blob = _blob_name(path) if link else ""
     if not blob:
         return found

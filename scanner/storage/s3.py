@@ -277,6 +277,7 @@ class _Stream:
     """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_body", "_url", "left", "pin", "size")
+    real = ""
 
     def __init__(self, body: Any, url: str, size: int, pin: str, left: int) -> None:
         self.size = size

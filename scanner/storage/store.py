@@ -51,6 +51,8 @@ class StoredObject(NamedTuple):
     """SHA-256 in hexadecimal, if the listing states it."""
     sha256_source: str = ""
     """Where it comes from."""
+    real: str = ""
+    """Where it really lies, if that is not its address: behind a link, or a redirect."""
 
     @property
     def name(self) -> str:
@@ -73,6 +75,12 @@ class StoredObject(NamedTuple):
         """Address without its last part, with a trailing slash."""
         bare = self.plain_url.rstrip("/")
         return bare[: len(bare) - len(bare.rpartition("/")[2])]
+
+    def as_read(self, reply: "RangeReply") -> Self:
+        """Return it as a reply describes it."""
+        if (reply.size, reply.pin, reply.real or self.real) == (self.size, self.pin, self.real):
+            return self
+        return self._replace(size=reply.size, pin=reply.pin, real=reply.real or self.real)
 
     def to_plain(self) -> tuple[Any, ...]:
         """Return its fields as plain values that any format can serialise."""
@@ -99,6 +107,8 @@ class RangeReply:
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what was read."""
+    real: str = ""
+    """Where it was read from, if that is not its address."""
 
 
 class RangeStream(Protocol):
@@ -108,6 +118,8 @@ class RangeStream(Protocol):
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what is read."""
+    real: str
+    """Where it is read from, if that is not its address; else empty."""
 
     async def read(self, least: int) -> bytes:
         """Return the next bytes.

@@ -28,7 +28,7 @@ Rescan = Literal["changed", "all"]
 """What to examine: new and changed artifacts, or all selected ones."""
 
 
-def list_changed(  # noqa: PLR0913 - a listing depends on all of these
+def list_changed(
     known: Comparison,
     store: Store,
     selection: Selection,
@@ -37,7 +37,6 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
     hash_level: HashLevel,
     policy: Policy,
     rescan: Rescan = "changed",
-    siblings: bool = True,
 ) -> Iterator[Artifact]:
     """List the selected artifacts that have to be examined.
 
@@ -49,14 +48,13 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
         hash_level: Where SHA-256 values come from.
         policy: The current policy.
         rescan: Whether to examine unchanged artifacts too.
-        siblings: Whether to look for neighbours of a root that is one file.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
     """
     folders = SignedFolders(store)
-    for artifact in list_selected(store, selection, options, siblings=siblings, state=known):
+    for artifact in list_selected(store, selection, options, state=known):
         if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
             touched = known.state.was_touched(artifact)
             yield artifact._replace(was_touched=True) if touched else artifact

@@ -9,14 +9,17 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.storage.address import Address
+from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.verify import verify
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
+from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
+from prefect_mutagen.tasks.run_names import short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["AgentFailed", "run_agent"]
@@ -27,8 +30,7 @@ class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is r
 
 
 def _run_name() -> str:
-    name = str(flow_run.parameters.get("url", "")).rstrip("/").rpartition("/")[2]
-    return f"agent for {visible(name, 80)}"
+    return f"agent for {short_name(str(flow_run.parameters.get('url', '')))}"
 
 
 def _log(level: int, text: str) -> None:
@@ -39,13 +41,14 @@ def _log(level: int, text: str) -> None:
         return  # rich raises it once, when its console is a broken pipe
 
 
+@keeps_secrets_out
 @flow(name="run-agent", flow_run_name=_run_name, persist_result=False)
 def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     command: list[str],
-    url: str,
+    url: ClearAddress,
     pin: str = "",
     policy: Policy = Policy(),
-    storage: str = "",
+    storage: BlockName = "",
     parameters: str = "{}",
     timeout_seconds: Annotated[int, Field(ge=1)] = 3600,
     memory_mb: Annotated[int, Field(ge=0)] = 0,
@@ -87,7 +90,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         raise ValueError(
             "command is empty" if not command else "parameters must be a JSON object, as text"
         )
-    Address.parse(url).refuse_secrets()
+    refuse_secrets(url)
     variables = named_variables(environment)
     last: deque[str] = deque(maxlen=LAST_LINES)
 

@@ -15,12 +15,17 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.pins import WEAKNESS, is_weak
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.secret_parts import holds_secrets, refuse_secrets
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
 
 __all__ = ["start_agents", "start_scan_agents"]
+
+_MISLEADING = (
+    "its address looks like one with a secret, which Prefect would store in clear text: rename it"
+)
 
 
 @names_runs
@@ -51,6 +56,7 @@ def start_agents(
     """
     if not result.passed:
         raise ValueError(f"{result.url} did not pass; nothing may be started for it")
+    refuse_secrets(handoff.table, "the table")
     record = _open_record(handoff)
     runs = []
     for agent in agents:
@@ -59,6 +65,9 @@ def start_agents(
         def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
             if is_weak(result.pin):
                 title, message = agent.title, f"it cannot be pinned: {WEAKNESS}"
+                return AgentRun(url=result.url, agent=title, state="refused", message=message)
+            if holds_secrets(result.url):
+                title, message = agent.title, _MISLEADING
                 return AgentRun(url=result.url, agent=title, state="refused", message=message)
             if agent.deployment:
                 return _start_deployment(result, agent, handoff, key)

@@ -12,6 +12,7 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.local import storage_error
 from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.storage.secret_parts import without_secrets_in
 from prefect_mutagen.scanner.verdicts import Reason
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify_root
 
@@ -64,8 +65,8 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"prefect-mutagen: {visible(text, 2000)}\n")
+    """Write one line to stderr; addresses in it lose their secrets."""
+    sys.stderr.write(f"prefect-mutagen: {visible(without_secrets_in(text), 2000)}\n")
 
 
 def complain_of_rejection(rejection: ArtifactRejected) -> int:

@@ -86,7 +86,7 @@ class HttpStore:
         while folders:
             folder = folders.pop()
             page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
-            links = sorted({Address.parse(link).text for link in page.links})
+            links = sorted({Address.parse_found(link).text for link in page.links})
             inside = [link for link in links if link.startswith(folder) and link not in seen]
             if page.problem:
                 yield _unread(folder, page.problem)
@@ -290,7 +290,7 @@ class _Stream:
 
 def _final_address(reply: aiohttp.ClientResponse, url: str) -> str:
     """Return where a reply came from, without secrets, if that is not the address asked for."""
-    final = Address.parse(str(reply.url)).text
+    final = Address.parse_found(str(reply.url)).text
     return "" if unquote(final) == unquote(url) else final
 
 

@@ -11,6 +11,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
+from prefect_mutagen.scanner.pins import TOUCHING, WEAK, WEAKNESS, is_local_pin, is_weak
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -154,15 +155,26 @@ def verify_store(
         (place, reason) for one in results for place, reason in _with_places(one, waived=False)
     ]
     # What was not examined has no pin to compare.
-    if pin is not None and result.pin != pin and result.verdict.status != "unknown":
-        message = f"its bytes differ from the pinned ones; their pin is {result.pin}"
-        rejections.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
+    if pin is not None and result.verdict.status != "unknown":
+        rejections[:0] = [(result.url, reason) for reason in _compare_pin(pin, result)]
     if rejections or not result.passed:
         reasons = tuple(reason for _, reason in rejections)
         raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in rejections))
     return Verified(
         result, tuple(found for one in results for found in _with_places(one, waived=True))
     )
+
+
+def _compare_pin(pin: str, result: ScanResult) -> Iterator[Reason]:
+    """Yield why an artifact is not known to be what was pinned."""
+    if is_weak(pin) or is_weak(result.pin):
+        message = f"{WEAKNESS}, or leave the pin out"
+        yield Reason("storage/weak-pin", "", result.pin, message)
+    elif pin != result.pin:
+        local = any(is_local_pin(item.pin) for item in result.objects)
+        times = f", or their change times do ({TOUCHING})" if local else ""
+        message = f"its bytes differ from the pinned ones{times}; their pin is {result.pin}"
+        yield Reason("storage/other-pin", "", result.pin, message)
 
 
 def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Reason]]:
@@ -198,6 +210,7 @@ def _as_set(url: str, results: list[ScanResult]) -> ScanResult:
     status = next(name for name in ("unknown", "failed", "passed") if name in statuses)
     lines = "\n".join(f"{result.url}\0{result.pin}" for result in results)
     digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    weak = WEAK if any(is_weak(result.pin) for result in results) else ""
     counts = [result.sbom.parameter_count for result in results]
     sbom = replace(
         first.sbom,
@@ -213,7 +226,7 @@ def _as_set(url: str, results: list[ScanResult]) -> ScanResult:
         first,
         url=url,
         kind="set",
-        pin=f"sha256:{digest}",
+        pin=f"{weak}sha256:{digest}",
         objects=tuple(
             ObjectResult(item.url, item.size, item.pin, result.sbom)
             for result in results

@@ -12,6 +12,7 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.pins import WEAKNESS, is_weak
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
@@ -56,6 +57,9 @@ def start_agents(
         about = {"agent": agent.title, "url": result.url, "pin": result.pin}
 
         def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
+            if is_weak(result.pin):
+                title, message = agent.title, f"it cannot be pinned: {WEAKNESS}"
+                return AgentRun(url=result.url, agent=title, state="refused", message=message)
             if agent.deployment:
                 return _start_deployment(result, agent, handoff, key)
             return _start_command(result, agent, handoff, run_command)

@@ -33,6 +33,11 @@ STORAGE_CODES: Final = {
         "The object was replaced while it was read, twice in a row.",
         "Scan again when nobody is writing to it.",
     ),
+    "storage/weak-pin": Code(
+        "error",
+        "Storage states neither a version nor a date of a file, so that a pin would be its size.",
+        "Serve the files with ETag or Last-Modified, or verify them without a pin.",
+    ),
     "storage/other-pin": Code(
         "error",
         "The object is not the one that was pinned.",

@@ -75,7 +75,7 @@ def complain_of_rejection(rejection: ArtifactRejected) -> int:
         return UNREACHABLE
     for place, reason in zip(rejection.places, rejection.reasons, strict=True):
         _report(place, reason)
-    if rejection.reasons and rejection.reasons[0].code == "storage/other-pin":
+    if rejection.reasons and rejection.reasons[0].code in ("storage/other-pin", "storage/weak-pin"):
         return OTHER_PIN
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
 

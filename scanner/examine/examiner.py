@@ -34,6 +34,8 @@ from prefect_mutagen.scanner.examine.parts import (
     Part,
     describe_part,
     digests_beside,
+    digests_of,
+    digests_of_pipeline,
     is_model,
     join_sources,
     no_index,
@@ -139,7 +141,8 @@ class Examiner:
         if beside.checksums and self.hash_level != "none":
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
-        readers = tuple(self._read_part(item, stated) for item in artifact.objects)
+        level = self._level_of(artifact)
+        readers = tuple(self._read_part(item, level, stated) for item in artifact.objects)
         parts: list[Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
@@ -162,15 +165,18 @@ class Examiner:
         else:
             result = self._conclude_file(artifact, parts[0])
         result = yield from _add_registry(artifact, result)
+        described = digests_beside(artifact, neighbours, index)
+        result = replace(result, digests=digests_of(artifact, parts, described))
         if signed:
-            described = digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
         return artifact, result, known
 
     def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
         """Examine the parts of a pipeline, then what its root says about them."""
-        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
+        touched = artifact.was_touched
+        readers = (part._replace(was_touched=touched) for part in artifact.parts)
+        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in readers))
         parts: tuple[Artifact, ...] = tuple(part for part, _, _ in examined)
         results: list[ScanResult] = [result for _, result, _ in examined]
         documents: dict[str, Any] = {}
@@ -201,6 +207,8 @@ class Examiner:
             header_sha256="",
             sha256_source=join_sources(result.sha256_source for result in results),
         )
+        described = digests_beside(artifact, folder.neighbours, None)
+        result = replace(result, digests=digests_of_pipeline(parts, results, described))
         return artifact, result, documents | dict(folder.neighbours.documents)
 
     def _add_code(
@@ -215,15 +223,20 @@ class Examiner:
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
         facts = {**result.facts, **loaded.facts()}
         findings = (*result.findings, *loaded.findings)
-        return artifact, replace(result, facts=facts, findings=findings)
+        digests = {**result.digests, **loaded.digests()} if result.digests else {}
+        result = replace(result, facts=facts, findings=findings, digests=digests)
+        return artifact, result
+
+    def _level_of(self, artifact: Artifact) -> HashLevel:
+        return "full" if artifact.was_touched and self.hash_level != "none" else self.hash_level
 
     def _read_part(
-        self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
+        self, item: StoredObject, level: HashLevel, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, Part]:
-        seen = yield from see(item, digest=self.hash_level != "none")
+        seen = yield from see(item, digest=level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.on_hashed)
+            hashed = yield from hash_object(seen.item, level, stated, self.on_hashed)
         return Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: Part) -> ScanResult:

@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listed_index import unpack
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.shards import siblings
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import read_checksums
 from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
@@ -187,7 +188,7 @@ def find_shards(
             message = f"more than {_MAX_SHARD_LOOKUPS:,} shards would have to be looked up by name"
             findings.append(_unexamined(artifact.url, message, "folder"))
             break
-        url = folder + name
+        url = below(folder, name)
         try:
             known[name] = yield Find(url)
         except StorageError as problem:

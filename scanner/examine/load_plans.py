@@ -208,7 +208,7 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
 
 def _path_of(artifact: Artifact, item: StoredObject) -> str:
     root = artifact.root
-    return item.url[len(root) :] if item.url.startswith(root) else item.name
+    return item.plain_url[len(root) :] if item.url.startswith(root) else item.name
 
 
 def _unwrapped(documents: Mapping[str, Any]) -> dict[str, Any]:

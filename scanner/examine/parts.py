@@ -1,6 +1,6 @@
 """One file of an artifact: what was read of it, and what is found about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prefect_mutagen.parsers import UnknownHeader
@@ -9,11 +9,22 @@ from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import Seen
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.pins import is_local_pin
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, describe
 from prefect_mutagen.scanner.storage.hashing import ObjectHash
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["Part", "describe_part", "digests_beside", "is_model", "join_sources", "no_index"]
+__all__ = [
+    "Part",
+    "describe_part",
+    "digests_beside",
+    "digests_of",
+    "digests_of_pipeline",
+    "is_model",
+    "join_sources",
+    "no_index",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,43 @@ def digests_beside(
     }
     if artifact.shard_index is not None:
         digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
+    return digests
+
+
+def digests_of(
+    artifact: Artifact, parts: Iterable[Part], beside: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the SHA-256 of the local files that were read to their end.
+
+    Args:
+        artifact: The artifact, as it was read.
+        parts: Its files.
+        beside: As `digests_beside` returns them.
+
+    Returns:
+        As in `ScanResult.digests`.
+    """
+    digests = {
+        f"object:{artifact.path_beside(part.item)}": part.hashed.sha256
+        for part in parts
+        if part.hashed.source == "computed" and is_local_pin(part.item.pin)
+    }
+    if artifact.objects and is_local_pin(artifact.objects[0].pin):
+        digests |= {f"neighbour:{path}": sha256 for path, sha256 in beside.items() if sha256}
+    return digests
+
+
+def digests_of_pipeline(
+    parts: Iterable[Artifact], results: Sequence[ScanResult], beside: Mapping[str, str]
+) -> dict[str, str]:
+    """Return those of a pipeline's parts and of its root; see `digests_of`."""
+    digests: dict[str, str] = {}
+    for part, result in zip(parts, results, strict=True):
+        for label, sha256 in result.digests.items():
+            kind, _, path = label.partition(":")
+            digests[f"{kind}:{part.folder if kind == 'object' else ''}{path}"] = sha256
+    if digests:
+        digests |= {f"neighbour:{path}": sha256 for path, sha256 in beside.items() if sha256}
     return digests
 
 

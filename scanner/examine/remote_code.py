@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.content.code import REFERENCE_LIMIT, CodeReference,
 from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.imports import files_of, relative_imports
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Find, Parts, Read, Request, read
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
@@ -75,6 +76,10 @@ class LoadedCode:
         ]
         facts = {"code": modules, "code_elsewhere": elsewhere}
         return {name: value for name, value in facts.items() if value}
+
+    def digests(self) -> dict[str, str]:
+        """Return the modules' SHA-256 as in `ScanResult.digests`."""
+        return {f"neighbour:{one.path}": one.sha256 for one in self.modules if one.sha256}
 
 
 def load_code(
@@ -179,10 +184,10 @@ class _Loading:
                 break
             self._looked_up.add(path)
             try:
-                self.available[path] = yield Find(self.root + path)
+                self.available[path] = yield Find(below(self.root, path))
             except StorageError as problem:
                 if problem.code != "storage/not-found":
-                    url = self.root + path
+                    url = below(self.root, path)
                     self.available[path] = StoredObject(url, 0, "", fault=problem)
 
     def imported(self, path: str, content: "_Content") -> Iterator[str]:

@@ -27,9 +27,10 @@ from prefect_mutagen.scanner.listing.roots import (
     is_root,
 )
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, VersionedStore
 
 __all__ = ["find_artifact", "look_at"]
 
@@ -69,6 +70,10 @@ def find_artifact(
             return of_folder
         return _look_above(store, of_folder)
 
+    if item.version and siblings and _is_newest(store, item):
+        plain = item._replace(url=item.plain_url)
+        found = find_artifact(store, plain, siblings=True, above=above)
+        return _under_its_version(found, plain, item)
     if siblings:
         with suppress(StorageError):  # read permission does not imply list permission
             listed = store.list_folder(item.folder, is_relevant)
@@ -82,6 +87,23 @@ def find_artifact(
     return artifact._replace(listed=False)
 
 
+def _is_newest(store: Store, item: StoredObject) -> bool:
+    """Whether an object that was named by its version is what its plain address means."""
+    if not isinstance(store, VersionedStore):
+        return False
+    return run_repeated(store, lambda: store.is_newest(item), item.url)
+
+
+def _under_its_version(found: Artifact, plain: StoredObject, item: StoredObject) -> Artifact:
+    """Name the file of an artifact by its version again, so that no newer one is read."""
+    index = found.shard_index
+    return found._replace(
+        url=item.url if found.url == plain.url else found.url,
+        objects=tuple(item if one.url == plain.url else one for one in found.objects),
+        shard_index=item if index is not None and index.url == plain.url else index,
+    )
+
+
 def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
     """Return the describing files directly in a folder; None if it is no model's root.
 
@@ -89,7 +111,7 @@ def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
         store: The storage.
         folder: Address of the folder, with a trailing slash.
     """
-    probed = _each(store, lambda name: _probe(store, folder + name), MARKS)
+    probed = _each(store, lambda name: _probe(store, below(folder, name)), MARKS)
     marks = [mark for mark in probed if mark is not None and mark.fault is None]
     if not is_root(folder, marks):
         return None
@@ -159,7 +181,7 @@ def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
     """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    found = _each(store, lambda name: _probe(store, item.folder + name), names)
+    found = _each(store, lambda name: _probe(store, below(item.folder, name)), names)
     return [neighbour for neighbour in found if neighbour is not None]
 
 

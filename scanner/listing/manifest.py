@@ -76,7 +76,7 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed, parts, rivals, packed, registry = plain
+    url, objects, beside, kind, index, listed, parts, rivals, packed, registry, touched = plain
     neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
     names, total, pin = pickles
     beside = Beside(
@@ -101,6 +101,7 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         Rivals(*map(tuple, rivals)),
         packed,
         tuple(map(_to_registry_model, registry)),
+        touched,
     )
 
 

@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 
 from prefect_mutagen.scanner.storage.errors import StorageError
 
-__all__ = ["ACCOUNT_VARIABLE", "BUCKETS", "VERSION_MARK", "Address", "storable", "versioned"]
+__all__ = [
+    "ACCOUNT_VARIABLE",
+    "BUCKETS",
+    "VERSION_MARK",
+    "Address",
+    "below",
+    "split_version",
+    "storable",
+    "versioned",
+]
 
 VERSION_MARK: Final = "?versionId="
 """Separates the key from the version id in the address of one object version."""
@@ -185,6 +194,31 @@ def versioned(url: str, version: str) -> str:
         version: Id of the version; empty for the latest.
     """
     return f"{url}{VERSION_MARK}{version}" if version or VERSION_MARK in url else url
+
+
+def split_version(url: str) -> tuple[str, str]:
+    """Split the address of an object, as text, into that of its newest version and a version id.
+
+    Only S3 has versions; elsewhere a name that looks like one is a name.
+
+    Returns:
+        The address, and the id; empty for the newest.
+    """
+    if VERSION_MARK not in url or not url.startswith("s3://"):
+        return url, ""
+    plain, _, version = url.rpartition(VERSION_MARK)
+    return plain, version
+
+
+def below(folder: str, path: str) -> str:
+    """Return the address of a file below a folder, as text.
+
+    Args:
+        folder: Address of the folder, with a trailing slash.
+        path: Path of the file; whatever it holds, it never means an older version.
+    """
+    url = folder + path
+    return versioned(url, "") if url.startswith("s3://") else url
 
 
 def storable(url: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
@@ -151,7 +152,7 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
     elif modified is not None:
         pin = f"time:{modified}; {size}"
     else:
-        pin = f"size:{size}"
+        pin = size_pin(size)
     oid = _hub_sha256(info)
     return StoredObject(
         url,

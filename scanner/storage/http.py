@@ -16,6 +16,7 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
@@ -261,7 +262,7 @@ def _pin(headers: Mapping[str, str], size: int) -> str:
         return f"etag:{headers['ETag']}"
     if headers.get("Last-Modified"):
         return f"time:{headers['Last-Modified']}; {size}"
-    return f"size:{size}"
+    return size_pin(size)
 
 
 def _time_in(pin: str) -> float | None:

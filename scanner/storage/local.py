@@ -1,4 +1,4 @@
-"""Local files: listed with scandir, read with pread, pinned by size, mtime and inode."""
+"""Local files: listed with scandir, read with pread, pinned by size, both times and inode."""
 
 import errno
 import glob
@@ -11,13 +11,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.pins import file_pin
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LocalStore", "describe_file", "pin_of", "read_fully", "storage_error"]
+__all__ = ["LocalStore", "describe_file", "read_fully", "storage_error"]
 
 _CODES: Final = {
     errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
@@ -109,8 +110,8 @@ class LocalStore:
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
             data = read_fully(handle, start, min(end, status.st_size))
-            pin = pin_of(status)
-            if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
+            pin = file_pin(status)
+            if (item.pin and pin != item.pin) or file_pin(os.fstat(handle)) != pin:
                 raise StorageError(
                     "storage/changed-during-scan", item.url, "the file was changed during the scan"
                 )
@@ -178,11 +179,6 @@ def _link_error(problem: OSError, path: str) -> StorageError:
     return StorageError("storage/not-found", path, f"the file that it links to is missing ({name})")
 
 
-def pin_of(status: os.stat_result) -> str:
-    """Return the pin of a local file: size, mtime and inode."""
-    return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
-
-
 def _describe(path: str) -> StoredObject:
     """Describe the file at a path."""
     try:
@@ -203,7 +199,7 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
+    found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime)
     blob = _blob_name(path) if link else ""
     if not blob:
         return found

@@ -76,6 +76,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "loads": [
             (loader, [_text(path) for path in files]) for loader, files in result.loads.items()
         ],
+        "digests": _pairs(result.digests),
     }
     return row
 
@@ -141,6 +142,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
         drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
         loads={loader: tuple(files) for loader, files in row.get("loads") or ()},
+        digests=dict(row.get("digests") or ()),
     )
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
@@ -98,6 +99,18 @@ class State:
             if artifact.beside.signatures and not self._is_verified_for(policy):
                 return None
         return place
+
+    def was_touched(self, artifact: Artifact) -> bool:
+        """Whether only change times differ from those of an artifact whose bytes were hashed."""
+        place = self.index.find(artifact.url)
+        if place is None or not self.index.is_hashed(place):
+            return False
+        known = self.result_at(place, artifact.url)
+        before = {item.url: item.pin for item in known.objects} if known is not None else {}
+        relations = {
+            relation_of(before.get(storable(item.url), ""), item.pin) for item in artifact.objects
+        }
+        return "touched" in relations and "other" not in relations
 
     def _is_verified_for(self, policy: Policy) -> bool:
         """Whether recorded signatures were verified for all signers of a policy."""

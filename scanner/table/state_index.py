@@ -104,6 +104,10 @@ class StateIndex:
             return False
         return bool(digest) and self._pins.startswith(digest, place * _PIN_BYTES)
 
+    def is_hashed(self, place: int) -> bool:
+        """Whether all bytes of a row's artifact were hashed."""
+        return bool(self._flags[place] & Flag.HASHED)
+
     def fresh_marks(self) -> bytearray:
         """Return the initial marks of a scan."""
         return bytearray(self._marks)

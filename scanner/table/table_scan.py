@@ -56,7 +56,8 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
     """
     for artifact in list_selected(store, selection, options, siblings=siblings, state=known):
         if rescan == "all" or not known.keep(artifact, hash_level, policy):
-            yield artifact
+            touched = known.state.was_touched(artifact)
+            yield artifact._replace(was_touched=True) if touched else artifact
 
 
 def publish(table: Table, publication: Publication, retention: Retention) -> None:

@@ -34,11 +34,10 @@ from prefect_mutagen.scanner.examine.parts import (
     Part,
     describe_part,
     digests_beside,
-    digests_of,
-    digests_of_pipeline,
     is_model,
-    join_sources,
     no_index,
+    with_digests,
+    with_digests_of_pipeline,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
@@ -64,6 +63,7 @@ from prefect_mutagen.scanner.storage.hashing import (
     ObjectHash,
     hash_object,
     ignore_progress,
+    join_sources,
 )
 from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -166,7 +166,7 @@ class Examiner:
             result = self._conclude_file(artifact, parts[0])
         result = yield from _add_registry(artifact, result)
         described = digests_beside(artifact, neighbours, index)
-        result = replace(result, digests=digests_of(artifact, parts, described))
+        result = with_digests(result, artifact, parts, described)
         if signed:
             result = self._add_signatures(result, parts, signed, described)
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
@@ -208,7 +208,7 @@ class Examiner:
             sha256_source=join_sources(result.sha256_source for result in results),
         )
         described = digests_beside(artifact, folder.neighbours, None)
-        result = replace(result, digests=digests_of_pipeline(parts, results, described))
+        result = with_digests_of_pipeline(result, parts, results, described)
         return artifact, result, documents | dict(folder.neighbours.documents)
 
     def _add_code(
@@ -251,7 +251,7 @@ class Examiner:
             description=part.description,
             findings=unique,
             header_sha256=part.seen.header_sha256,
-            sha256_source=part.hashed.source,
+            sha256_source=part.hashed.proof,
         )
 
     def _conclude_set(
@@ -308,7 +308,7 @@ class Examiner:
             header_sha256=combined_digest(
                 [(part.item.name, part.seen.header_sha256) for part in parts]
             ),
-            sha256_source=join_sources(part.hashed.source for part in parts),
+            sha256_source=join_sources(part.hashed.proof for part in parts),
         )
 
     def _object(self, part: Part) -> ObjectResult:
@@ -322,7 +322,7 @@ class Examiner:
             part.description,
             part.item,
             part.seen.format,
-            part.hashed.sha256,
+            part.hashed.proven,
             self.generated_at,
             warnings_of(findings, unhashed=self.hash_level == "none"),
         )

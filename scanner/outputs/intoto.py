@@ -1,7 +1,8 @@
 """``intoto``: an unsigned in-toto Statement that binds a CycloneDX BOM to model files by SHA-256.
 
-A subject needs a known SHA-256; artifacts without one are neither subjects nor in the BOM. A set is
-included when the SHA-256 of each of its files is known; its files are the subjects. Signing is left
+A subject needs a SHA-256 that was computed here or proven by the storage: one that a file beside
+the model states may be that of another model. Artifacts without one are neither subjects nor in the
+BOM. A set is included when each of its files has one; its files are the subjects. Signing is left
 to whoever holds the key.
 
 The BOM is streamed; the subjects are spooled to disk and written after it.
@@ -40,14 +41,15 @@ def write_intoto(
     """Write the statement; see `scanner.outputs.Writer`.
 
     Raises:
-        ValueError: No artifact has a known SHA-256. Nothing is written.
+        ValueError: No artifact has a proven SHA-256. Nothing is written.
     """
     with Later() as subjects:
         attested = _attested(results, scan, summary, subjects)
         first = next(attested, None)
         if first is None:
             raise ValueError(
-                "no SHA-256 is known, so there is nothing to attest; scan with --hash full"
+                "no SHA-256 was computed here or proven by the storage, so there is nothing to "
+                "attest; scan with --hash full"
             )
         out.write(to_exchange_json(_HEAD)[:-1] + ',\n"predicate":')
         write_bom(chain((first,), attested), scan, out, options.cyclonedx_version)
@@ -59,7 +61,7 @@ def write_intoto(
 def _attested(
     results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, subjects: Later
 ) -> Iterator[Component]:
-    """Yield the components of artifacts with known SHA-256 values; spool their subjects."""
+    """Yield the components of artifacts with proven SHA-256 values; spool their subjects."""
     attested = count(1)
 
     def make(result: ScanResult, _: int) -> tuple[list[str], Component | None]:

@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import Remark, remarks
 from prefect_mutagen.scanner.outputs.rendering import render_each
+from prefect_mutagen.scanner.outputs.stated import stated_sha256
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
@@ -98,6 +99,8 @@ def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, 
         artifact["length"] = item.size
     if sha256:
         artifact["hashes"] = {"sha-256": sha256}
+    elif stated := stated_sha256(result, item.url):
+        artifact["properties"]["statedSha256"] = stated
     return artifact
 
 

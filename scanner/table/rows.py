@@ -21,6 +21,7 @@ from prefect_mutagen.scanner.results import Change, ObjectResult, Sbom, ScanResu
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.storage.address import storable
+from prefect_mutagen.scanner.storage.hashing import is_proof
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE
 from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
@@ -106,6 +107,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         for item in row["objects"]
     )
     facts = {name: row[name] for name, _ in FACTS if name != "format"}
+    proven = is_proof(row["sha256_source"] or "")
     sbom = Sbom(
         sbom_version="1.0",
         generated_at=row["examined_at"],
@@ -114,7 +116,8 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         model_path=row["url"],
         model_filename=row["url"].rpartition("/")[2],
         file_size_bytes=row["size_bytes"],
-        sha256=row["sha256"] or "",
+        # Tables of 0.1 hold digests that were only stated.
+        sha256=(row["sha256"] or "") if proven else "",
         format=row["format"],
         **facts,
     )
@@ -129,7 +132,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         sources=dict(row["sources"] or ()),
         facts=json.loads(row["facts"] or "{}"),
         header_sha256=row["header_sha256"] or "",
-        sha256_source=row["sha256_source"] or "",
+        sha256_source=row["sha256_source"] if proven else "",
         findings=tuple(Finding(**finding) for finding in row["findings"]),
         verdict=Verdict(
             row["status"],
@@ -201,6 +204,8 @@ def with_documents(result: ScanResult, rows: Sequence[Mapping[str, Any]]) -> Sca
         rows: All rows with its ``sbom_id``, the latest last; without rows it is returned unchanged.
     """
     documents = {row.get("object_url"): _document(row) for row in rows}
+    if not result.sha256_source:
+        documents = {url: replace(sbom, sha256="") for url, sbom in documents.items()}
     return replace(
         result,
         sbom=documents.get(None, result.sbom),

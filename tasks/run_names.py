@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.storage.names import storable_name
 
 __all__ = ["names_runs", "short_name"]
 
@@ -19,4 +20,4 @@ def names_runs(function: Callable[[dict[str, Any]], str]) -> Any:
 
 def short_name(url: str) -> str:
     """Return the last part of an address, safe for display in a name."""
-    return visible(url.rstrip("/").rpartition("/")[2], 80)
+    return visible(storable_name(url.rstrip("/").rpartition("/")[2]), 80)

@@ -26,8 +26,8 @@ _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
 
 
 def is_remote(url: str) -> bool:
-    """Whether this is an address rather than a local path."""
-    return "://" in url
+    """Whether this is an address rather than a local path or its URI."""
+    return "://" in url and not url.startswith("file://")
 
 
 def as_uri(url: str) -> str:
@@ -42,6 +42,8 @@ def as_uri(url: str) -> str:
     """
     if url.startswith(("http://", "https://")):
         return quote(_ESCAPED.sub("%25", url), safe="%/:?#[]@!$&'()*+,;=~")
+    if url.startswith("file://"):
+        return url
     if is_remote(url):
         scheme, _, rest = url.partition("://")
         return f"{quote(scheme)}://{quote(_octets(rest), safe='/:@~')}"

@@ -24,7 +24,7 @@ from prefect_mutagen.scanner.outputs.remarks import statements
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["Component", "make_component", "write_bom", "write_cyclonedx"]
 
@@ -72,8 +72,8 @@ def make_component(scan: ScanInfo, result: ScanResult, number: int) -> Component
         }
         for place, text in enumerate(statements(result), 1)
     )
-    text = to_exchange_json(_component(result, ref))
-    return Component(text, tuple(map(to_exchange_json, annotations)))
+    text = to_json(_component(result, ref))
+    return Component(text, tuple(map(to_json, annotations)))
 
 
 def _tool(scan: ScanInfo) -> dict[str, str]:
@@ -105,7 +105,7 @@ def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, vers
         },
     }
     with Later() as annotations:
-        out.write(to_exchange_json(head)[:-1] + ',\n"components":[')
+        out.write(to_json(head)[:-1] + ',\n"components":[')
         between = "\n"
         for component in components:
             out.write(between + component.text)

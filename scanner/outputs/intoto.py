@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_intoto"]
 
@@ -51,7 +51,7 @@ def write_intoto(
                 "no SHA-256 was computed here or proven by the storage, so there is nothing to "
                 "attest; scan with --hash full"
             )
-        out.write(to_exchange_json(_HEAD)[:-1] + ',\n"predicate":')
+        out.write(to_json(_HEAD)[:-1] + ',\n"predicate":')
         write_bom(chain((first,), attested), scan, out, options.cyclonedx_version)
         out.write(',\n"subject":')
         subjects.write_list(out)
@@ -69,7 +69,7 @@ def _attested(
         if not digests or not all(sha256 for _, sha256 in digests):
             return [], None
         named = [
-            to_exchange_json({"name": _name(url, scan.source), "digest": {"sha256": sha256}})
+            to_json({"name": _name(url, scan.source), "digest": {"sha256": sha256}})
             for url, sha256 in digests
         ]
         return named, make_component(scan, result, next(attested))

@@ -11,6 +11,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.names import original_address
 
 __all__ = [
     "ACCOUNT_VARIABLE",
@@ -19,7 +20,6 @@ __all__ = [
     "Address",
     "below",
     "split_version",
-    "storable",
     "versioned",
 ]
 
@@ -62,7 +62,8 @@ class Address:
     def parse(cls, text: "str | Address") -> Self:
         """Parse an address as users write it; an `Address` is returned unchanged.
 
-        Local paths are made absolute and ``~`` is expanded.
+        Local paths are made absolute and ``~`` is expanded. The URI of a path that is not UTF-8 is
+        taken as `scanner.storage.names` shows it.
 
         Raises:
             StorageError: It is blank, or lacks the bucket or server. A blank address never means
@@ -71,6 +72,7 @@ class Address:
         if not isinstance(text, str):
             assert isinstance(text, cls)  # noqa: S101 - there are no subclasses
             return text
+        text = original_address(text)
         scheme, separator, rest = text.partition("://")
         if not separator or text.startswith(_PATHS):
             return cls("file", "", _local_path(text))
@@ -219,8 +221,3 @@ def below(folder: str, path: str) -> str:
     """
     url = folder + path
     return versioned(url, "") if url.startswith("s3://") else url
-
-
-def storable(url: str) -> str:
-    """Return an address as valid Unicode; undecodable bytes of file names become escapes."""
-    return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()

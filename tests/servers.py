@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
 import boto3
 import httpx
@@ -231,7 +232,7 @@ class _WebHandler(BaseHTTPRequestHandler):
             return self._reply(site.status[path], b"")
         if site.password and self.headers.get("Authorization", "") != site.password:
             return self._reply(401, b"")
-        place = site.folder / path.strip("/")
+        place = site.folder / unquote(path.strip("/"))
         if place.is_dir():
             names = [name.name + "/" * name.is_dir() for name in place.iterdir()]
             links = "".join(f'<a href="{name}">{name}</a>\n' for name in names)

@@ -132,7 +132,4 @@ def read_policy(path: str | None) -> Policy:
         raise ValueError(f"--policy {path}: it is not UTF-8 at byte {problem.start}") from None
     except ValueError as problem:
         raise ValueError(f"--policy {path}: {problem}") from None
-    if not text.strip():
-        # A truncated file must not become a policy that accepts everything.
-        raise ValueError(f"--policy {path}: it is empty; write {{}} for the default policy")
     return policy

@@ -14,8 +14,8 @@ __all__ = ["fold"]
 
 # Upper case first: a capital Greek nu looks like N, the small one like v.
 _LOOKALIKES: Final = str.maketrans(
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανικορυχϲϹАВЕЅІЈКМНОРСТУХҮԌԚԜаерсухіјѕһԁԛԝкмтвоᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢıℓɑɡ",
-    "abezhikmnoptyxavikopuxccabesijkmhopctyxygqwaepcyxijshdqwkmtboabcdeghijklmnoprtuvwyzilag",
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανικορυχϲϹАВЕЅІЈКМНОРСТУХҮԌԚԜаерсухіјѕһԁԛԝкмтвонᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢıℓɑɡ",
+    "abezhikmnoptyxavikopuxccabesijkmhopctyxygqwaepcyxijshdqwkmtbohabcdeghijklmnoprtuvwyzilag",
 )
 # Letters and symbols that are drawn as nothing, although their category does not say so.
 _INVISIBLE: Final = frozenset("\u115f\u1160\u3164\u2800")

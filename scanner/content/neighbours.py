@@ -7,12 +7,12 @@ is often a path in a home directory, so it counts as a base model only if it loo
 ``owner/name``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
 from prefect_mutagen.scanner.content.license_places import licenses_beside
@@ -36,7 +36,11 @@ from prefect_mutagen.scanner.content.template_places import (
     is_template_file,
     model_templates,
 )
-from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
+from prefect_mutagen.scanner.content.templates import (
+    LONGEST_TEMPLATES,
+    Template,
+    find_template_escapes,
+)
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = ["Neighbours", "read_neighbours", "read_up_to"]
@@ -44,6 +48,8 @@ __all__ = ["Neighbours", "read_neighbours", "read_up_to"]
 _LISTS: Final = ("modules.json",)
 _BESIDE_WEIGHTS: Final = ("config.json", "adapter_config.json")
 _CARD: Final = "readme.md"
+_TEMPLATE_COST: Final = 500
+"""Characters that the shortest template counts for."""
 _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
 
@@ -184,8 +190,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
     texts = {path: raw for path, (_, raw) in files.items() if is_template_file(path)}
     templates = tuple(model_templates(texts, read.documents))
-    for path, template in templates:
-        findings += find_template_escapes((template,), files[path][0])
+    findings += _judge_templates(templates, files)
     packing = find_quantization(config, read.document("hf_quant_config.json"))
     if packing is not None:
         packing = replace(packing, source=read.place(packing.source))
@@ -236,6 +241,27 @@ def read_up_to(name: str, raw: bytes, size: int) -> int:
     if name.lower() != _CARD or len(raw) >= most or not is_front_matter_open(raw):
         return len(raw)
     return min(most, 4 * len(raw))
+
+
+def _judge_templates(
+    templates: Iterable[tuple[str, Template]], files: Mapping[str, tuple[str, bytes]]
+) -> Iterator[Finding]:
+    """Yield findings about the templates of a model, as long as they are not too much together."""
+    known: set[str] = set()
+    cost = 0
+    for path, template in templates:
+        url = files[path][0]
+        if template.sha256 not in known:
+            known.add(template.sha256)
+            cost += _TEMPLATE_COST + len(template.text or "")
+        if cost > LONGEST_TEMPLATES:
+            message = (
+                f"{path}: the chat templates from {named(template.place)} on are not examined: "
+                f"those of a model have more than {LONGEST_TEMPLATES} characters together"
+            )
+            yield make_finding("template/unexamined", message, url=url, field=path)
+            return
+        yield from find_template_escapes((template,), url)
 
 
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:

@@ -39,8 +39,9 @@ _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """Plain scalars of YAML's core schema that are not strings."""
-_STATEMENT: Final = re.compile(r"licen[cs]e|base_model", re.IGNORECASE)
-"""Keys all of whose values count where they stand more than once."""
+_STATEMENT: Final = re.compile(r"licen|lizen|base_model|chat_template|[^\x00-\x7f]", re.IGNORECASE)
+"""Keys all of whose values count where they stand more than once: licences in any language,
+lineage, and programs."""
 _TAGS: Final = "tag:yaml.org,2002:"
 _PYTHON_TAGS: Final = f"{_TAGS}python/"
 
@@ -53,7 +54,8 @@ class Loaded:
     problem: str = ""
     """A clause; values may be present all the same."""
     duplicate: str = ""
-    """A key that appears twice. Its last value was used; of licences and base models, all were."""
+    """A key that appears twice. Its last value was used; of licences, base models and templates,
+    all were."""
     unexamined: bool = False
     """Whether the problem is a limit of this reader, not a fault of the document."""
 

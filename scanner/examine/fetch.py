@@ -222,14 +222,17 @@ class FilesBeside:
             if path in self.whole
         }
         found = list(neighbours.findings)
+        found += self.unread_findings()
+        return replace(neighbours, findings=tuple(found), digests=digests)
+
+    def unread_findings(self) -> Iterator[Finding]:
+        """Yield findings about the files that could not be read."""
         for path, item, problem in self.unread:
             message = f"{path} cannot be read: {problem.reason}"
-            found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
+            yield make_finding("sbom/neighbour-unread", message, url=item.url, field=path)
             if holds_templates(path):
                 message = f"chat templates in {path} are not examined: {problem.reason}"
-                finding = make_finding("template/unexamined", message, url=item.url, field=path)
-                found.append(finding)
-        return replace(neighbours, findings=tuple(found), digests=digests)
+                yield make_finding("template/unexamined", message, url=item.url, field=path)
 
 
 def load_beside(
@@ -250,26 +253,47 @@ def load_beside(
         if not limit:
             objects.append(item)
             continue
-        wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         try:
-            if item.fault is not None:
-                raise item.fault
-            reply = RangeReply(b"", 0, item.pin)
-            if wanted:
-                reply = yield from read(Read(item, 0, wanted, shared=True))
-            raw = reply.data
-            while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
-                more = yield from read(Read(item, len(raw), end, shared=True))
-                raw += more.data
-            contents[path] = (item.url, raw)
-            if len(raw) == reply.size:
-                whole.add(path)
-            same = (reply.size, reply.pin) == (item.size, item.pin)
-            objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
+            found, raw = yield from _read_beside(item, limit)
         except StorageError as problem:
             unread.append((path, item, problem))
             objects.append(item)
+            continue
+        objects.append(found)
+        contents[path] = (found.url, raw)
+        if len(raw) == found.size:
+            whole.add(path)
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def _read_beside(
+    item: StoredObject, limit: int
+) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
+    """Read a small file; start over once if it was replaced since it was listed."""
+    if item.fault is not None:
+        raise item.fault
+    try:
+        return (yield from _read_up_to(item, limit))
+    except StorageError as problem:
+        if problem.code != "storage/changed-during-scan":
+            raise
+    fresh: StoredObject = yield Find(item.url)
+    return (yield from _read_up_to(fresh, limit))
+
+
+def _read_up_to(
+    item: StoredObject, limit: int
+) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
+    wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
+    reply = RangeReply(b"", 0, item.pin)
+    if wanted:
+        reply = yield from read(Read(item, 0, wanted, shared=True))
+    raw = reply.data
+    while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
+        more = yield from read(Read(item, len(raw), end, shared=True))
+        raw += more.data
+    same = (reply.size, reply.pin) == (item.size, item.pin)
+    return item if same else item._replace(size=reply.size, pin=reply.pin), raw
 
 
 def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:

@@ -21,6 +21,7 @@ __all__ = [
     "describe_part",
     "digests_beside",
     "is_model",
+    "known_by_url",
     "no_index",
     "with_digests",
     "with_digests_of_pipeline",
@@ -71,6 +72,19 @@ def digests_beside(
     if artifact.shard_index is not None:
         digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
     return digests
+
+
+def known_by_url(artifact: Artifact, beside: Mapping[str, str]) -> dict[str, str]:
+    """Return the known SHA-256 of describing files by address.
+
+    Args:
+        artifact: The artifact, as it was read.
+        beside: As `digests_beside` returns them.
+    """
+    items = dict(artifact.named(artifact.beside.neighbours))
+    if artifact.shard_index is not None:
+        items[artifact.shard_index.name] = artifact.shard_index
+    return {items[path].url: sha256 for path, sha256 in beside.items() if sha256}
 
 
 def with_digests(

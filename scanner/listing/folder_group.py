@@ -127,8 +127,10 @@ class FolderGroup:
             self.objects.add("unfinished", mark.target, item)
         elif target := signed_name(name):
             self.objects.add("signature", target, item)
-        else:
+        elif len(self.signatures) < MOST_DESCRIBING:
             self.signatures.append(item)
+        else:
+            self.unlisted += 1
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
@@ -259,7 +261,7 @@ class FolderGroup:
             self._shared = Beside(
                 model.describing,
                 tuple(self.checksums[name] for name in sorted(self.checksums)),
-                tuple(self.signatures),
+                (*self.signatures, *model.signatures),
                 self._collect_pickles(),
                 model.code,
                 model.root,

@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.listing.roles import (
     is_described_by,
     is_relevant,
     role_of,
+    signed_name,
 )
 from prefect_mutagen.scanner.listing.roots import (
     ABOVE,
@@ -25,6 +26,7 @@ from prefect_mutagen.scanner.listing.roots import (
     Model,
     inherit,
     is_root,
+    signed_above,
 )
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
 from prefect_mutagen.scanner.storage.address import below
@@ -105,33 +107,47 @@ def _under_its_version(found: Artifact, plain: StoredObject, item: StoredObject)
 
 
 def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
-    """Return the describing files directly in a folder; None if it is no model's root.
+    """Return the describing files and signatures directly in a folder; None if it is no root.
 
     Args:
         store: The storage.
         folder: Address of the folder, with a trailing slash.
     """
-    probed = _each(store, lambda name: _probe(store, below(folder, name)), MARKS)
-    marks = [mark for mark in probed if mark is not None and mark.fault is None]
+    return _look_at_marks(store, folder, _probe_all(store, folder, MARKS))
+
+
+def _look_at_marks(
+    store: Store, folder: str, probed: Iterable[StoredObject]
+) -> tuple[StoredObject, ...] | None:
+    marks = [mark for mark in probed if mark.fault is None]
     if not is_root(folder, marks):
         return None
-    return _list_describing(store, folder) or tuple(marks)
+    return _list_describing(store, folder, "signature") or tuple(marks)
+
+
+def _probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
+    """Look files of a folder up; return those that exist."""
+    found = _each(store, lambda name: _probe(store, below(folder, name)), names)
+    return [item for item in found if item is not None]
 
 
 def _look_above(store: Store, own: Model) -> Model:
     """Find the root of a model above the folder of its weights."""
     between: list[str] = []
+    signed: list[StoredObject] = []
     folder = own.root
     for _ in range(ABOVE):
         folder = _folder_above(folder)
         if not folder:
             break
-        found = look_at(store, folder)
+        probed = _probe_all(store, folder, (*MARKS, OMS_NAME))
+        found = _look_at_marks(store, folder, probed)
         if found is not None:
-            levels = [_list_describing(store, one) for one in between]
+            levels = [_list_describing(store, one, "signature") for one in between]
             return inherit(own, levels, folder, found)
         between.append(folder)
-    return own
+        signed += (item for item in probed if item.name == OMS_NAME)
+    return signed_above(own, signed)
 
 
 def _folder_above(folder: str) -> str:
@@ -163,8 +179,10 @@ def _find_listed(store: Store, folder: str, url: str) -> Artifact | None:
 
 def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
     def is_wanted(path: str) -> bool:
-        role = role_of(path.rpartition("/")[2])
-        return is_described_by(role) or role in also
+        name = path.rpartition("/")[2]
+        role = role_of(name)
+        # A signature that is named after a model covers no weights in other folders.
+        return is_described_by(role) or (role in also and not signed_name(name))
 
     with suppress(StorageError):
         found = tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING + 1))
@@ -181,8 +199,7 @@ def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
     """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    found = _each(store, lambda name: _probe(store, below(item.folder, name)), names)
-    return [neighbour for neighbour in found if neighbour is not None]
+    return _probe_all(store, item.folder, names)
 
 
 def _probe(store: Store, url: str) -> StoredObject | None:

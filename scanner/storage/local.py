@@ -59,6 +59,15 @@ class LocalStore:
         Symbolic links to files are followed and keep their own name, as in the Hugging Face cache;
         those to folders are not, because they may form loops.
         """
+        yield from self._list(wanted, links=False)
+
+    def _list(self, wanted: Callable[[str], bool], *, links: bool) -> Iterator[StoredObject]:
+        """List objects; see `list_objects`.
+
+        Args:
+            wanted: Whether the caller wants a file, by its path.
+            links: Whether a link to a folder is listed, with a fault.
+        """
         try:
             status = os.stat(self.root)
         except OSError as problem:
@@ -71,7 +80,7 @@ class LocalStore:
             folder = folders.pop()
             inside: list[str] = []
             try:
-                yield from _files_in(folder, wanted, inside)
+                yield from _files_in(folder, wanted, inside, links=links)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -88,8 +97,8 @@ class LocalStore:
             raise storage_error(problem, folder) from None
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `Store.list_tree`."""
-        return LocalStore(folder.rstrip("/")).list_objects(wanted)
+        """See `Store.list_tree`; a link to a folder is listed with a fault."""
+        return LocalStore(folder.rstrip("/"))._list(wanted, links=True)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
@@ -127,7 +136,7 @@ class LocalStore:
 
 
 def _files_in(
-    folder: str, wanted: Callable[[str], bool], inside: list[str]
+    folder: str, wanted: Callable[[str], bool], inside: list[str], *, links: bool = False
 ) -> Iterator[StoredObject]:
     """Yield the wanted files of a folder sorted by name; append its subfolders to ``inside``.
 
@@ -146,6 +155,8 @@ def _files_in(
                         link = entry.is_symlink()
                         if not (link and _links_to_folder(entry)):
                             yield _describe_entry(entry, start, link=link)
+                        elif links:
+                            yield _link_to_folder(start + entry.name)
     finally:
         os.close(handle)
 
@@ -155,6 +166,12 @@ def _links_to_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False  # a link whose target is inaccessible; `stat` reports why
+
+
+def _link_to_folder(path: str) -> StoredObject:
+    """Return a link that is not followed, though loaders follow it."""
+    fault = StorageError("storage/unsupported", path, "it is a link to a folder")
+    return StoredObject(path, 0, "", fault=fault)
 
 
 def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:

@@ -18,6 +18,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.recording import Publication, Recording
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 
@@ -54,8 +55,9 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
     """
+    folders = SignedFolders(store)
     for artifact in list_selected(store, selection, options, siblings=siblings, state=known):
-        if rescan == "all" or not known.keep(artifact, hash_level, policy):
+        if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
             touched = known.state.was_touched(artifact)
             yield artifact._replace(was_touched=True) if touched else artifact
 

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
+from uuid import UUID
 
 import pytest
 from prefect import get_client
@@ -48,7 +49,7 @@ def test_an_agent_starts_for_it_and_opens_it(tmp_path: Path, prefect: PrefectSer
         again = scan_models(root, table=f"{table}-{len(root)}", agents=agents)
         assert again.agents == []
         with get_client(sync_client=True) as client:
-            stored = client.read_flow_run(run.flow_run_id)
+            stored = client.read_flow_run(UUID(run.flow_run_id))
         assert stored.parameters["url"] == run.url
         stored.name.encode("utf-8", "strict")
     done = run_agent(["true"], run.url, given["pin"])

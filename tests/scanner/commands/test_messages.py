@@ -40,7 +40,7 @@ FILES = {
     ),
     "policy that was cut off": (
         ["scan", "good", "--policy", "blank"],
-        "--policy blank: it is empty; write {{}} for the default policy",
+        "--policy blank: the policy is empty; write {{}} for the default policy",
     ),
     "misspelt field of a policy": (
         ["scan", "good", "--policy", "misspelt.yaml"],

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tests.scanner.storing import put_local
 
 URL = "s3://models/a/m.gguf"
 SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", "CC-BY-NC-4.0", "", url=URL)
+SOON = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
 NOW = datetime(2027, 1, 31, 23, 59, tzinfo=UTC)
 LICENSE = Policy(denied_licenses=("cc-by-nc-4.0",))
 
@@ -69,14 +70,12 @@ def test_a_changed_severity_is_the_field_that_decided() -> None:
 @pytest.mark.parametrize("code", ["storage/denied", "scan/crashed"])
 def test_nothing_makes_seen_what_was_not(code: str) -> None:
     subject = replace(_found(code), format="unknown")
-    policy = Policy(
-        severities=(SeverityChange(code, "info"),), waivers=(_waiver(code, "*", "2099-01-01"),)
-    )
+    policy = Policy(severities=(SeverityChange(code, "info"),), waivers=(_waiver(code, "*", SOON),))
     assert judge(subject, policy).status == "unknown"
 
 
 def test_the_fields_count_also_where_a_fault_of_storage_is_waived() -> None:
-    waiver = _waiver("storage/timeout", "*", "2099-01-01")
+    waiver = _waiver("storage/timeout", "*", SOON)
     verdict = judge(_found("storage/timeout"), replace(LICENSE, waivers=(waiver,)), NOW)
     assert verdict.status == "failed"
     assert [reason.code for reason in verdict.reasons] == ["policy/license"]
@@ -135,12 +134,13 @@ def test_a_used_waiver_is_in_the_report_the_table_and_on_the_terminal(
 ) -> None:
     root = put_local(tmp_path, {"m.gguf": gguf().data})
     text = "require_license: true\nwaivers:\n- {code: policy/license-missing, url: '*/m.gguf', "
-    text += "reason: no card yet, owner: ana, expires: 2999-01-31}\n"
+    text += "reason: no card yet, owner: ana, "
+    text += f"expires: {SOON}}}\n"
     (tmp_path / "policy.yaml").write_text(text)
     (result,) = scan(root, policy=load_policy(text))
     assert result.passed
     (waived,) = result.to_report()["verdict"]["waived"]
-    assert waived["value"] == "until 2999-01-31, ana"
+    assert waived["value"] == f"until {SOON}, ana"
     row = to_row(result, new_scan(root, load_policy(text)))
     assert from_row(row).verdict == result.verdict
     del row["waived"]

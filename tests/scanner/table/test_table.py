@@ -1,6 +1,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -234,8 +235,9 @@ def test_an_old_examination_is_not_kept(tmp_path: Path) -> None:
 def test_a_waiver_that_runs_out_counts_though_nothing_changed(tmp_path: Path) -> None:
     scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
     put_local(tmp_path / "root", {"a.gguf": GGUF})
+    soon = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
     waiver = Waiver(
-        code="policy/license-missing", url="*", reason="soon", owner="ana", expires="2999-01-01"
+        code="policy/license-missing", url="*", reason="soon", owner="ana", expires=soon
     )
     policy = Policy(require_license=True, waivers=(waiver,))
     scanner.scan(policy)

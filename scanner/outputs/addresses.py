@@ -11,7 +11,9 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["as_uri", "base_purl", "file_purl", "is_remote"]
+from prefect_mutagen.scanner.storage.names import original_address, storable_name
+
+__all__ = ["as_uri", "base_purl", "file_name", "file_purl", "is_remote"]
 
 _ESCAPED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _COMMIT: Final = "([0-9a-fA-F]{40})"
@@ -49,6 +51,11 @@ def as_uri(url: str) -> str:
         return f"{quote(scheme)}://{quote(_octets(rest), safe='/:@~')}"
     path = quote(_octets(url), safe="/~")
     return f"file://{path}" if path.startswith("/") else path
+
+
+def file_name(url: str) -> str:
+    """Return the shown name of a file, by its shown address."""
+    return storable_name(original_address(url).rpartition("/")[2])
 
 
 def file_purl(url: str, name: str, sha256: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
+from prefect_mutagen.scanner.outputs.addresses import base_purl, file_name, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
@@ -167,7 +167,7 @@ def _files(result: ScanResult, ref: str) -> list[dict[str, Any]]:
 
 
 def _file(item: ObjectResult, ref: str) -> dict[str, Any]:
-    name = item.url.rpartition("/")[2] or item.url
+    name = file_name(item.url) or item.url
     sha256 = item.sbom.sha256 if item.sbom is not None else ""
     stated = {"file_size_bytes": item.size if item.size >= 0 else None, "pin": item.pin}
     if item.sbom is not None:

@@ -16,12 +16,14 @@ from itertools import chain, count
 from typing import Final, TextIO
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.addresses import file_name
 from prefect_mutagen.scanner.outputs.cyclonedx import Component, make_component, write_bom
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.storage.names import original_address, storable_name
 
 __all__ = ["write_intoto"]
 
@@ -89,4 +91,7 @@ def _digests(result: ScanResult) -> list[tuple[str, str]]:
 
 def _name(url: str, source: str) -> str:
     """Return a file's path relative to the scanned root."""
-    return url.rpartition("/")[2] if url == source else url.removeprefix(source.rstrip("/") + "/")
+    if url == source:
+        return file_name(url)
+    path, root = original_address(url), original_address(source).rstrip("/") + "/"
+    return storable_name(path.removeprefix(root)) if path.startswith(root) else url

@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.addresses import file_name
 from prefect_mutagen.scanner.outputs.hub_licenses import HUB_LICENSES
 from prefect_mutagen.scanner.outputs.markdown import text
 from prefect_mutagen.scanner.outputs.model_page import (
@@ -213,7 +214,7 @@ def _loads(result: ScanResult) -> Iterator[tuple[str, ...]]:
 def _files(result: ScanResult) -> Iterator[tuple[str, ...]]:
     for item in result.objects:
         size = f"{item.size:,}" if item.size >= 0 else ""
-        yield item.url.rpartition("/")[2], size, item.sbom.sha256 if item.sbom else ""
+        yield file_name(item.url), size, item.sbom.sha256 if item.sbom else ""
 
 
 def _findings(result: ScanResult) -> Iterator[tuple[str, ...]]:

@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_purl
+from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_name, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
@@ -168,7 +168,7 @@ def _files(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
         yield _element(
             "software_File",
             f"{root}/file-{number}",
-            name=item.url.rpartition("/")[2] or item.url,
+            name=file_name(item.url) or item.url,
             software_primaryPurpose="model",
             software_fileKind="file",
             verifiedUsing=_hashes(_sha256(item, result)),

@@ -79,6 +79,18 @@ TWINS: dict[str, tuple[bytes, ...]] = {
 """Files that must not be shown by the same name."""
 
 
+_FIELDS = {
+    "json": ("model_path", "model_filename"),
+    "jsonl": ("model_path", "model_filename"),
+    "report": ("url", "model_path", "model_filename"),
+    "cyclonedx": ("location",),
+    "spdx3": ("software_downloadLocation",),
+    "sarif": ("uri",),
+    "intoto": ("location",),
+}
+"""Fields that tell files apart, by format."""
+
+
 def _put(root: Path, *names: bytes, data: bytes = GGUF) -> str:
     root.mkdir(exist_ok=True)
     for name in names:
@@ -155,7 +167,7 @@ def test_the_file_is_found_by_its_shown_name(name: bytes, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("names", TWINS.values(), ids=TWINS)
-@pytest.mark.parametrize("form", ["json", "report", "jsonl", "cyclonedx", "spdx3", "sarif"])
+@pytest.mark.parametrize("form", sorted(_FIELDS))
 def test_no_two_files_are_shown_by_one_name(
     form: str, names: tuple[bytes, ...], tmp_path: Path
 ) -> None:
@@ -164,16 +176,6 @@ def test_no_two_files_are_shown_by_one_name(
     for field in _FIELDS[form]:
         shown = [value for document in documents for value in _values(document, field)]
         assert len(set(shown)) == len(names), field
-
-
-_FIELDS = {
-    "json": ("model_path", "model_filename"),
-    "jsonl": ("model_path", "model_filename"),
-    "report": ("url", "model_path", "model_filename"),
-    "cyclonedx": ("location",),
-    "spdx3": ("software_downloadLocation",),
-    "sarif": ("uri",),
-}
 
 
 def _values(part: Any, field: str) -> Iterator[str]:
@@ -392,3 +394,10 @@ def test_readers_in_other_languages(reader: str, form: str, tmp_path: Path) -> N
     _scan(form, root, tmp_path)
     done = subprocess.run(READERS[reader](str(out)), check=False, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("names", TWINS.values(), ids=TWINS)
+def test_every_file_is_a_subject_of_its_own(names: tuple[bytes, ...], tmp_path: Path) -> None:
+    statement = _read(_scan("intoto", _put(tmp_path / "root", *names), tmp_path))
+    subjects = [subject["name"] for subject in statement["subject"]]
+    assert {original_name(name) for name in subjects} == {os.fsdecode(name) for name in names}

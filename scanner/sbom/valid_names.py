@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from prefect_mutagen.scanner.findings import Finding
-from prefect_mutagen.scanner.results import Change, ObjectResult, Sbom, ScanResult
+from prefect_mutagen.scanner.results import STATED, Change, ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.storage.names import (
     has_surrogates,
     original_name,
@@ -41,9 +41,9 @@ def original_label(label: str) -> str:
 
 
 def with_valid_names(result: ScanResult) -> ScanResult:
-    """Return a result in which every text can be encoded; equal ones stay as they are.
+    """Return a result whose names can be encoded; one that has only valid ones stays as it is.
 
-    Metadata is left to the encoders: it has texts, not names.
+    Metadata alone is no reason for a copy: the encoders see to its texts.
     """
     if not any(has_surrogates(text) or text.startswith("file:") for text in _texts(result)):
         return result
@@ -143,8 +143,19 @@ def _sbom(sbom: Sbom, message: Any) -> Sbom:
         sbom,
         model_path=storable(sbom.model_path),
         model_filename=storable_name(sbom.model_filename),
+        metadata=_readable(sbom.metadata),
         warnings=tuple(map(message, sbom.warnings)),
+        **{name: _readable(getattr(sbom, name)) for name in STATED},
     )
+
+
+def _readable(value: Any) -> Any:
+    """Return a value from a file's content with its lone surrogates as visible escapes."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, Mapping):
+        return {readable(name): _readable(member) for name, member in value.items()}
+    return [_readable(member) for member in value] if isinstance(value, list | tuple) else value
 
 
 def _change(change: Change) -> Change:

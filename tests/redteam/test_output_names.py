@@ -60,14 +60,12 @@ NAMES: dict[str, bytes] = {
     "with a change of direction": "\u202efugg.\u2066".encode() + b"\xe9.gguf",
     "with C1 controls": "\x9b31m".encode() + b"\x9b\xe9.gguf",
     "like an address": b"file:\xe9.gguf",
-    "UTF-16": "mödel".encode("utf-16-le").replace(b"\0", b"\xfe") + b".gguf",
 }
 HONEST: dict[str, bytes] = {
     "ascii": b"model.gguf",
     "scripts": "größe 模型 🧪.gguf".encode(),
     "percent signs": b"100% %41 %zz.gguf",
     "backslashes": b"a\\udce9.gguf",
-    "blanks": b" a  b .gguf",
 }
 TWINS: dict[str, tuple[bytes, ...]] = {
     "percent-encoded": (b"caf\xe9.gguf", b"caf%E9.gguf", b"caf%25E9.gguf", b"caf%e9.gguf"),
@@ -274,7 +272,6 @@ CONTENTS: dict[str, dict[str, bytes]] = {
         "model.safetensors.index.json": b'{"weight_map": {"\\ud800": "\\udce9.safetensors"}}',
         "m.safetensors": safetensors("{}"),
     },
-    "signature": {"m.gguf": GGUF, "model.sig": b'{"payloadType": "\\ud800"}'},
     "remote code": {"m.gguf": GGUF, "config.json": b'{"auto_map": {"AutoModel": "\\ud800.X"}}'},
 }
 

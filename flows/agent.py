@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -23,6 +23,10 @@ from prefect_mutagen.tasks.run_names import short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["AgentFailed", "run_agent"]
+
+
+ANY_PIN: Final = "any"
+"""The pin that accepts whatever is there now; forms have no field without a value."""
 
 
 class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
@@ -46,7 +50,7 @@ def _log(level: int, text: str) -> None:
 def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     command: list[str],
     url: ClearAddress,
-    pin: str = "",
+    pin: str = ANY_PIN,
     policy: Policy = Policy(),
     storage: BlockName = "",
     parameters: str = "{}",
@@ -65,7 +69,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     Args:
         command: Program and arguments, one word per entry; no shell is involved.
         url: Address of the artifact.
-        pin: The pin from the scan; empty accepts whatever is there now.
+        pin: The pin from the scan; "any" accepts whatever is there now. An empty one is refused: a
+            variable that was not set must not accept any bytes.
         policy: The policy the artifact must pass.
         storage: Name of a block with the credentials; empty uses the environment's.
         parameters: Additional values for the command, as a JSON object.
@@ -80,8 +85,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         kernel, sweep or group.
 
     Raises:
-        ValueError: The command is empty, the parameters are not a JSON object, or the address
-            contains secrets.
+        ValueError: The command or the pin is empty, the parameters are not a JSON object, or the
+            address contains secrets.
         ArtifactRejected: The artifact does not pass, or its pin differs.
         AgentFailed: The command timed out or failed.
     """
@@ -89,6 +94,10 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     if not isinstance(own_parameters, dict) or not command:
         raise ValueError(
             "command is empty" if not command else "parameters must be a JSON object, as text"
+        )
+    if not pin.strip():
+        raise ValueError(
+            "the pin is empty; pass the pin of the scan, or 'any' to accept any bytes that pass"
         )
     refuse_secrets(url)
     variables = named_variables(environment)
@@ -99,7 +108,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         last.append(text)
         _log(logging.INFO, text)
 
-    result = verify(url, pin or None, policy, storage_options(storage))
+    result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
     _log(logging.INFO, f"verified; starting {visible(command[0])}")
     outcome = run_supervised(
         command,

@@ -111,7 +111,9 @@ POLICY_CODES: Final = {
         "Choose a smaller one.",
     ),
     "policy/sha256-missing": Code(
-        "error", "The policy asks for a SHA-256 and none is known.", "Scan with --hash full."
+        "error",
+        "The policy asks for a SHA-256, and none was computed here or proven by the storage.",
+        "Scan with --hash full.",
     ),
     "policy/source": Code(
         "error",

@@ -39,6 +39,7 @@ _ABOUT_FILES_BESIDE: Final = (
     *("allowed_templates", "require_signature", "allowed_signers"),
 )
 """Rules that files beside the weights decide, too."""
+_NO_SHA256: Final = "no SHA-256 was computed here or proven by the storage; scan with --hash full"
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -171,7 +172,7 @@ def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
         message = f"{size} bytes are more than the allowed {most}"
         yield Reason("policy/size", "max_size_bytes", str(size), message)
     if policy.require_sha256 and not subject.sha256:
-        yield Reason("policy/sha256-missing", "require_sha256", "none", "no SHA-256 is known")
+        yield Reason("policy/sha256-missing", "require_sha256", "none", _NO_SHA256)
 
 
 def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:

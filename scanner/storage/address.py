@@ -12,6 +12,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.storage.secret_parts import (
     holds_secrets,
     refuse_secrets,
@@ -25,7 +26,6 @@ __all__ = [
     "Address",
     "below",
     "split_version",
-    "storable",
     "versioned",
 ]
 
@@ -73,7 +73,8 @@ class Address:
     def parse(cls, text: "str | Address") -> Self:
         """Parse an address as users write it; an `Address` is returned unchanged.
 
-        Local paths are made absolute and ``~`` is expanded.
+        Local paths are made absolute and ``~`` is expanded. The URI of a path that is not UTF-8 is
+        taken as `scanner.storage.names` shows it.
 
         Raises:
             StorageError: It is blank, or lacks the bucket or server; a blank address never means
@@ -82,7 +83,7 @@ class Address:
         if not isinstance(text, str):
             assert isinstance(text, cls)  # noqa: S101 - there are no subclasses
             return text
-        address = cls.parse_found(text)
+        address = cls.parse_found(original_address(text))
         # What parses as a local path may have been meant as an address.
         given = text if address.is_local else address.text
         if holds_secrets(given) or (address.user and address.scheme in BUCKETS):
@@ -247,8 +248,3 @@ def below(folder: str, path: str) -> str:
     """
     url = folder + path
     return versioned(url, "") if url.startswith("s3://") else url
-
-
-def storable(url: str) -> str:
-    """Return an address as valid Unicode; undecodable bytes of file names become escapes."""
-    return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()

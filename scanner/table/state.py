@@ -17,8 +17,8 @@ from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import storable
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
 from prefect_mutagen.scanner.table.rows import from_row, moment
 from prefect_mutagen.scanner.table.runs import KEY

@@ -298,7 +298,7 @@ def test_hostile_values_fit_into_the_table(tmp_path: Path) -> None:
     scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
     assert scanner.scan() == {"added": 1}
     ((url, result),) = scanner.state().items()
-    assert url == "\\udcff odd.gguf"
+    assert url == "\udcff odd.gguf"
     assert result.sbom.context_length is None
     assert scanner.scan() == {"unchanged": 1}
 

@@ -18,6 +18,7 @@ from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
 from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
 from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
@@ -121,7 +122,7 @@ def start_chosen(
         record.take_over(handoff.source, handoff.scan_id, listed, lists)
     message = f"over the limit of {most} starts per scan"
     for start in later[:_WAITING_SHOWN]:
-        url, title = start.result.url, start.agent.title
+        url, title = storable(start.result.url), start.agent.title
         runs.append(AgentRun(url=url, agent=title, state="waiting", message=message))
     return runs
 
@@ -170,14 +171,14 @@ def _due_scan_agents(
 
 
 def _waiting(start: _Start) -> Waiting:
-    return Waiting(start.result.url, start.result.pin, start.key)
+    return Waiting(storable(start.result.url), start.result.pin, start.key)
 
 
 def _passed_digest(recording: Recording) -> tuple[int, str]:
     """Return the number of passed artifacts and a digest over their addresses and pins."""
     digest, count = hashlib.sha256(), 0
     for result in recording.results(passed):
-        digest.update(f"{result.url}\0{result.pin}\n".encode())
+        digest.update(f"{storable(result.url)}\0{result.pin}\n".encode())
         count += 1
     return count, f"sha256:{digest.hexdigest()}"
 

@@ -191,6 +191,7 @@ class WebServer:
         etags: Whether it sends ``ETag``.
         status: What to answer instead, by path.
         redirects: Where to send who asks, by path.
+        pages: Pages to send instead, by path.
         cut: Bytes after which a reply breaks off; None: never.
         requests: What was asked: method, path, range.
     """
@@ -201,6 +202,7 @@ class WebServer:
         self.etags = etags
         self.status: dict[str, int] = {}
         self.redirects: dict[str, str] = {}
+        self.pages: dict[str, bytes] = {}
         self.cut: int | None = None
         self.requests: list[tuple[str, str, str]] = []
         self.password = ""
@@ -237,6 +239,8 @@ class _WebHandler(BaseHTTPRequestHandler):
             return self.end_headers()
         if path in site.status:
             return self._reply(site.status[path], b"")
+        if path in site.pages:
+            return self._reply(200, site.pages[path], kind="text/html")
         if site.password and self.headers.get("Authorization", "") != site.password:
             return self._reply(401, b"")
         place = site.folder / unquote(path.strip("/"))

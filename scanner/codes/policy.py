@@ -111,7 +111,9 @@ POLICY_CODES: Final = {
         "Choose a smaller one.",
     ),
     "policy/sha256-missing": Code(
-        "error", "The policy asks for a SHA-256 and none is known.", "Scan with --hash full."
+        "error",
+        "The policy asks for a SHA-256, and none was computed here or proven by the storage.",
+        "Scan with --hash full.",
     ),
     "policy/source": Code(
         "error",
@@ -133,12 +135,6 @@ POLICY_CODES: Final = {
         "Loading the model runs code that the policy does not allow.",
         "Read the code; allow each module by its SHA-256 (remote_code: pinned), or choose a model "
         "that needs none. Code that is not among the model's files cannot be pinned.",
-    ),
-    "policy/signature-unexamined": Code(
-        "error",
-        "The policy asks for a signature, and one that lies beside the model could not be read. "
-        "That says nothing against the model.",
-        "Make the signature readable (its permissions, the link it is), and scan again.",
     ),
     "policy/signature-missing": Code(
         "error",

@@ -85,6 +85,12 @@ STORAGE_CODES: Final = {
         "No driver for this kind of address is installed.",
         "Check the address; some kinds of storage need an extra package, such as gcsfs.",
     ),
+    "storage/unexamined": Code(
+        "error",
+        "A folder of a web server has a larger page, or more folders, than this tool reads, so not "
+        "all of its files are known. That says nothing against them.",
+        "Scan its parts one by one, or a copy of it.",
+    ),
     "storage/failed": Code(
         "error",
         "Storage answered with an error.",

@@ -39,6 +39,7 @@ from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
@@ -93,7 +94,7 @@ class _Run:
         self.scan = new_scan(roots[0], self.policy)
         sources = [root.text for root in roots]
         if len(sources) > 1:
-            self.scan = replace(self.scan, source=" ".join(sources))
+            self.scan = replace(self.scan, source=" ".join(map(storable, sources)))
         # Artifacts of a root inside another one are shown once. In a table each root has its own
         # state, which needs all of them.
         self._shown: set[str] | None = set() if _any_inside(sources) and not options.table else None

@@ -55,6 +55,8 @@ _TEXT: Final = "LicenseRef-text-"
 """Beginning of the reference for a text that no rule recognises; its digest follows."""
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
+_MOST_STATEMENTS: Final = 100
+"""Most statements of one header or file; of more, the last one that is read counts as cut."""
 _MOST_DEPTH: Final = 4
 
 
@@ -97,13 +99,15 @@ def licenses_in(
         name, link = _text(values.get(name_key)), _text(values.get(link_key))
         for key in (*group, *(() if group else (name_key or link_key,))):
             text = _text(values.get(key)) if key in group else ""
-            expression = spdx_expression(text, name, link)
+            expression = spdx_expression(text, name[:TEXT_LIMIT], link[:TEXT_LIMIT])
             if text or expression != NOASSERTION:
                 value = text or name or link
-                is_cut = len(text) > TEXT_LIMIT or _is_cut(values.get(key))
+                is_cut = max(map(len, (text, name, link))) > TEXT_LIMIT or _is_cut(values.get(key))
                 statements.append(
                     LicenseStatement(value, expression, f"{source}{key}", url, is_cut)
                 )
+            if len(statements) == _MOST_STATEMENTS:
+                return [*statements[:-1], statements[-1]._replace(is_cut=True)]
         if group and statements:
             statements += _beside(statements[-1], name, link, f"{source}{name_key or link_key}")
     return statements
@@ -131,6 +135,7 @@ def _beside(
     """Yield what name and link of a licence state, where they name a known other licence."""
     from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
 
+    name, link = name[:TEXT_LIMIT], link[:TEXT_LIMIT]
     for value, expression in ((name, spdx_expression(name)), (link, spdx_expression("", "", link))):
         agrees = expression in main.spdx or are_compatible(main.spdx, expression)
         if is_recognized(expression) and main.spdx != NOASSERTION and not agrees:

@@ -52,6 +52,8 @@ _TEMPLATE_COST: Final = 500
 """Characters that the shortest template counts for."""
 _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
+_MEMORY_LIMIT: Final = 96 << 20
+"""Most bytes that all JSON files of a model may take once they are parsed."""
 
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
@@ -87,6 +89,8 @@ class Neighbours:
     """JSON files that were read, by path. A list is the value of the empty key."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that was read whole, by path."""
+    memory: int = 0
+    """Bytes that the documents take, an upper bound."""
 
 
 @dataclass(slots=True)
@@ -97,6 +101,8 @@ class _Files:
     folder: str
     findings: list[Finding] = field(default_factory=list)
     documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    memory: int = 0
+    """Bytes that the documents take, an upper bound."""
 
     def nearest(self, name: str) -> str:
         """Return the path of the file of this name nearest to the weights; empty if none.
@@ -141,7 +147,30 @@ class _Files:
             if path.endswith(".json"):
                 listed = path.rpartition("/")[2] in _LISTS
                 loader = partial(load_json, allow_list=True) if listed else load_json
-                self.documents[path] = _load(loader, path, self.contents, self.findings)
+                self.documents[path] = self._load(loader, path)
+
+    def load_cards(self) -> dict[str, Mapping[str, Any]]:
+        """Load the front matter of every card, by path."""
+        return {path: self._load(load_front_matter, path) for path in self.cards()}
+
+    def _load(self, loader: Callable[[bytes], Loaded], path: str) -> Mapping[str, Any]:
+        """Load one file; if it is invalid, add a finding and return what could be read."""
+        url, raw = self.contents[path]
+        is_card = loader is load_front_matter
+        limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
+        if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+            what = "its front matter" if is_card else "it"
+            loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+            loaded = replace(loaded, unexamined=True)
+        else:
+            loaded = loader(raw)
+        self.memory += loaded.memory
+        if self.memory > _MEMORY_LIMIT:
+            problem = f"the model's files together take more than {_MEMORY_LIMIT >> 20} MB to parse"
+            self.memory -= loaded.memory
+            loaded = Loaded(problem=problem, unexamined=True)
+        self.findings += _problems(loaded, path, url, is_card=is_card)
+        return loaded.values
 
     def document(self, name: str) -> Mapping[str, Any]:
         """Return the values of the nearest JSON file of a name."""
@@ -178,7 +207,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     tokenizer = read.document("tokenizer_config.json")
     generation = read.document("generation_config.json")
     adapter = read.document("adapter_config.json")
-    cards = {path: _load(load_front_matter, path, files, findings) for path in read.cards()}
+    cards = read.load_cards()
     card = next(iter(cards.values()), {})
     before: Facts = {}
     behind: Facts = {}
@@ -217,6 +246,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
         tuple(findings),
         licenses,
         read.documents,
+        memory=read.memory,
     )
 
 
@@ -270,36 +300,18 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _load(
-    loader: Callable[[bytes], Loaded],
-    path: str,
-    files: Mapping[str, tuple[str, bytes]],
-    findings: list[Finding],
-) -> dict[str, Any]:
-    """Load one file; if it is invalid, add a finding and return what could be read."""
-    if path not in files:
-        return {}
-    url, raw = files[path]
-    is_card = loader is load_front_matter
-    limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
-    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
-        what = "its front matter" if is_card else "it"
-        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
-        loaded = replace(loaded, unexamined=True)
-    else:
-        loaded = loader(raw)
+def _problems(loaded: Loaded, path: str, url: str, *, is_card: bool) -> Iterator[Finding]:
+    """Yield what is wrong with a file that was loaded."""
     if loaded.problem:
         code = "front-matter-invalid" if is_card else "neighbour-invalid"
         code = "unexamined" if loaded.unexamined else code
-        message = f"{path}: {loaded.problem}"
-        findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
+        yield make_finding(f"sbom/{code}", f"{path}: {loaded.problem}", url=url, field=path)
         if loaded.unexamined and holds_templates(path):
             message = f"chat templates in {path} are not examined: {loaded.problem}"
-            findings.append(make_finding("template/unexamined", message, url=url, field=path))
+            yield make_finding("template/unexamined", message, url=url, field=path)
     elif loaded.duplicate:
         message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
-        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))
-    return loaded.values
+        yield make_finding("sbom/duplicate-key", message, url=url, field=path)
 
 
 def _strings(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:

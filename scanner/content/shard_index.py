@@ -77,7 +77,7 @@ def read_index(raw: bytes) -> IndexReading:
     if values > _VALUE_LIMIT:
         problem = f"it has about {values:,} values, and this tool reads at most {_VALUE_LIMIT:,}"
         return IndexReading(None, problem, is_limit=True)
-    loaded = load_json(raw)
+    loaded = load_json(raw, bounded=False)
     if loaded.problem:
         return IndexReading(None, loaded.problem)
     if loaded.duplicate:

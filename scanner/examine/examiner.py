@@ -35,12 +35,11 @@ from prefect_mutagen.scanner.examine.parts import (
     Part,
     describe_part,
     digests_beside,
-    digests_of,
-    digests_of_pipeline,
     is_model,
-    join_sources,
     known_by_url,
     no_index,
+    with_digests,
+    with_digests_of_pipeline,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
@@ -65,6 +64,7 @@ from prefect_mutagen.scanner.storage.hashing import (
     ObjectHash,
     hash_object,
     ignore_progress,
+    join_sources,
 )
 from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -164,7 +164,7 @@ class Examiner:
             result = self._conclude_file(artifact, parts[0])
         result = yield from _add_registry(artifact, _with_findings(result, unread))
         described = digests_beside(artifact, neighbours, index)
-        result = replace(result, digests=digests_of(artifact, parts, described))
+        result = with_digests(result, artifact, parts, described)
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
         by_url = known_by_url(artifact, described)
         sha256 = by_url | {part.item.url: part.hashed.sha256 for part in parts}
@@ -209,7 +209,7 @@ class Examiner:
             sha256_source=join_sources(result.sha256_source for result in results),
         )
         described = digests_beside(artifact, folder.neighbours, None)
-        result = replace(result, digests=digests_of_pipeline(artifact.parts, results, described))
+        result = with_digests_of_pipeline(result, artifact.parts, results, described)
         documents, known = folder.neighbours.documents, known_by_url(artifact, described)
         own = Unjudged(artifact, result, documents, signed.files, known, known)
         return own.with_parts(examined)
@@ -254,7 +254,7 @@ class Examiner:
             description=part.description,
             findings=unique,
             header_sha256=part.seen.header_sha256,
-            sha256_source=part.hashed.source,
+            sha256_source=part.hashed.proof,
         )
 
     def _conclude_set(
@@ -311,7 +311,7 @@ class Examiner:
             header_sha256=combined_digest(
                 [(part.item.name, part.seen.header_sha256) for part in parts]
             ),
-            sha256_source=join_sources(part.hashed.source for part in parts),
+            sha256_source=join_sources(part.hashed.proof for part in parts),
         )
 
     def _object(self, part: Part) -> ObjectResult:
@@ -325,7 +325,7 @@ class Examiner:
             part.description,
             part.item,
             part.seen.format,
-            part.hashed.sha256,
+            part.hashed.proven,
             self.generated_at,
             warnings_of(findings, unhashed=self.hash_level == "none"),
         )
@@ -381,7 +381,7 @@ class Examiner:
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
                 neighbours = files.parse_neighbours(artifact.folder)
-                folder = Folder(neighbours, files.objects, length)
+                folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
                 folder = self.folders.add(items, folder)
         return folder
 

@@ -39,6 +39,7 @@ __all__ = [
     "find_shards",
     "load_beside",
     "load_index",
+    "read_beside",
     "see",
     "stated_digests",
 ]
@@ -255,7 +256,7 @@ def load_beside(
             objects.append(item)
             continue
         try:
-            found, raw = yield from _read_beside(item, limit)
+            found, raw = yield from read_beside(item, limit)
         except StorageError as problem:
             unread.append((path, item, problem))
             objects.append(item)
@@ -267,10 +268,21 @@ def load_beside(
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
 
 
-def _read_beside(
+def read_beside(
     item: StoredObject, limit: int
 ) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
-    """Read a small file; start over once if it was replaced since it was listed."""
+    """Read a small file; start over once if it was replaced since it was listed.
+
+    Args:
+        item: The file.
+        limit: Maximum bytes to read.
+
+    Returns:
+        The file as it was read, and its bytes.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
     if item.fault is not None:
         raise item.fault
     try:

@@ -29,7 +29,7 @@ MODULE_LIMIT: Final = 1 << 20
 _MODULES: Final = 200
 _LOOKUPS: Final = 1_000
 """Most modules that are looked up one by one."""
-_TOTAL: Final = 16 << 20
+_TOTAL: Final = 4 << 20
 _SHOWN: Final = 5
 _REASONS: Final = 20
 _PYTHON: Final = (".py", ".pyw")

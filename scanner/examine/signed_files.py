@@ -12,6 +12,7 @@ from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from prefect_mutagen.scanner.examine.fetch import read_beside
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.roles import OMS_NAME, signed_name
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -112,7 +113,7 @@ class SignedFiles:
             items: The files, as listed. Empty ones say nothing and are ignored.
 
         Returns:
-            The files and a finding about those beyond the limit; an unreadable file has a fault.
+            The files, and findings about those that cannot be read or are beyond the limit.
         """
         objects: dict[str, StoredObject] = {item.url: item for item in items}
         files: list[SignatureFile] = []
@@ -131,8 +132,15 @@ class SignedFiles:
                 findings.append(finding)
                 break
             file = yield from self._once(("signature", item.url, item.pin), self._file, item)
-            files.append(file)
             objects[item.url] = file.item
+            if file.fault:
+                message = f"{item.name} cannot be read: {file.fault}"
+                unread = make_finding(
+                    "sbom/neighbour-unread", message, url=item.url, field=item.name
+                )
+                findings.append(unread)
+            else:
+                files.append(file)
         files.sort(key=attrgetter("item.url"))
         return ReadSignatures(tuple(objects.values()), tuple(files), tuple(findings))
 
@@ -141,18 +149,11 @@ class SignedFiles:
         known = self._files.get(key)
         if known is not None and item.pin:
             return known
-        name, raw = item.name, b""
+        name = item.name
         try:
-            if item.fault is not None:
-                raise item.fault
-            end = SIGNATURE_LIMIT if item.size == UNKNOWN_SIZE else min(SIGNATURE_LIMIT, item.size)
-            reply = yield from read_range(Read(item, 0, end))
+            item, raw = yield from read_beside(item, SIGNATURE_LIMIT)
         except StorageError as problem:
-            unread = Signature(name, problem=problem.reason)
-            return SignatureFile(item, unread, fault=problem.reason if self.required else "")
-        raw = reply.data
-        if (reply.size, reply.pin) != (item.size, item.pin):
-            item = item.as_read(reply)
+            return SignatureFile(item, Signature(name), fault=problem.reason)
         signature = read_signature(name, raw)
         statements: tuple[Signature, ...] = ()
         checked = None if self._checker is None else Checked()

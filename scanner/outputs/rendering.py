@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.valid_names import with_valid_names
 
 __all__ = ["render", "render_each"]
 
@@ -27,6 +28,7 @@ def render(result: ScanResult, make: Callable[[ScanResult], _T]) -> tuple[ScanRe
     Returns:
         The rendered result, which is an internal error if `make` failed, and the part.
     """
+    result = with_valid_names(result)
     try:
         return result, make(result)
     except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone

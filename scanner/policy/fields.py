@@ -193,7 +193,8 @@ class Policy:
     max_size_bytes: int = 0
     """Largest size in bytes; 0: no limit."""
     require_sha256: bool = False
-    """Fail artifacts without a known SHA-256."""
+    """Fail artifacts without a SHA-256 that was computed here or proven by the storage. One that a
+    file beside the model states does not count."""
     require_signature: bool = False
     """Fail artifacts that no readable signature or attestation beside them names. This does not
     verify the signature; allowed_signers does."""

@@ -11,7 +11,6 @@ from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.licenses import (
     judge_licenses,
     unseen_licenses,
-    unseen_signatures,
 )
 from prefect_mutagen.scanner.policy.loaders import for_loaders
 from prefect_mutagen.scanner.policy.publishers import (
@@ -40,6 +39,7 @@ _ABOUT_FILES_BESIDE: Final = (
     *("allowed_templates", "require_signature", "allowed_signers"),
 )
 """Rules that files beside the weights decide, too."""
+_NO_SHA256: Final = "no SHA-256 was computed here or proven by the storage; scan with --hash full"
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -123,8 +123,8 @@ def _from_fields(
     yield from refused or unseen or stated
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
-    unsigned = (*_signature(subject, policy), *_signer(subject, policy, now))
-    yield from (unsigned and unseen_signatures(subject, unsigned[0].policy_field)) or unsigned
+    yield from _signature(subject, policy)
+    yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":
@@ -172,7 +172,7 @@ def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
         message = f"{size} bytes are more than the allowed {most}"
         yield Reason("policy/size", "max_size_bytes", str(size), message)
     if policy.require_sha256 and not subject.sha256:
-        yield Reason("policy/sha256-missing", "require_sha256", "none", "no SHA-256 is known")
+        yield Reason("policy/sha256-missing", "require_sha256", "none", _NO_SHA256)
 
 
 def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:

@@ -5,14 +5,14 @@ from typing import Final
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.content.license_files import may_state_license
-from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
 from prefect_mutagen.scanner.verdicts import Reason, Subject
 
-__all__ = ["judge_licenses", "unseen_licenses", "unseen_signatures"]
+__all__ = ["judge_licenses", "unseen_licenses"]
 
 _UNREAD: Final = "sbom/neighbour-unread"
+_UNEXAMINED: Final = "sbom/unexamined"
 _INVALID: Final = "sbom/front-matter-invalid"
 
 
@@ -27,33 +27,19 @@ def unseen_licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
     field = next((name for name in rules if getattr(policy, name)), "")
     if not field:
         return
+    seen: set[str] = set()
+    # What loaders do not open is left out of a judgement for some of them; licences are not.
+    unread = {_UNREAD, _UNEXAMINED} if policy.loaders else {_UNREAD}
     stated = [str(one.get("source")) for one in _statements(subject)]
     for finding in subject.findings:
         path = finding.field
-        is_unread = finding.code == _UNREAD and may_state_license(path) and not _is_signature(path)
+        is_unread = finding.code in unread and may_state_license(path)
         if finding.code == _INVALID:  # some of an invalid one is read all the same
             is_unread = not any(source.startswith(f"{path}:") for source in stated)
-        if is_unread:
+        if is_unread and path not in seen:
+            seen.add(path)
             message = f"{finding.message}; it may state a licence, which {field} is about"
             yield Reason("policy/license-unexamined", field, path, message)
-
-
-def unseen_signatures(subject: Subject, field: str) -> tuple[Reason, ...]:
-    """Return a reason for each signature beside an artifact that was not read.
-
-    Args:
-        subject: The facts and findings about the artifact.
-        field: The field of the policy that asks for a signature.
-    """
-    return tuple(
-        Reason("policy/signature-unexamined", field, finding.field, finding.message)
-        for finding in subject.findings
-        if finding.code == _UNREAD and _is_signature(finding.field)
-    )
-
-
-def _is_signature(path: str) -> bool:
-    return role_of(path.rpartition("/")[2]) == "signature"
 
 
 def _statements(subject: Subject) -> list[Mapping[str, object]]:

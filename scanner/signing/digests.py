@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.signing.signatures import Signature
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
+    "LISTED",
     "Comparison",
     "SignatureFile",
     "compare",
@@ -31,7 +32,8 @@ __all__ = [
     "statements_to_check",
 ]
 
-_LISTED: Final = 100
+LISTED: Final = 100
+"""Most signature files, and most names of each kind, that are in the facts."""
 
 Checks = Mapping[tuple[str, int], FolderCheck]
 """What became of the files that a statement names, by the address of its file and its number."""
@@ -49,7 +51,7 @@ class SignatureFile:
     checked: Checked | None = None
     """Who signed them; None: no signers are known, so nothing was verified."""
     fault: str = ""
-    """Why storage does not hand it out, as a clause, where the policy asks for signatures."""
+    """Why storage does not hand it out, as a clause; then there is nothing else."""
 
     @property
     def folder(self) -> str:
@@ -163,7 +165,7 @@ def look_at_signatures(
         elif not found.differ:
             findings += _unverified(file, found, artifact)
     findings += record.gaps()
-    entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:_LISTED]}
+    entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:LISTED]}
     if folders := {
         file.folder: check.below
         for file in files
@@ -183,8 +185,8 @@ class _Record:
     checks: Checks
     signed: dict[str, list[tuple[Coverage, str]]] = field(default_factory=dict)
     """Coverage and expiry of each genuine statement, by signer."""
-    best: tuple[Coverage, Signature, StoredObject] | None = None
-    """The statement that covers most."""
+    counted: list[tuple[Coverage, Signature, StoredObject]] = field(default_factory=list)
+    """Each statement that counts, with its file."""
 
     def add_genuine(
         self, file: SignatureFile, genuine: Genuine, artifact: ArtifactFiles
@@ -193,7 +195,7 @@ class _Record:
         check = self.checks.get((file.item.url, genuine.number))
         coverage = cover(statement, file.folder, artifact, check)
         self.signed.setdefault(genuine.signer, []).append((coverage, genuine.expires))
-        self._compete(coverage, statement, file)
+        self.counted.append((coverage, statement, file.item))
         return coverage
 
     def add_signed(self, file: SignatureFile, artifact: ArtifactFiles, *, required: bool) -> bool:
@@ -206,19 +208,23 @@ class _Record:
             # What single loaders take besides matters to those who ask for a signer.
             coverage = replace(coverage, not_taken={})
             if required and statement.whole:
-                self._compete(coverage, statement, file)
+                self.counted.append((coverage, statement, file.item))
             covers = covers or coverage.complete
         return covers
 
-    def _compete(self, coverage: Coverage, statement: Signature, file: SignatureFile) -> None:
-        if self.best is None or coverage.rank > self.best[0].rank:
-            self.best = coverage, statement, file.item
-
     def gaps(self) -> Iterator[Finding]:
-        """Report what the statement that covers most does not cover."""
-        if self.best is not None:
-            coverage, statement, item = self.best
-            yield from gaps(coverage, statement, item.name, item.url)
+        """Report what the statement that covers most does not cover, and broken folders."""
+        if not self.counted:
+            return
+        best = max(self.counted, key=lambda one: one[0].rank)
+        folders = {item.folder for found, one, item in self.counted if one.whole and found.complete}
+        for coverage, statement, item in self.counted:
+            if coverage is best[0]:
+                yield from gaps(coverage, statement, item.name, item.url)
+            elif statement.whole and not any(item.folder.startswith(url) for url in folders):
+                # It was signed as a whole, and is not what was signed, whoever signed a part of it.
+                of_folder = replace(coverage, unsigned=(), not_taken={})
+                yield from gaps(of_folder, statement, item.name, item.url)
 
     def signers(self) -> list[dict[str, Any]]:
         """Return the signers that signed everything in one statement.
@@ -252,9 +258,9 @@ def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
         "signed": signature.signed,
         "predicates": list(signature.predicates),
         "problem": signature.problem,
-        "agree": list(found.agree[:_LISTED]),
-        "differ": list(found.differ[:_LISTED]),
-        "unknown": list(found.unknown[:_LISTED]),
+        "agree": list(found.agree[:LISTED]),
+        "differ": list(found.differ[:LISTED]),
+        "unknown": list(found.unknown[:LISTED]),
     }
     return {key: value for key, value in entry.items() if value not in ("", [])}
 
@@ -262,10 +268,7 @@ def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
 def _differences(file: SignatureFile, found: Comparison) -> Iterator[Finding]:
     signature, url = file.signature, file.item.url
     name = signature.name
-    if file.fault:
-        message = f"{shown(name)} was not examined: {file.fault}"
-        yield make_finding("signature/unexamined", message, url=url, field=name)
-    elif signature.problem:
+    if signature.problem:
         message = f"{shown(name)} cannot be read: {signature.problem}"
         yield make_finding("signature/unreadable", message, url=url, field=name)
     for target in found.differ:
@@ -277,7 +280,7 @@ def _unverified(
 ) -> Iterator[Finding]:
     """Report which of the model's files an unverified signature names."""
     name = file.signature.name
-    if file.signature.problem or file.fault:
+    if file.signature.problem:
         return
     own = (path_below(item, file.folder) for item in artifact.own)
     named = found.names.intersection(path for path in own if path is not None)

@@ -5,13 +5,17 @@ record, a checksum file beside the object. ``lookup``: one more request, for the
 storage keeps. ``full``: read every byte. The source is always recorded; sources that disagree are
 a finding.
 
+Only who hashed the bytes proves a digest: this tool, S3 for a whole object, the hub for what it
+keeps in LFS. A checksum file and the name of a link are claims, of whoever uploaded the model too.
+They are reported as stated, never as the object's hash.
+
 Checksum files are those of ``sha256sum``: a digest and a name per line, also in the BSD form, or
 the bare digest in ``NAME.sha256``. Those of OpenSSL, certutil and PowerShell are read as well.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +26,8 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "CHECKSUM_LIMIT",
+    "COMPUTED",
+    "HUB_OID",
     "Compute",
     "HashLevel",
     "HashProgress",
@@ -29,6 +35,8 @@ __all__ = [
     "compute_sha256",
     "hash_object",
     "ignore_progress",
+    "is_proof",
+    "join_sources",
     "read_checksums",
 ]
 
@@ -45,9 +53,15 @@ CHECKSUM_LIMIT: Final = 4 << 20
 """Maximum bytes read of a checksum file."""
 PIECE: Final = 8 << 20
 """Bytes read and hashed at a time; at most two such buffers are held."""
-_PROVEN: Final = ("computed", "stored checksum", "the hub's LFS oid")
-"""Sources that hashed the bytes; checksum files and cache blob names only claim a digest."""
+COMPUTED: Final = "computed"
+KEPT: Final = "stored checksum"
+HUB_OID: Final = "the hub's LFS oid"
+_PROOFS: Final = (COMPUTED, KEPT, HUB_OID)
+"""Sources that hashed the bytes, the strongest first."""
+_AND: Final = " and "
 _LONGEST_DIGEST: Final = 64 + len("sha-256:")
+_SHORTEST: Final = 64
+_TITLE: Final = "SHA256 "
 _LINE_LIMIT: Final = 4096 + 256
 """Longest line of a checksum file: a path and a digest."""
 _DIGEST: Final = r"(?:sha-?256[:=])?(?P<digest>[0-9a-f]{64})"
@@ -76,7 +90,28 @@ class ObjectHash:
     @property
     def proven(self) -> str:
         """The digest if the bytes were hashed, here or by the storage; else empty."""
-        return self.sha256 if self.source in _PROVEN else ""
+        return self.sha256 if self.source in _PROOFS else ""
+
+    @property
+    def proof(self) -> str:
+        """The source of a proven digest; empty without one."""
+        return self.source if self.proven else ""
+
+    @property
+    def stated(self) -> str:
+        """The digest if it is only stated; else empty."""
+        return "" if self.proven else self.sha256
+
+
+def is_proof(source: str) -> bool:
+    """Whether all sources, as recorded for an artifact, hashed its bytes."""
+    return all(one in _PROOFS for one in source.split(_AND))
+
+
+def join_sources(sources: Iterable[str]) -> str:
+    """Name the sources of all files' digests; empty unless all are known."""
+    named = set(sources)
+    return _AND.join(sorted(named)) if "" not in named else ""
 
 
 def ignore_progress(_item: StoredObject, _start: int, _end: int) -> None:
@@ -99,6 +134,9 @@ def read_checksums(name: str, raw: bytes) -> dict[str, str]:
     announced = ""
     for line in _decode(raw).splitlines():
         if len(line) > _LINE_LIMIT:
+            continue
+        if len(line) < _SHORTEST and not line.startswith(_TITLE):
+            announced = ""
             continue
         entry = _entry(line.strip())
         if entry is None:
@@ -183,12 +221,12 @@ def hash_object(
             known[source] = digest
             break
     try:
-        if level == "lookup" and not known:
+        if level == "lookup" and not known.keys() & set(_PROOFS):
             kept: str = yield LookUp(item)
             if kept:
-                known["stored checksum"] = kept
+                known[KEPT] = kept
         if level == "full":
-            known["computed"] = yield from (compute or compute_sha256)(item, on_hashed)
+            known[COMPUTED] = yield from (compute or compute_sha256)(item, on_hashed)
     except StorageError as problem:
         return ObjectHash(findings=(make_finding(problem.code, str(problem), url=item.url),))
     conflicts: tuple[Finding, ...] = ()
@@ -196,7 +234,7 @@ def hash_object(
         listed = "; ".join(f"{source}: {digest}" for source, digest in known.items())
         message = f"the SHA-256 values disagree: {listed}"
         conflicts = (make_finding("sbom/hash-mismatch", message, url=item.url, field="sha256"),)
-    source = "computed" if "computed" in known else next(iter(known), "")
+    source = next((proof for proof in _PROOFS if proof in known), next(iter(known), ""))
     return ObjectHash(known.get(source, ""), source, conflicts)
 
 

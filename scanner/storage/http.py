@@ -6,10 +6,10 @@ large one is asked for its size with HEAD. User, password and query string are n
 address that is shown: the query of a signed URL is a secret.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import aiohttp
@@ -19,6 +19,7 @@ from fsspec.asyn import sync
 from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.html_links import PAGE_LIMIT, TAG_LIMIT, find_links
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
@@ -40,6 +41,8 @@ _STATUS: Final = {
     504: ("storage/timeout", "the server did not respond in time"),
 }
 _FOLDER_LIMIT: Final = 100_000
+# A server chooses the encoding, and some decoders take time in the square of the length.
+_ENCODINGS: Final = ("utf-8", "iso-8859-1", "windows-1252", "us-ascii")
 _PIECE: Final = 64 << 10
 _UNKNOWN_LENGTH_LIMIT: Final = 8 << 20
 """Bytes that are read of an object of unknown size to find its end."""
@@ -82,30 +85,50 @@ class HttpStore:
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
-            found = sync(self.loop, repeat, partial(self._links, folder), folder)
-            links = sorted({Address.parse(link).text for link in found})
-            for link in links:
-                if link.startswith(folder) and not link.endswith("/"):
-                    name = link.removeprefix(folder)
-                    if "/" not in name and wanted(unquote(link)):
-                        yield StoredObject(link, UNKNOWN_SIZE, "")
-            for link in reversed(links):
-                inside = link.startswith(folder) and link.endswith("/") and link not in seen
-                if inside and len(seen) < _FOLDER_LIMIT:
-                    seen.add(link)
-                    folders.append(link)
+            page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
+            links = sorted({Address.parse_found(link).text for link in page.links})
+            inside = [link for link in links if link.startswith(folder) and link not in seen]
+            if page.problem:
+                yield _unread(folder, page.problem)
+            for link in inside:
+                if "/" not in link.removeprefix(folder) and wanted(unquote(link)):
+                    yield StoredObject(link, UNKNOWN_SIZE, "")
+            for link in reversed([link for link in inside if link.endswith("/")]):
+                if len(seen) == _FOLDER_LIMIT:
+                    most = f"this tool looks into {_FOLDER_LIMIT:,} folders of a web server"
+                    yield _unread(link, f"it is not looked into: {most}")
+                    return
+                seen.add(link)
+                folders.append(link)
 
-    async def _links(self, folder: str) -> list[str]:
+    async def _read_page(self, folder: str) -> "_Page":
+        """Read the page of a folder; without its slash if it has no links."""
+        page = await self._read_links(folder, folder)
+        return page if page.links or page.problem else await self._read_links(folder[:-1], folder)
+
+    async def _read_links(self, url: str, folder: str) -> "_Page":
         try:
-            found: list[str] = await self._fs._ls(self._with_secrets(folder), detail=False)
-        except FileNotFoundError:
-            raise StorageError(*_status_error(404, folder.rstrip("/"))) from None
-        except aiohttp.ClientResponseError as problem:
-            code, url, reason = _status_error(problem.status, folder.rstrip("/"))
-            raise StorageError(code, url, reason, transient=problem.status >= 500) from None
+            session = await self._fs.set_session()
+            address = self._fs.encode_url(self._with_secrets(url))
+            async with session.get(address, **self._fs.kwargs) as reply:
+                if reply.status >= 400:
+                    code, shown, reason = _status_error(reply.status, folder.rstrip("/"))
+                    raise StorageError(code, shown, reason, transient=reply.status >= 500)
+                if reply.content_type != "text/html":
+                    return _Page()
+                raw = bytearray()
+                while len(raw) <= PAGE_LIMIT and (piece := await reply.content.read(_PIECE)):
+                    raw += piece
+                encoding = (reply.charset or "").lower()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, folder.rstrip("/")) from None
-        return found
+        text = raw[:PAGE_LIMIT].decode(encoding if encoding in _ENCODINGS else "utf-8", "replace")
+        links, complete = find_links(text, folder)
+        if len(raw) > PAGE_LIMIT:
+            return _Page(links, f"its page is larger than the {PAGE_LIMIT:,} bytes that are read")
+        return _Page(
+            links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes"
+        )
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_folder`; web servers have no folders."""
@@ -173,6 +196,20 @@ class HttpStore:
         scheme, _, rest = url.partition("://")
         query = f"?{self._address.query}" if self._address.query else ""
         return f"{scheme}://{self._address.user}{rest}{query}"
+
+
+class _Page(NamedTuple):
+    """The page of a folder."""
+
+    links: Sequence[str] = ()
+    problem: str = ""
+    """Why these may not be all, as a clause about the folder."""
+
+
+def _unread(folder: str, problem: str) -> StoredObject:
+    """Return what stands for the files of a folder that are not known."""
+    fault = StorageError("storage/unexamined", folder, problem)
+    return StoredObject(folder, 0, "", fault=fault)
 
 
 class _Stream:
@@ -253,7 +290,7 @@ class _Stream:
 
 def _final_address(reply: aiohttp.ClientResponse, url: str) -> str:
     """Return where a reply came from, without secrets, if that is not the address asked for."""
-    final = Address.parse(str(reply.url)).text
+    final = Address.parse_found(str(reply.url)).text
     return "" if unquote(final) == unquote(url) else final
 
 

@@ -31,6 +31,7 @@ __all__ = ["S3Store"]
 
 _PAGE: Final = 1000
 _PIECE: Final = 64 << 10
+_SHA256_BYTES: Final = 32
 _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (boto.NoCredentialsError, "storage/credentials", "no credentials were found"),
     (boto.PartialCredentialsError, "storage/credentials", "the credentials are incomplete"),
@@ -251,7 +252,11 @@ class S3Store:
         head = await self._call("head_object", item.url, request)
         if head.get("ChecksumType") != "FULL_OBJECT" or not head.get("ChecksumSHA256"):
             return ""
-        return base64.b64decode(head["ChecksumSHA256"]).hex()
+        try:
+            kept = base64.b64decode(head["ChecksumSHA256"], validate=True)
+        except ValueError:
+            return ""
+        return kept.hex() if len(kept) == _SHA256_BYTES else ""
 
     def _key_of(self, url: str) -> str:
         key = url.removeprefix(f"s3://{self._bucket}/")

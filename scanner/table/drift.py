@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.pins import TOUCHING, Relation, is_weak, relation_of
 from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
-from prefect_mutagen.scanner.storage.address import storable
+from prefect_mutagen.scanner.sbom.valid_names import storable_label
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["became_passed", "compare", "drift_of", "earlier_pin"]
@@ -147,9 +147,9 @@ def _files(result: ScanResult) -> dict[str, _File]:
     folder = StoredObject(result.url, 0, "").folder
     pins = {f"object:{item.url.removeprefix(folder)}": item.pin for item in result.objects}
     pins |= {f"neighbour:{name}": pin for name, pin in (result.neighbours or {}).items()}
-    digests = {storable(label): sha256 for label, sha256 in result.digests.items()}
+    digests = {storable_label(label): sha256 for label, sha256 in result.digests.items()}
     # Rows of the table hold names as valid Unicode.
-    named = ((storable(label), pin) for label, pin in pins.items())
+    named = ((storable_label(label), pin) for label, pin in pins.items())
     return {label: _File(pin, digests.get(label, "")) for label, pin in named}
 
 

@@ -1,14 +1,37 @@
 """Whether what lies in a signed folder is still what it was when its signature was verified."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 
 from prefect_mutagen.scanner.signing.coverage import MOST_BELOW, folder_digest
+from prefect_mutagen.scanner.signing.digests import LISTED
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store
 
-__all__ = ["SignedFolders"]
+__all__ = ["SignedFolders", "names_any"]
+
+
+def names_any(facts: Mapping[str, Any], weights: AbstractSet[str]) -> bool:
+    """Whether a signature beside an artifact may name any of its weights.
+
+    Args:
+        facts: The facts of an examination of the same signatures.
+        weights: Names of the artifact's files.
+    """
+    stated = facts.get("signature")
+    files = stated.get("files") if isinstance(stated, dict) else ()
+    if not isinstance(files, (list, tuple)) or len(files) >= LISTED:
+        return True
+    for entry in files:
+        if not isinstance(entry, dict) or entry.get("problem"):
+            return True
+        for key in ("agree", "differ", "unknown"):
+            paths = entry.get(key) or ()
+            if len(paths) >= LISTED or any(path.rpartition("/")[2] in weights for path in paths):
+                return True
+    return False
 
 
 class SignedFolders:

@@ -17,13 +17,13 @@ from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import storable
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
 from prefect_mutagen.scanner.table.rows import from_row, moment
 from prefect_mutagen.scanner.table.runs import KEY
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
-from prefect_mutagen.scanner.table.signed_folders import SignedFolders
+from prefect_mutagen.scanner.table.signed_folders import SignedFolders, names_any
 from prefect_mutagen.scanner.table.state_file import StateFile
 from prefect_mutagen.scanner.table.state_index import Flag, StateIndex
 
@@ -103,13 +103,8 @@ class State:
         if policy is not None:
             if policy.max_scan_age_hours and self._is_too_old(place, policy):
                 return None
-            if _is_signed(artifact) and not self._is_verified_for(policy):
+            if _is_signed(artifact) and not self._is_verified_now(place, artifact, policy, folders):
                 return None
-            asks = policy.allowed_signers or policy.require_signature
-            if asks and folders is not None and _is_signed(artifact):
-                known = self.result_at(place, artifact.url)
-                if known is None or not folders.are_unchanged(known.facts):
-                    return None
         return place
 
     def was_touched(self, artifact: Artifact) -> bool:
@@ -123,6 +118,20 @@ class State:
             relation_of(before.get(storable(item.url), ""), item.pin) for item in artifact.objects
         }
         return "touched" in relations and "other" not in relations
+
+    def _is_verified_now(
+        self, place: int, artifact: Artifact, policy: Policy, folders: SignedFolders | None
+    ) -> bool:
+        """Whether the signatures beside an artifact need not be verified again."""
+        if not (policy.allowed_signers or policy.require_signature):
+            return True
+        known = self.result_at(place, artifact.url)
+        if known is None:
+            return False
+        if not names_any(known.facts, {item.name for item in artifact.objects}):
+            return True
+        is_verified = self._is_verified_for(policy)
+        return is_verified and (folders is None or folders.are_unchanged(known.facts))
 
     def _is_verified_for(self, policy: Policy) -> bool:
         """Whether recorded signatures were verified as a policy asks."""

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.storage.address import VERSION_MARK, storable
+from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.address_index import AddressIndex
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.runs import KEY

@@ -18,10 +18,10 @@ from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.policy.policy import Waiver, load_policy
 from tests.builders import STRING, gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 
 TODAY = datetime.now(UTC).date()
-SOON = (TODAY + timedelta(days=90)).isoformat()
 WAIVER = {"code": "policy/license", "url": "*", "reason": "r", "owner": "ana", "expires": SOON}
 
 

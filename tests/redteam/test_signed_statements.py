@@ -12,7 +12,7 @@ from tests.builders import gguf
 from tests.certificates import signed_bundle, signed_file
 from tests.scanner.examine.shard_builders import Files, shard
 from tests.scanner.storing import put_local
-from tests.signed_models import CONFIG, KEY, POLICY, SHARDS, is_refused, results_of
+from tests.signed_models import CONFIG, KEY, POLICY, SHARDS, is_refused, results_of, sign_folder
 from tests.signing import attestation, oms, sha256
 
 
@@ -89,6 +89,29 @@ def test_one_statement_covers_everything_by_name(tmp_path: Path, files: Files) -
 )
 def test_honest_statements_pass(tmp_path: Path, files: Files) -> None:
     assert not is_refused(put_local(tmp_path, files))
+
+
+@pytest.mark.parametrize("broken", [{"setup.sh": b"#!/bin/sh"}, {"notes.txt": b"other"}, {}])
+def test_a_signed_file_is_no_way_around_the_signature_of_its_folder(
+    tmp_path: Path, broken: Files
+) -> None:
+    files = {"m.gguf": gguf().data, "notes.txt": b"signed"}
+    root = put_local(tmp_path / "m", files)
+    sign_folder(root)
+    put_local(Path(root), {"m.gguf.sigstore.json": signed_file(sha256(gguf().data), KEY)})
+    put_local(Path(root), broken)
+    assert is_refused(root) == bool(broken)
+
+
+def test_a_folder_that_was_signed_in_a_signed_folder(tmp_path: Path) -> None:
+    root = put_local(tmp_path / "m", {"README.md": b"# x", "q4/m.gguf": gguf().data})
+    sign_folder(f"{root}/q4")
+    put_local(Path(root), {"q4/convert.py": b"print()"})
+    assert is_refused(root)
+    sign_folder(root)  # whoever signs the root vouches for the script as well
+    assert not is_refused(root)
+    put_local(Path(root), {"q4/convert.py": b"import os"})
+    assert is_refused(root)
 
 
 def test_loaders_in_use_say_what_has_to_be_signed(tmp_path: Path) -> None:

@@ -221,9 +221,9 @@ def test_a_neighbour_that_cannot_be_read_counts_where_a_loader_opens_it(
     [
         ("none", "ab" * 32, "", ""),
         ("stored", "", "", ""),
-        ("stored", "ab" * 32, "ab" * 32, "blob"),
+        ("stored", "ab" * 32, "", ""),
         ("lookup", "", "cd" * 32, "stored checksum"),
-        ("lookup", "ab" * 32, "ab" * 32, "blob"),
+        ("lookup", "cd" * 32, "cd" * 32, "stored checksum"),
         ("full", "", hashlib.sha256(SMALL).hexdigest(), "computed"),
     ],
 )

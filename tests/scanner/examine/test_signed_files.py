@@ -82,11 +82,11 @@ def test_a_signature_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     root = put_local(tmp_path, {"m.gguf": GGUF})
     (tmp_path / "model.sig").symlink_to(tmp_path / "gone")
     (result,) = scan(root)
-    assert "signature/unreadable" in _codes(result)
+    assert "sbom/neighbour-unread" in _codes(result)
     assert result.passed  # nothing depends on it
     for policy in (POLICY, Policy(require_signature=True)):
         (result,) = scan(root, policy=policy)
-        assert "signature/unexamined" in _codes(result)
+        assert [one.code for one in result.verdict.reasons] == ["policy/signature-unexamined"]
         assert result.verdict.status == "unknown"
 
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,11 @@ from prefect_mutagen.scanner.policy.policy import Policy, SeverityChange, Waiver
 from prefect_mutagen.scanner.table.rows import from_row, to_row
 from prefect_mutagen.scanner.verdicts import Subject
 from tests.builders import gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 
 URL = "s3://models/a/m.gguf"
 SUBJECT = Subject((), 1000, "gguf", "llama", 8, "Q4_K_M", "CC-BY-NC-4.0", "", url=URL)
-SOON = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
 NOW = datetime(2027, 1, 31, 23, 59, tzinfo=UTC)
 LICENSE = Policy(denied_licenses=("cc-by-nc-4.0",))
 

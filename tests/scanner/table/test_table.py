@@ -1,7 +1,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCHEMA_VERSIO
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, U64, gguf, u64
+from tests.dates import SOON
 from tests.processes import run_unprivileged
 from tests.scanner.storing import S3_SERVERS, put_local, s3_table
 from tests.servers import S3Server
@@ -235,9 +235,8 @@ def test_an_old_examination_is_not_kept(tmp_path: Path) -> None:
 def test_a_waiver_that_runs_out_counts_though_nothing_changed(tmp_path: Path) -> None:
     scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
     put_local(tmp_path / "root", {"a.gguf": GGUF})
-    soon = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
     waiver = Waiver(
-        code="policy/license-missing", url="*", reason="soon", owner="ana", expires=soon
+        code="policy/license-missing", url="*", reason="soon", owner="ana", expires=SOON
     )
     policy = Policy(require_license=True, waivers=(waiver,))
     scanner.scan(policy)
@@ -299,7 +298,7 @@ def test_hostile_values_fit_into_the_table(tmp_path: Path) -> None:
     scanner = Scanner(str(tmp_path / "table"), tmp_path / "root")
     assert scanner.scan() == {"added": 1}
     ((url, result),) = scanner.state().items()
-    assert url == "\\udcff odd.gguf"
+    assert url == "\udcff odd.gguf"
     assert result.sbom.context_length is None
     assert scanner.scan() == {"unchanged": 1}
 

@@ -180,6 +180,16 @@ def test_publishers_are_proven(
     assert judge(replace(SUBJECT, url=url), ACME).status == "passed"
 
 
+def test_a_link_in_the_cache_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    put_local(tmp_path, {"models--evil--x/snapshots/1/m.gguf": GGUF})
+    (tmp_path / "models--acme--x").symlink_to(tmp_path / "models--evil--x")
+    with pytest.raises(ArtifactRejected, match="only claimed"):
+        verify(str(tmp_path / "models--acme--x/snapshots/1/m.gguf"), policy=ACME)
+
+
 def test_a_claim_is_named_so(tmp_path: Path) -> None:
     (result,) = scan(put_local(tmp_path, {"m.gguf": CLAIMING}), policy=ACME)
     (reason,) = result.verdict.reasons
@@ -200,6 +210,10 @@ OUTSIDE = {
     "parameters": "https://h/research/..;/prod/m.gguf",
     "parameters with a name": "https://h/research/..;a=b/prod/m.gguf",
     "half encoded": "https://h/research/.%2e/prod/m.gguf",
+    "a NUL": "https://h/research/..%00/prod/m.gguf",
+    "a tab": "https://h/research/.%09./prod/m.gguf",
+    "full width": "https://h/research/\uff0e\uff0e/prod/m.gguf",
+    "overlong UTF-8": "https://h/research/%c0%ae%c0%ae/prod/m.gguf",
     "an encoded slash": "https://h/research/..%2fprod/m.gguf",
     "a longer name": "https://h/research-x/m.gguf",
     "another host": "https://h.evil.example/research/m.gguf",
@@ -234,6 +248,8 @@ def test_a_waiver_covers_nothing_elsewhere(url: str) -> None:
     assert judge(replace(SUBJECT, url=url), policy).status == "failed"
     near = replace(SUBJECT, url="https://h/research/m.gguf")
     assert judge(near, policy).status == "passed"
+    other = replace(waiver, url="HTTPS://H:443/research/*")
+    assert judge(near, replace(policy, waivers=(other,))).status == "passed"
 
 
 @pytest.fixture

@@ -368,3 +368,33 @@ def test_a_link_to_a_folder_above_is_named(tmp_path: Path) -> None:
     (tmp_path / "m/up").symlink_to(tmp_path)
     with pytest.raises(ArtifactRejected, match="a link to a folder above"):
         verify(str(tmp_path / "m"))
+
+
+# ---------------------------------------------------------------- a page that lists a folder
+
+UNASKED = {
+    "template": ("additional_chat_templates/x.jinja", b"{{ ''.__class__ }}", "template/escape"),
+    "pickle": ("x.pkl", b"\x80\x02}.", "set/pickle-beside"),
+    "pickled weights": ("pytorch_model.bin", b"\x80\x02}.", "set/pickle-beside"),
+    "licence": ("LICENSE.txt", b"x", "sbom/license-unknown"),
+    "checksum": ("SHA256SUMS", b"0" * 64 + b"  m.gguf\n", ""),
+    "tokenizer, which is not read": ("tokenizer.json", b"{}", ""),
+    "code, which nothing names": ("x.py", b"x = 1\n", "code/unreached"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "code"), UNASKED.values(), ids=UNASKED)
+@pytest.mark.parametrize("query", ["", "?download=true"])
+def test_a_file_and_its_folder_are_judged_alike(
+    query: str, name: str, data: bytes, code: str, tmp_path: Path
+) -> None:
+    put_local(tmp_path, {"m/m.gguf": GGUF, "m/README.md": CARD, f"m/{name}": data})
+    with WebServer(tmp_path) as site:
+        (of_root,) = scan(f"{site.url}/m/")
+        (of_file,) = scan(f"{site.url}/m/m.gguf{query}")
+        assert {one.code for one in of_file.findings} == {one.code for one in of_root.findings}
+        assert of_file.verdict.status == of_root.verdict.status
+        assert code in {one.code for one in of_file.findings} or not code
+        assert of_file.pin.startswith("sha256:")
+        if of_file.passed:
+            assert verify(f"{site.url}/m/m.gguf{query}", of_file.pin).pin == of_file.pin

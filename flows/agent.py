@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.verify import verify
+from prefect_mutagen.tasks.agent_launch import shown_command
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.run_names import short_name
@@ -109,7 +110,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         _log(logging.INFO, text)
 
     result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
-    _log(logging.INFO, f"verified; starting {visible(command[0])}")
+    _log(logging.INFO, f"verified; starting {shown_command(command)}")
     outcome = run_supervised(
         command,
         encode(handoff_of(result, own_parameters)),
@@ -123,7 +124,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     if outcome.guarantee != "kernel":
         guarantee = outcome.guarantee
         _log(logging.INFO, f"no PID namespace available; processes were ended by {guarantee}")
-    show_agent(result, command[0], outcome, last)
+    show_agent(result, shown_command(command), outcome, last)
     if outcome.timed_out:
         raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")
     if outcome.status:

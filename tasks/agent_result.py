@@ -27,7 +27,7 @@ def show_agent(result: ScanResult, program: str, outcome: Outcome, last: Iterabl
 
     Args:
         result: The artifact it ran for.
-        program: The first word of its command; the others may contain secrets.
+        program: Its command, as it is shown.
         outcome: How it ended.
         last: The last lines of its output.
     """

@@ -79,6 +79,12 @@ POLICY_CODES: Final = {
     "policy/license": Code(
         "error", "The policy does not allow this licence.", "Choose a model you may use."
     ),
+    "policy/signature-unexamined": Code(
+        "error",
+        "The policy asks for a signature, and one beside the model could not be read. That says "
+        "nothing against the model.",
+        "Make the file readable (its permissions, the link that it is), and scan again.",
+    ),
     "policy/folder-unexamined": Code(
         "error",
         "The policy has a rule about what lies beside a model, and none of it could be looked at. "

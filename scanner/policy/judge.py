@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.policy.publishers import (
     same_publisher,
 )
 from prefect_mutagen.scanner.policy.remote_code import judge_code
+from prefect_mutagen.scanner.policy.unseen import unseen_folder, unseen_signatures
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -34,11 +35,6 @@ _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
 _PLACES_SHOWN: Final = 3
-_ABOUT_FILES_BESIDE: Final = (
-    *("denied_licenses", "allowed_licenses", "require_license"),
-    *("allowed_templates", "require_signature", "allowed_signers"),
-)
-"""Rules that files beside the weights decide, too."""
 _NO_SHA256: Final = "no SHA-256 was computed here or proven by the storage; scan with --hash full"
 
 
@@ -123,25 +119,15 @@ def _from_fields(
     yield from refused or unseen or stated
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
-    yield from _signature(subject, policy)
-    yield from _signer(subject, policy, now)
+    unsigned = (*_signature(subject, policy), *_signer(subject, policy, now))
+    yield from unseen_signatures(subject, unsigned)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":
         yield from judge_code(subject.facts, policy)
-    yield from _unseen_folder(subject, policy)
+    yield from unseen_folder(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
-
-
-def _unseen_folder(subject: Subject, policy: Policy) -> Iterator[Reason]:
-    """Check whether rules are about files that nobody could look at."""
-    fields = [name for name in _ABOUT_FILES_BESIDE if getattr(policy, name)]
-    fields += ["remote_code"] if policy.remote_code != "warn" else []
-    for finding in subject.findings if fields else ():
-        if finding.code == "sbom/folder-unseen":
-            message = f"{finding.message}; {fields[0]} is about them"
-            yield Reason("policy/folder-unexamined", fields[0], "folder", message)
 
 
 def _listed(

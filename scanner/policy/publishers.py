@@ -7,6 +7,7 @@ whatever else names one (a header, a folder in a bucket) is a claim of whoever w
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,7 @@ __all__ = [
     "Publisher",
     "has_dot_segments",
     "lies_below",
+    "normalized",
     "publisher_of",
     "really_lies_below",
     "same_publisher",
@@ -29,6 +31,7 @@ _CACHED: Final = re.compile(r"(?:models|datasets|spaces)--([^/]+?)--[^/]+/(?:sna
 _SPACE: Final = re.compile(r"[\s_-]+")
 _PORTS: Final = {"http": 80, "https": 443}
 _DECODINGS: Final = 4
+_INVISIBLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2060-\u2064\ufeff]")
 
 
 class Publisher(NamedTuple):
@@ -43,18 +46,24 @@ class Publisher(NamedTuple):
 def has_dot_segments(url: str) -> bool:
     """Whether a server or a file system may take a part of an address for the folder above.
 
-    Percent-encoded any number of times, with a backslash for a slash, or with parameters behind a
-    semicolon.
+    Percent-encoded any number of times, with a backslash for a slash, with parameters behind a
+    semicolon, with control characters in between, or in letters of other widths.
     """
     for _ in range(_DECODINGS):
-        parts = re.split(r"[/\\]", url)
-        if any(part.partition(";")[0] in (".", "..") for part in parts):
+        if any(_is_dots(part) for part in re.split(r"[/\\]", url)):
             return True
         decoded = unquote(url)
         if decoded == url:
             return False
+        if "\ufffd" in decoded and "\ufffd" not in url:
+            return True  # bytes that are not UTF-8, such as an overlong form of a dot
         url = decoded
     return "%" in url
+
+
+def _is_dots(part: str) -> bool:
+    name = _INVISIBLE.sub("", part.partition(";")[0])
+    return (name if name.isascii() else unicodedata.normalize("NFKC", name)) in (".", "..")
 
 
 def lies_below(url: str, sources: Iterable[str]) -> bool:
@@ -64,9 +73,9 @@ def lies_below(url: str, sources: Iterable[str]) -> bool:
     """
     if not url or has_dot_segments(url.partition("://")[2] or url):
         return False
-    place = _normalized(url)
+    place = normalized(url)
     for source in sources:
-        prefix = _normalized(source.rstrip("/").replace("s3a://", "s3://", 1))
+        prefix = normalized(source.rstrip("/").replace("s3a://", "s3://", 1))
         if place == prefix or place.startswith(f"{prefix}/"):
             return True
     return False
@@ -89,7 +98,7 @@ def _real_path(path: str) -> str:
     return os.path.realpath(path)
 
 
-def _normalized(url: str) -> str:
+def normalized(url: str) -> str:
     """Return a web address with its host in lower case and without the usual port."""
     scheme, mark, rest = url.partition("://")
     if not mark or scheme.lower() not in _PORTS:
@@ -110,8 +119,14 @@ def publisher_of(url: str, facts: Mapping[str, Any]) -> Publisher:
     Returns:
         The publisher; empty when none is stated.
     """
-    owner = _owner_at_the_hub(url) or _owner_in_the_cache(url)
+    owner = _owner_at_the_hub(url)
     if owner:
+        return Publisher(owner, "address", is_proven=True)
+    owner = _owner_in_the_cache(url)
+    # A link may stand in the place of the folder, or of a file in it.
+    if owner and all(
+        _owner_in_the_cache(str(one)) == owner for one in facts.get("read_from") or ()
+    ):
         return Publisher(owner, "address", is_proven=True)
     organization = facts.get("organization")
     if isinstance(organization, str) and organization:
@@ -131,7 +146,7 @@ def _owner_at_the_hub(url: str) -> str:
         return ""
     scheme, _, path = url.partition("://")
     if scheme == "https":
-        host, _, path = _normalized(url).partition("://")[2].partition("/")
+        host, _, path = normalized(url).partition("://")[2].partition("/")
         if host != _hub_host():
             return ""
     elif scheme != "hf":
@@ -147,7 +162,7 @@ def _owner_at_the_hub(url: str) -> str:
 def _hub_host() -> str:
     """Return the host of the hub; that of another one is set for its own client, too."""
     endpoint = os.environ.get("HF_ENDPOINT", "").strip() or _ENDPOINT
-    return urlsplit(_normalized(endpoint)).netloc
+    return urlsplit(normalized(endpoint)).netloc
 
 
 def _owner_in_the_cache(url: str) -> str:

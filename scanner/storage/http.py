@@ -6,6 +6,7 @@ large one is asked for its size with HEAD. User, password and query string are n
 address that is shown: the query of a signed URL is a secret.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -43,6 +44,9 @@ _STATUS: Final = {
 _FOLDER_LIMIT: Final = 100_000
 # A server chooses the encoding, and some decoders take time in the square of the length.
 _ENCODINGS: Final = ("utf-8", "iso-8859-1", "windows-1252", "us-ascii")
+_AT_ONCE: Final = 16
+_MOST_FOUND: Final = 2_000
+"""Most files beside a root that are looked up."""
 _PIECE: Final = 64 << 10
 _UNKNOWN_LENGTH_LIMIT: Final = 8 << 20
 """Bytes that are read of an object of unknown size to find its end."""
@@ -130,8 +134,46 @@ class HttpStore:
             links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes"
         )
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
-        """See `Store.list_folder`; web servers have no folders."""
+    def list_folder(
+        self, folder: str, wanted: Callable[[str], bool]
+    ) -> Iterator[StoredObject] | None:
+        """See `Store.list_folder`; None where the page of a folder is no list of its files.
+
+        The page of the root's own folder counts if it lists the root.
+        """
+        try:
+            page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
+        except StorageError:
+            return None
+        names = {unquote(link): Address.parse_found(link).text for link in page.links}
+        own = self.root[: self.root.rfind("/") + 1]
+        if page.problem or not names or (folder == own and unquote(self.root) not in names):
+            return None
+        inside = [
+            link
+            for name, link in sorted(names.items())
+            if link.startswith(folder) and "/" not in link.removeprefix(folder) and wanted(name)
+        ]
+        found: list[StoredObject] = sync(self.loop, self._find_all, inside)
+        return iter(found)
+
+    async def _find_all(self, links: list[str]) -> list[StoredObject]:
+        """Look objects up, some at a time: a page states neither size nor version."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def find(link: str) -> StoredObject:
+            try:
+                async with slots:
+                    return await repeat(lambda: self.find(link), link)
+            except StorageError as problem:
+                return StoredObject(link, UNKNOWN_SIZE, "", fault=problem)
+
+        found = await asyncio.gather(*map(find, links[:_MOST_FOUND]))
+        reason = f"more than {_MOST_FOUND:,} files lie in its folder"
+        for link in links[_MOST_FOUND:]:
+            fault = StorageError("storage/unsupported", link, reason)
+            found.append(StoredObject(link, UNKNOWN_SIZE, "", fault=fault))
+        return found
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_tree`; web servers have no folders."""

@@ -91,7 +91,7 @@ class LocalStore:
                     if links:
                         refusal = "it is a link to a folder" if wanted(path) else ""
                     if refusal is None:
-                        inside.append((path, os.path.realpath(path)))
+                        inside.append((path, _real_path(path)))
                     elif refusal:
                         yield _unfollowed(path, refusal)
             except OSError as problem:
@@ -105,7 +105,7 @@ class LocalStore:
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         try:
-            real = os.path.realpath(folder)
+            real = _real_path(folder)
             yield from _files_in((folder, real), wanted, [], [])
         except OSError as problem:
             raise storage_error(problem, folder) from None
@@ -200,13 +200,13 @@ class _Followed:
     """Links to folders outside of a root that were followed."""
 
     def __init__(self, root: str) -> None:
-        self.real_root = os.path.realpath(root)
+        self.real_root = _real_path(root)
         self._targets: set[str] = set()
 
     def refuse(self, path: str) -> str | None:
         """Return why a link is not followed: empty if all behind it is listed; None to follow."""
         real = os.path.join(self.real_root, "")
-        target = os.path.join(os.path.realpath(path), "")
+        target = os.path.join(_real_path(path), "")
         if target.startswith(real) or target in self._targets:
             return ""
         if real.startswith(target):
@@ -241,13 +241,21 @@ def _link_error(problem: OSError, path: str) -> StorageError:
     return StorageError("storage/not-found", path, f"the file that it links to is missing ({name})")
 
 
+def _real_path(path: str) -> str:
+    """Return a path with all links resolved; the path itself where one went meanwhile."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path
+
+
 def _describe(path: str) -> StoredObject:
     """Describe the file at a path."""
     try:
         status = os.stat(path)
     except OSError as problem:
         return StoredObject(path, 0, "", fault=_link_error(problem, path))
-    found, real = describe_file(path, status, link=os.path.islink(path)), os.path.realpath(path)
+    found, real = describe_file(path, status, link=os.path.islink(path)), _real_path(path)
     return found if real == path else found._replace(real=real)
 
 
@@ -262,7 +270,7 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    real = os.path.realpath(path) if link else ""
+    real = _real_path(path) if link else ""
     found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime, real=real)
     blob = _blob_name(path) if link else ""
     if not blob:

@@ -180,6 +180,16 @@ def test_publishers_are_proven(
     assert judge(replace(SUBJECT, url=url), ACME).status == "passed"
 
 
+def test_a_link_in_the_cache_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    put_local(tmp_path, {"models--evil--x/snapshots/1/m.gguf": GGUF})
+    (tmp_path / "models--acme--x").symlink_to(tmp_path / "models--evil--x")
+    with pytest.raises(ArtifactRejected, match="only claimed"):
+        verify(str(tmp_path / "models--acme--x/snapshots/1/m.gguf"), policy=ACME)
+
+
 def test_a_claim_is_named_so(tmp_path: Path) -> None:
     (result,) = scan(put_local(tmp_path, {"m.gguf": CLAIMING}), policy=ACME)
     (reason,) = result.verdict.reasons
@@ -200,6 +210,10 @@ OUTSIDE = {
     "parameters": "https://h/research/..;/prod/m.gguf",
     "parameters with a name": "https://h/research/..;a=b/prod/m.gguf",
     "half encoded": "https://h/research/.%2e/prod/m.gguf",
+    "a NUL": "https://h/research/..%00/prod/m.gguf",
+    "a tab": "https://h/research/.%09./prod/m.gguf",
+    "full width": "https://h/research/\uff0e\uff0e/prod/m.gguf",
+    "overlong UTF-8": "https://h/research/%c0%ae%c0%ae/prod/m.gguf",
     "an encoded slash": "https://h/research/..%2fprod/m.gguf",
     "a longer name": "https://h/research-x/m.gguf",
     "another host": "https://h.evil.example/research/m.gguf",
@@ -234,6 +248,8 @@ def test_a_waiver_covers_nothing_elsewhere(url: str) -> None:
     assert judge(replace(SUBJECT, url=url), policy).status == "failed"
     near = replace(SUBJECT, url="https://h/research/m.gguf")
     assert judge(near, policy).status == "passed"
+    other = replace(waiver, url="HTTPS://H:443/research/*")
+    assert judge(near, replace(policy, waivers=(other,))).status == "passed"
 
 
 @pytest.fixture
@@ -352,3 +368,33 @@ def test_a_link_to_a_folder_above_is_named(tmp_path: Path) -> None:
     (tmp_path / "m/up").symlink_to(tmp_path)
     with pytest.raises(ArtifactRejected, match="a link to a folder above"):
         verify(str(tmp_path / "m"))
+
+
+# ---------------------------------------------------------------- a page that lists a folder
+
+UNASKED = {
+    "template": ("additional_chat_templates/x.jinja", b"{{ ''.__class__ }}", "template/escape"),
+    "pickle": ("x.pkl", b"\x80\x02}.", "set/pickle-beside"),
+    "pickled weights": ("pytorch_model.bin", b"\x80\x02}.", "set/pickle-beside"),
+    "licence": ("LICENSE.txt", b"x", "sbom/license-unknown"),
+    "checksum": ("SHA256SUMS", b"0" * 64 + b"  m.gguf\n", ""),
+    "tokenizer, which is not read": ("tokenizer.json", b"{}", ""),
+    "code, which nothing names": ("x.py", b"x = 1\n", "code/unreached"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "code"), UNASKED.values(), ids=UNASKED)
+@pytest.mark.parametrize("query", ["", "?download=true"])
+def test_a_file_and_its_folder_are_judged_alike(
+    query: str, name: str, data: bytes, code: str, tmp_path: Path
+) -> None:
+    put_local(tmp_path, {"m/m.gguf": GGUF, "m/README.md": CARD, f"m/{name}": data})
+    with WebServer(tmp_path) as site:
+        (of_root,) = scan(f"{site.url}/m/")
+        (of_file,) = scan(f"{site.url}/m/m.gguf{query}")
+        assert {one.code for one in of_file.findings} == {one.code for one in of_root.findings}
+        assert of_file.verdict.status == of_root.verdict.status
+        assert code in {one.code for one in of_file.findings} or not code
+        assert of_file.pin.startswith("sha256:")
+        if of_file.passed:
+            assert verify(f"{site.url}/m/m.gguf{query}", of_file.pin).pin == of_file.pin

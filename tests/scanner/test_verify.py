@@ -101,8 +101,9 @@ def test_digests_that_differ_are_refused_as_in_a_scan(tmp_path: Path) -> None:
         pass
 
 
-def test_a_digest_that_is_stated_is_in_the_document(tmp_path: Path) -> None:
+def test_a_digest_that_is_stated_is_a_fact_and_not_the_hash(tmp_path: Path) -> None:
     stated = "ab" * 32
     put_local(tmp_path, {"m.gguf": GGUF, "m.gguf.sha256": f"{stated}  m.gguf\n".encode()})
     result = verify(str(tmp_path / "m.gguf"))
-    assert (result.sbom.sha256, result.sbom.warnings) == (stated, ())
+    assert (result.sbom.sha256, result.sbom.warnings) == ("", ())
+    assert [one["sha256"] for one in result.facts["stated_sha256"]] == [stated]

@@ -161,14 +161,17 @@ class HttpStore:
         """Look objects up, some at a time: a page states neither size nor version."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def find(link: str) -> StoredObject:
+        async def find(link: str) -> StoredObject | None:
             try:
                 async with slots:
                     return await repeat(lambda: self.find(link), link)
             except StorageError as problem:
+                if problem.code == _MISSING[0]:
+                    return None
                 return StoredObject(link, UNKNOWN_SIZE, "", fault=problem)
 
-        found = await asyncio.gather(*map(find, links[:_MOST_FOUND]))
+        looked_up = await asyncio.gather(*map(find, links[:_MOST_FOUND]))
+        found = [item for item in looked_up if item is not None]
         reason = f"more than {_MOST_FOUND:,} files lie in its folder"
         for link in links[_MOST_FOUND:]:
             fault = StorageError("storage/unsupported", link, reason)

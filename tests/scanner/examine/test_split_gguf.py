@@ -125,6 +125,7 @@ def test_shards_that_are_too_many_to_be_looked_up_are_not_called_missing(
     monkeypatch.setattr(fetch, "_MAX_SHARD_LOOKUPS", 1)
     put_local(tmp_path, SHARDS)
     with WebServer(tmp_path) as site:
+        site.status["/"] = 404
         (result,) = scan(f"{site.url}/{INDEX}")
     assert (codes_of(result), result.verdict.status) == (["set/unexamined"], "unknown")
 

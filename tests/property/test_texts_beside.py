@@ -19,9 +19,6 @@ from prefect_mutagen.scanner.storage.hashing import read_checksums
 from tests.builders import STRING, gguf, safetensors, tensor
 from tests.property.hostile_texts import cards, encoded, json_texts, yaml_values
 
-# A failing example is replayed with its text, which may be long; that is no failure of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
-
 CHECKSUMS = ("SHA256SUMS", "SHA256SUMS.txt", "checksums.sha256", "m.sha256", "m.gguf.sha256sum")
 CARD = encoded(cards())
 JSON = encoded(json_texts())

@@ -12,7 +12,12 @@ from pydantic import Field
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
-from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
+from prefect_mutagen.scanner.agents.supervise import (
+    Guarantee,
+    Limits,
+    named_variables,
+    run_supervised,
+)
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
@@ -44,6 +49,11 @@ def _log(level: int, text: str) -> None:
         flow_logger().log(level, "%s", text)
     except SystemExit:
         return  # rich raises it once, when its console is a broken pipe
+
+
+def _tell_guarantee(guarantee: Guarantee) -> None:
+    if guarantee != "kernel":
+        _log(logging.INFO, f"no PID namespace available; processes are ended by {guarantee}")
 
 
 @keeps_secrets_out
@@ -118,12 +128,10 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         on_line=on_line,
         environment=variables | variables_of(result),
         stdin=stdin == "handoff",
+        on_guarantee=_tell_guarantee,
     )
     if outcome.truncated:
         _log(logging.WARNING, "output of the command beyond one megabyte is not logged")
-    if outcome.guarantee != "kernel":
-        guarantee = outcome.guarantee
-        _log(logging.INFO, f"no PID namespace available; processes were ended by {guarantee}")
     show_agent(result, shown_command(command), outcome, last)
     if outcome.timed_out:
         raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.secret_parts import without_secrets_in
 
 __all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff", "shown_command"]
 
@@ -24,9 +26,26 @@ _SHOWN: Final = 120
 """Longest command that is shown whole, in characters."""
 
 
+_NAMED_SECRET: Final = re.compile(
+    r"((?:[\w-]*[_-])?(?:(?:api|access|secret|private)[_-]?key|token|secret|passw(?:or)?d|credentials?"
+    r"|authorization|auth|cookie|signature|sig)\b[\"']?(?:\s*[=:]\s*|\s+)[\"']*(?:(?:Bearer|Basic|Token)\s+)?)"
+    r"(?![-\s\"'])[^\s\"'&;|]+",
+    re.IGNORECASE,
+)
+"""A secret by what stands before it: an option, a variable, a header, a parameter."""
+_FORMED_SECRET: Final = re.compile(
+    r"\b(?:sk-|hf_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AKIA|ASIA|eyJ)[\w.-]{8,}"
+)
+"""A secret by its own form."""
+
+
 def shown_command(command: Sequence[str]) -> str:
-    """Return a command as a shell would be told it, without its middle if it is long."""
-    text = shlex.join(command)
+    """Return a command as a shell would be told it, without secrets, and without a long middle.
+
+    What is a secret nobody can know for free words: names before it and well-known forms tell.
+    """
+    text = shlex.join(without_secrets_in(word) for word in command)
+    text = _FORMED_SECRET.sub("…", _NAMED_SECRET.sub(r"\1…", text))
     if len(text) > _SHOWN:
         half = _SHOWN // 2
         text = f"{text[:half]} … {text[-half:]}"

@@ -134,6 +134,7 @@ def run_supervised(
     on_line: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: bool = True,
+    on_guarantee: Callable[[Guarantee], None] | None = None,
 ) -> Outcome:
     """Run a command, and return when nothing of it is left.
 
@@ -147,6 +148,8 @@ def run_supervised(
             process.
         environment: Variables beyond `INHERITED`.
         stdin: Whether standard input is the handoff too; else it is empty.
+        on_guarantee: Called before the command starts, or while it does, with what ensures that
+            nothing of it is left.
 
     Returns:
         How it ended.
@@ -162,7 +165,7 @@ def run_supervised(
         order = _order(command, limits, environment or {}, folder, stdin=stdin)
         with open(f"{folder}/handoff.json", "wb") as file:
             file.write(handoff)
-        run = _Run(order, None if on_line is None else LineSplitter(on_line))
+        run = _Run(order, None if on_line is None else LineSplitter(on_line), on_guarantee)
         try:
             run.follow(time.monotonic() + limits.seconds)
         finally:
@@ -227,8 +230,14 @@ def _start_supervisor(
 class _Run:
     """A command under its supervisor."""
 
-    def __init__(self, order: bytes, lines: LineSplitter | None) -> None:
+    def __init__(
+        self,
+        order: bytes,
+        lines: LineSplitter | None,
+        on_guarantee: Callable[[Guarantee], None] | None,
+    ) -> None:
         self._lines = lines
+        self._on_guarantee = on_guarantee
         self._output = -1
         self._report = b""
         self._timed_out = False
@@ -268,9 +277,16 @@ class _Run:
                     if not self._pass_on():
                         events.unregister(descriptor)
                 elif data := _receive(self._control):
-                    self._report += data
+                    self._take_report(data)
                 else:
                     return self._finish()
+
+    def _take_report(self, data: bytes) -> None:
+        self._report += data
+        guarantee, complete, _ = self._report.partition(b"\n")
+        if complete and self._on_guarantee is not None:
+            self._on_guarantee(cast("Guarantee", guarantee.decode()))
+            self._on_guarantee = None
 
     def _pass_on(self) -> bool:
         data = os.read(self._output, _CHUNK)

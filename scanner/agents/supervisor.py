@@ -46,6 +46,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 # sched.h, sys/mount.h and linux/prctl.h
 _NEW_MOUNTS, _NEW_USERS, _NEW_PIDS = 0x00020000, 0x10000000, 0x20000000
 _NO_SUID_DEV_EXEC, _PRIVATE_RECURSIVE, _DETACH = 2 | 4 | 8, 1 << 14 | 1 << 18, 2
+_READ_ONLY, _REMOUNT, _BIND = 1, 32, 4096
 _PARENT_DEATH_SIGNAL, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 36, 38
 _BOUNDING_READ, _BOUNDING_DROP, _AMBIENT, _AMBIENT_CLEAR_ALL = 23, 24, 47, 4
 # linux/capability.h: an agent of root keeps CHOWN, DAC_OVERRIDE, FOWNER and FSETID, for its files.
@@ -126,8 +127,7 @@ def _guard(order: dict[str, Any], harness: int) -> None:
     """Run the agent under a second supervisor, and sweep whatever becomes of that."""
     _prctl(_SUBREAPER, 1)
     inner = os.fork()
-    if inner == 0:
-        _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if inner == 0:  # without a parent-death signal: it goes on alone if the agent kills the outer
         _prctl(_SUBREAPER, 1)
         try:
             _run_agent(order, harness)
@@ -208,7 +208,8 @@ def _exec(order: dict[str, Any]) -> None:
     if _LINUX:
         _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         _prctl(_NO_NEW_PRIVILEGES, 1)  # without set-user-ID programs, signals reach all descendants
-        _join_new_keyring()
+        if keyctl := _KEYCTL.get(os.uname().machine):  # leave the harness's keyring, keyrings(7)
+            _LIBC.syscall(keyctl, _JOIN_SESSION_KEYRING, None)
         _drop_capabilities()
     os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
     os.chdir(order["working_folder"])
@@ -216,12 +217,6 @@ def _exec(order: dict[str, Any]) -> None:
     _limit(resource.RLIMIT_AS, order["memory_bytes"], 0)
     command = order["command"]
     os.execvpe(command[0], command, order["environment"])  # noqa: S606 - no shell on purpose
-
-
-def _join_new_keyring() -> None:
-    """Leave the session keyring of the harness, where its user's keys may be; keyrings(7)."""
-    if number := _KEYCTL.get(os.uname().machine):
-        _LIBC.syscall(number, _JOIN_SESSION_KEYRING, None)  # kernels without keys have none
 
 
 def _drop_capabilities() -> None:
@@ -373,8 +368,8 @@ def _enter_namespaces() -> bool:
 def _mount_proc() -> None:
     """Mount the namespace's own /proc: programs look themselves up there by their number.
 
-    The one that shows all processes is taken away, not only covered; where the kernel keeps it, in
-    a user namespace, it keeps the agent from uncovering it, mount_namespaces(7).
+    The one that shows all processes is taken away, not only covered; in a user namespace the kernel
+    keeps the agent from uncovering it, mount_namespaces(7). Settings of the kernel are read-only.
     """
     if _LIBC.mount(None, b"/", None, _PRIVATE_RECURSIVE, None):
         _raise_errno()
@@ -382,6 +377,9 @@ def _mount_proc() -> None:
         continue
     if _LIBC.mount(b"proc", b"/proc", b"proc", _NO_SUID_DEV_EXEC, None):
         _raise_errno()
+    for path in (b"/proc/sys", b"/proc/sysrq-trigger", b"/proc/irq", b"/proc/bus", b"/proc/fs"):
+        if _LIBC.mount(path, path, None, _BIND, None) == 0:  # not all kernels have all of them
+            _LIBC.mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _NO_SUID_DEV_EXEC, None)
 
 
 def _can_isolate() -> bool:

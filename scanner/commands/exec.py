@@ -140,6 +140,7 @@ def _run(options: argparse.Namespace) -> int:
             Limits(options.timeout, options.memory, options.cpu),
             environment=environment | variables_of(result),
             stdin=not options.no_stdin,
+            on_guarantee=_tell_guarantee,
         )
     except OSError as problem:
         if problem.filename != options.command[0]:
@@ -147,9 +148,12 @@ def _run(options: argparse.Namespace) -> int:
         return _report_failed_start(problem)
     if outcome.timed_out:
         complain(f"{visible(options.command[0])} did not end within {options.timeout:g} seconds")
-    if outcome.guarantee != "kernel":
-        complain(f"no PID namespaces; the command's processes were ended by {outcome.guarantee}")
     return outcome.status
+
+
+def _tell_guarantee(guarantee: str) -> None:
+    if guarantee != "kernel":
+        complain(f"no PID namespaces; the command's processes are ended by {guarantee}")
 
 
 def _report_failed_start(problem: OSError) -> int:

@@ -48,7 +48,7 @@ def environments() -> None:
 def uncover() -> None:
     for _ in range(4):
         LIBC.umount2(b"/proc", DETACH)
-    environments()
+        environments()
 
 
 def become_root_elsewhere(flags: int) -> bool:
@@ -220,6 +220,28 @@ def stop_and_kill(levels: int) -> None:
 
 def kill_the_supervisor() -> None:
     stop_and_kill(1)
+
+
+def kill_the_outer_supervisor() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            while True:
+                time.sleep(60)
+        os._exit(0)
+    fields = read(f"/proc/{os.getppid()}/stat").rpartition(b")")[2].split()
+    outer = int(fields[1]) if len(fields) > 1 else 0
+    if outer > 1 and outer != HARNESS:
+        os.kill(outer, signal.SIGKILL)
+
+
+def change_settings() -> None:
+    for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"):
+        try:
+            os.close(os.open(path, os.O_WRONLY))
+            got(f"{path}, open for writing")
+        except OSError:
+            continue
 
 
 def stop_both_and_kill_one() -> None:

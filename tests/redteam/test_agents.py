@@ -21,10 +21,10 @@ ATTEMPTS = (
     *("environments", "uncover", "uncover_as_root_of_a_namespace", "mount_another", "attach"),
     *("read_memory", "take_descriptors", "enter_namespaces", "see_roots", "find_keys"),
     *("list_descriptors", "type_ahead", "change_root", "make_devices", "change_user"),
-    "signal_others",
+    *("signal_others", "change_settings"),
 )
 # Without namespaces, an agent of the same user sees processes, and may send them signals.
-SEEN_WITHOUT_NAMESPACES = {"signal_others"}
+SEEN_WITHOUT_NAMESPACES = {"signal_others", "change_settings"}
 
 
 def _harness(model: Path, attempt: str, mark: str) -> list[str]:
@@ -131,7 +131,9 @@ EXEC_IN_TERMINAL = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attempt", ["kill_the_supervisor", "stop_both_and_kill_one"])
+@pytest.mark.parametrize(
+    "attempt", ["kill_the_supervisor", "kill_the_outer_supervisor", "stop_both_and_kill_one"]
+)
 @pytest.mark.parametrize("guarantee", ["kernel", "sweep"])
 @pytest.mark.parametrize("number", range(3))
 def test_nothing_is_left_of_an_agent_that_kills_its_supervisor(

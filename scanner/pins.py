@@ -30,6 +30,7 @@ __all__ = [
     "is_weak",
     "relation_of",
     "size_pin",
+    "time_pin",
 ]
 
 Relation = Literal["equal", "touched", "other"]
@@ -45,6 +46,7 @@ WEAKNESS: Final = (
 """Why a pin is not believed, and what to do."""
 _STAT: Final = "stat:"
 _ETAG: Final = "etag:"
+_TIME: Final = "time:"
 _SIZE: Final = "size:"
 _SEPARATOR: Final = "; "
 
@@ -64,6 +66,16 @@ def etag_pin(etag: str, modified: float | None) -> str:
     """
     time = "" if modified is None else f"{_SEPARATOR}{int(modified)}"
     return f"{_ETAG}{etag}{time}"
+
+
+def time_pin(time: object, size: int) -> str:
+    """Return the pin of an object of which storage states date and size.
+
+    Args:
+        time: The date, in the storage's own words.
+        size: Its size in bytes.
+    """
+    return f"{_TIME}{time}{_SEPARATOR}{size}"
 
 
 def size_pin(size: int) -> str:

@@ -11,7 +11,14 @@ the limit with them.
 import re
 from typing import Final
 
-__all__ = ["MEMORY_LIMIT", "VALUE_LIMIT", "json_memory", "json_problem", "without_added_tokens"]
+__all__ = [
+    "MEMORY_LIMIT",
+    "VALUE_LIMIT",
+    "count_values",
+    "json_memory",
+    "json_problem",
+    "without_added_tokens",
+]
 
 VALUE_LIMIT: Final = 1 << 18
 """Most values of a document: containers and their members."""
@@ -41,7 +48,7 @@ def json_memory(raw: bytes) -> int:
         width = 4 if _WIDE.search(raw) else 2 if _MEDIUM.search(raw) else 1
     if b"\\u" in raw:
         in_values = 4 if _WIDE_ESCAPE.search(raw) else 2
-    return len(raw) + characters * (width + max(width, in_values)) + _VALUE_SIZE * _values(raw)
+    return len(raw) + characters * (width + max(width, in_values)) + _VALUE_SIZE * count_values(raw)
 
 
 def json_problem(raw: bytes, memory: int) -> str:
@@ -51,7 +58,7 @@ def json_problem(raw: bytes, memory: int) -> str:
         raw: Its bytes.
         memory: What `json_memory` returned for it.
     """
-    values = _values(raw)
+    values = count_values(raw)
     if values > VALUE_LIMIT:
         return f"it has about {values:,} values, and this tool reads at most {VALUE_LIMIT:,}"
     if memory > MEMORY_LIMIT:
@@ -65,6 +72,6 @@ def without_added_tokens(raw: bytes) -> bytes:
     return _ADDED_TOKENS.sub(rb"\1", raw, count=1)
 
 
-def _values(raw: bytes) -> int:
+def count_values(raw: bytes) -> int:
     """Return at least the number of values: separators in texts count too."""
     return raw.count(b",") + raw.count(b"[") + raw.count(b"{")

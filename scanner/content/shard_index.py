@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.facts import whole_number
+from prefect_mutagen.scanner.content.json_limits import count_values
 from prefect_mutagen.scanner.content.safe_load import load_json
 
 __all__ = ["INDEX_LIMIT", "IndexReading", "ShardIndex", "read_index", "too_long"]
@@ -73,7 +74,7 @@ def read_index(raw: bytes) -> IndexReading:
         The index, or its problem.
     """
     # Counting separators first bounds the memory that the JSON parser can take.
-    values = raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+    values = count_values(raw)
     if values > _VALUE_LIMIT:
         problem = f"it has about {values:,} values, and this tool reads at most {_VALUE_LIMIT:,}"
         return IndexReading(None, problem, is_limit=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from prefect_mutagen.scanner.pins import WEAK, is_weak
 from prefect_mutagen.scanner.results import Kind
-from prefect_mutagen.scanner.storage.address import split_version
+from prefect_mutagen.scanner.storage.address import folder_of, split_version
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
@@ -113,7 +113,7 @@ class Artifact(NamedTuple):
     @property
     def root(self) -> str:
         """Address of the model's root, with a trailing slash."""
-        return self.beside.root or StoredObject(self.url, 0, "").folder
+        return self.beside.root or folder_of(self.url)
 
     @property
     def folder(self) -> str:
@@ -195,7 +195,7 @@ class Artifact(NamedTuple):
 
     def path_beside(self, item: StoredObject) -> str:
         """Return the path of one of its files relative to the folder of the artifact."""
-        folder, url = StoredObject(self.url, 0, "").folder, item.plain_url
+        folder, url = folder_of(self.url), item.plain_url
         below = url.startswith(folder) and "/" in url[len(folder) :].rstrip("/")
         return url[len(folder) :] if below else item.name
 

@@ -80,9 +80,7 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
 
 
 def _is_unseen(code: str) -> bool:
-    return (
-        code.startswith(_UNSEEN) or code.endswith(("/unexamined", "-unexamined")) or code in _LIMITS
-    )
+    return code.startswith(_UNSEEN) or code.endswith(_NOT_EXAMINED) or code in _LIMITS
 
 
 def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:

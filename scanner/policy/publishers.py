@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from prefect_mutagen.scanner.storage.address import HUB
+
 __all__ = [
     "Publisher",
     "has_dot_segments",
@@ -23,7 +25,6 @@ __all__ = [
     "same_publisher",
 ]
 
-_ENDPOINT: Final = "https://huggingface.co"
 _KINDS: Final = frozenset({"datasets", "spaces", "buckets", "models", "kernels"})
 """Kinds of repositories, which stand before the owner in an address."""
 _NO_OWNERS: Final = _KINDS | {"api"}
@@ -161,7 +162,7 @@ def _owner_at_the_hub(url: str) -> str:
 
 def _hub_host() -> str:
     """Return the host of the hub; that of another one is set for its own client, too."""
-    endpoint = os.environ.get("HF_ENDPOINT", "").strip() or _ENDPOINT
+    endpoint = os.environ.get("HF_ENDPOINT", "").strip() or HUB
     return urlsplit(normalized(endpoint)).netloc
 
 

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from prefect_mutagen.parsers.errors import named, shown
+from prefect_mutagen.scanner.content.json_limits import count_values
 from prefect_mutagen.scanner.content.safe_load import load_json
 from prefect_mutagen.scanner.listing.roles import OMS_NAME, SIGNATURE_SUFFIXES
 
@@ -165,7 +166,7 @@ def split(name: str, raw: bytes) -> list[bytes]:
 
 
 def _load(raw: bytes) -> dict[str, Any]:
-    if sum(map(raw.count, (b"{", b"[", b","))) > _VALUES:
+    if count_values(raw) > _VALUES:
         raise _Unreadable(f"it exceeds the limit of {_VALUES:,} values")
     loaded = load_json(raw)
     if loaded.problem:

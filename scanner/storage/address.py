@@ -22,9 +22,11 @@ from prefect_mutagen.scanner.storage.secret_parts import (
 __all__ = [
     "ACCOUNT_VARIABLE",
     "BUCKETS",
+    "HUB",
     "VERSION_MARK",
     "Address",
     "below",
+    "folder_of",
     "split_version",
     "versioned",
 ]
@@ -33,6 +35,8 @@ VERSION_MARK: Final = "?versionId="
 """Separates the key from the version id in the address of one object version."""
 ACCOUNT_VARIABLE: Final = "AZURE_STORAGE_ACCOUNT_NAME"
 """Environment variable with the storage account of ``az://`` addresses."""
+HUB: Final = "https://huggingface.co"
+"""Where the hub itself answers."""
 BUCKETS: Final = ("s3", "gs", "az")
 """Schemes whose addresses start with a bucket."""
 _SCHEMES: Final = {"local": "file", "s3a": "s3", "gcs": "gs"}
@@ -237,6 +241,12 @@ def split_version(url: str) -> tuple[str, str]:
         return url, ""
     plain, _, version = url.rpartition(VERSION_MARK)
     return plain, version
+
+
+def folder_of(url: str) -> str:
+    """Return the address of the folder that an object lies in, with a trailing slash."""
+    bare = split_version(url)[0].rstrip("/")
+    return bare[: bare.rfind("/") + 1]
 
 
 def below(folder: str, path: str) -> str:

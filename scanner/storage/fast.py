@@ -26,7 +26,7 @@ import obstore
 from fsspec.asyn import get_loop
 from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
-from prefect_mutagen.scanner.pins import etag_of, etag_pin, relation_of
+from prefect_mutagen.scanner.pins import etag_of, etag_pin, time_pin
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
@@ -377,7 +377,7 @@ def _is_expressible(key: str) -> bool:
 def _pin(meta: _Meta) -> str:
     etag = str(meta["e_tag"] or "").strip('"')
     time = meta["last_modified"].timestamp()
-    return etag_pin(etag, time) if etag else f"time:{time}; {meta['size']}"
+    return etag_pin(etag, time) if etag else time_pin(time, meta["size"])
 
 
 def _verified(reply: Any, item: StoredObject) -> tuple[int, str]:
@@ -386,10 +386,7 @@ def _verified(reply: Any, item: StoredObject) -> tuple[int, str]:
     if item.pin.startswith("version:"):
         return meta["size"], item.pin
     pin = _pin(meta)
-    if item.pin and relation_of(item.pin, pin) == "other":
-        raise StorageError(
-            "storage/changed-during-scan", item.url, "the object was replaced during the scan"
-        )
+    item.refuse_other(pin)
     return meta["size"], pin
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
-from prefect_mutagen.scanner.pins import size_pin
-from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, Address
+from prefect_mutagen.scanner.pins import size_pin, time_pin
+from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, HUB, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HUB_OID
 from prefect_mutagen.scanner.storage.local import storage_error
@@ -28,7 +28,6 @@ _VERSIONS: Final = (
     *("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid"),
     "xet_hash",
 )
-_HUB: Final = "https://huggingface.co"
 _OTHER_OID: Final = "LFS oid"
 """The source where another server, such as a mirror, answers: it may state what it likes."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -79,7 +78,7 @@ class GenericStore:
             raise StorageError("storage/unsupported", self.root, reason) from None
         self.loop = self._fs.loop if self._fs.async_impl else get_loop()
         endpoint = str(getattr(self._fs, "endpoint", "")).rstrip("/")
-        self._oid_source = HUB_OID if endpoint == _HUB else _OTHER_OID
+        self._oid_source = HUB_OID if endpoint == HUB else _OTHER_OID
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
@@ -159,7 +158,7 @@ def _describe(info: Mapping[str, Any], url: str, oid_source: str) -> StoredObjec
     if version is not None:
         pin = f"etag:{version}"
     elif modified is not None:
-        pin = f"time:{modified}; {size}"
+        pin = time_pin(modified, size)
     else:
         pin = size_pin(size)
     oid = _hub_sha256(info)

@@ -17,7 +17,7 @@ import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
-from prefect_mutagen.scanner.pins import size_pin
+from prefect_mutagen.scanner.pins import size_pin, time_pin
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.html_links import PAGE_LIMIT, TAG_LIMIT, find_links
@@ -351,7 +351,7 @@ def _pin(headers: Mapping[str, str], size: int) -> str:
     if headers.get("ETag"):
         return f"etag:{headers['ETag']}"
     if headers.get("Last-Modified"):
-        return f"time:{headers['Last-Modified']}; {size}"
+        return time_pin(headers["Last-Modified"], size)
     return size_pin(size)
 
 

@@ -207,12 +207,10 @@ class _Followed:
         """Return why a link is not followed: empty if all behind it is listed; None to follow."""
         real = os.path.join(self.real_root, "")
         target = os.path.join(_real_path(path), "")
-        if target.startswith(real) or target in self._targets:
+        if target.startswith(real) or any(map(target.startswith, self._targets)):
             return ""
         if real.startswith(target):
             return "it is a link to a folder above, which holds the root itself"
-        if any(target.startswith(one) for one in self._targets):
-            return ""
         if len(self._targets) >= _MOST_LINKS:
             return f"more than {_MOST_LINKS} links to folders outside of the root are not followed"
         self._targets.add(target)

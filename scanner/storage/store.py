@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
-from prefect_mutagen.scanner.storage.address import VERSION_MARK, split_version
+from prefect_mutagen.scanner.pins import relation_of
+from prefect_mutagen.scanner.storage.address import VERSION_MARK, folder_of, split_version
 from prefect_mutagen.scanner.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -73,8 +74,17 @@ class StoredObject(NamedTuple):
     @property
     def folder(self) -> str:
         """Address without its last part, with a trailing slash."""
-        bare = self.plain_url.rstrip("/")
-        return bare[: len(bare) - len(bare.rpartition("/")[2])]
+        return folder_of(self.url)
+
+    def refuse_other(self, pin: str) -> None:
+        """Refuse a reply of another version, by its pin in any form.
+
+        Raises:
+            StorageError: ``storage/changed-during-scan``.
+        """
+        if self.pin and relation_of(self.pin, pin) == "other":
+            reason = "the object was replaced during the scan"
+            raise StorageError("storage/changed-during-scan", self.url, reason)
 
     def as_read(self, reply: "RangeReply") -> Self:
         """Return it as a reply describes it."""

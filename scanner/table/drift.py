@@ -7,7 +7,7 @@ from typing import Any, Final
 from prefect_mutagen.scanner.pins import TOUCHING, Relation, is_weak, relation_of
 from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
 from prefect_mutagen.scanner.sbom.valid_names import storable_label
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.address import folder_of
 
 __all__ = ["became_passed", "compare", "drift_of", "earlier_pin"]
 
@@ -144,7 +144,7 @@ def _file_changes(known: ScanResult, result: ScanResult) -> Iterator[Change]:
 
 def _files(result: ScanResult) -> dict[str, _File]:
     """Return the files of an artifact by ``object:`` or ``neighbour:`` and their names."""
-    folder = StoredObject(result.url, 0, "").folder
+    folder = folder_of(result.url)
     pins = {f"object:{item.url.removeprefix(folder)}": item.pin for item in result.objects}
     pins |= {f"neighbour:{name}": pin for name, pin in (result.neighbours or {}).items()}
     digests = {storable_label(label): sha256 for label, sha256 in result.digests.items()}

@@ -194,21 +194,30 @@ def change_user() -> None:
         pass
 
 
-def stop_and_kill(levels: int) -> None:
-    """Leave a daemon, then stop and kill the supervisors above."""
+def leave_a_daemon() -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             while True:
                 time.sleep(60)
         os._exit(0)
+
+
+def parent_of(number: int) -> int:
+    """Return the parent of a process; 0 if it cannot be seen."""
+    fields = read(f"/proc/{number}/stat").rpartition(b")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
+def stop_and_kill(levels: int) -> None:
+    """Leave a daemon, then stop and kill the supervisors above."""
+    leave_a_daemon()
     time.sleep(0.2)
     number = os.getppid()
     above = []
     for _ in range(levels):
         above.append(number)
-        fields = read(f"/proc/{number}/stat").rpartition(b")")[2].split()
-        number = int(fields[1]) if len(fields) > 1 else 0
+        number = parent_of(number)
     for each in above:
         if each > 1 and each != HARNESS:
             os.kill(each, signal.SIGSTOP)
@@ -223,14 +232,8 @@ def kill_the_supervisor() -> None:
 
 
 def kill_the_outer_supervisor() -> None:
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            while True:
-                time.sleep(60)
-        os._exit(0)
-    fields = read(f"/proc/{os.getppid()}/stat").rpartition(b")")[2].split()
-    outer = int(fields[1]) if len(fields) > 1 else 0
+    leave_a_daemon()
+    outer = parent_of(os.getppid())
     if outer > 1 and outer != HARNESS:
         os.kill(outer, signal.SIGKILL)
 

@@ -37,7 +37,7 @@ from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header, read_members
 from prefect_mutagen.parsers.tensor import TensorInfo
 from prefect_mutagen.parsers.torch_streams import walk_storages, walk_streams, walk_tensors
-from prefect_mutagen.parsers.zip import TAIL_SIZE, ZipDirectory, ZipEntry, read_directory
+from prefect_mutagen.parsers.zip import TAIL_SIZE, ZipDirectory, ZipEntry, place_of, read_directory
 
 __all__ = ["PickleHeader", "PickleReader", "read_pickle"]
 
@@ -240,7 +240,9 @@ class _Examination:
         form = yield from walk_streams(source, 0, self._report, quiet=not opens)
         if form:
             self._format = self._format or form
-        elif depth == 0 and not self._format:
+        elif depth == 0 and self._format:
+            return  # bytes before an archive, which has been told already
+        elif depth == 0:
             kind = "wrong-format" if content.format else content.kind
             expected = "a pickle, or an archive of pickles"
             self._note(f"pickle/{kind}", source, "content", expected, content.description)
@@ -257,9 +259,10 @@ class _Examination:
         size = count * header.width
         tensor = TensorInfo(name, header.shape, header.dtype, 0, size, count)
         self._report.tensors.append(tensor)
+        count_before = len(self._report.tensors)
         if header.dtype == "OBJECT":
             yield from walk_streams(source, header.size, self._report, quiet=False)
-            self._report.tensors.remove(tensor)  # the stream has named it again
+            del self._report.tensors[count_before:]  # the stream names it again
         elif header.size + size > source.size:
             expected, found = f"a file of {header.size + size} bytes", f"{source.size} bytes"
             self._note("pickle/truncated-data", source, shown(name or "array"), expected, found)
@@ -293,10 +296,10 @@ class _Examination:
         form, code = format_of_entries(directory.entries)
         self._format = self._format or form
         if code is not None:
-            at = max(0, source.locate(code.offset))
+            at = place_of(code, source)
             self._report.note("pickle/code-in-archive", at, "entry", "no code", shown(code.name))
         archive = Archive(source, directory, self._report.errors, self._budget)
-        yield from archive.prefetch(archive.named, whole=True)
+        yield from archive.prefetch_named()
         open_named = [
             partial(self._open, archive, entry, depth + 1, sure=True) for entry in archive.named
         ]
@@ -305,7 +308,7 @@ class _Examination:
     def _open_others(self, archive: Archive, depth: int) -> Reads[None]:
         """Open the entries that are no storages of the pickles that have been walked."""
         others = archive.others(self._report.storages)
-        yield from archive.prefetch(others, whole=False)
+        yield from archive.prefetch_heads(others)
         self._todo[:0] = [
             partial(self._open, archive, entry, depth, sure=False) for entry in others
         ]

@@ -4,11 +4,12 @@ An entry is left unread only if a pickle of the archive names it as a storage of
 torch does for raw data. Everything else is told by its content, whatever its name is.
 """
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from prefect_mutagen.parsers.byte_ranges import Budget, ByteRange, Reads, coalesce
+from prefect_mutagen.parsers.byte_ranges import Budget, Reads, coalesce
 from prefect_mutagen.parsers.byte_sources import FilePart, Inflated, Memory, Source
 from prefect_mutagen.parsers.error_list import ErrorList
 from prefect_mutagen.parsers.errors import HeaderError, shown
@@ -20,6 +21,7 @@ from prefect_mutagen.parsers.zip import (
     ZipEntry,
     compare_header,
     entry_range,
+    place_of,
 )
 
 __all__ = ["Archive", "format_of_entries"]
@@ -35,6 +37,7 @@ _PICKLES: Final = (
     ".joblib",
     ".debug_pkl",
 )
+_IN_DATA: Final = re.compile(r"(?:^|/)data/[^/]+$")
 _WHOLE: Final = 8 << 20
 _HEAD: Final = 1024
 _HELD: Final = 16 << 20
@@ -93,12 +96,23 @@ class Archive:
             if entry.method or raw.get(entry.key) != entry.size or entry.size != entry.compressed
         ]
 
-    def prefetch(self, entries: list[ZipEntry], *, whole: bool) -> Reads[None]:
-        """Request the entries, or their first bytes, at once."""
-        most = _WHOLE if whole else _HEAD
+    def prefetch_named(self) -> Reads[None]:
+        """Request the pickles, and the small entries that are no storages, at once."""
+        small = [
+            entry
+            for entry in self._others
+            if entry.compressed <= _HEAD and not _IN_DATA.search(entry.key)
+        ]
+        yield from self._prefetch([*self.named, *small], _WHOLE)
+
+    def prefetch_heads(self, entries: list[ZipEntry]) -> Reads[None]:
+        """Request the first bytes of entries at once."""
+        yield from self._prefetch(entries, _HEAD)
+
+    def _prefetch(self, entries: list[ZipEntry], most: int) -> Reads[None]:
         wanted = [entry_range(entry, most, self._stop) for entry in entries]
         missing = [self._source.missing(part.start, part.stop) for part in wanted]
-        ranges = coalesce(ByteRange(*part) for part in missing)
+        ranges = coalesce(missing)
         if ranges:
             yield from self._source.prefetch(ranges)
 
@@ -142,14 +156,14 @@ class Archive:
             self._note(entry, "zip/wrong-crc", f"CRC-32 {entry.crc:08x}", f"{found:08x}")
 
     def _note(self, entry: ZipEntry, code: str, expected: str, found: str) -> None:
-        at = max(0, self._source.locate(entry.offset))
+        at = place_of(entry, self._source)
         field = shown(entry.name)
         self._errors.add(make_error(code, offset=at, field=field, expected=expected, found=found))
 
     def _problem(self, entry: ZipEntry, expected: str, found: str) -> HeaderError:
         return make_error(
             "pickle/unreadable",
-            offset=max(0, self._source.locate(entry.offset)),
+            offset=place_of(entry, self._source),
             field=f"entry {shown(entry.name)}",
             expected=expected,
             found=found,

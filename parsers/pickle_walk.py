@@ -156,6 +156,7 @@ class Walk:
             self._index = index
         else:
             self._buffer, self._base, self._index = b"", offset, 0
+            self._window = _FIRST_WINDOW  # what follows may be passed over as well
 
     def _fill(self, count: int) -> Reads[bool]:
         """Have the next bytes in the buffer; return whether there are as many."""

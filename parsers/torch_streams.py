@@ -119,7 +119,9 @@ def walk_storages(source: Source, report: PickleReport) -> Reads[None]:
         if storage is None or not storage.width or len(head) < 8 or at > source.size:
             report.unreadable(source, end.at, "a storage of a known type", "another, or its end")
             return
-    yield from walk.stream(at, source.size)
+    end = yield from walk.stream(at, source.size)
+    if end.whole and end.at < source.size:
+        yield from _note_rest(source, end.at, report)
 
 
 def walk_tensors(source: Source, report: PickleReport) -> Reads[None]:

@@ -29,6 +29,7 @@ __all__ = [
     "compare_header",
     "entry_range",
     "find_end_records",
+    "place_of",
     "read_directory",
 ]
 
@@ -298,7 +299,7 @@ def compare_header(
     Returns:
         The offset of the entry's bytes; None if there is no header.
     """
-    at, field = source.locate(entry.offset), shown(entry.name)
+    at, field = place_of(entry, source), shown(entry.name)
     if len(header) < HEADER_SIZE or not header.startswith(b"PK\x03\x04"):
         _note(errors, "zip/bad-entry", at, field, "the header of an entry", shown(header[:4]))
         return None
@@ -330,6 +331,12 @@ def compare_header(
     return entry.offset + HEADER_SIZE + name_size + extra_size
 
 
+def place_of(entry: ZipEntry, source: FilePart | Memory) -> int:
+    """Return where an entry stands in the file; in the directory, if it cannot be there."""
+    inside = 0 <= entry.offset <= source.size
+    return source.locate(entry.offset if inside else entry.at)
+
+
 def entry_range(entry: ZipEntry, most: int, stop: int) -> ByteRange:
     """Return where an entry lies, with its header, up to ``most`` of its bytes."""
     end = entry.offset + HEADER_SIZE + len(entry.raw_name) + 512 + min(entry.compressed, most)
@@ -337,4 +344,4 @@ def entry_range(entry: ZipEntry, most: int, stop: int) -> ByteRange:
 
 
 def _note(errors: ErrorList, code: str, offset: int, field: str, expected: str, found: str) -> None:
-    errors.add(make_error(code, offset=max(0, offset), field=field, expected=expected, found=found))
+    errors.add(make_error(code, offset=offset, field=field, expected=expected, found=found))

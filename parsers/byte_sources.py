@@ -62,7 +62,7 @@ class FilePart:
         """Read a range; see `Source`."""
         stop = min(stop, self.size)
         ahead = min(max(ahead, stop), self.size)
-        if start >= stop:
+        if not 0 <= start < stop:
             return b""
         data = self._pieces.find(self.base + start, self.base + ahead)
         if len(data) < stop - start:

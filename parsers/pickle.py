@@ -234,10 +234,9 @@ class _Examination:
     def _read_streams(self, source: Source, depth: int, head: bytes, *, sure: bool) -> Reads[None]:
         content = identify(head, source.size)
         foreign = content.format is not None or content.kind not in ("bad-magic", "archive")
-        opens = head[:2] in OPENINGS or (
-            sure and not (foreign or self._format) and head[:1] in _FIRST_BYTES
-        )
-        form = yield from walk_streams(source, 0, self._report, quiet=not opens)
+        likely = depth > 0 or not (foreign or self._format)
+        opens = head[:2] in OPENINGS or (sure and likely and head[:1] in _FIRST_BYTES)
+        form = yield from walk_streams(source, 0, self._report, quiet=not opens, eager=sure)
         if form:
             self._format = self._format or form
         elif depth == 0 and self._format:

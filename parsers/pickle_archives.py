@@ -56,7 +56,7 @@ def format_of_entries(entries: tuple[ZipEntry, ...]) -> tuple[str, ZipEntry | No
 
 
 def _is_code(key: str) -> bool:
-    return key.endswith((".py", ".pyc", ".so")) or "/code/" in f"/{key}" and not key.endswith("/")
+    return key.endswith((".py", ".pyc", ".so")) or "/code/" in f"/{key}"
 
 
 class Archive:
@@ -123,6 +123,8 @@ class Archive:
             HeaderError: They cannot be read.
         """
         source = self._source
+        if entry.offset < 0:
+            raise self._problem(entry, "bytes within the archive", "an offset before its start")
         first = entry_range(entry, 0, self._stop)
         header = yield from source.read(first.start, first.stop)
         start = compare_header(header, entry, source, self._errors)

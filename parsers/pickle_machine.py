@@ -48,6 +48,7 @@ class Machine:
         "_room",
         "_source",
         "at",
+        "frame_end",
         "handlers",
         "memo",
         "protocol",
@@ -69,6 +70,8 @@ class Machine:
         self.result: Any = None
         self.at = 0
         """Offset of the opcode that is at work."""
+        self.frame_end = 0
+        """Where the last frame ends; see `judge_frame`."""
         self.handlers = self._table()
 
     def fork(self, source: Source) -> "Machine":
@@ -297,6 +300,8 @@ class Machine:
         return Signal.ARRAY if isinstance(built, Node) and built.made_by(JOBLIB_ARRAY) else None
 
     def _stop(self) -> int:
+        if self.frame_end != self.at + 1:
+            self.judge_frame(self.at + 1)
         self.result = self._take()
         return Signal.STOP
 
@@ -335,7 +340,23 @@ class Machine:
         self._report.protocol = max(self._report.protocol, data[0])
 
     def _frame(self, data: bytes) -> None:
-        """Do nothing: both unpicklers read the opcodes in a frame in order, and across its end."""
+        self.judge_frame(self.at + 1)
+        self.frame_end = self.at + 1 + len(data) + int.from_bytes(data, "little")
+
+    def judge_frame(self, end: int) -> None:
+        """Report a frame that ends elsewhere than between two opcodes, or behind STOP.
+
+        The compiled unpickler drops what is left of a frame when an argument does not fit into it,
+        and reads the argument from behind the frame; the pure one fails. Picklers write no such
+        frames. The walk goes on as if there were none.
+
+        Args:
+            end: Offset up to which the opcode's argument reaches.
+        """
+        if self.at < self.frame_end and (self.frame_end < end or end == self.at + 1):
+            found = f"the end of a frame at byte {self.frame_end}"
+            self._report.unreadable(self._source, self.at, "frames of whole opcodes", found)
+            self.frame_end = 0
 
     def _get(self, line: bytes | None) -> None:
         self._recall(index_of(line))

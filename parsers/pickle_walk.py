@@ -200,6 +200,8 @@ class Walk:
                     first, index = index + 1, index + 1 + size
                     if index > end:
                         raise _Cut(f"{size} bytes behind {NAMES[op]}", "the end of the bytes")
+                    if machine.frame_end and base + index > machine.frame_end:
+                        machine.judge_frame(base + index)
                     signal = handlers[op](buffer[first:index])  # type: ignore[misc]
                 else:
                     self._index = index + 1
@@ -232,6 +234,7 @@ class Walk:
             for _ in range(LINES[op]):
                 line, ended = yield from self._line(frame)
                 lines.append(line)
+            frame.machine.judge_frame(self._position)
             if ended or len(lines) > 1:  # an unpickler looks the name up before it sees the end
                 handler(*lines)
             if not ended:
@@ -246,6 +249,7 @@ class Walk:
         if length < 0 or len(prefix) < width or stop > frame.stop:
             kind = _Cut if stop <= self._beyond else Broken
             raise kind("a length within the file", f"{NAMES[op]} of {length} bytes")
+        frame.machine.judge_frame(max(stop, frame.machine.at + 2))
         if op in _BYTES:
             yield from self._bytes(handler, frame, length, stop)
         elif length <= TEXT_LIMIT:
@@ -309,6 +313,8 @@ class Walk:
         if self._beyond:
             return
         machine = frame.machine
+        if self._position < machine.frame_end:
+            raise Broken("an array behind its frame", "an array inside of a frame")
         wrapper: Node = machine.stack.items[-1]
         state = wrapper.state if isinstance(wrapper.state, Node) else Node()
         described = described_dtype(state.get("dtype"))

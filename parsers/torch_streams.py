@@ -20,14 +20,18 @@ _STREAM_LIMIT: Final = 4096
 _COUNT_LIMIT: Final = 1 << 16
 
 
-def walk_streams(source: Source, start: int, report: PickleReport, *, quiet: bool) -> Reads[str]:
+def walk_streams(
+    source: Source, start: int, report: PickleReport, *, quiet: bool, eager: bool = False
+) -> Reads[str]:
     """Walk every stream from an offset to the end of the source.
 
     Args:
         source: The bytes.
         start: Where the first stream begins.
         report: Receives what is found.
-        quiet: Whether the bytes may be no pickle at all.
+        quiet: Whether the bytes may be no pickle at all. They are taken for one if they make a
+            call, or come to their STOP.
+        eager: Whether an import suffices as well.
 
     Returns:
         ``torch-legacy``, ``pickle``, or "" for bytes that are none.
@@ -45,10 +49,12 @@ def walk_streams(source: Source, start: int, report: PickleReport, *, quiet: boo
         end = yield from (walk if sure else Walk(source, into)).stream(
             at, source.size, quiet=not sure
         )
-        if not sure and not (end.whole or into.calls):
-            break
         if not sure:
+            if not (end.whole or into.calls or (eager and into.globals)):
+                break
             report.merge(into)
+            if not end.whole:
+                report.unreadable(source, end.at, "an opcode that unpicklers take", "another byte")
         if not end.whole:
             return _name(number + 1, legacy=legacy)
         report.tensors.extend(collect_tensors(end.result))

@@ -310,25 +310,25 @@ def compare_header(
     extra = header[HEADER_SIZE + name_size : HEADER_SIZE + name_size + extra_size]
     size, compressed = _widened(extra, size, compressed)
     later = flags & _DESCRIPTOR or entry.flags & _DESCRIPTOR
-    stated = [
+    stated: list[tuple[str, object, object]] = [
         ("name", shown(entry.raw_name), shown(name)),
         ("method", entry.method, method),
         ("encryption", entry.flags & _ENCRYPTED, flags & _ENCRYPTED),
     ]
-    for what, expected, found in (
+    numbers = (
         ("CRC-32", entry.crc, crc),
         ("compressed size", entry.compressed, compressed),
         ("size", entry.size, size),
-    ):
-        # With a data descriptor these stand behind the bytes, and are zero here.
-        if not (later and found == 0):
-            stated.append((what, expected, found))
+    )
+    # With a data descriptor these stand behind the bytes, and are zero here.
+    stated += [number for number in numbers if not later or number[2]]
     for what, expected, found in stated:
         if expected != found:
             _note(
                 errors, "zip/header-mismatch", at, f"{what} of {field}", str(expected), str(found)
             )
-    return entry.offset + HEADER_SIZE + name_size + extra_size
+    start: int = entry.offset + HEADER_SIZE + name_size + extra_size
+    return start
 
 
 def place_of(entry: ZipEntry, source: FilePart | Memory) -> int:

@@ -133,6 +133,23 @@ def _broken() -> Iterator[Case]:
     yield hostile("name-without-its-end", PROTO2 + b"cos\nsystemx", OS, UNREADABLE)
     yield hostile("lying-frame", PROTO4 + b"\x95" + struct.pack("<Q", 3) + PAYLOAD + b".", OS)
     yield hostile("frame-beyond-the-file", PROTO4 + b"\x95" + b"\xff" * 8 + PAYLOAD + b".", OS)
+    # The compiled unpickler drops what is left of a frame when an argument does not fit into it.
+    names = text("collections") + b"p12\n0" + text("OrderedDict") + b"p13\n0"
+    names += text("os") + b"p2\n0" + text("system") + b"p3\n0"
+    recall = b"g12\ng13\n\x93" + CALL + b"."
+    cut = PROTO4 + names + b"\x95" + struct.pack("<Q", 2) + recall
+    yield hostile("frame-ends-inside-a-line", cut, UNREADABLE)
+    wide = b"j\x0c\0\0\0" + b"\x02\0\0\0"
+    cut = PROTO4 + names + b"\x95" + struct.pack("<Q", 3) + wide
+    yield hostile("frame-ends-inside-a-number", cut, UNREADABLE)
+    cut = PROTO4 + b"\x95" + struct.pack("<Q", 4) + text("collections") + b"."
+    yield hostile("frame-ends-inside-a-string", cut, UNREADABLE)
+    inner = b"\x95" + struct.pack("<Q", 20) + b"N."
+    yield hostile(
+        "frame-inside-of-a-frame", PROTO4 + b"\x95" + struct.pack("<Q", 11) + inner, UNREADABLE
+    )
+    hidden = PROTO4 + b"\x95" + struct.pack("<Q", 12) + b"N." + PROTO4 + b"N." + b"N" * 6
+    yield hostile("frame-beyond-stop", hidden, UNREADABLE)
     yield hostile("harmless-and-cut", PROTO2 + b"]", UNREADABLE)
 
 

@@ -1,4 +1,4 @@
-"""Read the header of a NumPy ``.npy`` file: a Python literal of three keys, read without evaluation.
+"""Read the header of a NumPy ``.npy`` file: a Python literal, read without evaluation.
 
 Reference: ``numpy/lib/_format_impl.py``. Arrays of objects are a pickle behind the header.
 """
@@ -53,13 +53,13 @@ def read_npy(source: Source) -> Reads[NpyHeader]:
     header = _literal(data[:length].decode("latin-1" if version != b"\3" else "utf-8", "replace"))
     if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
         raise _problem(source, "a literal of descr, fortran_order and shape", "another text")
-    described, shape = describe(header["descr"]), shape_of(header["shape"])
+    described, shape = _describe(header["descr"]), shape_of(header["shape"])
     if described is None or shape is None:
         raise _problem(source, "a dtype and a shape", "others")
     return NpyHeader(*described, shape, start + length)
 
 
-def describe(descr: Any) -> tuple[str, int] | None:
+def _describe(descr: Any) -> tuple[str, int] | None:  # noqa: C901 - one loop instead of recursion
     """Return name and width of a dtype description, which may be a list of fields."""
     if isinstance(descr, str):
         return numpy_dtype(descr)

@@ -225,6 +225,8 @@ class _Examination:
             yield from self._read_npy(source)
         elif is_tar_header(head[:BLOCK]):
             yield from self._read_tar(source, depth)
+            # The name of the first member may be opcodes to whoever reads no tar.
+            yield from walk_streams(source, 0, self._report, quiet=True)
         elif kind is not None:
             inflated = Inflated(source, self._budget, kind)
             self._todo.insert(0, partial(self._examine, inflated, depth + 1, sure=sure))

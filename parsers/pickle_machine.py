@@ -1,6 +1,6 @@
 """The effect of each opcode on stack and memo, without anything being imported or called.
 
-The reference is CPython's ``Lib/pickle.py`` (``_Unpickler``) and ``Modules/_pickle.c``. Where the two
+References: CPython's ``Lib/pickle.py`` (``_Unpickler``) and ``Modules/_pickle.c``. Where the two
 differ, the machine goes on as long as either does, so that no global stays unseen that one of them
 would look up. `Broken` ends a stream where both do.
 """
@@ -20,7 +20,6 @@ from prefect_mutagen.parsers.pickle_values import (
     Memo,
     Node,
     Stack,
-    Storage,
     too_many,
 )
 
@@ -263,7 +262,10 @@ class Machine:
         self._to_mark()
 
     def _memoize(self) -> None:
-        self._remember(len(self.memo))
+        if not self.stack.items:
+            self._top()
+        if not self.memo.append(self.stack.items[-1]):
+            raise too_many("memo", self._source.locate(self.at))
 
     def _stack_global(self) -> None:
         name, module = self._take(), self._take()
@@ -331,7 +333,11 @@ class Machine:
         code = str(int.from_bytes(data, "little"))
         self.stack.items.append(self._import("extension", code, ""))
 
-    _ext2 = _ext4 = _ext1
+    _ext2 = _ext1
+
+    def _ext4(self, data: bytes) -> None:
+        code = str(int.from_bytes(data, "little", signed=True))
+        self.stack.items.append(self._import("extension", code, ""))
 
     def _proto(self, data: bytes) -> None:
         if data[0] > _HIGHEST_PROTOCOL:

@@ -98,7 +98,7 @@ class PickleReport:
             self.note(
                 "pickle/forbidden-global",
                 at,
-                field_of("global", source, offset, at),
+                _field_of("global", source, offset, at),
                 "a name on the list of harmless ones",
                 shown(f"{module}.{name}"),
             )
@@ -111,7 +111,7 @@ class PickleReport:
         self.note(
             "pickle/undecided-global",
             at,
-            field_of("global", source, offset, at),
+            _field_of("global", source, offset, at),
             "a name that the stream states",
             what,
         )
@@ -119,7 +119,7 @@ class PickleReport:
     def unreadable(self, source: Source, offset: int, expected: str, found: str) -> None:
         """Add the place at which a stream cannot be followed any further."""
         at = source.locate(offset)
-        self.note("pickle/unreadable", at, field_of("stream", source, offset, at), expected, found)
+        self.note("pickle/unreadable", at, _field_of("stream", source, offset, at), expected, found)
 
     def add_storage(self, storage: Storage) -> None:
         """Add a storage that a persistent id names."""
@@ -127,7 +127,7 @@ class PickleReport:
             self.storages[storage.key] = storage
 
 
-def field_of(what: str, source: Source, offset: int, at: int) -> str:
+def _field_of(what: str, source: Source, offset: int, at: int) -> str:
     """Return the field for an error: what it is, and in which entry of an archive."""
     if source.locate(offset + 1) == at:
         what = f"{what} at decompressed byte {offset}"

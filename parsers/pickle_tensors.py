@@ -1,8 +1,8 @@
 """Tensors and arrays as a pickle states them: dtype, shape, storage, and their place in its dicts.
 
-References: ``torch/_utils.py`` for the arguments of the rebuilding functions, ``torch/serialization.py``
-for persistent ids, ``numpy/_core/src/multiarray`` for the state of an array and of a dtype. Dtypes
-are named as in safetensors.
+References: ``torch/_utils.py`` for the arguments of the rebuilding functions,
+``torch/serialization.py`` for persistent ids, ``numpy/_core/src/multiarray`` for the state of an
+array and of a dtype. Dtypes are named as in safetensors.
 """
 
 import re

@@ -10,7 +10,17 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import HeaderError
 from prefect_mutagen.parsers.rules import make_error
 
-__all__ = ["OPAQUE", "Global", "Memo", "Node", "Stack", "Storage", "Tensor"]
+__all__ = [
+    "ENTRY_LIMIT",
+    "OPAQUE",
+    "Global",
+    "Memo",
+    "Node",
+    "Stack",
+    "Storage",
+    "Tensor",
+    "too_many",
+]
 
 ENTRY_LIMIT: Final = 1 << 20
 """Largest number of stack or memo entries that are followed."""
@@ -138,6 +148,13 @@ class Memo:
             self._sparse[key] = value
         return True
 
+    def append(self, value: Any) -> bool:
+        """Store a value under the number of entries; return whether there was room."""
+        if self._sparse or len(self._dense) >= ENTRY_LIMIT:
+            return self.put(len(self), value)
+        self._dense.append(value)
+        return True
+
     def get(self, key: int) -> Any:
         """Return a value; None if there is none (a pickled None is `OPAQUE`)."""
         if 0 <= key < len(self._dense):
@@ -147,7 +164,7 @@ class Memo:
     def copy(self) -> "Memo":
         """Return a copy that holds the same values."""
         copy = Memo()
-        copy._dense, copy._sparse = self._dense.copy(), self._sparse.copy()  # noqa: SLF001 - its own class
+        copy._dense, copy._sparse = self._dense.copy(), self._sparse.copy()
         return copy
 
 

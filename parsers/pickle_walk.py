@@ -175,7 +175,7 @@ class Walk:
         self._window = min(self._window * 2, _LARGEST_WINDOW)
         return len(self._buffer) >= count
 
-    def _run(self, frame: _Frame) -> Reads[bool]:
+    def _run(self, frame: _Frame) -> Reads[bool]:  # noqa: C901, PLR0912 - one loop: calls cost more
         """Walk the innermost stream; return whether it came to STOP, or another begins in it."""
         machine = frame.machine
         handlers = machine.handlers
@@ -203,6 +203,8 @@ class Walk:
                     if machine.frame_end and base + index > machine.frame_end:
                         machine.judge_frame(base + index)
                     signal = handlers[op](buffer[first:index])  # type: ignore[misc]
+                elif (behind := self._quick(op, machine, index + 1, end)) > 0:
+                    index = behind
                 else:
                     self._index = index + 1
                     yield from self._argument(op, frame)
@@ -222,6 +224,33 @@ class Walk:
                     return True
                 yield from self._array(frame)
         return False
+
+    def _quick(self, op: int, machine: Machine, index: int, end: int) -> int:
+        """Hand over a short argument that is in the buffer; return the index behind it, else 0."""
+        buffer = self._buffer
+        prefix = PREFIXES.get(op)
+        if prefix is not None:
+            width, signed = prefix
+            first = index + width
+            stop = first + int.from_bytes(buffer[index:first], "little", signed=signed)
+            if not (first <= end and first <= stop <= min(end, first + TEXT_LIMIT)):
+                return 0
+            data = buffer[first:stop]
+            if op in _BYTES and data[:2] in OPENINGS:
+                return 0
+            parts: tuple[bytes, ...] = (data,)
+        else:
+            limit = min(end, index + TEXT_LIMIT)
+            middle = stop = buffer.find(b"\n", index, limit) + 1
+            if stop and LINES.get(op) == 2:
+                stop = buffer.find(b"\n", middle, limit) + 1
+            if not stop or op not in LINES:
+                return 0
+            parts = (buffer[index : middle - 1], buffer[middle : stop - 1])[: LINES[op]]
+        if self._base + stop > machine.frame_end > machine.at:
+            machine.judge_frame(self._base + stop)
+        machine.handlers[op](*parts)  # type: ignore[misc]
+        return stop
 
     def _argument(self, op: int, frame: _Frame) -> Reads[None]:
         """Read an argument whose size varies, and hand it to the machine."""
@@ -251,7 +280,7 @@ class Walk:
             raise kind("a length within the file", f"{NAMES[op]} of {length} bytes")
         frame.machine.judge_frame(max(stop, frame.machine.at + 2))
         if op in _BYTES:
-            yield from self._bytes(handler, frame, length, stop)
+            yield from self._bytes(handler, length, stop)
         elif length <= TEXT_LIMIT:
             if not (yield from self._fill(length)):
                 raise _Cut(f"{length} bytes", "the end of the bytes")
@@ -262,7 +291,7 @@ class Walk:
             handler(None)
             self._seek(stop)
 
-    def _bytes(self, handler: Any, frame: _Frame, length: int, stop: int) -> Reads[None]:
+    def _bytes(self, handler: Any, length: int, stop: int) -> Reads[None]:
         """Pass over a byte string, or begin to walk it if it is a pickle itself."""
         if length > len(OPENINGS[0]):
             yield from self._fill(len(OPENINGS[0]))

@@ -20,7 +20,7 @@ _STREAM_LIMIT: Final = 4096
 _COUNT_LIMIT: Final = 1 << 16
 
 
-def walk_streams(
+def walk_streams(  # noqa: C901 - the order of the streams reads best in one place
     source: Source, start: int, report: PickleReport, *, quiet: bool, eager: bool = False
 ) -> Reads[str]:
     """Walk every stream from an offset to the end of the source.

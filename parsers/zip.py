@@ -174,6 +174,16 @@ def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDir
         if not found and (record.size or starts):
             continue
         starts.setdefault(record.start, data)
+        length = sum(map(_entry_size, (data[entry.at - record.start :][:46] for entry in found)))
+        if length != len(data):
+            _note(
+                errors,
+                "zip/bad-entry",
+                source.locate(min(record.start + length, source.size)),
+                "directory",
+                f"{record.size} bytes of entries",
+                f"{length} bytes",
+            )
         if record.shift and found:
             _note(
                 errors,
@@ -226,6 +236,11 @@ def _entries(data: bytes, record: _Record) -> Iterator[ZipEntry]:
             *(compressed, size, record.start + at),
         )
         at = first + name_size + extra_size + comment_size
+
+
+def _entry_size(fixed: bytes) -> int:
+    """Return the size of an entry of a directory by its fixed part."""
+    return _CENTRAL.size + sum(struct.unpack_from("<3H", fixed, 28))
 
 
 def _widened(extra: bytes, *numbers: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Write pickles opcode by opcode, and the containers that hold them, without any of their libraries."""
+"""Write pickles opcode by opcode, and the containers that hold them, without their libraries."""
 
 import io
 import pickle

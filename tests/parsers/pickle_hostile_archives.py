@@ -108,6 +108,8 @@ def _tricks() -> Iterator[Case]:
     yield hostile("directory-offset-lies", lying, UNREADABLE, "zip/bad-entry")
     yield hostile("no-directory", plain[:-60], "zip/no-directory")
     yield hostile("cut-directory", plain[: end - 10] + plain[end:], "zip/no-directory")
+    torn = patched(plain, central(plain, "byteorder"), b"XXXX")
+    yield hostile("torn-directory", torn, OS, "zip/bad-entry")
     gap = plain[:own] + bytes(70_000) + plain[own:]
     yield hostile("bytes-in-front", gap, OS, "zip/prefix")
 
@@ -127,6 +129,7 @@ def _others() -> Iterator[Case]:
     yield hostile("tar-storages", torch_tar(HONEST, EVIL), OS)
     yield hostile("tar-of-a-pickle", tarred({"model.bin": EVIL}), OS)
     yield hostile("tar-of-an-archive", tarred({"model": torch_zip(EVIL)}), OS)
+    yield hostile("tar-whose-first-name-is-a-pickle", tarred({f"{PAYLOAD.decode()}.x": b"x"}), OS)
     for name, packed in (
         ("gzip", gzip.compress(EVIL)),
         ("zlib", zlib.compress(EVIL)),

@@ -11,9 +11,9 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from subprocess import PIPE, Popen
-from typing import Any
+from typing import Any, Self
 
 LIMIT = 1 << 30
 
@@ -21,13 +21,13 @@ LIMIT = 1 << 30
 class Inert:
     """Takes every call, item, attribute and state, and does nothing."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take anything."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Inert":
+    def __new__(cls, *_: Any, **__: Any) -> Self:
         return object.__new__(cls)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> "Inert":
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Take anything."""
+
+    def __call__(self, *_: Any, **__: Any) -> "Inert":
         return Inert()
 
     def __setstate__(self, state: Any) -> None: ...
@@ -45,24 +45,22 @@ def _record(kind: Any, data: bytes) -> list[tuple[str, str]]:
             asked.append((module, name))
             return Inert
 
-        def persistent_load(self, pid: Any) -> Any:
+        def persistent_load(self, _: Any) -> Any:
             return Inert()
 
         def get_extension(self, code: int) -> None:  # the pure one alone
             asked.append(("extension", str(code)))
             self.append(Inert)
 
-    try:
+    with suppress(Exception):  # whatever stops it, what it asked for counts
         Recorder(io.BytesIO(data)).load()
-    except Exception:  # noqa: BLE001, S110 - whatever stops it, what it asked for counts
-        pass
     return asked
 
 
 def main() -> None:
     """Answer until the input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
-    pure = pickle._Unpickler  # type: ignore[attr-defined]
+    pure = pickle._Unpickler
     while length := sys.stdin.buffer.read(4):
         data = sys.stdin.buffer.read(struct.unpack("<I", length)[0])
         asked = _record(pickle.Unpickler, data) + _record(pure, data)

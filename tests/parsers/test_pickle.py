@@ -1,9 +1,13 @@
 import pickletools
 import re
+import struct
 from typing import Any
 
 import pytest
 
+from prefect_mutagen.parsers import byte_ranges, pickle_walk
+from prefect_mutagen.parsers import pickle as pickle_module
+from prefect_mutagen.parsers.byte_ranges import NeedRanges
 from prefect_mutagen.parsers.pickle import read_pickle
 from prefect_mutagen.parsers.pickle_globals import ALLOWED, is_allowed, mapped
 from prefect_mutagen.parsers.pickle_opcodes import FIXED, LINES, NAMES, PREFIXES
@@ -59,7 +63,7 @@ def test_nothing_is_said_against_an_honest_file(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [*HOSTILE, *HONEST], ids=lambda case: case.id)
 def test_a_file_that_is_cut_anywhere_is_still_read(case: Case) -> None:
-    step = max(1, len(case.data) // 40)
+    step = max(1, len(case.data) // 12)
     for size in range(0, min(len(case.data), 60_000), step):
         read(case.data[:size])
 
@@ -217,6 +221,7 @@ def test_what_is_beyond_the_limits_is_told_as_such() -> None:
     assert not header.complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [b"}", b"(", b"]\x94", b"K\x01", b"N\x85\x940", b")\x81", b"\x8c\x01x", b"2", b"}}s", b"N\x85"],
@@ -241,3 +246,42 @@ def test_a_tar_file_of_2016_is_walked_whole() -> None:
         ("torch", "FloatStorage"),
         ("torch", "FloatTensor"),
     }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in (*HOSTILE, *HONEST) if len(case.data) < 5000],
+    ids=lambda case: case.id,
+)
+def test_how_the_bytes_arrive_changes_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read(case.data)
+    for limit in ("REQUEST_LIMIT", "READ_LIMIT"):
+        monkeypatch.setattr(pickle_module, limit, 1 << 30)
+    monkeypatch.setattr(pickle_module, "_HEAD", 1)
+    monkeypatch.setattr(pickle_module, "TAIL_SIZE", 1)
+    monkeypatch.setattr(pickle_walk, "_FIRST_WINDOW", 1)
+    monkeypatch.setattr(pickle_walk, "_LARGEST_WINDOW", 1)
+    monkeypatch.setattr(byte_ranges, "GAP", 0)
+    pieces = read(case.data)
+    assert (pieces.errors, pieces.globals) == (whole.errors, whole.globals)
+    assert (pieces.tensors, pieces.format) == (whole.tensors, whole.format)
+
+
+def test_a_zip64_directory_is_read() -> None:
+    data = torch_zip(state_dict(SHAPES), RAW)
+    end = data.rfind(b"PK\x05\x06")
+    (count, size, start) = struct.unpack_from("<HLL", data, end + 10)
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    last = b"PK\5\6" + b"\0\0\0\0" + b"\xff" * 12 + b"\0\0"
+    header = read(data[:end] + wide + locator + last)
+    assert header.errors == ()
+    assert len(header.tensors) == 2
+
+
+def test_a_reader_that_is_fed_nothing_asks_no_end() -> None:
+    reader = read_pickle(1 << 20)
+    for _ in range(40):
+        answer = reader.feed(())
+    assert not isinstance(answer, NeedRanges)
+    assert not answer.complete

@@ -32,6 +32,8 @@ from prefect_mutagen.parsers.npy import NPY_MAGIC, read_npy
 from prefect_mutagen.parsers.pickle_archives import Archive, format_of_entries
 from prefect_mutagen.parsers.pickle_opcodes import NAMES
 from prefect_mutagen.parsers.pickle_report import GlobalUse, PickleReport
+from prefect_mutagen.parsers.pickle_tensors import tensor_info
+from prefect_mutagen.parsers.pickle_values import Tensor
 from prefect_mutagen.parsers.pickle_walk import OPENINGS
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header, read_members
@@ -254,14 +256,13 @@ class _Examination:
         header = yield from read_npy(source)
         self._format = self._format or "npy"
         name = source.label.removesuffix(".npy")
-        count = 1
-        for dim in header.shape:
-            count *= dim
-        size = count * header.width
-        tensor = TensorInfo(name, header.shape, header.dtype, 0, size, count)
+        tensor = tensor_info(name, Tensor(header.dtype, header.width, header.shape))
+        size = tensor.size
         self._report.tensors.append(tensor)
         count_before = len(self._report.tensors)
-        if header.dtype == "OBJECT":
+        if not tensor.parameters and 0 not in header.shape:
+            self._note("pickle/unreadable", source, "shape", "less than 2^64 bytes", "more")
+        elif header.dtype == "OBJECT":
             yield from walk_streams(source, header.size, self._report, quiet=False)
             del self._report.tensors[count_before:]  # the stream names it again
         elif header.size + size > source.size:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers.pickle_values import OPAQUE, Global, Node, Storage, Tensor
 from prefect_mutagen.parsers.tensor import TensorInfo
+from prefect_mutagen.parsers.tensor_columns import count_elements
 
 __all__ = [
     "JOBLIB_ARRAY",
@@ -20,6 +21,7 @@ __all__ = [
     "set_state",
     "shape_of",
     "storage_of",
+    "tensor_info",
 ]
 
 JOBLIB_ARRAY: Final = ("joblib.numpy_pickle", "NumpyArrayWrapper")
@@ -80,6 +82,7 @@ _PARAMETERS: Final = frozenset(
 _MODULE_PARTS: Final = frozenset(("_parameters", "_buffers", "_modules"))
 _DEPTH_LIMIT: Final = 64
 _NAME_LIMIT: Final = 1024
+_UINT64_MAX: Final = 2**64 - 1
 _TENSOR_LIMIT: Final = 1 << 18
 
 
@@ -196,19 +199,7 @@ def collect_tensors(root: Any) -> list[TensorInfo]:
     while todo and len(found) < _TENSOR_LIMIT:
         name, value, depth = todo.pop()
         if isinstance(value, Tensor):
-            count = 1
-            for dim in value.shape:
-                count *= dim
-            found.append(
-                TensorInfo(
-                    name,
-                    value.shape,
-                    value.dtype,
-                    value.offset * value.width,
-                    count * value.width,
-                    count,
-                )
-            )
+            found.append(tensor_info(name, value))
             continue
         if depth > _DEPTH_LIMIT or len(name) > _NAME_LIMIT:
             continue
@@ -220,6 +211,16 @@ def collect_tensors(root: Any) -> list[TensorInfo]:
             if isinstance(part, (Tensor, Node, tuple)):
                 todo.append((_join(name, key), part, depth + 1))
     return found
+
+
+def tensor_info(name: str, tensor: Tensor) -> TensorInfo:
+    """Return the record of a tensor; without a size where 64 bits cannot hold it."""
+    count = count_elements(tensor.shape) or 0
+    size = count * tensor.width
+    if size > _UINT64_MAX:
+        count = size = 0
+    offset = tensor.offset * tensor.width
+    return TensorInfo(name, tensor.shape, tensor.dtype, offset, size, count)
 
 
 def _parts(value: Any) -> list[tuple[Any, Any]]:

@@ -34,6 +34,8 @@ _LARGEST_WINDOW: Final = 4 << 20
 _LONGEST_FIXED: Final = 9
 _LINE_LIMIT: Final = 1 << 12
 _ROOM: Final = 1 << 20
+_STREAM_COST: Final = 256
+"""What the state of a stream counts in containers."""
 _FRAME_LIMIT: Final = 8
 _FORK_LIMIT: Final = 64
 _FORK_WINDOW: Final = 64 << 10
@@ -144,6 +146,9 @@ class Walk:
         return StreamEnd(at, whole=False, result=None, cut=isinstance(broken, _Cut))
 
     def _machine(self) -> Machine:
+        self._room[0] -= _STREAM_COST
+        if self._room[0] < 0:
+            raise self._beyond_limit("streams inside of each other", _ROOM // _STREAM_COST)
         return Machine(self._report, self._source, self._room)
 
     @property

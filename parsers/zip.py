@@ -159,7 +159,7 @@ def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDir
     """
     tail_at = max(0, source.size - TAIL_SIZE)
     tail = yield from source.read(tail_at, source.size)
-    entries: dict[tuple[bytes, int], ZipEntry] = {}
+    entries: dict[ZipEntry, ZipEntry] = {}  # by what they state, wherever it is stated
     starts: dict[int, bytes] = {}
     for record in find_end_records(tail, tail_at, source.size):
         stop = record.start + record.size
@@ -174,28 +174,13 @@ def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDir
         if not found and (record.size or starts):
             continue
         starts.setdefault(record.start, data)
-        length = sum(map(_entry_size, (data[entry.at - record.start :][:46] for entry in found)))
-        if length != len(data):
-            _note(
-                errors,
-                "zip/bad-entry",
-                source.locate(min(record.start + length, source.size)),
-                "directory",
-                f"{record.size} bytes of entries",
-                f"{length} bytes",
-            )
+        _judge_length(found, record, source, errors)
         if record.shift and found:
-            _note(
-                errors,
-                "zip/prefix",
-                source.locate(0),
-                "archive",
-                "entries from byte 0",
-                f"entries from byte {record.shift}",
-            )
-        for entry in found:
-            entries.setdefault((entry.raw_name, entry.offset), entry)
-        if sum(map(len, starts.values())) and len(entries) > _ENTRY_LIMIT:
+            start = f"entries from byte {record.shift}"
+            _note(errors, "zip/prefix", source.locate(0), "archive", "entries from byte 0", start)
+        for entry, _ in found:
+            entries.setdefault(entry._replace(at=0), entry)
+        if len(entries) > _ENTRY_LIMIT:
             raise make_error(
                 "pickle/unexamined",
                 offset=source.locate(record.start),
@@ -206,20 +191,15 @@ def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDir
     if not starts:
         return None
     if len(set(starts.values())) > 1:
-        _note(
-            errors,
-            "zip/two-directories",
-            source.locate(max(starts)),
-            "directory",
-            "one directory",
-            f"{len(starts)}, at bytes {', '.join(map(str, sorted(starts)))}",
-        )
+        at, found_at = source.locate(max(starts)), ", ".join(map(str, sorted(starts)))
+        _note(errors, "zip/two-directories", at, "directory", "one", f"some at bytes {found_at}")
     directory = ZipDirectory(tuple(entries.values()), min(starts))
     _judge(directory, source, errors)
     return directory
 
 
-def _entries(data: bytes, record: _Record) -> Iterator[ZipEntry]:
+def _entries(data: bytes, record: _Record) -> Iterator[tuple[ZipEntry, int]]:
+    """Yield the entries of a directory, each with the offset in it at which the next begins."""
     at = 0
     while at + _CENTRAL.size <= len(data) and data.startswith(b"PK\x01\x02", at):
         fields = _CENTRAL.unpack_from(data, at)
@@ -231,16 +211,12 @@ def _entries(data: bytes, record: _Record) -> Iterator[ZipEntry]:
         extra = data[first + name_size : first + name_size + extra_size]
         size, compressed, offset = _widened(extra, size, compressed, offset)
         name = raw.decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        yield ZipEntry(
+        entry = ZipEntry(
             *(name.partition("\0")[0], raw, offset + record.shift, flags, method, crc),
             *(compressed, size, record.start + at),
         )
         at = first + name_size + extra_size + comment_size
-
-
-def _entry_size(fixed: bytes) -> int:
-    """Return the size of an entry of a directory by its fixed part."""
-    return _CENTRAL.size + sum(struct.unpack_from("<3H", fixed, 28))
+        yield entry, at
 
 
 def _widened(extra: bytes, *numbers: int) -> tuple[int, ...]:
@@ -249,12 +225,27 @@ def _widened(extra: bytes, *numbers: int) -> tuple[int, ...]:
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            wide = iter(struct.iter_unpack("<Q", extra[at + 4 : at + 4 + length // 8 * 8]))
+            field = extra[at + 4 : at + 4 + length]
+            wide = iter(struct.iter_unpack("<Q", field[: len(field) // 8 * 8]))
             return tuple(
                 next(wide, (number,))[0] if number == _MAX32 else number for number in numbers
             )
         at += 4 + length
     return numbers
+
+
+def _judge_length(
+    entries: list[tuple[ZipEntry, int]],
+    record: _Record,
+    source: FilePart | Memory,
+    errors: ErrorList,
+) -> None:
+    """Report a directory whose entries end before it does."""
+    end = entries[-1][1] if entries else 0
+    if end != record.size:
+        at = source.locate(min(record.start + end, source.size))
+        expected = f"{record.size} bytes of entries"
+        _note(errors, "zip/bad-entry", at, "directory", expected, f"{end} bytes")
 
 
 def _judge(directory: ZipDirectory, source: FilePart | Memory, errors: ErrorList) -> None:

@@ -108,6 +108,12 @@ def _tricks() -> Iterator[Case]:
     yield hostile("directory-offset-lies", lying, UNREADABLE, "zip/bad-entry")
     yield hostile("no-directory", plain[:-60], "zip/no-directory")
     yield hostile("cut-directory", plain[: end - 10] + plain[end:], "zip/no-directory")
+    end = plain.rfind(b"PK\x05\x06")
+    first = plain[entry : plain.find(b"PK\x01\x02", entry + 1)]
+    benign = patched(plain[plain.find(b"PK\x01\x02") : end], 0, patched(first, 20, b"\2\0\0\0" * 2))
+    start = struct.unpack_from("<L", plain, end + 16)[0]
+    two = plain[:end] + benign + patched(plain[end:], 16, struct.pack("<I", start))
+    yield hostile("two-directories-of-one-archive", two, OS, "zip/two-directories")
     torn = patched(plain, central(plain, "byteorder"), b"XXXX")
     yield hostile("torn-directory", torn, OS, "zip/bad-entry")
     gap = plain[:own] + bytes(70_000) + plain[own:]
@@ -123,6 +129,7 @@ def _others() -> Iterator[Case]:
     yield hostile("npz-other-name", zipped({"a": npy(EVIL, "'|O'"), "b.npy": npy(bytes(4))}), OS)
     yield hostile("npy-pickle-behind", npy(bytes(4) + EVIL), OS)
     yield hostile("npy-header-is-code", npy(b"", "__import__('os')"), UNREADABLE)
+    yield hostile("npy-endless-shape", npy(b"", shape=f"({2**62}, {2**62})"), UNREADABLE)
     yield hostile("npy-deep-header", npy(b"", "(" * 5000 + ")" * 5000), UNREADABLE)
     yield hostile("npy-unknown-version", npy(b"", version=1)[:6] + b"\x09\0", UNREADABLE)
     yield hostile("tar-object", torch_tar(EVIL), OS)

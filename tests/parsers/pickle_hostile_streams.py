@@ -171,6 +171,8 @@ def _several() -> Iterator[Case]:
     for _ in range(6):
         inner = PROTO2 + binary(inner) + b"."
     yield hostile("deeper-than-is-looked", inner, "pickle/unexamined")
+    flood = PROTO2 + (b"C\x04\x80\x02N.0" * 20_000) + b"N."
+    yield hostile("many-streams-in-strings", flood, "pickle/unexamined")
     behind = PROTO2 + binary(bytes(300_000)) + PAYLOAD + b"."
     yield hostile("behind-a-large-string", behind, OS)
     between = PROTO2 + (binary(bytes(300_000)) + b"0") * 3 + PAYLOAD + b"."

@@ -23,6 +23,7 @@ FAMILIES = {
     "set": "Sets of shards and other files beside a model",
     "sbom": "The SBOM and its sources",
     "template": "Chat templates",
+    "code": "Code that comes with a model",
     "signature": "Signatures and attestations",
     "storage": "Storage",
     "scan": "The scan itself",

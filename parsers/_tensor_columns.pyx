@@ -286,3 +286,13 @@ cdef class TensorColumns:
             else DTYPE_NAMES[self._rows[n].dtype]
             for n in range(self._length)
         ]
+
+    def counts(self):
+        """Return the number of elements of each tensor in file order."""
+        cdef Py_ssize_t n
+        return [
+            self._irregular[n].parameters
+            if self._rows[n].dtype == IRREGULAR
+            else self._rows[n].count
+            for n in range(self._length)
+        ]

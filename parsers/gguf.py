@@ -278,7 +278,9 @@ class GgufReader:
                         "gguf/missing-architecture", entry.offset - 4, field, "a text", entry.type
                     )
                 return
-        self._note("gguf/missing-architecture", 16, field, "the key", "no such key")
+        kinds = (entry.value for entry in self._entries if entry.key == "general.type")
+        if "imatrix" not in kinds:  # llama.cpp writes importance matrices without the key
+            self._note("gguf/missing-architecture", 16, field, "the key", "no such key")
 
     def _read_tensors(self) -> None:
         layout = self._layout

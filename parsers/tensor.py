@@ -45,6 +45,10 @@ class Columns(Protocol):
         """Return all dtypes in file order."""
         ...
 
+    def counts(self) -> list[int]:
+        """Return the number of elements of each tensor in file order."""
+        ...
+
 
 class TensorTable(Sequence[TensorInfo]):
     """The tensors of a header in file order, as a sequence.
@@ -86,6 +90,10 @@ class TensorTable(Sequence[TensorInfo]):
     def dtypes(self) -> list[str]:
         """Return all dtypes in file order."""
         return self._columns.dtypes()
+
+    def counts(self) -> list[int]:
+        """Return the number of elements of each tensor in file order."""
+        return self._columns.counts()
 
     def __eq__(self, other: object) -> bool:
         """Whether another sequence holds the same records."""

@@ -266,6 +266,13 @@ class TensorColumns:
             dtypes[index] = info.dtype
         return dtypes
 
+    def counts(self) -> list[int]:
+        """Return the number of elements of each tensor in file order."""
+        counts = list(self._counts)
+        for index, info in self._irregular.items():
+            counts[index] = info.parameters
+        return counts
+
 
 def count_elements(shape: tuple[int, ...]) -> int | None:
     """Multiply the dimensions in order, as the Rust reader does; None if 64 bits overflow."""

@@ -8,14 +8,23 @@ from types import MappingProxyType
 from typing import Final
 
 from prefect_mutagen.parsers import RULES, HeaderError, Severity
-from prefect_mutagen.scanner.finding_codes import OWN_CODES, Code
+from prefect_mutagen.scanner.codes.code import Code
+from prefect_mutagen.scanner.codes.content import CONTENT_CODES
+from prefect_mutagen.scanner.codes.policy import POLICY_CODES
+from prefect_mutagen.scanner.codes.remote_code import REMOTE_CODE_CODES
+from prefect_mutagen.scanner.codes.sets import SET_CODES
+from prefect_mutagen.scanner.codes.storage import STORAGE_CODES
 
 __all__ = ["CODES", "Finding", "from_header", "make_finding"]
 
 
 CODES: Final = MappingProxyType(
     {code: Code(rule.severity, rule.meaning, rule.remedy) for code, rule in RULES.items()}
-    | OWN_CODES
+    | STORAGE_CODES
+    | SET_CODES
+    | CONTENT_CODES
+    | REMOTE_CODE_CODES
+    | POLICY_CODES
 )
 """Every finding code, including those of the header readers."""
 

@@ -164,6 +164,9 @@ class ScanResult:
     """Pins of the files that describe it, by name; None if not recorded."""
     drift_details: tuple[Change, ...] = ()
     """Differences from the previous scan."""
+    loads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files that each loader opens, renders or runs with its weights, in the loader's order, by
+    path relative to the model's root."""
 
     @property
     def size(self) -> int:
@@ -201,6 +204,8 @@ class ScanResult:
             base_model=self.sbom.base_model,
             facts=self.facts,
             examined_at=self.sbom.generated_at,
+            loads=self.loads,
+            files=tuple(item.url for item in self.objects),
         )
 
     def to_report(self) -> dict[str, Any]:
@@ -220,6 +225,7 @@ class ScanResult:
                 ),
                 "of": len(_COMPLETENESS_FIELDS),
             },
+            "loads": {loader: list(files) for loader, files in self.loads.items()},
             "header_sha256": self.header_sha256 or None,
             "sha256_source": self.sha256_source or None,
             "findings": [_finding(finding) for finding in self.findings],

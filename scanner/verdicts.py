@@ -1,6 +1,6 @@
 """Verdicts, their reasons, and the subject that a policy judges, as plain records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -57,3 +57,7 @@ class Subject:
     """Facts beyond the SBOM: lineage, publisher, templates, signatures."""
     examined_at: str = ""
     """Time at which its bytes were read, in ISO 8601."""
+    loads: Mapping[str, Sequence[str]] = field(default_factory=lambda: _NO_FACTS)
+    """Files that each loader takes with its weights, by path relative to the model's root."""
+    files: tuple[str, ...] = ()
+    """Addresses of its weights."""

@@ -5,6 +5,7 @@ Every field has a label; a case replaces the bytes of some labels and asks for t
 """
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,19 @@ _CODES = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BO
     I64: "q",
     F64: "d",
 }
-_BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 24: (1, 1), 30: (1, 2)}
+_BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    8: (32, 34),
+    12: (256, 144),
+    24: (1, 1),
+    30: (1, 2),
+} | {
+    6: (32, 22),
+    39: (32, 17),
+    40: (64, 36),
+}
 
 
 def number(code: str, value: float, order: str = "<") -> bytes:
@@ -147,3 +160,18 @@ def safetensors(content: Any, data: bytes | int = b"", *, length: int | None = N
 def tensor(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict[str, Any]:
     """One entry of a safetensors header."""
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+_BITS = {"F4": 4, "F16": 16, "BF16": 16, "F32": 32, "I16": 16, "I32": 32, "U32": 32, "I64": 64}
+
+
+def weights(
+    rows: Sequence[tuple[str, str, Sequence[int]]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """A safetensors file of tensors, given as name, dtype and shape, whose data is zeros."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"} if metadata is None else metadata}
+    end = 0
+    for name, dtype, shape in rows:
+        begin, end = end, end + math.prod(shape) * _BITS.get(dtype, 8) // 8
+        header[name] = tensor(dtype, shape, begin, end)
+    return safetensors(header, end)

@@ -162,15 +162,31 @@ def test_links_between_pages_lead_somewhere() -> None:
                 assert anchor in {title.lower().replace(" ", "-") for title in titles}, anchor
 
 
-def test_the_page_of_codes_is_up_to_date() -> None:
-    spec = spec_from_file_location("write_findings", ROOT / "docs/write_findings.py")
+def _generated(name: str) -> str:
+    spec = spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    text = module.page()
+    text: str = module.page()
+    return text
+
+
+def test_the_page_of_codes_is_up_to_date() -> None:
+    text = _generated("write_findings")
     assert (ROOT / "docs/findings.md").read_text() == text
     assert set(re.findall(r"^\| `([a-z-]+/[a-z0-9-]+)`", text, re.MULTILINE)) == set(CODES)
+
+
+def test_the_page_of_loaders_is_up_to_date() -> None:
+    text = _generated("write_loaders")
+    assert (ROOT / "docs/loaders.md").read_text() == text
+    modules = (ROOT / "scanner/loading").glob("*.py")
+    rules = sum(path.read_text().count("    Rule(\n") for path in modules)
+    rows = re.findall(r"^\| (?!what is taken|-)(.+) \| (.+) \|$", text, re.MULTILINE)
+    assert len(rows) >= rules > 0
+    # A source names a package and its version, a file and what stands there.
+    assert all(re.search(r"\w.*, \S+", source) for _, source in rows)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader
-from prefect_mutagen.scanner.content.facts import fits, plain_text, whole_number
+from prefect_mutagen.scanner.content.facts import fits, gguf_type, plain_text, whole_number
 from prefect_mutagen.scanner.content.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
@@ -30,7 +30,6 @@ _GGUF_TEXTS: Final = {
     "license_link": "general.license.link",
     "size_label": "general.size_label",
     "quantized_by": "general.quantized_by",
-    "type": "general.type",
     "url": "general.url",
     "repo_url": "general.repo_url",
     "source_url": "general.source.url",
@@ -89,6 +88,7 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
     details: dict[str, Any] = {
         name: _truncated(values.get(key)) for name, key in (_GGUF_TEXTS | _GGUF_LISTS).items()
     }
+    details["type"] = _truncated(gguf_type(header))
     details["base_models"] = _lineage(values, "general.base_model")
     details["datasets"] = details["datasets"] or _lineage(values, "general.dataset")
     details["experts"] = _numbers(

@@ -22,6 +22,7 @@ __all__ = [
     "fits",
     "gguf_facts",
     "gguf_quantization",
+    "gguf_type",
     "plain_text",
     "safetensors_facts",
     "whole_number",
@@ -56,6 +57,20 @@ _DOMINANT_TYPES: Final = {
     "IQ3_M": {"IQ3_S"},
     "MXFP4_MOE": {"MXFP4"},
 }
+# What llama.cpp takes where rows do not fill the blocks of a type.
+_FALLBACKS: Final = {
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+    "TQ1_0": "Q4_0",
+    "TQ2_0": "Q4_0",
+    **dict.fromkeys(("Q2_K", "Q3_K", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"), "IQ4_NL"),
+    **dict.fromkeys(("IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+}
+# File types of mixed models: some layers have this tensor type, and the others are wider.
+_MIXED: Final = {"MXFP4_MOE": "MXFP4", "NVFP4": "NVFP4"}
+# Tensors that often keep a wider type than the layers, and outweigh them in small models.
+_WIDE_TENSORS: Final = ("token_embd", "per_layer_token_embd", "position_embd", "output.")
 _FRAMEWORKS: Final = {
     "pt": "pytorch",
     "torch": "pytorch",
@@ -115,6 +130,8 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
     _add_first(facts, "context_length", _context_lengths(values, facts))
     _add_first(facts, "vocab_size", _vocabularies(values))
     _add_first(facts, "base_model", _base_models(values))
+    if gguf_type(header) == "imatrix":
+        return facts, []  # its tensors are statistics of a model, not weights
     parameters = sum(tensor.parameters for tensor in header.tensors)
     if parameters:
         facts["parameter_count"] = Stated(parameters, "gguf:tensors")
@@ -124,6 +141,36 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
         if quantization.value in FLOAT_TENSORS:
             facts["dtype"] = quantization
     return facts, findings
+
+
+def gguf_type(header: GgufHeader) -> str | None:
+    """Return what a GGUF file is: ``general.type``, or what its keys and tensors show.
+
+    Returns:
+        ``model``, ``adapter``, ``mmproj``, ``imatrix``, ``controlvector``, ``vocabulary``,
+        ``diffusion``, or what the file states; None if it cannot be told.
+    """
+    values: dict[str, Any] = {}
+    for entry in header.metadata:
+        values.setdefault(entry.key, entry.value)
+    stated = plain_text(values.get("general.type"))
+    if stated:
+        return stated.lower()
+    architecture = plain_text(values.get("general.architecture"))
+    if architecture in ("controlvector", "imatrix"):
+        return architecture
+    if "adapter.type" in values:
+        return "adapter"
+    if architecture == "clip":
+        return "mmproj"
+    names = [tensor.name for tensor in header.tensors]
+    if any(name.endswith((".in_sum2", ".in_sum")) for name in names):
+        return "imatrix"
+    if not names and "tokenizer.ggml.tokens" in values and "split.count" not in values:
+        return "vocabulary"
+    if any(name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in names):
+        return "diffusion"
+    return "model" if architecture else None
 
 
 def _add_text(facts: Facts, field: str, values: Mapping[str, Any], key: str) -> None:
@@ -182,7 +229,10 @@ def _base_models(values: Mapping[str, Any]) -> Iterator[Stated]:
 def gguf_quantization(
     headers: Sequence[GgufHeader], url: str
 ) -> tuple[Stated | None, list[Finding]]:
-    """Determine the quantization; if file type and tensors disagree, the tensors decide.
+    """Determine the quantization: the file type's name, unless the layers contradict it.
+
+    Embeddings, the output head and unquantized layers may outweigh what the name is about. If the
+    quantized layers have another type than the name says, the tensors decide.
 
     Args:
         headers: Headers of a file, or of all shards of a set; the first stated file type counts.
@@ -192,9 +242,12 @@ def gguf_quantization(
         The quantization with its source, and findings about it.
     """
     counts: Counter[str] = Counter()
+    layers: Counter[str] = Counter()
     for header in headers:
         for tensor in header.tensors:
             counts[tensor.dtype] += tensor.parameters
+            if len(tensor.shape) > 1 and not tensor.name.startswith(_WIDE_TENSORS):
+                layers[tensor.dtype] += tensor.parameters
     most = counts.most_common(1)[0][0] if counts else None
     by_tensors = Stated(most, "gguf:tensors") if most else None
     number = next(_file_types(headers), None)
@@ -204,10 +257,20 @@ def gguf_quantization(
     if file_type is None:
         message = f"general.file_type {number} has no name; most parameters are {most or 'unknown'}"
         return by_tensors, [_file_type_finding("sbom/quantization-unknown", message, url)]
-    if most and most not in _DOMINANT_TYPES.get(file_type, {file_type}):
+    if most and not _is_of_type(file_type, most, layers):
         message = f"general.file_type says {file_type}, but most parameters are {shown(most)}"
         return by_tensors, [_file_type_finding("sbom/quantization-disagrees", message, url)]
     return Stated(file_type, "gguf:general.file_type"), []
+
+
+def _is_of_type(file_type: str, most: str, layers: Counter[str]) -> bool:
+    """Whether a file type is the name of these tensors."""
+    expected = _DOMINANT_TYPES.get(file_type, {file_type})
+    expected = expected | {_FALLBACKS[kind] for kind in expected if kind in _FALLBACKS}
+    if most in expected or _MIXED.get(file_type) in layers:
+        return True
+    quantized = Counter({kind: size for kind, size in layers.items() if kind not in FLOAT_TENSORS})
+    return bool(quantized) and quantized.most_common(1)[0][0] in expected
 
 
 def _file_types(headers: Iterable[GgufHeader]) -> Iterator[int]:

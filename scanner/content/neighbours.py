@@ -17,6 +17,7 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
+from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
 from prefect_mutagen.scanner.content.safe_load import (
     Loaded,
     is_front_matter_open,
@@ -53,6 +54,7 @@ LIMITS: Final = MappingProxyType(
 )
 """Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
 _LISTS: Final = ("modules.json",)
+_BESIDE_WEIGHTS: Final = ("config.json", "adapter_config.json")
 _CARD: Final = "readme.md"
 _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
@@ -86,8 +88,10 @@ class Neighbours:
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Values of config.json and tokenizer_config.json for the SBOM's metadata."""
-    packing: Mapping[str, Any] | None = None
-    """``quantization_config`` of config.json."""
+    packing: Quantization | None = None
+    """What they state about the model's quantization."""
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Contents of config.json and adapter_config.json in the folder of the weights, by name."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
@@ -145,11 +149,12 @@ class _Files:
     def placed(self, facts: Facts) -> Facts:
         """Return facts whose sources name the files by path, not by name."""
         return {
-            field: stated._replace(source=self._place(stated.source))
+            field: stated._replace(source=self.place(stated.source))
             for field, stated in facts.items()
         }
 
-    def _place(self, source: str) -> str:
+    def place(self, source: str) -> str:
+        """Return a source with the path of its file in place of the name."""
         name, _, key = source.partition(":")
         return f"{self.nearest(name) or name}:{key}"
 
@@ -196,12 +201,16 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     templates = tuple(_templates(tokenizer, read))
     for url, template in templates:
         findings += find_template_escapes((template,), url)
-    packing = config.get("quantization_config")
+    packing = find_quantization(config, read.document("hf_quant_config.json"))
+    if packing is not None:
+        packing = replace(packing, source=read.place(packing.source))
+    beside = {name: read.documents.get(folder + name) for name in _BESIDE_WEIGHTS}
     return Neighbours(
         read.placed(before),
         read.placed(behind),
         _sbom_config(config, tokenizer),
-        packing if isinstance(packing, dict) else None,
+        packing,
+        {name: values for name, values in beside.items() if values},
         card_details(card) | config_details(config, generation, adapter),
         tuple(template for _, template in templates),
         tuple(findings),

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside
 from prefect_mutagen.scanner.examine.fetch import (
-    Seen,
     by_name,
     find_shards,
     load_beside,
@@ -26,7 +24,23 @@ from prefect_mutagen.scanner.examine.fetch import (
     see,
     stated_digests,
 )
+from prefect_mutagen.scanner.examine.load_plans import (
+    check_plans,
+    documents_of_weights,
+    loads_of,
+    plan_loads,
+)
+from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
+from prefect_mutagen.scanner.examine.parts import (
+    Part,
+    describe_part,
+    digests_beside,
+    is_model,
+    join_sources,
+    no_index,
+)
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
+from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
 from prefect_mutagen.scanner.examine.sets import (
     Shard,
@@ -34,11 +48,11 @@ from prefect_mutagen.scanner.examine.sets import (
     check_set,
     check_split_name,
 )
-from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
+from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
-from prefect_mutagen.scanner.sbom.document import Description, build_sbom, describe, warnings_of
+from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
 from prefect_mutagen.scanner.signing.check import SignatureChecker
 from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
 from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
@@ -57,23 +71,9 @@ from prefect_mutagen.scanner.verdicts import Verdict
 __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
-_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult]]
-"""Returns an artifact with its files as they were read, and its result without a verdict."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One file of an artifact and what was found about it."""
-
-    seen: Seen
-    hashed: ObjectHash
-    description: Description = field(default_factory=Description)
-    findings: tuple[Finding, ...] = ()
-    """Findings about this file: its header, its metadata, its hashes."""
-
-    @property
-    def item(self) -> StoredObject:
-        return self.seen.item
+_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult, Mapping[str, Any]]]
+"""Returns an artifact with its files as they were read, its result without a verdict, and the JSON
+files of its model by path."""
 
 
 @dataclass(slots=True)
@@ -87,6 +87,8 @@ class Examiner:
     """Progress callback while large objects are hashed."""
     folders: Folders = field(default_factory=Folders)
     """Neighbours already read, by folder; several examiners may share it."""
+    modules: ModelCode = field(default_factory=ModelCode)
+    """Code already read, by model."""
     _checker: SignatureChecker | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +115,13 @@ class Examiner:
         """
         cost = cost or Cost()
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
-        _, result = yield from examine(artifact, cost)
+        artifact, result, documents = yield from examine(artifact, cost)
+        result = yield from self._add_code(artifact, result, documents)
+        plans = plan_loads(artifact, documents)
+        found = (*result.findings, *check_plans(artifact, plans))
+        result = replace(
+            result, findings=tuple(dict.fromkeys(found)), loads=loads_of(artifact, plans)
+        )
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
@@ -135,13 +143,13 @@ class Examiner:
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
         readers = tuple(self._read_part(item, stated) for item in artifact.objects)
-        parts: list[_Part]
+        parts: list[Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
         else:
             parts = yield Parts(readers)
         neighbours = Neighbours()
-        if any(_is_model(part.seen) for part in parts):
+        if any(is_model(part.seen) for part in parts):
             folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed: dict[str, tuple[str, bytes]] = {}
@@ -151,21 +159,27 @@ class Examiner:
             beside = beside._replace(signatures=files.objects)
             signed = {name: one for name, one in files.contents.items() if name not in empty}
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
-        parts = [_describe(part, neighbours) for part in parts]
+        parts = [describe_part(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
+        texts = yield from load_registry(artifact.registry, artifact.objects)
+        result = add_registry(result, texts)
         if signed:
-            described = _digests_beside(artifact, neighbours, index)
+            described = digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
-        return artifact, result
+        known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
+        return artifact, result, known
 
     def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
         """Examine the parts of a pipeline, then what its root says about them."""
         examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
-        parts: tuple[Artifact, ...] = tuple(part for part, _ in examined)
-        results: list[ScanResult] = [result for _, result in examined]
+        parts: tuple[Artifact, ...] = tuple(part for part, _, _ in examined)
+        results: list[ScanResult] = [result for _, result, _ in examined]
+        documents: dict[str, Any] = {}
+        for *_, of_part in examined:
+            documents |= of_part
         folder = yield from self._read_folder(artifact)
         artifact = artifact._replace(
             objects=tuple(item for part in parts for item in part.objects),
@@ -178,7 +192,7 @@ class Examiner:
         formats = {result.sbom.format for result in results}
         form = formats.pop() if len(formats) == 1 else "unknown"
         warnings = warnings_of(findings, unhashed=self.hash_level == "none")
-        return artifact, self._result(
+        result = self._result(
             artifact,
             *(
                 replace(item, sbom=item.sbom or result.sbom)
@@ -189,23 +203,34 @@ class Examiner:
             description=description,
             findings=findings,
             header_sha256="",
-            sha256_source=_joined(result.sha256_source for result in results),
+            sha256_source=join_sources(result.sha256_source for result in results),
         )
+        return artifact, result, documents | dict(folder.neighbours.documents)
+
+    def _add_code(
+        self, artifact: Artifact, result: ScanResult, documents: Mapping[str, Any]
+    ) -> Generator[Request, Any, ScanResult]:
+        """Add what loaders would run; the modules are part of the pin."""
+        loaded = yield from self.modules.load(artifact, documents)
+        if loaded.objects:
+            artifact = with_code(artifact, loaded.objects)
+            result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
+        if not (loaded.findings or loaded.modules or loaded.elsewhere):
+            return result
+        facts = {**result.facts, **loaded.facts()}
+        return replace(result, facts=facts, findings=(*result.findings, *loaded.findings))
 
     def _read_part(
         self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
-    ) -> Generator[Request, Any, _Part]:
+    ) -> Generator[Request, Any, Part]:
         seen = yield from see(item, digest=self.hash_level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
             hashed = yield from hash_object(seen.item, self.hash_level, stated, self.on_hashed)
-        return _Part(seen, hashed)
+        return Part(seen, hashed)
 
-    def _conclude_file(self, artifact: Artifact, part: _Part) -> ScanResult:
-        findings = [
-            *part.findings,
-            *check_beside(artifact),
-        ]
+    def _conclude_file(self, artifact: Artifact, part: Part) -> ScanResult:
+        findings = [*part.findings, *check_beside(artifact)]
         if part.seen.header is not None:
             findings += check_split_name(part.seen.header, part.item.name, part.item.url)
         item, unique = part.item, tuple(dict.fromkeys(findings))
@@ -222,7 +247,7 @@ class Examiner:
     def _conclude_set(
         self,
         artifact: Artifact,
-        parts: Sequence[_Part],
+        parts: Sequence[Part],
         index: ShardIndex | None,
         findings: Iterable[Finding],
     ) -> ScanResult:
@@ -258,8 +283,9 @@ class Examiner:
         seen = all(part.seen.header is not None for part in parts)
         form = formats.pop() if len(formats) == 1 and seen else "unknown"
         needs_index = form == "safetensors" and not are_ranks(shards, index)
-        if needs_index and artifact.shard_index is None and artifact.listed:
-            found.append(_no_index(artifact.url))
+        is_indexed = artifact.shard_index is not None or artifact.registry
+        if needs_index and not is_indexed and artifact.listed:
+            found.append(no_index(artifact.url))
         found += [*description.findings, *check_beside(artifact)]
         unique = tuple(dict.fromkeys(found))
         warnings = warnings_of(unique, unhashed=self.hash_level == "none")
@@ -272,15 +298,15 @@ class Examiner:
             header_sha256=combined_digest(
                 [(part.item.name, part.seen.header_sha256) for part in parts]
             ),
-            sha256_source=_joined(part.hashed.source for part in parts),
+            sha256_source=join_sources(part.hashed.source for part in parts),
         )
 
-    def _object(self, part: _Part) -> ObjectResult:
+    def _object(self, part: Part) -> ObjectResult:
         """Return a shard with its own SBOM, as if it were a single file."""
         item = part.item
         return ObjectResult(item.url, item.size, item.pin, self._sbom(part, part.findings))
 
-    def _sbom(self, part: _Part, findings: Iterable[Finding]) -> Sbom:
+    def _sbom(self, part: Part, findings: Iterable[Finding]) -> Sbom:
         """Build the SBOM of one file."""
         return build_sbom(
             part.description,
@@ -328,7 +354,7 @@ class Examiner:
     def _add_signatures(
         self,
         result: ScanResult,
-        parts: Sequence[_Part],
+        parts: Sequence[Part],
         signed: Mapping[str, tuple[str, bytes]],
         beside: Mapping[str, str],
     ) -> ScanResult:
@@ -355,45 +381,3 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
-
-
-def _describe(part: _Part, neighbours: Neighbours) -> _Part:
-    """Add the description of a file and its neighbours, and the findings."""
-    seen = part.seen
-    if seen.header is None:
-        findings: list[Finding] = []
-        if seen.fault is not None:
-            findings = [make_finding(seen.fault.code, str(seen.fault), url=seen.item.url)]
-        return _Part(seen, part.hashed, findings=(*findings, *part.hashed.findings))
-    description = describe(seen.header, neighbours, seen.item.url)
-    findings = [from_header(error, seen.item.url) for error in seen.header.errors]
-    found = (*findings, *description.findings, *part.hashed.findings)
-    return _Part(seen, part.hashed, description, found)
-
-
-def _digests_beside(
-    artifact: Artifact, neighbours: Neighbours, index: ShardIndex | None
-) -> dict[str, str]:
-    """Return the SHA-256 of each describing file; empty for those not read completely."""
-    digests = {
-        path: neighbours.digests.get(path, "")
-        for path, _ in artifact.named(artifact.beside.neighbours)
-    }
-    if artifact.shard_index is not None:
-        digests[artifact.shard_index.name] = index.sha256 if index is not None else ""
-    return digests
-
-
-def _is_model(seen: Seen) -> bool:
-    return seen.header is not None and not isinstance(seen.header, UnknownHeader)
-
-
-def _no_index(url: str) -> Finding:
-    message = "there is no index that maps tensors to these shards"
-    return make_finding("set/index-missing", message, url=url, field="folder")
-
-
-def _joined(sources: Iterable[str]) -> str:
-    """Name the sources of all files' digests; empty unless all are known."""
-    named = set(sources)
-    return " and ".join(sorted(named)) if "" not in named else ""

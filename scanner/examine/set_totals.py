@@ -5,20 +5,31 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
+from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
+from prefect_mutagen.scanner.content.config_shapes import is_loaded_by_config
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
+from prefect_mutagen.scanner.content.quantization import header_quantization
 from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.shards import shard_name
-from prefect_mutagen.scanner.sbom.document import Description
+from prefect_mutagen.scanner.sbom.document import Description, compare_config, unpack
 
 __all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
 _AGREED = ("architecture", "license", "base_model")
-_OF_A_PART: Final = frozenset({"sbom/quantization-disagrees", "sbom/quantization-unknown"})
+_OF_A_PART: Final = frozenset(
+    {
+        "sbom/quantization-disagrees",
+        "sbom/quantization-unknown",
+        "sbom/parameters-unknown",
+        "safetensors/config-mismatch",
+        "safetensors/weights-missing",
+        "safetensors/weights-unused",
+    }
+)
 """Findings that are meaningless for a single shard of a set."""
 _OF_THE_FIRST: Final = frozenset({"gguf/missing-architecture"})
 """Findings about what only the first shard of a GGUF set states; the others have ``split.*``."""
@@ -75,24 +86,33 @@ def total(
                 facts["dtype"] = quantization
     else:
         _join_dtypes(facts, descriptions)
-    known = complete and all(shard.sound for shard in shards)
-    if "parameter_count" in facts and known:
-        counts = (one.facts.get("parameter_count", Stated(0, "")).value for one in descriptions)
-        facts["parameter_count"] = facts["parameter_count"]._replace(value=sum(counts))
-    else:
-        facts.pop("parameter_count", None)
+    tensors = [one.header for one in shards if isinstance(one.header, SafetensorsHeader)]
+    whole = complete and all(shard.sound for shard in shards)
+    if tensors and is_loaded_by_config(url.rpartition("/")[2], of_set=True):
+        beside = descriptions[0].neighbours
+        findings += compare_config(tensors, beside, url, complete=whole)
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
-    if "stored_parameter_count" in details:
-        stored = (
-            one.details.get(
-                "stored_parameter_count", one.facts.get("parameter_count", Stated(0, "")).value
-            )
-            for one in descriptions
-        )
-        details["stored_parameter_count"] = sum(stored)
+    details.pop("stored_parameter_count", None)
+    facts.pop("parameter_count", None)
+    headers = [shard.header for shard in shards if shard.header is not None]
+    parameters = sum(_elements(header) for header in headers)
+    if parameters and whole:
+        source = "gguf:tensors" if ggufs else "safetensors:tensors"
+        facts["parameter_count"] = Stated(parameters, source)
+        if tensors:  # a layer's scales may lie in another shard than itself
+            scheme = descriptions[0].neighbours.packing or header_quantization(tensors[0].metadata)
+            stored = unpack(facts, tensors, scheme, url, findings)
+            if stored is not None:
+                details["stored_parameter_count"] = stored
     return Description(facts, _metadata(shards, descriptions), details, tuple(findings))
+
+
+def _elements(header: Header) -> int:
+    if isinstance(header, GgufHeader):
+        return sum(tensor.parameters for tensor in header.tensors)
+    return header.tensors.parameters if isinstance(header, SafetensorsHeader) else 0
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:

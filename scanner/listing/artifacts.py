@@ -20,6 +20,7 @@ __all__ = [
     "Artifact",
     "Beside",
     "Pickles",
+    "RegistryModel",
     "Rivals",
 ]
 
@@ -63,6 +64,20 @@ class Beside(NamedTuple):
     """Names of unfinished downloads of its files."""
 
 
+class RegistryModel(NamedTuple):
+    """A model of a registry's store (Ollama) that an artifact's files are weights of."""
+
+    name: str
+    """As its registry writes it: ``HOST/NAMESPACE/NAME:TAG``."""
+    kind: str
+    """What the files are to it, such as ``model`` or ``projector``."""
+    size: int
+    """Bytes that its manifest states for a single file; -1 if none, or for a set."""
+    manifest: StoredObject
+    texts: tuple[tuple[str, StoredObject], ...] = ()
+    """Its other blobs by kind: template, licences, parameters. A missing one has a fault."""
+
+
 class Artifact(NamedTuple):
     """The unit that is judged, pinned and passed to agents."""
 
@@ -83,6 +98,8 @@ class Artifact(NamedTuple):
     rivals: Rivals = Rivals()
     packed_index: str = ""
     """Contents of the index, if the listing read it; see `scanner.listing.listed_index`."""
+    registry: tuple[RegistryModel, ...] = ()
+    """Models of a registry's store that use its files."""
 
     @property
     def root(self) -> str:
@@ -97,9 +114,11 @@ class Artifact(NamedTuple):
 
     @property
     def describing(self) -> tuple[StoredObject, ...]:
-        """The files that describe it: its index, neighbours, checksums and signatures."""
+        """The files that describe it: index, neighbours, checksums, signatures, manifests."""
         index = (self.shard_index,) if self.shard_index is not None else ()
-        return (*index, *self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
+        registered = [item for model in self.registry for item in _files_of(model)]
+        beside = (*self.beside.neighbours, *self.beside.checksums, *self.beside.signatures)
+        return (*index, *beside, *dict.fromkeys(registered))
 
     @property
     def size(self) -> int:
@@ -138,6 +157,8 @@ class Artifact(NamedTuple):
         for one in (self, *self.parts):
             files = (*one.describing, *one.beside.code)
             pins |= {self.path_of(item): item.pin for item in files}
+            # Tags of several models have the same file name.
+            pins |= {model.name: model.manifest.pin for model in one.registry}
             if one.beside.pickles.total:
                 pins["pickles" if one is self else f"{one.folder}pickles"] = one.beside.pickles.pin
             pins |= dict.fromkeys(one.beside.unfinished, "unfinished")
@@ -169,6 +190,10 @@ class Artifact(NamedTuple):
 
 def _rivals_line(rivals: Rivals) -> str:
     return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
+
+
+def _files_of(model: RegistryModel) -> tuple[StoredObject, ...]:
+    return (model.manifest, *(item for _, item in model.texts))
 
 
 def _digest(text: str) -> bytes:

@@ -53,6 +53,8 @@ class FolderGroup:
     describing: list[StoredObject] = field(default_factory=list)
     """Files that describe models: configurations, tokenizers, templates, card, licence."""
     code: list[StoredObject] = field(default_factory=list)
+    pickled: list[StoredObject] = field(default_factory=list)
+    """The first few pickles."""
     unlisted: int = 0
     """Number of files that describe models, or are code, beyond those that are kept."""
     checksums: dict[str, StoredObject] = field(default_factory=dict)
@@ -102,6 +104,8 @@ class FolderGroup:
             self.sets.add_index(item)
         elif role == "pickle":
             self.objects.add("pickle", name, item)
+            if len(self.pickled) < _PICKLE_NAMES:
+                self.pickled.append(item)
         elif role in ("checksum", "signature", "unfinished"):
             self._add_evidence(item, role)
         elif len(self.describing) + len(self.code) < MOST_DESCRIBING:
@@ -125,6 +129,15 @@ class FolderGroup:
             self.objects.add("signature", target, item)
         else:
             self.signatures.append(item)
+
+    @property
+    def given_to_root(self) -> tuple[StoredObject, ...]:
+        """What it adds to a model whose root is above it.
+
+        Pickles of a folder without other weights are those of a part of a pipeline.
+        """
+        pickled = self.pickled if self.is_empty else ()
+        return (*self.describing, *self.code, *pickled)
 
     @property
     def held(self) -> int:

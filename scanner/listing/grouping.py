@@ -15,6 +15,7 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.object_spool import SPILL_THRESHOLD, ObjectSpool
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
 from prefect_mutagen.scanner.listing.sets import FolderSets
 from prefect_mutagen.scanner.storage.errors import StorageError
@@ -165,7 +166,8 @@ def artifact_of(
                 or (form == other_form == "safetensors" and FolderSets.is_notable(other.name))
             ):
                 folder.add(other)
-        folder.add(item)
+        if role_of(item.name) != "pickle":  # it does not lie beside itself
+            folder.add(item)
         own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
         folder.model = own if model is None else model(own)
         return folder.artifact_of(item, of_set=of_set)

@@ -85,7 +85,7 @@ def list_inventory(
         inventory: The inventory. Its data files are looked up in the destination bucket, then
             beside the manifest, so that a copy works too.
         root: Address of the bucket or of a prefix in it.
-        wanted: Predicate on file names.
+        wanted: Predicate on paths.
 
     Yields:
         Objects sorted by key, as a listing does.
@@ -117,7 +117,7 @@ def list_inventory(
             for row in _rows(path, manifest):
                 if row[0].startswith(prefix):
                     seen = True
-                    if wanted(row[0].rpartition("/")[2]):
+                    if wanted(row[0]):
                         yield row
 
         for entry in manifest["files"]:

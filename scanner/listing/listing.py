@@ -6,6 +6,7 @@ newest are listed, nor are objects that changed after an inventory was made.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
+from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_file
+from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
 from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.storage.address import Address
@@ -86,19 +89,24 @@ def list_artifacts(
     if first is None:
         return
     if first.url == store.root:
+        first = with_stated_digest(first)
         try:
-            artifact = find_artifact(store, first, siblings=siblings, above=above)
+            found = _find_registered(store, first) if siblings else []
+            found = found or [find_artifact(store, first, siblings=siblings, above=above)]
         except StorageError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
-            artifact = ungrouped(first, log_fault(problem, "grouping", first.url))
-        yield artifact
+            found = [ungrouped(first, log_fault(problem, "grouping", first.url))]
+        yield from found
         return
-    artifacts = group_artifacts(
+    artifacts = OllamaStores(store).group(
         chain((first,), listed),
-        store.root,
-        look=lambda folder: look_at(store, folder),
-        read_index=index_reader(store),
+        lambda others: group_artifacts(
+            others,
+            store.root,
+            look=lambda folder: look_at(store, folder),
+            read_index=index_reader(store),
+        ),
     )
     if selection is None or selection.takes_all:
         yield from (one for one in artifacts if not only or one.url == only)
@@ -115,6 +123,13 @@ def list_artifacts(
     if selection.include and not included:
         reason = f"no model fits the patterns to include ({', '.join(selection.include)})"
         raise NothingIncluded("storage/not-found", store.root, reason)
+
+
+def _find_registered(store: Store, item: StoredObject) -> list[Artifact]:
+    """Return the artifacts of a file of an Ollama store; none where it cannot be listed."""
+    with suppress(StorageError):
+        return artifacts_of_file(store, item)
+    return []
 
 
 def list_selected(

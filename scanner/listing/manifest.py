@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, Rivals
+from prefect_mutagen.scanner.listing.artifacts import (
+    Artifact,
+    Beside,
+    Pickles,
+    RegistryModel,
+    Rivals,
+)
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -70,7 +76,7 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed, parts, (weights, variants), packed = plain
+    url, objects, beside, kind, index, listed, parts, (weights, variants), packed, registry = plain
     neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
     names, total, pin = pickles
     beside = Beside(
@@ -94,7 +100,14 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         tuple(map(_to_artifact, parts)),
         Rivals(tuple(weights), tuple(variants)),
         packed,
+        tuple(map(_to_registry_model, registry)),
     )
+
+
+def _to_registry_model(plain: list[Any]) -> RegistryModel:
+    name, kind, size, manifest, texts = plain
+    blobs = tuple((what, StoredObject.from_plain(item)) for what, item in texts)
+    return RegistryModel(name, kind, size, StoredObject.from_plain(manifest), blobs)
 
 
 def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:

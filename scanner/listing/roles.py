@@ -9,6 +9,7 @@ import re
 from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
 
@@ -55,6 +56,7 @@ PROBED: Final = (
     "tokenizer_config.json",
     "generation_config.json",
     "adapter_config.json",
+    "hf_quant_config.json",
     "chat_template.jinja",
     "chat_template.json",
     "processor_config.json",
@@ -120,10 +122,11 @@ _LICENCE: Final = re.compile(
 )
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
-# Extensions of pickled weights, and the .bin files that are pickles.
+# Extensions of weights that are pickles or may hold them, and of other formats that a loader may
+# take instead and that are not read here.
 _PICKLE: Final = re.compile(
-    r".+\.(pt|pth|pkl|pickle|ckpt|joblib|dill)"
-    r"|(pytorch_model|adapter_model|diffusion_pytorch_model|training_args|optimizer).*\.bin",
+    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz"
+    r"|h5|hdf5|keras|nemo|msgpack|pt2|mar|onnx|pb|tflite|engine)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -193,6 +196,6 @@ def is_described_by(role: Role) -> bool:
     return role in _DESCRIBING
 
 
-def is_relevant(name: str) -> bool:
-    """Whether a listing has to include a file of this name."""
-    return role_of(name) != "other"
+def is_relevant(path: str) -> bool:
+    """Whether a listing has to include a file, by its path."""
+    return role_of(path.rpartition("/")[2]) != "other" or is_of_store(path)

@@ -76,6 +76,11 @@ class ListedFolder(Protocol):
     ignored: bool
 
     @property
+    def given_to_root(self) -> tuple[StoredObject, ...]:
+        """What it adds to a model whose root is above it."""
+        ...
+
+    @property
     def held(self) -> int:
         """Number of its objects in memory."""
         ...
@@ -196,7 +201,7 @@ class FolderTree(Generic[_F]):
         done.waiting = []
         pipeline = _pipeline_of(done)
         if self._path and not (is_root(folder.url, folder.describing) or folder.ignored):
-            self._path[-1].add_below((*folder.describing, *folder.code, *done.below))
+            self._path[-1].add_below((*folder.given_to_root, *done.below))
         if pipeline is not None and any(not one.above for one in waiting):
             yield from self._make_pipeline(done, pipeline, waiting)
             return

@@ -210,6 +210,7 @@ def _properties(result: ScanResult) -> Iterator[dict[str, str]]:
     yield from _named("mutagen:", _stated(result.sbom) | own)
     yield from _named("mutagen:source:", result.sources)
     yield from _named("mutagen:fact:", result.facts)
+    yield from _named("mutagen:loads:", result.loads)
     yield from _named("mutagen:metadata:", result.sbom.metadata)
 
 

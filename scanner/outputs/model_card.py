@@ -35,6 +35,7 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*|code|multili
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9.-]+")
 _LICENSE_LINK: Final = re.compile(r"LICENSE(?:\.md)?|https?://[^\s<>\"]+")
+_FILES_SHOWN: Final = 20
 _FULL_PRECISION: Final = frozenset({"F16", "F32", "F64", "BF16"})
 _FACTS: Final = (
     ("Format", "format"),
@@ -77,6 +78,7 @@ def _page(result: ScanResult, scan: ScanInfo) -> Iterator[str]:
     )
     yield from _table("Facts", ("fact", "value", "source"), _facts(result))
     yield from _table("Also stated", ("fact", "value"), _more(result))
+    yield from _table("Loaded with the weights", ("loader", "files"), _loads(result))
     if result.kind == "set":
         yield from _table("Files", ("file", "bytes", "SHA-256"), _files(result))
     yield from _table("Findings", ("severity", "code", "what"), _findings(result))
@@ -197,6 +199,12 @@ def _more(result: ScanResult) -> Iterator[tuple[str, ...]]:
     for key, value in result.facts.items():
         shown = value if isinstance(value, str) else to_json(value)
         yield key.replace("_", " "), shown
+
+
+def _loads(result: ScanResult) -> Iterator[tuple[str, ...]]:
+    for loader, files in result.loads.items():
+        more = len(files) - _FILES_SHOWN
+        yield loader, ", ".join(files[:_FILES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _files(result: ScanResult) -> Iterator[tuple[str, ...]]:

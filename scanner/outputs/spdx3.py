@@ -220,6 +220,7 @@ def _annotations(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
         "drift": result.drift,
         "sources": dict(result.sources),
         "facts": dict(result.facts),
+        "loads": dict(result.loads),
         "metadata": dict(result.sbom.metadata),
     }
     yield _annotation(f"{root}/stated", root, to_json(stated), "application/json")

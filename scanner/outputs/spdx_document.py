@@ -211,6 +211,7 @@ def _annotations(result: ScanResult) -> Iterator[Annotation]:
     facts: dict[str, Any] = {name: getattr(sbom, name) for name in _ANNOTATED}
     facts["sources"] = dict(result.sources)
     facts["facts"] = dict(result.facts)
+    facts["loads"] = dict(result.loads)
     facts["header_sha256"] = result.header_sha256 or None
     facts["sha256_source"] = result.sha256_source or None
     if result.kind == "set":

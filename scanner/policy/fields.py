@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.loading.plan import Loader
 from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "nearest"]
@@ -130,6 +131,9 @@ class Policy:
     """Licences of base models that are named without a licence."""
     allowed_formats: tuple[Literal["gguf", "safetensors"], ...] = ()
     """Allowed formats; empty: both."""
+    allowed_types: tuple[str, ...] = ()
+    """Allowed kinds of content, such as model, adapter, mmproj or imatrix; empty: any. What states
+    no kind and shows none is a model."""
     allowed_architectures: tuple[str, ...] = ()
     """Allowed architectures, such as llama; empty: any."""
     denied_architectures: tuple[str, ...] = ()
@@ -157,6 +161,15 @@ class Policy:
     that the file states; empty: any."""
     allowed_templates: tuple[str, ...] = ()
     """SHA-256 values of allowed chat templates; empty: any harmless template."""
+    loaders: tuple[Loader, ...] = ()
+    """Loaders in use; empty: all. What only other loaders take of a model does not decide."""
+    remote_code: Literal["refuse", "pinned", "warn"] = "warn"
+    """Code that loaders run for a model (trust_remote_code): refuse fails every artifact that has
+    some, pinned fails it unless allowed_code lists all of it, warn passes with a warning. Code of
+    another repository, kernels and imported module names cannot be pinned."""
+    allowed_code: tuple[str, ...] = ()
+    """SHA-256 values of allowed modules, with remote_code: pinned; the facts of an artifact list
+    its modules."""
     max_scan_age_hours: int = 0
     """Longest time since the artifact was examined; 0: no limit. A scan does not reuse older
     results; judged as they are, they fail."""
@@ -180,10 +193,21 @@ class Policy:
             if "://" not in source and not source.startswith("/"):
                 message = "an entry of allowed_sources is neither an address nor an absolute path"
                 raise ValueError(f"{message}: {source!a}")
-        for digest in self.allowed_templates:
-            if not _SHA256.fullmatch(digest.lower()):
-                raise ValueError(f"an entry of allowed_templates is not a SHA-256: {digest!a}")
+        _check_digests("allowed_templates", self.allowed_templates)
+        _check_digests("allowed_code", self.allowed_code)
+        unknown = [loader for loader in self.loaders if loader not in get_args(Loader)]
+        if unknown:
+            near = nearest(unknown[0], get_args(Loader))
+            raise ValueError(f"there is no loader {unknown[0]!a}{near}")
+        if self.allowed_code and self.remote_code != "pinned":
+            raise ValueError("allowed_code has no effect unless remote_code is pinned")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values."""
         return asdict(self)
+
+
+def _check_digests(name: str, digests: Iterable[str]) -> None:
+    for digest in digests:
+        if not _SHA256.fullmatch(digest.lower()):
+            raise ValueError(f"an entry of {name} is not a SHA-256: {digest!a}")

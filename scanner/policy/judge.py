@@ -9,7 +9,9 @@ from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
+from prefect_mutagen.scanner.policy.loaders import for_loaders
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.remote_code import judge_code
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -46,6 +48,8 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
 
 
 def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
+    if policy.loaders:
+        subject = for_loaders(subject, policy.loaders)
     reasons = tuple(_from_findings(subject, policy))
     if subject.format == "unknown" and any(
         finding.severity == "error" and finding.code.startswith(_UNSEEN)
@@ -78,6 +82,8 @@ def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
 
 def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
     yield from _listed("format", subject.format, policy.allowed_formats, ())
+    kind = subject.facts.get("type") or ("adapter" if subject.facts.get("adapter") else "model")
+    yield from _listed("type", kind, policy.allowed_types, ())
     yield from _listed(
         "architecture",
         subject.architecture,
@@ -96,6 +102,8 @@ def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iter
     yield from _signer(subject, policy, now)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
+    if policy.remote_code != "warn":
+        yield from judge_code(subject.facts, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
 

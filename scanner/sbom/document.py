@@ -8,7 +8,7 @@ same fact.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
@@ -22,10 +22,13 @@ from prefect_mutagen.parsers import (
     UnknownHeader,
 )
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
-from prefect_mutagen.scanner.content.facts import Facts, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
+from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
-from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
+from prefect_mutagen.scanner.content.packing import count_parameters, may_be_packed
+from prefect_mutagen.scanner.content.quantization import Quantization, header_quantization
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -35,7 +38,15 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["TOOL_NAME", "Description", "build_sbom", "describe", "warnings_of"]
+__all__ = [
+    "TOOL_NAME",
+    "Description",
+    "build_sbom",
+    "compare_config",
+    "describe",
+    "unpack",
+    "warnings_of",
+]
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
@@ -52,6 +63,8 @@ class Description:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Facts beyond the SBOM's fields."""
     findings: tuple[Finding, ...] = ()
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    """Contents of the files beside it."""
 
     def fields(self) -> dict[str, Any]:
         """Return the values of the stated SBOM fields."""
@@ -85,6 +98,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details = gguf_details(header)
         templates = tuple(gguf_templates(header))
         findings += find_template_escapes(templates, url)
+        findings += check_gguf_weights(header, _name(url), url)
     elif isinstance(header, SafetensorsHeader):
         facts = safetensors_facts(header)
         metadata = {}
@@ -93,8 +107,14 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_keys = set(metadata)
         reported = _safetensors_report(header)
         details, templates = {}, ()
-        if neighbours.packing is not None:
-            _unpack(facts, header, neighbours, reported)
+        scheme = neighbours.packing or header_quantization(header.metadata)
+        stored = unpack(facts, [header], scheme, url, findings)
+        if stored is not None:
+            reported["stored_parameter_count"] = stored
+        quantized = scheme is not None
+        findings += check_weights(header, neighbours.configs, url, quantized=quantized)
+        if header.complete and is_loaded_by_config(_name(url)):
+            findings += compare_config([header], neighbours, url)
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -111,25 +131,76 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details["chat_templates"] = all_templates
     if "stored_parameter_count" in reported:
         details["stored_parameter_count"] = reported["stored_parameter_count"]
-    return Description(merged, metadata, details, (*findings, *neighbours.findings))
+    return Description(
+        merged, metadata, details, (*findings, *neighbours.findings), neighbours=neighbours
+    )
 
 
-def _unpack(
-    facts: Facts, header: SafetensorsHeader, neighbours: Neighbours, reported: dict[str, Any]
-) -> None:
-    """Correct quantization, parameter count and dtype for packed weights."""
-    packing = neighbours.packing or {}
-    quantization = packed_quantization(packing)
-    if quantization is not None:
-        facts["quantization"] = quantization
-    logical = logical_parameters(header, packing)
-    if logical is None or quantization is None:
-        return
-    reported["stored_parameter_count"] = facts["parameter_count"].value
-    facts["parameter_count"] = quantization._replace(value=logical)
-    facts.pop(
-        "dtype", None
-    )  # it is that of the packed integers; config.json may state the real one
+def _name(url: str) -> str:
+    return url.rpartition("/")[2].partition("?")[0]
+
+
+def compare_config(
+    headers: Sequence[SafetensorsHeader],
+    neighbours: Neighbours,
+    url: str,
+    *,
+    complete: bool = True,
+) -> Iterator[Finding]:
+    """Compare config.json with the weights beside it.
+
+    Args:
+        headers: Header of a file, or those of all shards.
+        neighbours: Contents of the files beside it.
+        url: Its address, for findings.
+        complete: Whether no shard is missing.
+    """
+    config = neighbours.configs.get("config.json")
+    if config:
+        tables = [header.tensors for header in headers]
+        found = check_config(config, tables, neighbours.packing, complete=complete)
+        for code, message, field in found:
+            yield make_finding(code, message, url=url, field=field)
+
+
+def unpack(
+    facts: Facts,
+    headers: Sequence[SafetensorsHeader],
+    scheme: Quantization | None,
+    url: str,
+    findings: list[Finding],
+) -> int | None:
+    """Correct quantization, parameter count and dtype for packed weights.
+
+    Args:
+        facts: Facts of a file or a set; changed.
+        headers: Its header, or those of all shards.
+        scheme: What the model's files state about its quantization.
+        url: Its address, for findings.
+        findings: Gets a finding if the weights cannot be counted.
+
+    Returns:
+        The number of stored elements, if it is not that of the weights.
+    """
+    named = scheme.named if scheme is not None else None
+    if named is not None:
+        facts["quantization"] = named
+    dtypes = {dtype for header in headers for dtype in set(header.tensors.dtypes())}
+    if "parameter_count" not in facts or not may_be_packed(dtypes, scheme):
+        return None
+    count = count_parameters((one for header in headers for one in header.tensors), scheme)
+    stored = facts["parameter_count"]
+    if count.parameters is None:
+        del facts["parameter_count"]
+        message = f"{count.problem}; the number of parameters is unknown"
+        findings.append(make_finding("sbom/parameters-unknown", message, url=url))
+    else:
+        source = scheme.source if scheme is not None and count.packed else stored.source
+        facts["parameter_count"] = Stated(count.parameters, source)
+    if count.words:
+        # It is that of the packed integers; config.json may state the real one.
+        facts.pop("dtype", None)
+    return stored.value if count.parameters != stored.value else None
 
 
 def _shadowed(keys: set[str], url: str) -> Iterator[Finding]:

@@ -93,6 +93,10 @@ class DescriptorStore:
         """See `Store.list_folder`."""
         return self._beside.list_folder(folder, wanted)
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        return self._beside.list_tree(folder, wanted)
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
         return self._describe() if url == self.root else await self._beside.find(url)

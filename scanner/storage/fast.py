@@ -97,7 +97,7 @@ class FastStore:
             for key, meta in self._walk():
                 last = key
                 name = key.rpartition("/")[2]
-                if name and wanted(name) and (meta["size"] or not self._is_folder(key)):
+                if name and wanted(key) and (meta["size"] or not self._is_folder(key)):
                     yield self._describe(meta)
         except _NotSupported:
             yield from self._plain().list_objects(wanted, last)
@@ -212,8 +212,12 @@ class FastStore:
             yield from self._plain().list_folder(folder, wanted)
             return
         for meta in inside:
-            if wanted(meta["path"].rpartition("/")[2]):
+            if wanted(meta["path"]):
                 yield self._describe(meta)
+
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`; by fsspec, because it is asked for rarely."""
+        yield from self._plain().list_tree(folder, wanted)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""

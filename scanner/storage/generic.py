@@ -82,7 +82,7 @@ class GenericStore:
             return
         found = self._call(self._fs.find, self._path, detail=True)
         for name in sorted(found):
-            if wanted(name.rpartition("/")[2]):
+            if wanted(name):
                 inside = name.removeprefix(self._path.rstrip("/"))
                 yield _describe(found[name], self.root.rstrip("/") + inside)
 
@@ -90,9 +90,18 @@ class GenericStore:
         """See `Store.list_folder`."""
         path = self._fs._strip_protocol(folder)
         for info in self._call(self._fs.ls, path, detail=True):
-            name = str(info["name"]).rpartition("/")[2]
+            name = str(info["name"])
             if info.get("type") == "file" and wanted(name):
-                yield _describe(info, folder + name)
+                yield _describe(info, folder + name.rpartition("/")[2])
+
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        path = self._fs._strip_protocol(folder).rstrip("/")
+        found = self._call(self._fs.find, path, detail=True)
+        for name in sorted(found):
+            if wanted(name):
+                inside = name.removeprefix(path).lstrip("/")
+                yield _describe(found[name], folder + inside)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""

@@ -69,7 +69,7 @@ class HttpStore:
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
-        if not self.root.endswith("/") and wanted(unquote(self.root.rpartition("/")[2])):
+        if not self.root.endswith("/") and wanted(unquote(self.root)):
             try:
                 yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             except StorageError as problem:
@@ -86,7 +86,7 @@ class HttpStore:
             for link in links:
                 if link.startswith(folder) and not link.endswith("/"):
                     name = link.removeprefix(folder)
-                    if "/" not in name and wanted(unquote(name)):
+                    if "/" not in name and wanted(unquote(link)):
                         yield StoredObject(link, UNKNOWN_SIZE, "")
             for link in reversed(links):
                 inside = link.startswith(folder) and link.endswith("/") and link not in seen
@@ -108,6 +108,9 @@ class HttpStore:
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_folder`; web servers have no folders."""
+
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        """See `Store.list_tree`; web servers have no folders."""
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""

@@ -86,6 +86,10 @@ class LocalStore:
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        return LocalStore(folder.rstrip("/")).list_objects(wanted)
+
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
         found = _describe(url)
@@ -137,7 +141,7 @@ def _files_in(
                 for entry in some:
                     if entry.is_dir(follow_symlinks=False):
                         inside.append(start + entry.name)
-                    elif wanted(entry.name):
+                    elif wanted(start + entry.name):
                         link = entry.is_symlink()
                         if not (link and _links_to_folder(entry)):
                             yield _describe_entry(entry, start, link=link)

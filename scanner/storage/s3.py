@@ -106,7 +106,7 @@ class S3Store:
         """See `Store.list_objects`.
 
         Args:
-            wanted: Whether the caller wants a file name.
+            wanted: Whether the caller wants a file, by its path.
             after: Key to continue after; the root is then a folder.
         """
         prefix = self._key
@@ -127,8 +127,8 @@ class S3Store:
                 pending = self._request_page(prefix, token=token)
             for entry in page["Contents"]:
                 seen = True
-                name = entry["Key"].rpartition("/")[2]
-                if name and wanted(name):
+                key = entry["Key"]
+                if not key.endswith("/") and wanted(key):
                     yield self._describe(entry)
             if not token:
                 break
@@ -137,14 +137,23 @@ class S3Store:
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
+        return self._list(folder, wanted, "/")
+
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+        """See `Store.list_tree`."""
+        return self._list(folder, wanted, "")
+
+    def _list(
+        self, folder: str, wanted: Callable[[str], bool], delimiter: str
+    ) -> Iterator[StoredObject]:
         token = ""
         while True:
             page = self._wait_for_page(
-                self._request_page(self._key_of(folder), token=token, delimiter="/")
+                self._request_page(self._key_of(folder), token=token, delimiter=delimiter)
             )
             for entry in page["Contents"]:
-                name = entry["Key"].rpartition("/")[2]
-                if name and wanted(name):
+                key = entry["Key"]
+                if not key.endswith("/") and wanted(key):
                     yield self._describe(entry)
             token = page.get("NextContinuationToken") or ""
             if not token:

@@ -40,7 +40,7 @@ class S3VersionStore(S3Store):
             seen = True
             name = entry["Key"].rpartition("/")[2]
             if entry.get("IsLatest"):
-                if name and wanted(name):
+                if name and wanted(entry["Key"]):
                     yield self._describe(entry)
             elif format_of(name) is not None:
                 yield self._describe_version(entry)

@@ -142,8 +142,8 @@ class Store(Protocol):
         """List the objects below the root, or the root itself if it is one object.
 
         Args:
-            wanted: Whether the caller wants a file name. A root that is one object is listed
-                whatever its name.
+            wanted: Whether the caller wants a file, by its path. A root that is one object is
+                listed whatever its name.
 
         Yields:
             Objects; those directly in a folder are not interrupted by those of its siblings.
@@ -167,6 +167,24 @@ class Store(Protocol):
 
         Raises:
             StorageError: The folder cannot be listed; may be raised during iteration.
+        """
+        ...
+
+    def list_tree(
+        self, folder: str, wanted: Callable[[str], bool]
+    ) -> Iterator[StoredObject] | None:
+        """List the objects below any folder of the storage, such as one beside the root's.
+
+        Args:
+            folder: Address of the folder, with a trailing slash.
+            wanted: As for `list_objects`.
+
+        Returns:
+            The objects; None if the storage has no folders.
+
+        Raises:
+            StorageError: The folder does not exist or cannot be listed; may be raised during
+                iteration.
         """
         ...
 

@@ -73,6 +73,9 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         ],
         "waived": [_struct(reason, REASON) for reason in result.verdict.waived],
         "neighbours": _pairs(result.neighbours),
+        "loads": [
+            (loader, [_text(path) for path in files]) for loader, files in result.loads.items()
+        ],
     }
     return row
 
@@ -137,6 +140,7 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         modified=modified.timestamp() if modified else None,
         neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
         drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
+        loads={loader: tuple(files) for loader, files in row.get("loads") or ()},
     )
 
 

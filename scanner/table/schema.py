@@ -21,9 +21,9 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "3"
+SCHEMA_VERSION: Final = "4"
 """1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
-sorted rows. 3: ``left_out`` and ``judged_apart`` of scans."""
+sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -107,6 +107,7 @@ ARTIFACTS: Final = _schema(
         ("neighbours", _TEXTS),
         ("drift_details", pa.list_(CHANGE)),
         ("waived", pa.list_(REASON)),
+        ("loads", pa.map_(pa.string(), pa.list_(pa.string()))),
     ]
 )
 """One row for every artifact of a state."""

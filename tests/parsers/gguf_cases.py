@@ -39,6 +39,8 @@ def _well_formed() -> Iterator[Case]:
         gguf((), ()),
         notes=(*no_tensors, ("missing-architecture", 16)),
     )
+    imatrix = (("general.type", STRING, "imatrix"),)
+    yield case("no-architecture-of-an-imatrix", gguf(imatrix))
     yield case("no-metadata", gguf(()), notes=(("missing-architecture", 16),))
     yield case(
         "architecture-is-a-number",

@@ -64,6 +64,7 @@ def test_columns_take_what_is_usual_and_leave_the_rest() -> None:
     assert len(columns) == 2
     assert columns.names() == ["a", "b"]
     assert columns.dtypes() == ["I8", "I8"]
+    assert columns.counts() == [4, 5]
     assert columns.parameters == 9
     assert columns.data_end == 9
     assert columns.info(1) == TensorInfo("b", (5,), "I8", 4, 5, 5)
@@ -81,6 +82,7 @@ def test_columns_take_tensors_that_were_read_elsewhere() -> None:
     columns.append(odd, 17)
     assert columns.names() == ["a", "größe"]
     assert columns.dtypes() == ["I8", ""]
+    assert columns.counts() == [4, 2**64 - 1]
     assert columns.info(1) == odd
     assert columns.offsets_at(1) == 17
     assert columns.contains("größe".encode())

@@ -72,7 +72,15 @@ def test_the_report_holds_what_tools_rely_on(tmp_path: Path) -> None:
     good, bad = report["artifacts"]
     assert list(good) == [
         *("url", "kind", "pin", "objects", "sbom", "license_spdx", "sources", "facts"),
-        *("completeness", "header_sha256", "sha256_source", "findings", "verdict", "drift"),
+        *(
+            "completeness",
+            "loads",
+            "header_sha256",
+            "sha256_source",
+            "findings",
+            "verdict",
+            "drift",
+        ),
         "drift_details",
     ]
     assert good["objects"] == [

@@ -80,11 +80,11 @@ def test_facts_of_neighbours_are_the_same_everywhere(tmp_path: Path, s3_server: 
 
 
 def test_a_file_of_another_name_is_examined_when_it_is_named(tmp_path: Path) -> None:
-    put_local(tmp_path, {"weights.bin": GGUF, "notes.txt": b"hello, these are notes"})
+    put_local(tmp_path, {"weights.bin": GGUF, "b/notes.txt": b"hello, these are notes"})
     (result,) = scan(str(tmp_path / "weights.bin"))
-    assert result.passed
+    assert (result.passed, result.findings) == (True, ())
     assert result.sbom.format == "gguf"
-    (result,) = scan(str(tmp_path / "notes.txt"))
+    (result,) = scan(str(tmp_path / "b" / "notes.txt"))
     assert [finding.code for finding in result.findings] == ["sbom/not-a-model"]
 
 

@@ -47,6 +47,7 @@ def test_what_a_gguf_header_states(tmp_path: Path) -> None:
     assert facts == {
         "name": "Tiny",
         "organization": "Org",
+        "type": "adapter",
         "tokenizer": "gpt2",
         "tags": ["a", "b"],
         "languages": ["en"],

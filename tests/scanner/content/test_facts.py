@@ -3,8 +3,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.parsers import GgufHeader, SafetensorsHeader
-from prefect_mutagen.scanner.content.facts import gguf_facts, safetensors_facts
-from prefect_mutagen.scanner.content.packing import logical_parameters, packed_quantization
+from prefect_mutagen.scanner.content.facts import gguf_facts, gguf_type, safetensors_facts
 from tests.builders import ARRAY, F32, STRING, U32, U64, gguf, safetensors, tensor
 from tests.parsers.reading import read
 
@@ -84,6 +83,65 @@ def test_where_name_and_tensors_disagree_the_tensors_count(
     assert ("dtype" in facts) == (quantization == "F16")
 
 
+EMBEDDING = ("token_embd.weight", (256, 64), 30)
+
+
+@pytest.mark.parametrize(
+    ("file_type", "tensors", "quantization", "finding"),
+    [
+        (2, [EMBEDDING, ("blk.0.ffn_up.weight", (256, 8), 2)], "Q4_0", []),
+        (2, [EMBEDDING, ("blk.0.a.weight", (256, 9), 1), ("b", (256, 8), 2)], "Q4_0", []),
+        (15, [("token_embd.weight", (256, 64), 8), ("b", (256, 8), 12)], "Q4_K_M", []),
+        (15, [("output.weight", (256, 64), 8), ("b", (256, 8), 12)], "Q4_K_M", []),
+        (15, [EMBEDDING, ("b", (32, 9), 6)], "Q4_K_M", []),
+        (18, [EMBEDDING, ("b", (32, 9), 8)], "Q6_K", []),
+        (38, [("ffn.weight", (64, 8), 39), ("attn.weight", (64, 64), 8)], "MXFP4_MOE", []),
+        (39, [("ffn.weight", (64, 8), 40), ("attn.weight", (64, 64), 8)], "NVFP4", []),
+        (38, [("attn.weight", (64, 64), 8)], "Q8_0", ["sbom/quantization-disagrees"]),
+        (2, [EMBEDDING, ("b", (256, 8), 8)], "BF16", ["sbom/quantization-disagrees"]),
+        (2, [EMBEDDING, ("b", (256, 8), 1)], "BF16", ["sbom/quantization-disagrees"]),
+        (7, [EMBEDDING, ("norm", (8,), 0)], "BF16", ["sbom/quantization-disagrees"]),
+    ],
+)
+def test_the_name_stands_where_wide_tensors_outweigh_the_layers(
+    file_type: int, tensors: Any, quantization: str, finding: list[str]
+) -> None:
+    facts = _facts(("general.file_type", U32, file_type), tensors=tensors)
+    assert facts["quantization"][0] == quantization
+    assert facts["findings"] == finding
+
+
+ARCHITECTURE = ("general.architecture", STRING, "llama")
+TOKENS = ("tokenizer.ggml.tokens", ARRAY, (STRING, ["a"]))
+
+
+@pytest.mark.parametrize(
+    ("entries", "names", "kind"),
+    [
+        ([ARCHITECTURE], ["blk.0.a"], "model"),
+        ([ARCHITECTURE, ("general.type", STRING, "MMPROJ")], ["v.a"], "mmproj"),
+        ([("general.type", STRING, "imatrix")], ["a.in_sum2"], "imatrix"),
+        ([], ["blk.0.attn_q.weight.in_sum2", "blk.0.attn_q.weight.counts"], "imatrix"),
+        ([ARCHITECTURE, ("adapter.type", STRING, "lora")], ["a.lora_a"], "adapter"),
+        ([("general.architecture", STRING, "clip")], ["v.a"], "mmproj"),
+        ([("general.architecture", STRING, "controlvector")], ["direction.1"], "controlvector"),
+        ([ARCHITECTURE, TOKENS], [], "vocabulary"),
+        ([ARCHITECTURE, TOKENS, ("split.count", U32, 2)], [], "model"),
+        ([], ["model.diffusion_model.in.weight"], "diffusion"),
+        ([], ["x"], None),
+    ],
+)
+def test_what_a_gguf_file_is(entries: list[Any], names: list[str], kind: str | None) -> None:
+    header = read(gguf(entries, [(name, (4, 2), 0) for name in names]).data, "gguf")
+    assert isinstance(header, GgufHeader)
+    assert gguf_type(header) == kind
+
+
+def test_an_importance_matrix_has_no_parameters() -> None:
+    facts = _facts(("general.type", STRING, "imatrix"), tensors=(("a.in_sum2", (64, 1), 0),))
+    assert not {"parameter_count", "quantization", "dtype"} & set(facts)
+
+
 def test_without_tensors_the_name_is_all_there_is() -> None:
     facts = _facts(("general.file_type", U32, 1), tensors=())
     assert facts["quantization"] == ("F16", "gguf:general.file_type")
@@ -111,50 +169,3 @@ def test_safetensors_facts() -> None:
     assert facts["dtype"].value == "mixed"
     assert facts["training_framework"].value == "tensorflow"
     assert facts["license"] == ("mit", "safetensors:__metadata__.license")
-
-
-@pytest.mark.parametrize(
-    ("packing", "names", "expected", "title"),
-    [
-        (
-            {"quant_method": "awq", "bits": 4},
-            ("qweight", "qzeros", "scales"),
-            64 * 8 + 10,
-            "awq-4bit",
-        ),
-        (
-            {"quant_method": "gptq", "bits": 8},
-            ("qweight", "g_idx", "scales"),
-            64 * 4 + 10,
-            "gptq-8bit",
-        ),
-        ({"quant_method": "fp8"}, ("weight", "scales", "other"), None, "fp8"),
-        ({"quant_method": "awq", "bits": 0}, ("qweight", "qzeros", "scales"), None, "awq"),
-        ({"quant_method": "awq", "bits": "x"}, ("qweight", "qzeros", "scales"), None, "awq"),
-        (
-            {
-                "quant_method": "compressed-tensors",
-                "config_groups": {"g": {"weights": {"num_bits": 4}}},
-            },
-            ("weight_packed", "weight_scale", "weight_shape"),
-            64 * 8 + 10,
-            "compressed-tensors-4bit",
-        ),
-    ],
-)
-def test_packed_weights_are_counted_as_the_model_has_them(
-    packing: dict[str, Any], names: tuple[str, ...], expected: int | None, title: str
-) -> None:
-    header = _safetensors(
-        {
-            f"l.{names[0]}": tensor("I32", [64], 0, 256),
-            f"l.{names[1]}": tensor("I32", [8], 256, 288),
-            f"l.{names[2]}": tensor("F16", [4], 288, 296),
-            "norm.weight": tensor("F16", [10], 296, 316),
-        },
-        316,
-    )
-    assert logical_parameters(header, packing) == expected
-    named = packed_quantization(packing)
-    assert named is not None
-    assert named.value == title

@@ -35,6 +35,9 @@ class Shelf:
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
         raise NotImplementedError
 
+    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
+        raise NotImplementedError
+
     async def find(self, url: str) -> StoredObject:
         raise NotImplementedError
 

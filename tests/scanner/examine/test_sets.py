@@ -114,7 +114,7 @@ BROKEN: dict[str, tuple[Files, list[str]]] = {
     "all-shards-absent": ({INDEX: GOOD[INDEX]}, ["set/missing-shard"]),
     "tensor-of-the-map-absent": (
         GOOD | {TWO: shard()},
-        ["set/index-mismatch", "set/total-size"],
+        ["set/index-mismatch", "set/total-size", "safetensors/no-weights"],
     ),
     "tensor-not-in-the-map": (
         GOOD | {TWO: shard("c", "d")},

@@ -131,9 +131,12 @@ def test_shards_that_are_too_many_to_be_looked_up_are_not_called_missing(
 
 def test_an_index_of_many_tensors_is_read(tmp_path: Path) -> None:
     names = [f"model.layers.{number}.experts.down_proj.weight_scale" for number in range(300_000)]
-    content = {name: {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for name in names}
+    content = {
+        name: {"dtype": "U8", "shape": [1], "data_offsets": [n, n + 1]}
+        for n, name in enumerate(names)
+    }
     path = "model-00001-of-000001.safetensors"
-    files = {path: safetensors(content, 0), INDEX: index(dict.fromkeys(names, path))}
+    files = {path: safetensors(content, len(names)), INDEX: index(dict.fromkeys(names, path))}
     (result,) = results_of(tmp_path, files).values()
     assert (result.findings, result.passed) == ((), True)
     assert result.sbom.metadata["tensor_count"] == len(names)

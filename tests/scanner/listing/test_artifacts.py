@@ -107,8 +107,35 @@ def test_names_promise_formats(name: str, promised: str | None) -> None:
     [
         ("m\n.pt", "pickle"),
         ("m\n.safetensors.index.json", "index"),
-        ("m.bin", "other"),
+        ("m.bin", "pickle"),
         ("pytorch_model\n.bin", "pickle"),
+        *(
+            (name, "pickle")
+            for name in [
+                "mm_projector.bin",
+                "non_lora_trainables.bin",
+                "learned_embeds.bin",
+                "model.BIN",
+                "x.t7",
+                "x.pdparams",
+                "x.npy",
+                "x.npz",
+                "x.h5",
+                "m.keras",
+                "m.nemo",
+                "flax_model.msgpack",
+                "p.pt2",
+                "a.mar",
+                "model.onnx",
+                "m.pb",
+                "m.tflite",
+                "m.engine",
+                "x.ckpt",
+                "x.dill",
+                "x.joblib",
+                "x.pickle",
+            ]
+        ),
     ],
 )
 def test_line_ends_in_a_name_hide_nothing(name: str, role: str | None) -> None:

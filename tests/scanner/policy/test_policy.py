@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,7 @@ def test_nothing_wrong_passes() -> None:
     ("policy", "field", "value"),
     [
         (Policy(allowed_formats=("safetensors",)), "allowed_formats", "gguf"),
+        (Policy(allowed_types=("adapter", "mmproj")), "allowed_types", "model"),
         (Policy(allowed_architectures=("mistral",)), "allowed_architectures", "llama"),
         (Policy(denied_architectures=("LLaMA",)), "denied_architectures", "llama"),
         (Policy(allowed_quantizations=("q8_0",)), "allowed_quantizations", "Q4_K_M"),
@@ -59,6 +61,7 @@ def test_each_field_refuses_and_says_which_value_it_met(
     "policy",
     [
         Policy(allowed_formats=("gguf", "safetensors")),
+        Policy(allowed_types=("Model",)),
         Policy(allowed_architectures=("LLAMA",)),
         Policy(allowed_licenses=("mit", "apache-2.0"), require_license=True),
         Policy(denied_licenses=("mit",)),
@@ -67,6 +70,21 @@ def test_each_field_refuses_and_says_which_value_it_met(
 )
 def test_each_field_lets_through_what_it_allows(policy: Policy) -> None:
     assert judge(SUBJECT, policy).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ({"type": "imatrix"}, "imatrix"),
+        ({"type": "mmproj", "adapter": {"rank": 8}}, "mmproj"),
+        ({"adapter": {"rank": 8}}, "adapter"),
+    ],
+)
+def test_only_models_may_be_asked_for(facts: dict[str, Any], kind: str) -> None:
+    subject = replace(SUBJECT, facts=facts)
+    (reason,) = judge(subject, Policy(allowed_types=("model",))).reasons
+    assert (reason.code, reason.value) == ("policy/type", kind)
+    assert judge(subject, Policy(allowed_types=("model", kind))).status == "passed"
 
 
 @pytest.mark.parametrize("stated", [None, "NOASSERTION"])

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.drift import became_passed, compare
 from prefect_mutagen.scanner.table.rows import from_row, sbom_rows, to_row, with_documents
-from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCHEMA_VERSION
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, U64, gguf, u64
@@ -157,7 +157,7 @@ def test_duckdb_and_pyarrow_read_the_state(tmp_path: Path) -> None:
     assert rows == [(f"{tmp_path}/root/a.gguf", "passed", "unchanged")]
     everything = ds.dataset(f"{scanner.table}/artifacts", format="parquet")
     assert everything.count_rows() == 4
-    assert everything.schema.metadata[b"prefect_mutagen.schema"] == b"3"
+    assert everything.schema.metadata[b"prefect_mutagen.schema"] == SCHEMA_VERSION.encode()
     document = duckdb.execute(
         f"SELECT metadata['general.architecture'] FROM '{scanner.table}/sboms/*/*.parquet'"  # noqa: S608
     ).fetchall()

@@ -1,0 +1,105 @@
+"""Codes of findings about what the files of a model state."""
+
+from typing import Final
+
+from prefect_mutagen.scanner.codes.code import Code
+
+__all__ = ["CONTENT_CODES"]
+
+CONTENT_CODES: Final = {
+    "sbom/neighbour-invalid": Code(
+        "error",
+        "A file that loaders read beside the model (config.json and kin) cannot be read.",
+        "Repair or fetch that file again; a model with a broken configuration does not load.",
+    ),
+    "sbom/unexamined": Code(
+        "error",
+        "A file beside the model is larger or more involved than this tool examines, so what it "
+        "states is not known. That says nothing against the file.",
+        "Read the file by hand, and waive this finding if you accept what it says.",
+    ),
+    "sbom/neighbour-unread": Code(
+        "warning",
+        "A file beside the model could not be fetched, so what it states is missing.",
+        "Check the permissions of the file, and scan again.",
+    ),
+    "sbom/front-matter-invalid": Code(
+        "warning",
+        "The YAML block at the top of README.md cannot be read.",
+        "Repair the block; licence and base model are taken from it.",
+    ),
+    "sbom/duplicate-key": Code(
+        "warning",
+        "A key appears twice in a file beside the model; the last one was used.",
+        "Remove one of the two.",
+    ),
+    "sbom/quantization-disagrees": Code(
+        "warning",
+        "general.file_type names a quantization that most of the tensors do not have.",
+        "Trust the tensors; report it to the author of the file.",
+    ),
+    "sbom/quantization-unknown": Code(
+        "info",
+        "general.file_type is an unknown number; the quantization was taken from the tensors.",
+        "No action is needed; forks of llama.cpp define additional numbers.",
+    ),
+    "gguf/no-weights": Code(
+        "warning",
+        "The file says that it is a model, and no tensor has an element.",
+        "Convert or fetch the model again.",
+    ),
+    "safetensors/no-weights": Code(
+        "warning",
+        "The header is valid, and no tensor has an element: an error where a configuration beside "
+        "the file promises weights.",
+        "Save the model again. Under ZeRO-3, gather the weights first "
+        "(stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py).",
+    ),
+    "safetensors/empty-weights": Code(
+        "warning",
+        "Some weights have no element: an error where a configuration beside the file promises "
+        "weights, because loaders refuse their sizes.",
+        "Save the model again. Under ZeRO-3, gather the weights first "
+        "(stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py).",
+    ),
+    "safetensors/config-mismatch": Code(
+        "error",
+        "A weight has another shape than config.json describes; transformers refuses to load it.",
+        "Use the config.json that was saved with these weights.",
+    ),
+    "safetensors/weights-missing": Code(
+        "warning",
+        "config.json describes weights that the file lacks; transformers starts them at random.",
+        "Fetch the whole model, or use the config.json that was saved with these weights.",
+    ),
+    "safetensors/weights-unused": Code(
+        "warning",
+        "The file has layers that config.json does not describe; transformers leaves them out.",
+        "Use the config.json that was saved with these weights.",
+    ),
+    "sbom/parameters-unknown": Code(
+        "info",
+        "The weights are packed in a way that this tool does not know; their number is unknown.",
+        "Nothing to do; a policy with max_parameters refuses the model. Report the layout.",
+    ),
+    "sbom/shadowed-key": Code(
+        "warning",
+        "A metadata key of the file has a name that the SBOM reserves.",
+        "The SBOM shows its own value; read the file for the other.",
+    ),
+    "sbom/hash-mismatch": Code(
+        "error",
+        "Two sources state different SHA-256 values for the same object.",
+        "Fetch the object again; find out which of the two was replaced.",
+    ),
+    "template/escape": Code(
+        "error",
+        "A chat template uses constructs that could run code in an unsandboxed renderer.",
+        "Do not render it; take the template from the model's publisher and compare.",
+    ),
+    "template/unexamined": Code(
+        "error",
+        "A chat template is too long to be examined.",
+        "Read it by hand, or load the model with a template of your own.",
+    ),
+}

@@ -1,0 +1,193 @@
+"""Say what each loader takes of an artifact's model, and what follows from that.
+
+What a loader takes is named from the listing, so a file that storage refuses to read is in its plan
+all the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from prefect_mutagen.parsers import GgufHeader
+from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.examine.naming import listed
+from prefect_mutagen.scanner.examine.parts import Part
+from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.listing.artifacts import Artifact, RegistryModel
+from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
+from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
+from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
+from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
+from prefect_mutagen.scanner.storage.store import StoredObject
+
+__all__ = ["check_plans", "documents_of_weights", "loads_of", "plan_loads"]
+
+_Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
+_PLANNERS: Final[Mapping[Loader, _Planner]] = MappingProxyType(
+    {
+        "transformers": transformers.plan,
+        "diffusers": diffusers.plan,
+        "llama.cpp": llama_cpp.plan,
+        "ollama": ollama.plan,
+        "vllm": vllm.plan,
+        "mlx": mlx.plan,
+    }
+)
+_OF_GGUF: Final = ("transformers", "llama.cpp", "ollama", "vllm")
+"""Loaders that take a GGUF file."""
+_TEMPLATE_KEY: Final = "tokenizer.chat_template"
+_WHOLE: Final = ("transformers", "diffusers")
+"""Loaders whose missing files are reported. What others miss, such as vLLM a configuration beside
+a GGUF file, is not part of most models."""
+
+
+def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPlan, ...]:
+    """Return the plans of all loaders for the folder of an artifact, or for its GGUF file.
+
+    Args:
+        artifact: The artifact.
+        documents: The JSON files of its model by path relative to its root, those of
+            `documents_of_weights` among them.
+    """
+    if artifact.registry:
+        return (_of_registry(artifact, artifact.registry),)
+    weights = tuple(_path_of(artifact, item) for item in artifact.objects)
+    if not weights:  # the shards of an index are not there
+        return ()
+    files = ModelFiles(_names(artifact, weights), _unwrapped(documents), artifact.folder)
+    gguf = all(path.lower().endswith(".gguf") for path in weights)
+    loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS
+    plans = (_PLANNERS[loader](files, weights) for loader in loaders)
+    return tuple(plan for plan in plans if plan is not None)
+
+
+def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[str, ...]]:
+    """Return the files that each loader opens, renders or runs, in its order.
+
+    Args:
+        artifact: The artifact; only loaders that take some of its weights count.
+        plans: What `plan_loads` returned.
+    """
+    return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
+
+
+def documents_of_weights(
+    artifact: Artifact, parts: Sequence[Part], index: ShardIndex | None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what plans need to know of weights: keys of GGUF files, and the files of an index.
+
+    Args:
+        artifact: The artifact.
+        parts: Its files, as they were read.
+        index: Its index.
+    """
+    if artifact.shard_index is not None and index is not None:
+        names = index.shards()
+        shards = {"weight_map": dict(zip(names, names, strict=True))}
+        yield _path_of(artifact, artifact.shard_index), shards
+    for part in parts:
+        header = part.seen.header
+        if isinstance(header, GgufHeader):
+            keys = (entry.key for entry in header.metadata)
+            templates = dict.fromkeys((key for key in keys if key.startswith(_TEMPLATE_KEY)), "")
+            yield _path_of(artifact, part.item), templates
+
+
+def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Finding]:
+    """Report what a loader asks for and does not find, takes from elsewhere, or mixes.
+
+    Each finding has the loader in its field, for a policy that names the loaders in use.
+
+    Args:
+        artifact: The artifact.
+        plans: What `plan_loads` returned.
+    """
+    everyone = (artifact, *artifact.parts)
+    # A set says itself which of its shards are missing. Without a listing nothing is known to be.
+    whole = all(one.listed and not one.beside.unlisted for one in everyone)
+    counts = whole and (artifact.parts or artifact.kind == "file")
+    for plan in plans:
+        field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
+        others = plan.weights or plan.missing
+        if others and not taken and _is_well_known(artifact):
+            message = f"{plan.loader} asks for {listed(others)} instead of these weights"
+            yield make_finding("set/ambiguous-weights", message, url=artifact.url, field=field)
+        if plan.missing and taken and counts and plan.loader in _WHOLE:
+            code = "set/missing-part" if _is_pipeline(artifact) else "set/incomplete-load"
+            message = f"{plan.loader} asks for {listed(plan.missing)}, which is not there"
+            yield make_finding(code, message, url=artifact.url, field=field)
+        if plan.outside:
+            message = f"{plan.loader} is told to take {listed(plan.outside)}, outside of the model"
+            yield make_finding("set/outside-model", message, url=artifact.url, field=field)
+        if artifact.parts and len(plan.variants) > 1:
+            names = listed([variant or "(none)" for variant in plan.variants])
+            message = f"{plan.loader} takes weights of several variants together: {names}"
+            yield make_finding("set/mixed-variants", message, url=artifact.url, field=field)
+
+
+def _takes(plan: LoadPlan, artifact: Artifact) -> bool:
+    """Whether a loader takes an artifact's weights. What says so of a pipeline is its index."""
+    if artifact.parts or artifact.registry:
+        return True
+    return any(_path_of(artifact, item) in plan.weights for item in artifact.objects)
+
+
+def _is_well_known(artifact: Artifact) -> bool:
+    """Whether a folder is loaded for these weights, and the listing has not told of others."""
+    stem = artifact.objects[0].name.partition(".")[0].partition("-0")[0]
+    return stem in WELL_KNOWN and not artifact.rivals.weights
+
+
+def _is_pipeline(artifact: Artifact) -> bool:
+    """Whether an artifact's root describes a pipeline, also one whose only weights it is."""
+    return bool(artifact.parts) or any(
+        item.name in PIPELINE_MARKS for item in artifact.beside.neighbours
+    )
+
+
+def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
+    """Return the paths of all files of a model that are known."""
+    names = set(weights)
+    for one in (artifact, *artifact.parts):
+        files = (*one.describing, *one.beside.code)
+        names.update(_path_of(artifact, item) for item in files)
+        folder = f"{artifact.folder if one is artifact else one.folder}"
+        others = (*one.rivals.weights, *one.beside.pickles.names)
+        names.update(folder + name for name in others)
+    return frozenset(names)
+
+
+def _path_of(artifact: Artifact, item: StoredObject) -> str:
+    root = artifact.root
+    return item.url[len(root) :] if item.url.startswith(root) else item.name
+
+
+def _unwrapped(documents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return documents with lists as such; they are carried as the value of the empty key."""
+    return {
+        path: document[""] if isinstance(document, Mapping) and set(document) == {""} else document
+        for path, document in documents.items()
+    }
+
+
+def _of_registry(artifact: Artifact, models: Sequence[RegistryModel]) -> LoadPlan:
+    """Return what Ollama takes with the blobs of an artifact, for all models that use them."""
+    weights = tuple(_in_store(item, models[0]) for item in artifact.objects)
+    plans = []
+    for model in models:
+        texts = [(kind, _in_store(item, model)) for kind, item in model.texts]
+        plans.append(
+            LoadPlan(
+                "ollama",
+                weights,
+                (_in_store(model.manifest, model), *(path for _, path in texts)),
+                tuple(path for kind, path in texts if kind == "template"),
+            )
+        )
+    return merge_plans("ollama", plans)
+
+
+def _in_store(item: StoredObject, model: RegistryModel) -> str:
+    """Return the path of a file relative to the store's folder."""
+    store = model.manifest.url.partition("/manifests")[0] + "/"
+    return item.url[len(store) :] if item.url.startswith(store) else item.name

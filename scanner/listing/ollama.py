@@ -1,0 +1,143 @@
+"""Find the models of Ollama stores among the listed objects.
+
+A blob has no ending, and a manifest any name: their paths say what they are. A storage lists by
+bytes, so blobs come before the manifests that say which of them are weights. They are set aside,
+beyond `SPILL_THRESHOLD` in a temporary file, until the listing has left the store.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+
+from prefect_mutagen.scanner.content.ollama import blob_name, manifest_place
+from prefect_mutagen.scanner.internal_errors import log_fault
+from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.object_spool import (
+    SPILL_THRESHOLD,
+    FolderObjects,
+    ObjectSpool,
+)
+from prefect_mutagen.scanner.listing.ollama_store import OllamaStore, broken
+from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.storage.store import Store, StoredObject
+
+__all__ = ["OllamaStores", "artifacts_of_file"]
+
+
+def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
+    """Return the artifacts of a root that is a file of an Ollama store, as its scan finds them.
+
+    Args:
+        store: The root.
+        item: A blob, or a manifest, which stands for all weights that it names.
+
+    Returns:
+        The artifacts; empty for a file of no store, and for a blob that no manifest names.
+
+    Raises:
+        StorageError: The store's manifests cannot be listed.
+    """
+    blob, folder = blob_name(item.name), item.folder
+    if blob is not None and folder.endswith("/blobs/"):
+        root = folder.removesuffix("blobs/")
+    elif (place := manifest_place(item.url)) is not None and role_of(item.name) == "other":
+        root = place[0]
+    else:
+        return []
+    listed = store.list_tree(f"{root}manifests/", lambda path: manifest_place(path) is not None)
+    if listed is None:
+        return []
+    with (
+        closing(ObjectSpool()) as spool,
+        closing(OllamaStore(root, FolderObjects(spool))) as one,
+    ):
+        for manifest in listed:
+            one.add_manifest(manifest)
+        return list(one.artifacts_of(store, item))
+
+
+class OllamaStores:
+    """Sets the files of Ollama stores aside while a root is listed, and makes artifacts of them."""
+
+    def __init__(self, store: Store, threshold: int = SPILL_THRESHOLD) -> None:
+        """Start without any.
+
+        Args:
+            store: What is listed; manifests are read from it.
+            threshold: Number of objects that a store may hold in memory before it spills.
+        """
+        self._store = store
+        self._root = store.root.rstrip("/") + "/"
+        self._spool = ObjectSpool(threshold)
+        self._open: list[OllamaStore] = []
+        self._left: list[OllamaStore] = []
+
+    def group(
+        self,
+        objects: Iterable[StoredObject],
+        group_others: Callable[[Iterable[StoredObject]], Iterator[Artifact]],
+    ) -> Iterator[Artifact]:
+        """Group listed objects into artifacts.
+
+        Args:
+            objects: All objects, as `Store.list_objects` yields them.
+            group_others: Groups those outside of Ollama stores.
+        """
+        with closing(self._spool), closing(self):
+            for artifact in group_others(self._divert(objects)):
+                yield artifact
+                yield from self._artifacts()
+            self._left += reversed(self._open)
+            self._open.clear()
+            yield from self._artifacts()
+
+    def close(self) -> None:
+        """Let go of the stores that are left, when a listing ends early."""
+        for one in (*self._open, *self._left):
+            one.close()
+        self._open.clear()
+        self._left.clear()
+
+    def _divert(self, objects: Iterable[StoredObject]) -> Iterator[StoredObject]:
+        """Set aside what belongs to a store; yield the rest."""
+        for item in objects:
+            while self._open and not item.url.startswith(self._open[-1].root):
+                self._left.append(self._open.pop())
+            if not self._take(item):
+                yield item
+
+    def _take(self, item: StoredObject) -> bool:
+        blob = blob_name(item.name)
+        if blob is not None:
+            folder = item.folder
+            root = folder.removesuffix("blobs/") if folder.endswith("/blobs/") else folder
+            self._of(root).objects.add(blob.kind, blob.digest, item)
+            return True
+        place = manifest_place(item.url)
+        if place is None or not place[0].startswith(self._root):
+            return False
+        # A tag may be a file's name (``hf.co/owner/repo:m-Q4_K_M.gguf``). Blobs are listed first.
+        named = role_of(item.name) != "other"
+        if named and not any(one.root == place[0] and one.has_blobs for one in self._open):
+            return False
+        self._of(place[0]).add_manifest(item)
+        return True
+
+    def _of(self, root: str) -> OllamaStore:
+        """Return the open store of a folder."""
+        for one in reversed(self._open):
+            if one.root == root:
+                return one
+        self._open.append(OllamaStore(root, FolderObjects(self._spool)))
+        return self._open[-1]
+
+    def _artifacts(self) -> Iterator[Artifact]:
+        """Yield the artifacts of the stores that the listing has left."""
+        while self._left:
+            one = self._left.pop(0)
+            try:
+                yield from one.artifacts(self._store)
+            except Exception as problem:  # noqa: BLE001 - a bug affects this store only
+                fault = log_fault(problem, "grouping", one.root)
+                yield broken(StoredObject(one.root, 0, ""), "scan/internal-error", fault)
+            finally:
+                one.close()

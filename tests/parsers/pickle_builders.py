@@ -5,6 +5,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,29 @@ def zipped(entries: Mapping[str, bytes], method: int = zipfile.ZIP_STORED, **opt
         for name, data in entries.items():
             archive.writestr(zipfile.ZipInfo(name), data, method)
     return buffer.getvalue()
+
+
+def miniz(entries: Mapping[str, bytes]) -> bytes:
+    """Write a ZIP archive as torch's own writer does.
+
+    Sizes and CRC stand behind the data; entries begin at multiples of 64 bytes.
+    """
+    body, directory = b"", b""
+    for name, data in entries.items():
+        raw, crc = name.encode(), zlib.crc32(data)
+        pad = -(len(body) + 30 + len(raw) + 4) % 64
+        extra = b"FB" + struct.pack("<H", pad) + b"Z" * pad
+        fixed = (20, 0x808, 0, 0, 0)
+        sizes = (crc, len(data), len(data))
+        directory += struct.pack(
+            "<4s6H3L5H2L", b"PK\1\2", 0, *fixed, *sizes, len(raw), 0, 0, 0, 0, 0, len(body)
+        )
+        directory += raw
+        body += struct.pack("<4s5H3L2H", b"PK\3\4", *fixed, 0, 0, 0, len(raw), len(extra))
+        body += raw + extra + data + struct.pack("<4s3L", b"PK\7\x08", *sizes)
+    count = len(entries)
+    end = (0, 0, count, count, len(directory), len(body), 0)
+    return body + directory + struct.pack("<4s4H2LH", b"PK\5\6", *end)
 
 
 def torch_zip(data: bytes, storages: Mapping[str, bytes] | None = None, **more: bytes) -> bytes:

@@ -22,6 +22,7 @@ from tests.parsers.pickle_builders import (
     PROTO2,
     binary,
     joblib_array,
+    miniz,
     npy,
     state_dict,
     text,
@@ -83,6 +84,10 @@ def _plain() -> Iterator[Case]:
 def _torch() -> Iterator[Case]:
     stream = state_dict(SHAPES)
     yield honest("torch-zip", torch_zip(stream, RAW), "torch-zip")
+    entries = {"m/data.pkl": stream, "m/.format_version": b"1", "m/.storage_alignment": b"64"}
+    entries |= {"m/byteorder": b"little", "m/data/0": RAW["0"], "m/data/1": RAW["1"]}
+    entries |= {"m/version": b"3\n", "m/.data/serialization_id": b"0" * 40}
+    yield honest("torch-zip-of-torch", miniz(entries), "torch-zip")
     yield honest("torch-zip-empty", torch_zip(PROTO2 + b"}."), "torch-zip")
     yield honest("torch-legacy", torch_legacy(stream, RAW), "torch-legacy")
     yield honest("torch-tar", torch_tar(PROTO2 + b"}."), "torch-tar")

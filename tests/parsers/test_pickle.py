@@ -17,6 +17,7 @@ from tests.parsers.pickle_builders import (
     PROTO2,
     binary,
     drive,
+    miniz,
     read,
     state_dict,
     torch_legacy,
@@ -201,6 +202,18 @@ def test_a_torch_archive_costs_three_reads_and_a_megabyte(count: int) -> None:
     assert header.errors == ()
     assert len(header.tensors) == count
     assert sum(len(need.ranges) for need in asked) == reader.budget.requests <= 3
+    assert reader.budget.bytes_read <= 1_000_000
+
+
+def test_torchs_own_layout_costs_no_more() -> None:
+    shapes = {f"model.layers.{n}.self_attn.q_proj.weight": (64, 2) for n in range(2000)}
+    entries = {"checkpoint/data.pkl": state_dict(shapes), "checkpoint/byteorder": b"little"}
+    entries |= {f"checkpoint/data/{n}": bytes(512) for n in range(2000)}
+    data = miniz(entries | {"checkpoint/version": b"3\n"})
+    reader = read_pickle(len(data))
+    header, _ = drive(data, reader)
+    assert header.errors == ()
+    assert reader.budget.requests <= 3
     assert reader.budget.bytes_read <= 1_000_000
 
 

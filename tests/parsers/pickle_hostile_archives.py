@@ -114,6 +114,8 @@ def _tricks() -> Iterator[Case]:
     start = struct.unpack_from("<L", plain, end + 16)[0]
     two = plain[:end] + benign + patched(plain[end:], 16, struct.pack("<I", start))
     yield hostile("two-directories-of-one-archive", two, OS, "zip/two-directories")
+    before = patched(plain, plain.rfind(b"PK\x05\x06") + 16, struct.pack("<L", len(plain)))
+    yield hostile("entries-before-the-file", before, UNREADABLE, "zip/bad-entry")
     torn = patched(plain, central(plain, "byteorder"), b"XXXX")
     yield hostile("torn-directory", torn, OS, "zip/bad-entry")
     gap = plain[:own] + bytes(70_000) + plain[own:]

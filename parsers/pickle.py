@@ -207,7 +207,9 @@ class _Examination:
             raise _beyond(source, "archives inside of each other", _DEPTH_LIMIT)
         head = yield from source.read(0, min(HEAD_SIZE, source.size))
         archive = head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
-        if isinstance(source, FilePart | Memory):
+        # In an array of an archive nobody looks for another archive.
+        array = depth > 0 and head.startswith(NPY_MAGIC)
+        if isinstance(source, FilePart | Memory) and not array:
             directory = yield from read_directory(source, self._report.errors)
             if directory is not None and (archive or directory.entries):
                 yield from self._read_zip(source, depth, directory)

@@ -37,6 +37,7 @@ _PICKLES: Final = (
     ".joblib",
     ".debug_pkl",
 )
+_ARRAY: Final = ".npy"
 _IN_DATA: Final = re.compile(r"(?:^|/)data/[^/]+$")
 _WHOLE: Final = 8 << 20
 _HEAD: Final = 1024
@@ -103,14 +104,18 @@ class Archive:
             for entry in self._others
             if entry.compressed <= _HEAD and not _IN_DATA.search(entry.key)
         ]
-        yield from self._prefetch([*self.named, *small], _WHOLE)
+        yield from self._prefetch([*self.named, *small])
 
     def prefetch_heads(self, entries: list[ZipEntry]) -> Reads[None]:
         """Request the first bytes of entries at once."""
         yield from self._prefetch(entries, _HEAD)
 
-    def _prefetch(self, entries: list[ZipEntry], most: int) -> Reads[None]:
-        wanted = [entry_range(entry, most, self._stop) for entry in entries]
+    def _prefetch(self, entries: list[ZipEntry], most: int = _WHOLE) -> Reads[None]:
+        # Of an array the header suffices, and an array of objects is read on from there.
+        wanted = [
+            entry_range(entry, _HEAD if entry.key.endswith(_ARRAY) else most, self._stop)
+            for entry in entries
+        ]
         missing = [self._source.missing(part.start, part.stop) for part in wanted]
         ranges = coalesce(missing)
         if ranges:
@@ -140,11 +145,12 @@ class Archive:
                 self._note(
                     entry, "zip/header-mismatch", f"{entry.compressed} bytes", str(entry.size)
                 )
-            if entry.size <= _WHOLE:
+            missing = source.missing(start, start + entry.compressed)
+            if missing.start >= missing.stop:  # all of it is here
                 self._judge_crc(entry, zlib.crc32((yield from part.read(0, part.size))))
             return part
         inflated = Inflated(part, self._budget, kind, entry.size)
-        if entry.size > _HELD:
+        if entry.size > _HELD or entry.key.endswith(_ARRAY):
             return inflated
         data = yield from inflated.read(0, entry.size + 1)
         if len(data) != entry.size:

@@ -1,8 +1,10 @@
+import io
 import pickletools
 import re
 import struct
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prefect_mutagen.parsers import byte_ranges, pickle_walk
@@ -222,6 +224,17 @@ def test_raw_data_is_not_read() -> None:
     reader = read_pickle(len(data))
     header, _ = drive(data, reader)
     assert header.errors == ()
+    assert reader.budget.bytes_read < 1_000_000
+
+
+def test_of_the_arrays_of_an_archive_the_headers_are_read() -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"layer{number}": np.zeros(1 << 20, "f4") for number in range(10)})
+    data = buffer.getvalue()
+    reader = read_pickle(len(data))
+    header, _ = drive(data, reader)
+    assert header.errors == ()
+    assert header.parameters == 10 << 20
     assert reader.budget.bytes_read < 1_000_000
 
 

@@ -10,7 +10,7 @@ import zlib
 from typing import Final, Protocol
 
 from prefect_mutagen.parsers.byte_ranges import Budget, ByteRange, NeedRanges, Pieces, Reads
-from prefect_mutagen.parsers.errors import HeaderError
+from prefect_mutagen.parsers.errors import HeaderError, shown
 from prefect_mutagen.parsers.rules import make_error
 
 __all__ = ["UNKNOWN_SIZE", "FilePart", "Inflated", "Memory", "Source", "decompressor_of"]
@@ -217,7 +217,7 @@ class Inflated:
             raise make_error(
                 "pickle/unreadable",
                 offset=inner.locate(0),
-                field=inner.label or "content",
+                field=shown(inner.label) if inner.label else "content",
                 expected="deflate, gzip, bzip2 or xz",
                 found=f"{kind} compression, which this tool does not read",
             )
@@ -275,7 +275,7 @@ class Inflated:
         return make_error(
             "pickle/unreadable",
             offset=self.locate(0),
-            field=self.label or "compressed data",
+            field=shown(self.label) if self.label else "compressed data",
             expected=expected,
             found=found,
         )

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from prefect_mutagen.parsers.byte_ranges import Reads
 from prefect_mutagen.parsers.byte_sources import Source
-from prefect_mutagen.parsers.errors import HeaderError
+from prefect_mutagen.parsers.errors import HeaderError, shown
 from prefect_mutagen.parsers.pickle_tensors import numpy_dtype, shape_of
 from prefect_mutagen.parsers.rules import make_error
 
@@ -117,7 +117,7 @@ def _problem(source: Source, expected: str, found: str) -> HeaderError:
     return make_error(
         "pickle/unreadable",
         offset=source.locate(0),
-        field=f"NumPy header{' of ' + ascii(source.label) if source.label else ''}",
+        field=f"NumPy header{' of ' + shown(source.label) if source.label else ''}",
         expected=expected,
         found=found,
     )

@@ -116,6 +116,9 @@ def _tricks() -> Iterator[Case]:
     yield hostile("two-directories-of-one-archive", two, OS, "zip/two-directories")
     before = patched(plain, plain.rfind(b"PK\x05\x06") + 16, struct.pack("<L", len(plain)))
     yield hostile("entries-before-the-file", before, UNREADABLE, "zip/bad-entry")
+    named = zipped({"a\x1b[31m\n.pkl": bytes(40)}, zipfile.ZIP_DEFLATED)
+    at = local(named, "a\x1b") + 30 + 10
+    yield hostile("escapes-in-a-name", patched(named, at, b"\xff\xff"), UNREADABLE)
     torn = patched(plain, central(plain, "byteorder"), b"XXXX")
     yield hostile("torn-directory", torn, OS, "zip/bad-entry")
     gap = plain[:own] + bytes(70_000) + plain[own:]

@@ -40,6 +40,7 @@ class Rule(NamedTuple):
 
 _FETCH = "Fetch the file again from its source and compare its size or SHA-256."
 _REWRITE = "Write the file again with a current converter; do not load it."
+_FORK = "A file for a fork of ggml loads in that fork only: waive this for those who use it."
 _REPORT = "No action is needed to load the file; report it to the author of the file."
 _LIMIT = "A limit of this tool: check the file with its loader, and waive this if you trust it."
 _LOOK = "Find out what this file is before anything loads it."
@@ -86,7 +87,10 @@ _NOT_A_MODEL: Final = {
 _GGUF: Final = {
     "truncated": Rule(TruncatedError, "error", "The file ends inside its header.", _FETCH),
     "truncated-data": Rule(
-        TruncatedError, "error", "The header is complete; the tensor data is truncated.", _FETCH
+        TruncatedError,
+        "error",
+        "The header is complete; the tensor data is truncated, or a fork of ggml laid it out.",
+        f"{_FETCH} {_FORK}",
     ),
     "version-1": Rule(
         UnsupportedError, "error", "GGUF version 1: no current loader reads it.", _REWRITE
@@ -158,7 +162,10 @@ _GGUF: Final = {
         MalformedError, "error", "A tensor's elements or bytes overflow 64 bits.", _REWRITE
     ),
     "bad-tensor-type": Rule(
-        MalformedError, "error", "A tensor has a type that no loader knows.", _REWRITE
+        MalformedError,
+        "error",
+        "A tensor has a type that ggml does not know: a fork's own, or a newer one.",
+        f"Convert the model with ggml's own tools. {_FORK}",
     ),
     "removed-tensor-type": Rule(
         UnsupportedError, "error", "A tensor has a type that loaders no longer support.", _REWRITE
@@ -167,7 +174,10 @@ _GGUF: Final = {
         MalformedError, "error", "A tensor's rows do not fill its type's blocks.", _REWRITE
     ),
     "bad-tensor-offset": Rule(
-        MalformedError, "error", "A tensor does not start where the one before ends.", _REWRITE
+        MalformedError,
+        "error",
+        "A tensor does not start where the one before ends, as ggml counts.",
+        f"{_REWRITE} {_FORK}",
     ),
     "missing-padding": Rule(
         IrregularityError, "info", "The padding after the last tensor is missing.", _REPORT

@@ -12,7 +12,13 @@ LLAMA = ("general.architecture", STRING, "llama")
 GOOD = gguf().data
 OTHER = gguf(tensors=[("b.weight", (32, 4), 0)]).data
 TEMPLATE = b"{{ .Prompt }}"
-LICENSE = b"MIT License\n\nCopyright (c) somebody\n"
+LICENSE = (
+    b"MIT License\n\nCopyright (c) somebody\n\nPermission is hereby granted, free of charge, to "
+    b"any person obtaining a copy of this software to deal in it without restriction, including "
+    b"without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, "
+    b"and/or sell copies.\nThe above copyright notice and this permission notice shall be included "
+    b"in all copies."
+)
 LIBRARY = "registry.ollama.ai/library"
 
 

@@ -30,7 +30,8 @@ CONTENT_CODES: Final = {
     ),
     "sbom/duplicate-key": Code(
         "warning",
-        "A key appears twice in a file beside the model; the last one was used.",
+        "A key appears twice in a file beside the model; the last one was used, or all of a "
+        "licence or a base model.",
         "Remove one of the two.",
     ),
     "sbom/quantization-disagrees": Code(
@@ -87,6 +88,17 @@ CONTENT_CODES: Final = {
         "A metadata key of the file has a name that the SBOM reserves.",
         "The SBOM shows its own value; read the file for the other.",
     ),
+    "sbom/license-unknown": Code(
+        "info",
+        "A licence is stated that is neither on the SPDX list nor a known model licence.",
+        "Read it; allow or deny it in the policy by the name that the report shows. With "
+        "allowed_licenses, only what is listed passes.",
+    ),
+    "sbom/license-conflict": Code(
+        "warning",
+        "Two sources state different licences for the same model; a policy needs both allowed.",
+        "Ask the publisher which one applies, and correct the other.",
+    ),
     "sbom/hash-mismatch": Code(
         "error",
         "Two sources state different SHA-256 values for the same object.",
@@ -97,9 +109,30 @@ CONTENT_CODES: Final = {
         "A chat template uses constructs that could run code in an unsandboxed renderer.",
         "Do not render it; take the template from the model's publisher and compare.",
     ),
+    "template/undecided": Code(
+        "warning",
+        "A chat template selects an attribute by a name that its text does not decide.",
+        "Read the line that is named, and waive this finding if it is harmless.",
+    ),
+    "template/invalid": Code(
+        "warning",
+        "A chat template is not valid Jinja; loaders that use Jinja cannot render it.",
+        "Take the template from the model's publisher, or load the model with one of your own.",
+    ),
+    "template/unknown-shape": Code(
+        "error",
+        "A value of a shape that is not known stands where loaders take a chat template from.",
+        "Write the template as a text, or as a list of objects with 'name' and 'template'.",
+    ),
+    "template/copies-differ": Code(
+        "warning",
+        "Files of a model state different chat templates; the loader decides which one is used.",
+        "Compare them with the publisher's and remove the one that is out of date.",
+    ),
     "template/unexamined": Code(
         "error",
-        "A chat template is too long to be examined.",
+        "A chat template was not read, or is beyond the limits within which this tool examines "
+        "templates. That says nothing against it.",
         "Read it by hand, or load the model with a template of your own.",
     ),
 }

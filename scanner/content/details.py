@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import ArrayValue, GgufHeader
 from prefect_mutagen.scanner.content.facts import fits, gguf_type, plain_text, whole_number
+from prefect_mutagen.scanner.content.lineage import gguf_lineage, source_lineage
 from prefect_mutagen.scanner.content.templates import Template
 
 __all__ = ["card_details", "config_details", "gguf_details", "template_details"]
@@ -89,8 +90,13 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
         name: _truncated(values.get(key)) for name, key in (_GGUF_TEXTS | _GGUF_LISTS).items()
     }
     details["type"] = _truncated(gguf_type(header))
-    details["base_models"] = _lineage(values, "general.base_model")
-    details["datasets"] = details["datasets"] or _lineage(values, "general.dataset")
+    details["base_models"] = [
+        *gguf_lineage(values, "general.base_model"),
+        *source_lineage(values),
+    ]
+    details["datasets"] = (
+        details["datasets"] or gguf_lineage(values, "general.dataset")[:_LIST_LIMIT]
+    )
     details["experts"] = _numbers(
         values, arch, {"count": "expert_count", "used": "expert_used_count"}
     )
@@ -115,17 +121,6 @@ def gguf_details(header: GgufHeader) -> dict[str, Any]:
 def _numbers(values: Mapping[str, Any], arch: str, keys: Mapping[str, str]) -> dict[str, Any]:
     found = {name: whole_number(values.get(f"{arch}.{key}")) for name, key in keys.items()}
     return _present(found)
-
-
-def _lineage(values: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
-    """Return the numbered entries for base models or data sets."""
-    count = whole_number(values.get(f"{prefix}.count")) or 0
-    found = []
-    for number in range(min(count, _LIST_LIMIT)):
-        fields = ("name", "organization", "version", "repo_url", "doi", "license")
-        entry = {field: _truncated(values.get(f"{prefix}.{number}.{field}")) for field in fields}
-        found.append(_present(entry))
-    return [entry for entry in found if entry]
 
 
 def config_details(

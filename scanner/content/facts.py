@@ -7,6 +7,7 @@ Keys are those of the GGUF specification and of llama.cpp. The only standard key
 ``__metadata__`` is ``format``.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -79,6 +80,7 @@ _FRAMEWORKS: Final = {
     "tensorflow": "tensorflow",
 }
 _HUB: Final = "https://huggingface.co/"
+_BASE_MODEL: Final = re.compile(r"general\.base_model\.(\d{1,9})\.")
 
 
 def whole_number(value: Any) -> int | None:
@@ -125,8 +127,7 @@ def gguf_facts(header: GgufHeader, url: str) -> tuple[Facts, list[Finding]]:
         values.setdefault(entry.key, entry.value)  # of duplicate keys, loaders use the first
     facts: Facts = {}
     _add_text(facts, "architecture", values, "general.architecture")
-    for field in ("license", "license.name", "license.link"):
-        _add_text(facts, field.replace(".", "_"), values, f"general.{field}")
+    _add_text(facts, "license", values, "general.license")
     _add_first(facts, "context_length", _context_lengths(values, facts))
     _add_first(facts, "vocab_size", _vocabularies(values))
     _add_first(facts, "base_model", _base_models(values))
@@ -210,9 +211,8 @@ def _numbers(values: Mapping[str, Any], keys: list[str]) -> Iterator[Stated]:
 
 def _base_models(values: Mapping[str, Any]) -> Iterator[Stated]:
     """Yield the base models, by their hub repository where the header states it."""
-    for number in range(whole_number(values.get("general.base_model.count")) or 0):
-        if number >= 64:
-            return  # bounds the loop over a declared count; no real merge has more
+    numbers = sorted({int(found[1]) for found in map(_BASE_MODEL.match, values) if found})
+    for number in numbers:
         key = f"general.base_model.{number}"
         link = plain_text(values.get(f"{key}.repo_url"))
         if link and link.startswith(_HUB):
@@ -304,8 +304,7 @@ def safetensors_facts(header: SafetensorsHeader) -> Facts:
         name = framework.lower()
         source = "safetensors:__metadata__.format"
         facts["training_framework"] = Stated(_FRAMEWORKS.get(name, name), source)
-    for key in ("license", "license_name", "license_link"):
-        text = plain_text(metadata.get(key))
-        if text:
-            facts[key] = Stated(text, f"safetensors:__metadata__.{key}")
+    text = plain_text(metadata.get("license"))
+    if text:
+        facts["license"] = Stated(text, "safetensors:__metadata__.license")
     return facts

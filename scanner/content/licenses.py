@@ -1,161 +1,31 @@
-"""Convert stated licences to SPDX expressions, and evaluate them against a policy.
+"""Convert stated licences to SPDX expressions.
 
-Model files mostly state a lower-case slug (``apache-2.0``, ``llama3.1``, ``other``). A known one
-becomes its SPDX identifier, an unknown one a ``LicenseRef``, an uninformative one ``NOASSERTION``.
-The raw text is kept beside it. Identifiers come from the SPDX list in the package ``packaging``.
+Model files state a slug (``apache-2.0``, ``llama3.1``, ``other``), a name, a link or a whole text.
+What is recognised becomes an SPDX identifier, or the ``LicenseRef`` of a model licence; what is not
+becomes a ``LicenseRef`` of its own; an uninformative text becomes ``NOASSERTION``. The raw text is
+kept beside it.
 
-A policy has to see one licence in all its spellings, or a denied one passes in another: names
-(``GPLv3``), identifiers that SPDX has replaced (``gpl-3.0``), unknown licences in expressions.
+Several licences apply together, unless ``OR`` is all that joins them: a comma, a slash or a line
+break does not say which it means, and of two readings the one that a policy refuses counts.
 """
 
-import re
-from collections.abc import Callable, Collection
-from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Final
 
-__all__ = ["NOASSERTION", "allows", "denies", "spdx_expression"]
-
-NOASSERTION: Final = "NOASSERTION"
-_UNINFORMATIVE: Final = frozenset(
-    {"", "unknown", "other", "none", "n/a", "noassertion", "unlicensed"}
-)
-_LENGTH_LIMIT: Final = 256
-_NOT_IN_REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
-_TOKEN: Final = re.compile(r"\s*([()]|[^\s()]+)")
-_OPERATORS: Final = frozenset({"and", "or", "with", "(", ")"})
-_REPLACED: Final = re.compile(r"(?<![\w.-])((?:[AL]?GPL|GFDL)-\d\.\d)(\+?)(?![\w.+-])")
-"""Identifiers of the GNU licences that SPDX has replaced by ``-only`` and ``-or-later``."""
-_FILLER: Final = re.compile(r",?\s*\bversion\b|\bthe\b|\blicen[cs]e\b")
-_BEFORE_DIGITS: Final = re.compile(r"(?<=[a-uw-z])-?v?(?=\d)")
+__all__ = ["spdx_expression"]
 
 
 @lru_cache(maxsize=1024)
-def spdx_expression(raw: str, name: str = "") -> str:
+def spdx_expression(raw: str, name: str = "", link: str = "") -> str:
     """Convert a stated licence to an SPDX expression.
 
     Args:
         raw: Licence as stated, for example ``apache-2.0``, ``MIT OR Apache-2.0`` or ``other``.
         name: Name of the licence, used if ``raw`` is uninformative.
+        link: Link to the licence, used if ``raw`` is uninformative and the link is a known one.
 
     Returns:
-        A canonical expression, a ``LicenseRef``, or `NOASSERTION`.
+        A canonical expression, a ``LicenseRef``, or ``NOASSERTION``.
     """
-    stated = raw.strip()
-    if stated.lower() in _UNINFORMATIVE:
-        return NOASSERTION if name.strip().lower() in _UNINFORMATIVE else spdx_expression(name)
-    if len(stated) > _LENGTH_LIMIT:
-        return _license_ref(stated)
-    return _canonical(stated) or _named(stated) or _joined(stated) or _license_ref(stated)
+    from prefect_mutagen.scanner.content.license_reading import read_license
 
-
-def _canonical(text: str) -> str:
-    """Return an expression with SPDX's spelling; empty when it is none."""
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
-    try:
-        expression = str(canonicalize_license_expression(text))
-    except InvalidLicenseExpression:
-        return ""
-    return _REPLACED.sub(lambda gnu: gnu[1] + ("-or-later" if gnu[2] else "-only"), expression)
-
-
-def _named(stated: str) -> str:
-    """Read a name that is an identifier but for its spelling: ``Apache License, Version 2.0``."""
-    slug = "-".join(_FILLER.sub(" ", stated.lower()).split())
-    hyphened = _BEFORE_DIGITS.sub("-", slug)
-    bare = hyphened.removesuffix("+")
-    tried = (slug, hyphened, f"{bare}.0{hyphened[len(bare) :]}")
-    return next(filter(None, map(_canonical, tried)), "")
-
-
-def _joined(stated: str) -> str:
-    """Read an expression with licences that SPDX does not know, each as a ``LicenseRef``."""
-    words: list[str] = []
-    for word in _TOKEN.findall(stated):
-        kept = word.lower() in _OPERATORS or (words and words[-1].lower() == "with")
-        words.append(word if kept else _canonical(word) or _named(word) or _license_ref(word))
-    return _canonical(" ".join(words)) if len(words) > 1 else ""
-
-
-def _license_ref(text: str) -> str:
-    slug = _NOT_IN_REFERENCE.sub("-", text.strip()[:_LENGTH_LIMIT]).strip("-.").lower()
-    if slug.startswith("licenseref-"):
-        slug = slug.removeprefix("licenseref-")
-    return f"LicenseRef-{slug}" if slug else NOASSERTION
-
-
-def allows(allowed: Collection[str], expression: str) -> bool:
-    """Whether an allow list permits a licence: one side of ``A OR B``, both of ``A AND B``.
-
-    Args:
-        allowed: Licences in any spelling. ``*`` matches any characters; an entry that is an
-            expression lists each licence in it.
-        expression: Result of `spdx_expression`.
-    """
-    is_listed = _make_matcher(tuple(allowed))
-    return _evaluate(expression, is_listed)
-
-
-def denies(denied: Collection[str], expression: str) -> bool:
-    """Whether every choice that an expression offers includes a denied licence.
-
-    Args:
-        denied: Licences in any spelling, as for `allows`.
-        expression: Result of `spdx_expression`.
-    """
-    is_listed = _make_matcher(tuple(denied))
-    return not _evaluate(expression, lambda leaf: not is_listed(leaf))
-
-
-@lru_cache(maxsize=256)
-def _make_matcher(entries: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return a predicate: whether a single licence matches one of the entries."""
-    identifiers: set[str] = set()
-    patterns: list[str] = []
-
-    def collect(leaf: str) -> bool:
-        identifiers.add(leaf.lower())
-        return True
-
-    for entry in entries:
-        if "*" in entry:
-            patterns.append(entry.strip().lower())
-        else:
-            _evaluate(spdx_expression(entry), collect)
-
-    def is_listed(leaf: str) -> bool:
-        lower = leaf.lower()
-        # A pattern may be made for what SPDX has replaced: *gpl-3.0.
-        older = lower.removesuffix("-only"), f"{lower.removesuffix('-or-later')}+"
-        spellings = (lower, lower.removeprefix("licenseref-"), *older)
-        return lower in identifiers or any(
-            fnmatchcase(one, pattern) for pattern in patterns for one in spellings
-        )
-
-    return is_listed
-
-
-def _evaluate(expression: str, holds: Callable[[str], bool]) -> bool:
-    """Evaluate a canonical expression; WITH binds tighter than AND, and AND tighter than OR."""
-    tokens = _TOKEN.findall(expression)
-    values: list[list[bool]] = [[False, True]]  # per open bracket: the OR so far, the current AND
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        position += 1
-        if token == "(":  # noqa: S105 - a bracket
-            values.append([False, True])
-            continue
-        if token == ")":  # noqa: S105 - a bracket
-            ored, anded = values.pop()
-            values[-1][1] = values[-1][1] and (ored or anded)
-        elif token == "OR":  # noqa: S105 - an operator
-            values[-1] = [values[-1][0] or values[-1][1], True]
-        elif token != "AND":  # noqa: S105 - an operator
-            if tokens[position : position + 1] == ["WITH"]:
-                token = " ".join(tokens[position - 1 : position + 2])
-                position += 2
-            values[-1][1] = values[-1][1] and holds(token)
-    ored, anded = values[-1]
-    return ored or anded
+    return read_license(raw, name, link)

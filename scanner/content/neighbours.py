@@ -7,7 +7,6 @@ is often a path in a home directory, so it counts as a base model only if it loo
 ``owner/name``.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,15 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
+from prefect_mutagen.scanner.content.license_files import LICENSE_LIMIT, is_license_file
+from prefect_mutagen.scanner.content.license_places import licenses_beside
+from prefect_mutagen.scanner.content.license_statements import LicenseStatement
+from prefect_mutagen.scanner.content.lineage import (
+    BASE_KEYS,
+    file_lineage,
+    merge_lineage,
+    repository_of,
+)
 from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
 from prefect_mutagen.scanner.content.safe_load import (
     Loaded,
@@ -24,12 +32,12 @@ from prefect_mutagen.scanner.content.safe_load import (
     load_front_matter,
     load_json,
 )
-from prefect_mutagen.scanner.content.templates import (
-    Template,
-    find_template_escapes,
-    make_template,
-    tokenizer_templates,
+from prefect_mutagen.scanner.content.template_places import (
+    holds_templates,
+    is_template_file,
+    model_templates,
 )
+from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
@@ -48,6 +56,7 @@ LIMITS: Final = MappingProxyType(
         "modular_model_index.json": 4 << 20,
         "modules.json": 4 << 20,
         "chat_template.json": 4 << 20,
+        "special_tokens_map.json": 4 << 20,
         "chat_template.jinja": 1 << 20,
         "README.md": 1 << 18,
     }
@@ -60,7 +69,6 @@ _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
 _LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
 
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
     "n_positions",
@@ -69,13 +77,6 @@ _CONTEXT_KEYS: Final = (
     "max_seq_len",
     "n_ctx",
 )
-_BASE_KEYS: Final = (
-    "base_model",
-    "base_model_name_or_path",
-    "base_model_name",
-    "base_model_repo_id",
-    "source_model",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Neighbours:
     """Contents of the files beside a model."""
 
     before: Facts = field(default_factory=dict)
-    """Facts that override the header's: licence and framework."""
+    """Facts that override the header's: the card's licence, and the framework."""
     behind: Facts = field(default_factory=dict)
     """Facts that apply where the header states none."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +97,8 @@ class Neighbours:
     """Facts beyond the SBOM's fields."""
     templates: tuple[Template, ...] = ()
     findings: tuple[Finding, ...] = ()
+    licenses: tuple[tuple[LicenseStatement, ...], tuple[LicenseStatement, ...]] = ((), ())
+    """Statements about the licence: before the header's in precedence, and behind it."""
     documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """JSON files that were read, by path. A list is the value of the empty key."""
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -116,23 +119,37 @@ class _Files:
 
         A card may be written in another case: people read it all the same.
         """
+        if name == "README.md":
+            return next(iter(self.cards()), "")
+        paths = (folder + name for folder in self.folders())
+        return next((path for path in paths if path in self.contents), "")
+
+    def folders(self) -> Iterator[str]:
+        """Yield the folder of the weights and those above it, each with a trailing slash."""
         folder = self.folder
-        spellings = self.cards if name == "README.md" else (name,)
-        while True:
-            for spelling in spellings:
-                if folder + spelling in self.contents:
-                    return folder + spelling
-            if not folder:
-                return ""
+        while folder:
+            yield folder
             above = folder[:-1].rpartition("/")[0]
             folder = f"{above}/" if above else ""
+        yield ""
 
-    @property
     def cards(self) -> list[str]:
-        """Names of the cards among the files, ``README.md`` first."""
-        names = {path.rpartition("/")[2] for path in self.contents}
-        cards = (name for name in names if name.lower() == _CARD)
-        return sorted(cards, key=lambda name: (name != "README.md", name))
+        """Return the paths of the cards in these folders, the nearest first."""
+        nearness = {folder: number for number, folder in enumerate(self.folders())}
+        cards = []
+        for path in self.contents:
+            folder, name = _split(path)
+            if name.lower() == _CARD and folder in nearness:
+                cards.append((nearness[folder], name != "README.md", path))
+        return [path for *_, path in sorted(cards)]
+
+    def nearest_documents(self) -> dict[str, Mapping[str, Any]]:
+        """Return the JSON files that hold for the weights, by path: of each name the nearest."""
+        return {
+            path: values
+            for path, values in self.documents.items()
+            if self.nearest(_split(path)[1]) == path
+        }
 
     def load_all(self) -> None:
         """Load every JSON file."""
@@ -163,7 +180,8 @@ def read_limit(name: str) -> int:
     """Return the most bytes that are read of a file of this name; 0: it is only pinned."""
     lower = name.lower()
     by_form = (limit for ending, limit in _LIMITS_BY_FORM if lower.endswith(ending))
-    return LIMITS.get(name) or next(by_form, 0)
+    limit = LIMITS.get(name) or next(by_form, 0)
+    return limit or (LICENSE_LIMIT if is_license_file(name) else 0)
 
 
 def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") -> Neighbours:
@@ -184,38 +202,53 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     tokenizer = read.document("tokenizer_config.json")
     generation = read.document("generation_config.json")
     adapter = read.document("adapter_config.json")
-    card = _load(load_front_matter, read.nearest("README.md"), files, findings)
+    cards = {path: _load(load_front_matter, path, files, findings) for path in read.cards()}
+    card = next(iter(cards.values()), {})
     before: Facts = {}
     behind: Facts = {}
     _add(before, "training_framework", _frameworks(config, tokenizer))
-    licences = _strings("license", ("config.json", config), ("tokenizer_config.json", tokenizer))
-    _add(before, "license", licences)
-    _add(behind, "license", _card_licences(card))
-    for key in ("license_name", "license_link"):
-        _add(behind, key, _strings(key, ("README.md", card)))
     _add(behind, "architecture", _architectures(config))
     _add(behind, "dtype", _dtypes(config, tokenizer))
     _add(behind, "context_length", _numbers_in(config, _CONTEXT_KEYS))
     _add(behind, "vocab_size", _numbers_in(config, ("vocab_size",)))
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
-    templates = tuple(_templates(tokenizer, read))
-    for url, template in templates:
-        findings += find_template_escapes((template,), url)
+    texts = {path: raw for path, (_, raw) in files.items() if is_template_file(path)}
+    templates = tuple(model_templates(texts, read.documents))
+    for path, template in templates:
+        findings += find_template_escapes((template,), files[path][0])
     packing = find_quantization(config, read.document("hf_quant_config.json"))
     if packing is not None:
         packing = replace(packing, source=read.place(packing.source))
     beside = {name: read.documents.get(folder + name) for name in _BESIDE_WEIGHTS}
+    documents = read.nearest_documents()
+    licenses = licenses_beside(list(read.folders()), cards, documents, files)
+    lineage = [file_lineage(path, values, is_card=True) for path, values in cards.items()]
+    lineage += (file_lineage(path, values) for path, values in documents.items())
+    details = card_details(card) | config_details(config, generation, adapter)
+    base_models = merge_lineage(lineage)
+    if base_models:
+        details["base_models"] = base_models
+    before, behind = read.placed(before), read.placed(behind)
+    for facts, statements in zip((before, behind), licenses, strict=True):
+        _add(facts, "license", (Stated(one.value, one.source) for one in statements))
     return Neighbours(
-        read.placed(before),
-        read.placed(behind),
+        before,
+        behind,
         _sbom_config(config, tokenizer),
         packing,
         {name: values for name, values in beside.items() if values},
-        card_details(card) | config_details(config, generation, adapter),
+        details,
         tuple(template for _, template in templates),
         tuple(findings),
+        licenses,
         read.documents,
     )
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return the folder of a path, with its slash, and the name."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash, name
 
 
 def read_up_to(name: str, raw: bytes, size: int) -> int:
@@ -241,20 +274,6 @@ def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
         facts[name] = stated
 
 
-def _templates(tokenizer: Mapping[str, Any], read: _Files) -> Iterator[tuple[str, Template]]:
-    """Yield the chat templates beside a model, each with the address of its file."""
-    if tokenizer:
-        url = read.contents[read.nearest("tokenizer_config.json")][0]
-        for template in tokenizer_templates(tokenizer):
-            yield url, template
-    for path, (url, raw) in read.contents.items():
-        if path.endswith((".jinja", ".jinja2")):
-            if len(raw) < read_limit(path):
-                yield url, make_template(path, raw.decode("utf-8", "replace"))
-            else:
-                yield url, Template(path, None, len(raw), "")
-
-
 def _load(
     loader: Callable[[bytes], Loaded],
     path: str,
@@ -278,6 +297,9 @@ def _load(
         code = "unexamined" if loaded.unexamined else code
         message = f"{path}: {loaded.problem}"
         findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
+        if loaded.unexamined and holds_templates(path):
+            message = f"chat templates in {path} are not examined: {loaded.problem}"
+            findings.append(make_finding("template/unexamined", message, url=url, field=path))
     elif loaded.duplicate:
         message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
         findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))
@@ -291,17 +313,6 @@ def _strings(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stat
             yield Stated(text, f"{name}:{key}")
 
 
-def _card_licences(card: Mapping[str, Any]) -> Iterator[Stated]:
-    value = card.get("license")
-    if isinstance(value, list):
-        # Several licences on one card apply together.
-        names = [name for name in map(plain_text, value) if name]
-        value = " AND ".join(names)
-    text = plain_text(value)
-    if text:
-        yield Stated(text, "README.md:license")
-
-
 def _architectures(config: Mapping[str, Any]) -> Iterator[Stated]:
     yield from _strings("model_type", ("config.json", config))
     names = _string_list(config.get("architectures"))
@@ -310,6 +321,8 @@ def _architectures(config: Mapping[str, Any]) -> Iterator[Stated]:
 
 
 def _string_list(value: Any) -> list[str]:
+    if value is None:
+        return []
     values = value if isinstance(value, list) else [value]
     return [text for text in map(plain_text, values) if text]
 
@@ -355,10 +368,11 @@ def _base_models(
         ("config.json", config),
         ("tokenizer_config.json", tokenizer),
     ):
-        for key in (*_BASE_KEYS, "_name_or_path"):
+        for key in (*BASE_KEYS, "_name_or_path"):
             for name in _string_list(values.get(key)):
-                if _REPOSITORY.fullmatch(name):
-                    yield Stated(name, f"{file}:{key}")
+                repository = repository_of(name)
+                if repository:
+                    yield Stated(repository, f"{file}:{key}")
 
 
 def _sbom_config(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:

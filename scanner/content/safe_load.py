@@ -25,8 +25,11 @@ from prefect_mutagen.parsers.errors import shown
 __all__ = ["Loaded", "is_front_matter_open", "load_front_matter", "load_json"]
 
 _FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
+    rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
+    rb"(.*?)(?:(?<=\n)|(?<=\r))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
+    re.DOTALL,
 )
+"""As the hub finds it: white space may stand before it."""
 _OPENING: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:---[ \t]*\r?\n|-{0,3}\Z)")
 _DEPTH_LIMIT: Final = 100
 _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -36,6 +39,8 @@ _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """Plain scalars of YAML's core schema that are not strings."""
+_STATEMENT: Final = re.compile(r"licen[cs]e|base_model", re.IGNORECASE)
+"""Keys all of whose values count where they stand more than once."""
 _TAGS: Final = "tag:yaml.org,2002:"
 _PYTHON_TAGS: Final = f"{_TAGS}python/"
 
@@ -48,9 +53,16 @@ class Loaded:
     problem: str = ""
     """A clause; values may be present all the same."""
     duplicate: str = ""
-    """A key that appears twice; its last value was used."""
+    """A key that appears twice. Its last value was used; of licences and base models, all were."""
     unexamined: bool = False
     """Whether the problem is a limit of this reader, not a fault of the document."""
+
+
+def _joined(values: list[Any]) -> Any:
+    """Return the values of a key as one list, or the only one."""
+    if len(values) == 1:
+        return values[0]
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
 def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
@@ -67,6 +79,9 @@ def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
         if len(members) < len(pairs) and not duplicates:
             keys = sorted(key for key, _ in pairs)
             duplicates.extend(key for key, after in pairwise(keys) if key == after)
+        if len(members) < len(pairs):
+            for key in filter(_STATEMENT.search, members):
+                members[key] = _joined([value for name, value in pairs if name == key])
         return members
 
     text, problem = _decode_json(raw)
@@ -114,7 +129,7 @@ def load_front_matter(raw: bytes) -> Loaded:
     block = _FRONT_MATTER.match(raw)
     if block is None:
         return Loaded()
-    loaded = _load_yaml(block[1])
+    loaded = _load_yaml(block[2], len(block[1].splitlines()))
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
         return replace(loaded, problem=f"the front matter {how}: {loaded.problem}", duplicate="")
@@ -123,7 +138,7 @@ def load_front_matter(raw: bytes) -> Loaded:
     return loaded
 
 
-def _load_yaml(raw: bytes) -> Loaded:
+def _load_yaml(raw: bytes, lines_before: int) -> Loaded:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -133,7 +148,7 @@ def _load_yaml(raw: bytes) -> Loaded:
         return Loaded(problem=f"it is not UTF-8 at byte {error.start}")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 2}" if mark else ""
+        where = f" in line {mark.line + lines_before + 1}" if mark else ""
         return Loaded(problem=f"it is not YAML{where}")
     except (ValueError, OverflowError):  # numbers in escapes and directives, in pure Python
         return Loaded(problem="it is not YAML")
@@ -180,6 +195,12 @@ class _Collector:
                 raise _Refused("it holds more than one document")
             parent.append(value)
         elif key is not None:
+            if key in parent and _STATEMENT.search(key):
+                earlier = _joined([parent[key], []])
+                if isinstance(value, list):  # its own items follow
+                    value[:0] = earlier
+                else:
+                    value = [*earlier, value]
             parent[key] = value
             self._keys[-1] = None
         elif text is None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.content.licenses import spdx_expression
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside
@@ -25,9 +24,8 @@ from prefect_mutagen.scanner.examine.fetch import (
     stated_digests,
 )
 from prefect_mutagen.scanner.examine.load_plans import (
-    check_plans,
+    add_plans,
     documents_of_weights,
-    loads_of,
     plan_loads,
 )
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
@@ -40,7 +38,6 @@ from prefect_mutagen.scanner.examine.parts import (
     no_index,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
-from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
 from prefect_mutagen.scanner.examine.sets import (
     Shard,
@@ -50,6 +47,7 @@ from prefect_mutagen.scanner.examine.sets import (
 )
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
@@ -89,6 +87,8 @@ class Examiner:
     """Neighbours already read, by folder; several examiners may share it."""
     modules: ModelCode = field(default_factory=ModelCode)
     """Code already read, by model."""
+    plans: PlanMemory = field(default_factory=PlanMemory)
+    """Load plans already made."""
     _checker: SignatureChecker | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,11 +117,7 @@ class Examiner:
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         artifact, result, documents = yield from examine(artifact, cost)
         result = yield from self._add_code(artifact, result, documents)
-        plans = plan_loads(artifact, documents)
-        found = (*result.findings, *check_plans(artifact, plans))
-        result = replace(
-            result, findings=tuple(dict.fromkeys(found)), loads=loads_of(artifact, plans)
-        )
+        result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
@@ -164,8 +160,7 @@ class Examiner:
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
-        texts = yield from load_registry(artifact.registry, artifact.objects)
-        result = add_registry(result, texts)
+        result = yield from _add_registry(artifact, result)
         if signed:
             described = digests_beside(artifact, neighbours, index)
             result = self._add_signatures(result, parts, signed, described)
@@ -212,11 +207,11 @@ class Examiner:
     ) -> Generator[Request, Any, ScanResult]:
         """Add what loaders would run; the modules are part of the pin."""
         loaded = yield from self.modules.load(artifact, documents)
+        if loaded is None:
+            return result
         if loaded.objects:
             artifact = with_code(artifact, loaded.objects)
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
-        if not (loaded.findings or loaded.modules or loaded.elsewhere):
-            return result
         facts = {**result.facts, **loaded.facts()}
         return replace(result, facts=facts, findings=(*result.findings, *loaded.findings))
 
@@ -329,10 +324,7 @@ class Examiner:
     ) -> ScanResult:
         """Build the result; the verdict is added last."""
         facts = description.facts
-        licence = None
-        if "license" in facts:
-            name = facts["license_name"].value if "license_name" in facts else ""
-            licence = spdx_expression(facts["license"].value, name)
+        licence = facts["license_spdx"].value if "license_spdx" in facts else None
         times = [item.modified for item in artifact.objects if item.modified is not None]
         return ScanResult(
             url=artifact.url,
@@ -381,3 +373,13 @@ class Examiner:
                 folder = Folder(neighbours, files.objects, length)
                 folder = self.folders.add(items, folder)
         return folder
+
+
+def _add_registry(artifact: Artifact, result: ScanResult) -> Generator[Request, Any, ScanResult]:
+    """Add what a registry's manifests state besides the weights."""
+    if not artifact.registry:
+        return result
+    from prefect_mutagen.scanner.examine.registry import add_registry, load_registry
+
+    texts = yield from load_registry(artifact.registry, artifact.objects)
+    return add_registry(result, texts)

@@ -18,6 +18,7 @@ from prefect_mutagen.scanner.content.shard_index import (
     read_index,
     too_long,
 )
+from prefect_mutagen.scanner.content.template_places import holds_templates
 from prefect_mutagen.scanner.examine.read_plan import read_ahead
 from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
@@ -221,6 +222,10 @@ class FilesBeside:
         for path, item, problem in self.unread:
             message = f"{path} cannot be read: {problem.reason}"
             found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
+            if holds_templates(path):
+                message = f"chat templates in {path} are not examined: {problem.reason}"
+                finding = make_finding("template/unexamined", message, url=item.url, field=path)
+                found.append(finding)
         return replace(neighbours, findings=tuple(found), digests=digests)
 
 

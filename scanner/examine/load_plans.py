@@ -5,34 +5,27 @@ all the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
+from prefect_mutagen.scanner.content.template_places import mark_rendered
 from prefect_mutagen.scanner.examine.naming import listed
 from prefect_mutagen.scanner.examine.parts import Part
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, RegistryModel
 from prefect_mutagen.scanner.listing.rivals import WELL_KNOWN
-from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
-from prefect_mutagen.scanner.loading import diffusers, llama_cpp, mlx, ollama, transformers, vllm
+from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
+from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["check_plans", "documents_of_weights", "loads_of", "plan_loads"]
+__all__ = ["add_plans", "check_plans", "documents_of_weights", "loads_of", "plan_loads"]
 
 _Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
-_PLANNERS: Final[Mapping[Loader, _Planner]] = MappingProxyType(
-    {
-        "transformers": transformers.plan,
-        "diffusers": diffusers.plan,
-        "llama.cpp": llama_cpp.plan,
-        "ollama": ollama.plan,
-        "vllm": vllm.plan,
-        "mlx": mlx.plan,
-    }
-)
 _OF_GGUF: Final = ("transformers", "llama.cpp", "ollama", "vllm")
 """Loaders that take a GGUF file."""
 _TEMPLATE_KEY: Final = "tokenizer.chat_template"
@@ -41,13 +34,16 @@ _WHOLE: Final = ("transformers", "diffusers")
 a GGUF file, is not part of most models."""
 
 
-def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPlan, ...]:
+def plan_loads(
+    artifact: Artifact, documents: Mapping[str, Any], memory: PlanMemory
+) -> tuple[LoadPlan, ...]:
     """Return the plans of all loaders for the folder of an artifact, or for its GGUF file.
 
     Args:
         artifact: The artifact.
         documents: The JSON files of its model by path relative to its root, those of
             `documents_of_weights` among them.
+        memory: Plans for other artifacts.
     """
     if artifact.registry:
         return (_of_registry(artifact, artifact.registry),)
@@ -55,10 +51,37 @@ def plan_loads(artifact: Artifact, documents: Mapping[str, Any]) -> tuple[LoadPl
     if not weights:  # the shards of an index are not there
         return ()
     files = ModelFiles(_names(artifact, weights), _unwrapped(documents), artifact.folder)
+    return memory.plan(files, weights, _plan)
+
+
+def _plan(files: ModelFiles, weights: tuple[str, ...]) -> tuple[LoadPlan, ...]:
     gguf = all(path.lower().endswith(".gguf") for path in weights)
-    loaders: Iterable[Loader] = _OF_GGUF if gguf else _PLANNERS
-    plans = (_PLANNERS[loader](files, weights) for loader in loaders)
+    planners = _planners()
+    loaders: Iterable[Loader] = _OF_GGUF if gguf else planners
+    plans = (planners[loader](files, weights) for loader in loaders)
     return tuple(plan for plan in plans if plan is not None)
+
+
+@cache
+def _planners() -> Mapping[Loader, _Planner]:
+    """Import what knows the loaders; a command that examines nothing starts without it."""
+    from prefect_mutagen.scanner.loading import (
+        diffusers,
+        llama_cpp,
+        mlx,
+        ollama,
+        transformers,
+        vllm,
+    )
+
+    return {
+        "transformers": transformers.plan,
+        "diffusers": diffusers.plan,
+        "llama.cpp": llama_cpp.plan,
+        "ollama": ollama.plan,
+        "vllm": vllm.plan,
+        "mlx": mlx.plan,
+    }
 
 
 def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[str, ...]]:
@@ -69,6 +92,19 @@ def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[s
         plans: What `plan_loads` returned.
     """
     return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
+
+
+def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
+    """Return a result with what its plans name, and which templates they render."""
+    found = (*result.findings, *check_plans(artifact, plans))
+    facts = result.facts
+    if "chat_templates" in facts:
+        rendered: dict[str, frozenset[str]] = {
+            plan.loader: frozenset(plan.templates) for plan in plans if _takes(plan, artifact)
+        }
+        facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
+    findings = tuple(dict.fromkeys(found))
+    return replace(result, facts=facts, findings=findings, loads=loads_of(artifact, plans))
 
 
 def documents_of_weights(
@@ -106,6 +142,7 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
     # A set says itself which of its shards are missing. Without a listing nothing is known to be.
     whole = all(one.listed and not one.beside.unlisted for one in everyone)
     counts = whole and (artifact.parts or artifact.kind == "file")
+    own = {_path_of(artifact, item) for item in artifact.objects}
     for plan in plans:
         field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
         others = plan.weights or plan.missing
@@ -116,6 +153,10 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
             code = "set/missing-part" if _is_pipeline(artifact) else "set/incomplete-load"
             message = f"{plan.loader} asks for {listed(plan.missing)}, which is not there"
             yield make_finding(code, message, url=artifact.url, field=field)
+        pickled = [path for path in plan.weights if _is_pickle(path) and path not in own]
+        if pickled and taken:
+            message = f"{plan.loader} loads pickled weights with these: {listed(pickled)}"
+            yield make_finding("set/pickle-beside", message, url=artifact.url, field=field)
         if plan.outside:
             message = f"{plan.loader} is told to take {listed(plan.outside)}, outside of the model"
             yield make_finding("set/outside-model", message, url=artifact.url, field=field)
@@ -130,6 +171,10 @@ def _takes(plan: LoadPlan, artifact: Artifact) -> bool:
     if artifact.parts or artifact.registry:
         return True
     return any(_path_of(artifact, item) in plan.weights for item in artifact.objects)
+
+
+def _is_pickle(path: str) -> bool:
+    return role_of(path.rpartition("/")[2]) == "pickle"
 
 
 def _is_well_known(artifact: Artifact) -> bool:
@@ -151,9 +196,8 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
     for one in (artifact, *artifact.parts):
         files = (*one.describing, *one.beside.code)
         names.update(_path_of(artifact, item) for item in files)
-        folder = f"{artifact.folder if one is artifact else one.folder}"
         others = (*one.rivals.weights, *one.beside.pickles.names)
-        names.update(folder + name for name in others)
+        names.update(one.folder + name for name in others)
     return frozenset(names)
 
 

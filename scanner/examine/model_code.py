@@ -2,13 +2,14 @@
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from prefect_mutagen.scanner.content.code import code_references, may_name_code
-from prefect_mutagen.scanner.examine.remote_code import LoadedCode, load_code
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.storage.requests import Request
 from prefect_mutagen.scanner.storage.store import StoredObject
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.examine.remote_code import LoadedCode
 
 __all__ = ["ModelCode", "with_code"]
 
@@ -21,30 +22,39 @@ _Key = tuple[tuple[str, str], ...]
 class ModelCode:
     """Code that was read, by the files of the model; several artifacts have it in common."""
 
-    _kept: dict[_Key, LoadedCode] = field(default_factory=dict)
+    _kept: "dict[_Key, LoadedCode]" = field(default_factory=dict)
 
     def load(
         self, artifact: Artifact, documents: Mapping[str, Any]
-    ) -> Generator[Request, Any, LoadedCode]:
+    ) -> "Generator[Request, Any, LoadedCode | None]":
         """Read the code that loaders run for an artifact.
 
         Args:
             artifact: The artifact.
             documents: The JSON files of its model by path relative to its root.
+
+        Returns:
+            The code; None if there is nothing to report.
         """
         files = {
             one.path_of(item): item
             for one in (artifact, *artifact.parts)
             for item in (*one.beside.neighbours, *one.beside.code)
         }
+        if not files:
+            return None
+        from prefect_mutagen.scanner.content.code import code_references, may_name_code
+
         naming = {path: values for path, values in documents.items() if may_name_code(path)}
-        references = code_references(naming, files.keys()) if naming or files else ()
+        references = code_references(naming, files.keys())
         if not references and not any(one.beside.code for one in (artifact, *artifact.parts)):
-            return LoadedCode()
+            return None
         key = tuple((item.url, item.pin) for item in files.values())
         known = self._kept.get(key)
         if known is not None and all(pin for _, pin in key):
             return known
+        from prefect_mutagen.scanner.examine.remote_code import load_code
+
         lookup = "" if artifact.listed else artifact.root
         loaded = yield from load_code(references, files, lookup)
         if all(finding.code != "code/unexamined" for finding in loaded.findings):

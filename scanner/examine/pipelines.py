@@ -5,13 +5,16 @@ handed to agents as a whole. Its root states architecture, licence and lineage.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
+from prefect_mutagen.scanner.content.details import template_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.document import Description
+from prefect_mutagen.scanner.sbom.statements import add_licenses, join_statements
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["describe_pipeline"]
@@ -35,12 +38,12 @@ def describe_pipeline(
         Its facts and metadata, and the findings of all.
     """
     found = [finding for result in results for finding in result.findings]
-    return Description(
-        _facts(artifact, results, neighbours),
-        {"parts": _sums(results)},
-        _details(results, neighbours),
-        (*found, *neighbours.findings),
-    )
+    facts, details = _facts(artifact, results, neighbours), _details(results, neighbours)
+    root: dict[str, Any] = dict(neighbours.details)
+    found += add_licenses(facts, root, list(chain(*neighbours.licenses)), artifact.url)
+    parts = [root, *(result.facts for result in results)]
+    found += join_statements(facts, details, parts, artifact.url)
+    return Description(facts, {"parts": _sums(results)}, details, (*found, *neighbours.findings))
 
 
 def _facts(artifact: Artifact, results: Sequence[ScanResult], neighbours: Neighbours) -> Facts:
@@ -74,8 +77,9 @@ def _sums(results: Sequence[ScanResult]) -> dict[str, Any]:
 def _details(results: Sequence[ScanResult], neighbours: Neighbours) -> dict[str, Any]:
     """Return the facts of the root, and the lists of facts of all parts."""
     details: dict[str, Any] = dict(neighbours.details)
+    own = {"chat_templates": template_details(neighbours.templates)}
     for key in _LISTED:
-        listed: list[Any] = []
+        listed: list[Any] = list(own[key])
         for result in results:
             listed += [one for one in result.facts.get(key) or () if one not in listed]
         if listed:

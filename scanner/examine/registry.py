@@ -7,13 +7,19 @@ for both. Like the rest of an examination this does no I/O.
 """
 
 import hashlib
-import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from prefect_mutagen.scanner.content.facts import plain_text
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, spdx_expression
+from prefect_mutagen.scanner.content.license_statements import (
+    LicenseStatement,
+    find_conflict,
+    license_facts,
+    license_findings,
+    license_in_text,
+    model_license,
+)
 from prefect_mutagen.scanner.content.ollama import CONFIG, blob_digest
 from prefect_mutagen.scanner.content.safe_load import load_json
 from prefect_mutagen.scanner.findings import Finding, make_finding
@@ -31,9 +37,6 @@ _TEMPLATES: Final = ("template", "prompt")
 _CONFIG_KEYS: Final = ("model_format", "model_family", "model_type", "file_type")
 # With one of these, Ollama's own code formats messages instead of a template.
 _FORMATTERS: Final = ("renderer", "parser")
-_TITLE_LENGTH: Final = 200
-_TITLE: Final = re.compile(r".{0,60}\blicen[cs]e\b.{0,60}", re.IGNORECASE)
-_UNLISTED: Final = "LicenseRef-"
 _MOST_BLOBS: Final = 1000
 """Texts that are read for one artifact; a blob may serve many models."""
 
@@ -42,7 +45,7 @@ _MOST_BLOBS: Final = 1000
 class LicenseText:
     """The text of a licence layer."""
 
-    text: str
+    raw: bytes
     url: str
     model: str
     """Name of a model that it belongs to."""
@@ -107,8 +110,7 @@ def load_registry(
             if kind == "license":
                 entry.setdefault("licenses", []).append(stated)
                 if text.raw is not None:
-                    decoded = text.raw.decode("utf-8", "replace")
-                    licenses.setdefault(item.url, LicenseText(decoded, item.url, model.name))
+                    licenses.setdefault(item.url, LicenseText(text.raw, item.url, model.name))
             else:
                 entry[kind] = stated
             if kind in _TEMPLATES:
@@ -136,25 +138,35 @@ def add_registry(result: ScanResult, texts: RegistryTexts) -> ScanResult:
 
 def _add_licenses(result: ScanResult, texts: RegistryTexts) -> ScanResult:
     """Add what the licence layers say: all of it applies, beside what the file itself states."""
-    found = [expression for one in texts.licenses if (expression := _license_of(one.text))]
-    stated = result.license_spdx
-    if stated not in (None, NOASSERTION):
-        # A title that SPDX does not list may be another name of what the file states.
-        found = [stated, *(one for one in found if not one.startswith(_UNLISTED))]
-    names = list(dict.fromkeys(found))
-    if not names or names == [stated]:
+    layers = [
+        statement
+        for one in texts.licenses
+        for statement in license_in_text(f"licence layer of {one.model}", one.raw, one.url)
+    ]
+    if not layers:
         return result
-    expression = names[0]
-    if len(names) > 1:
-        expression = spdx_expression(" AND ".join(f"({name})" for name in names))
-    if stated is not None:
-        return replace(result, license_spdx=expression)
-    source = f"licence layers of {texts.licenses[0].model}"
+    own = [
+        LicenseStatement(one["value"], one["spdx"], one["source"])
+        for one in result.facts.get("licenses") or ()
+    ]
+    every = list(dict.fromkeys((*own, *layers)))
+    findings = list(result.findings)
+    findings += license_findings(layers, result.url)
+    if own and find_conflict(own, result.url) is None:
+        conflict = find_conflict(every, result.url)
+        findings += [conflict] if conflict is not None else []
+    result = replace(
+        result,
+        license_spdx=model_license(every),
+        facts={**result.facts, "licenses": license_facts(every)},
+        findings=tuple(dict.fromkeys(findings)),
+    )
+    if own:
+        return result
     return replace(
         result,
-        license_spdx=expression,
-        sbom=replace(result.sbom, license=expression),
-        sources={**result.sources, "license": source},
+        sbom=replace(result.sbom, license=layers[0].value),
+        sources={**result.sources, "license": layers[0].source},
     )
 
 
@@ -204,14 +216,3 @@ def _config(raw: bytes | None) -> dict[str, str]:
     values = load_json(raw or b"{}").values
     texts = {key: plain_text(values.get(key)) for key in (*_CONFIG_KEYS, *_FORMATTERS)}
     return {key: text for key, text in texts.items() if text}
-
-
-def _license_of(text: str) -> str:
-    """Return the licence whose title the first lines of a text are; empty for other texts."""
-    lines = [line.strip() for line in text[:_TITLE_LENGTH].splitlines() if line.strip()]
-    titles = [*lines[:1], " ".join(lines[:2]).partition(", ")[0]]
-    expressions = [spdx_expression(title) for title in titles]
-    for expression in expressions:
-        if expression != NOASSERTION and not expression.startswith(_UNLISTED):
-            return expression
-    return expressions[0] if _TITLE.fullmatch(titles[0]) else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
-from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
 from prefect_mutagen.scanner.content.config_shapes import is_loaded_by_config
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
@@ -15,11 +15,12 @@ from prefect_mutagen.scanner.examine.sets import Shard
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.sbom.document import Description, compare_config, unpack
+from prefect_mutagen.scanner.sbom.statements import join_statements
 
 __all__ = ["combined_digest", "concerns_set", "total"]
 
 # Facts that must be equal in all shards that state them.
-_AGREED = ("architecture", "license", "base_model")
+_AGREED = ("architecture", "base_model")
 _OF_A_PART: Final = frozenset(
     {
         "sbom/quantization-disagrees",
@@ -94,6 +95,8 @@ def total(
     details: dict[str, Any] = {}
     for description in reversed(descriptions):
         details.update(description.details)
+    findings += join_statements(facts, details, [one.details for one in descriptions], url)
+    findings += _join_templates(shards, descriptions, details)
     details.pop("stored_parameter_count", None)
     facts.pop("parameter_count", None)
     headers = [shard.header for shard in shards if shard.header is not None]
@@ -113,6 +116,26 @@ def _elements(header: Header) -> int:
     if isinstance(header, GgufHeader):
         return sum(tensor.parameters for tensor in header.tensors)
     return header.tensors.parameters if isinstance(header, SafetensorsHeader) else 0
+
+
+def _join_templates(
+    shards: Sequence[Shard], descriptions: Sequence[Description], details: dict[str, Any]
+) -> Iterator[Finding]:
+    """Collect the chat templates of all shards; report those that differ from shard to shard."""
+    first: dict[str, tuple[Shard, Any]] = {}
+    found: list[Any] = []
+    for shard, description in zip(shards, descriptions, strict=True):
+        for template in description.details.get("chat_templates") or ():
+            if template not in found:
+                found.append(template)
+            place = template["place"]
+            before, other = first.setdefault(place, (shard, template))
+            if other.get("sha256") != template.get("sha256"):
+                names = f"{shown(before.name)} and {shown(shard.name)}"
+                message = f"{named(place)} differs between {names}"
+                yield make_finding("template/copies-differ", message, url=shard.url, field=place)
+    if found:
+        details["chat_templates"] = found
 
 
 def _join_dtypes(facts: Facts, descriptions: Sequence[Description]) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.grouping import artifact_of
+from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.roles import (
     MARKS,
     OMS_NAME,
+    PIPELINE_MARKS,
     PROBED,
     SIGNATURE_SUFFIXES,
     is_described_by,
@@ -32,6 +33,8 @@ from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["find_artifact", "look_at"]
 
+_MOST_OBJECTS: Final = 5_000
+"""Most files below a pipeline's root that are listed for one file; real ones have a few hundred."""
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
@@ -57,6 +60,10 @@ def find_artifact(
         raise StorageError("storage/unsupported", item.url, reason)
 
     def whole(own: Model) -> Model:
+        if any(one.name in PIPELINE_MARKS for one in own.describing):
+            found = _find_listed(store, own.root, item.url)
+            if found is not None:
+                return Model(found.beside.root, found.beside.neighbours, found.beside.code)
         of_folder = own.with_files(_list_below(store, own.root))
         if not above or is_root(own.root, own.describing):
             return of_folder
@@ -118,13 +125,33 @@ def _list_below(store: Store, folder: str) -> list[StoredObject]:
     return [item for items in listed for item in items]
 
 
+def _find_listed(store: Store, folder: str, url: str) -> Artifact | None:
+    """Return an artifact as a scan of its folder finds it; None if that is none or too large.
+
+    Files of all folders below describe weights in the root of a pipeline, as those of a pooling
+    layer do.
+    """
+    with suppress(StorageError):
+        objects = list(islice(store.list_tree(folder, is_relevant) or (), _MOST_OBJECTS + 1))
+        if len(objects) <= _MOST_OBJECTS:
+            found = group_artifacts(objects, folder)
+            return next((artifact for artifact in found if artifact.url == url), None)
+    return None
+
+
 def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
-    def is_wanted(name: str) -> bool:
-        role = role_of(name)
+    def is_wanted(path: str) -> bool:
+        role = role_of(path.rpartition("/")[2])
         return is_described_by(role) or role in also
 
     with suppress(StorageError):
-        return tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING))
+        found = tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING + 1))
+        if len(found) > MOST_DESCRIBING:
+            last = found[-2]
+            reason = f"more than {MOST_DESCRIBING:,} files lie in its folder"
+            unread = last._replace(fault=StorageError("storage/unsupported", last.url, reason))
+            return (*found[:-2], unread)
+        return found
     return ()
 
 

@@ -9,6 +9,7 @@ import re
 from typing import Final, Literal
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
@@ -60,6 +61,9 @@ PROBED: Final = (
     "chat_template.jinja",
     "chat_template.json",
     "processor_config.json",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "custom_generate/generate.py",
     "README.md",
     "LICENSE",
 )
@@ -117,9 +121,7 @@ _DESCRIBING: Final = frozenset(
 )
 # A name for each version of transformers, or of the tokenizer's format.
 _VERSIONED: Final = re.compile(r"(config|tokenizer)\.[\d.]+\.json")
-_LICENCE: Final = re.compile(
-    r"(?:[\w-]+[-_.])?(?:licen[cs]e|copying|use[-_]policy)(?:[-_.][\w.-]*)?", re.IGNORECASE
-)
+_USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?", re.IGNORECASE)
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
 # Extensions of weights that are pickles or may hold them, and of other formats that a loader may
@@ -186,7 +188,9 @@ def _by_form(name: str) -> Role:
     stem = lower
     for suffix in _TEXT_SUFFIXES:
         stem = stem.removesuffix(suffix)
-    if _LICENCE.fullmatch(stem) and (stem != lower or "." not in lower):
+    if is_license_file(name):
+        return "licence"
+    if _USE_POLICY.fullmatch(stem) and (stem != lower or "." not in lower):
         return "licence"
     return "other" if unfinished_mark(name) is None else "unfinished"
 

@@ -73,6 +73,7 @@ class ListedFolder(Protocol):
     code: list[StoredObject]
     model: Model | None
     is_empty: bool
+    unlisted: int
     ignored: bool
 
     @property
@@ -115,6 +116,8 @@ class _Open(Generic[_F]):
     folder: _F
     below: list[StoredObject] = field(default_factory=list)
     """Describing files and code in subfolders that are not models of their own."""
+    taken: list[StoredObject] = field(default_factory=list)
+    """Those of them that a loader of its own weights takes, however many subfolders there are."""
     waiting: list[_Waiting[_F]] = field(default_factory=list)
     looked_up: tuple[StoredObject, ...] | None = None
     """Its describing files, once they were looked up; before that, those listed so far count."""
@@ -126,6 +129,13 @@ class _Open(Generic[_F]):
         return tuple(self.folder.describing) if self.looked_up is None else self.looked_up
 
     def add_below(self, items: Iterable[StoredObject]) -> None:
+        items = tuple(items)
+        for item in items:
+            if _is_taken_below(item.url[len(self.folder.url) :]):
+                if len(self.taken) < MOST_DESCRIBING:
+                    self.taken.append(item)
+                else:
+                    self.folder.unlisted += 1
         if not self.is_collection:
             self.below.extend(items)
             if len(self.below) > _BELOW:
@@ -202,6 +212,8 @@ class FolderTree(Generic[_F]):
         pipeline = _pipeline_of(done)
         if self._path and not (is_root(folder.url, folder.describing) or folder.ignored):
             self._path[-1].add_below((*folder.given_to_root, *done.below))
+            if folder.is_empty:
+                self._path[-1].folder.unlisted += folder.unlisted
         if pipeline is not None and any(not one.above for one in waiting):
             yield from self._make_pipeline(done, pipeline, waiting)
             return
@@ -310,9 +322,7 @@ def _own_model(done: _Open[_F], *, whole: bool = False) -> Model:
     """
     folder = done.folder
     own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
-    return own.with_files(
-        item for item in done.below if whole or _is_taken_below(item.url[len(folder.url) :])
-    )
+    return own.with_files(done.below if whole else done.taken)
 
 
 def _is_taken_below(path: str) -> bool:

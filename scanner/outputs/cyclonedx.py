@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
 from prefect_mutagen.scanner.outputs.later import Later

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.spdx_document import (

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_purl
 from prefect_mutagen.scanner.outputs.later import Later

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.outputs.stated import license_detail

@@ -7,7 +7,7 @@ in memory until the end.
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.spdx_document import (

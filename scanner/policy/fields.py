@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, get_args
 
 from prefect_mutagen.parsers import Severity
@@ -27,6 +28,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return a "did you mean" suffix for a misspelt name; empty when no known name is close."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+@lru_cache(maxsize=1024)
+def _license_problem(entry: str) -> str:
+    """Return as a clause why no licence can match an entry of a policy; empty if one can."""
+    if not entry.strip():
+        return "is empty"
+    from prefect_mutagen.scanner.content.license_entries import check_entry  # loads the SPDX list
+
+    return check_entry(entry)
 
 
 @dataclass(frozen=True)
@@ -184,11 +195,16 @@ class Policy:
         """Validate the fields.
 
         Raises:
-            ValueError: A limit is negative, an address is relative, or a digest is invalid.
+            ValueError: A limit is negative, an address is relative, or a digest is invalid, or no
+                licence can match an entry.
         """
         for name in ("max_parameters", "max_size_bytes", "max_scan_age_hours"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is less than 0")
+        for name in ("allowed_licenses", "denied_licenses"):
+            for entry in getattr(self, name):
+                if problem := _license_problem(entry):
+                    raise ValueError(f"an entry of {name} {problem}")
         for source in self.allowed_sources:
             if "://" not in source and not source.startswith("/"):
                 message = "an entry of allowed_sources is neither an address nor an absolute path"

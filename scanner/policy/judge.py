@@ -1,11 +1,11 @@
 """Judge an artifact under a policy: plain comparisons, without libraries or I/O."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from prefect_mutagen.scanner.content.licenses import NOASSERTION, allows, denies
+from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.policy.fields import Policy
 from prefect_mutagen.scanner.policy.lineage import base_licenses_of
@@ -130,8 +130,14 @@ def _licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
         field = "require_license" if policy.require_license else "allowed_licenses"
         if policy.require_license or policy.allowed_licenses:
             yield Reason("policy/license-missing", field, "none", "no licence is stated")
-    else:
-        yield from _license("policy/license", expression, "licence", policy)
+    elif policy.allowed_licenses or policy.denied_licenses:
+        # The whole decides; each statement, so that the reason names the one that is refused.
+        refused = [
+            reason
+            for spdx, stated, what in _stated_licenses(subject)
+            for reason in _license("policy/license", spdx, what, policy, stated)
+        ]
+        yield from refused or _license("policy/license", expression, "licence", policy)
     if policy.licenses_of_base and (policy.allowed_licenses or policy.denied_licenses):
         for model, base in base_licenses_of(subject, policy.base_licenses):
             yield from _license(
@@ -139,12 +145,26 @@ def _licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
             )
 
 
-def _license(code: str, expression: str, what: str, policy: Policy) -> Iterator[Reason]:
+def _stated_licenses(subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Yield what each source states: as an expression, verbatim, and the noun for a message."""
+    facts = [one for one in subject.facts.get("licenses") or () if isinstance(one, Mapping)]
+    for one in facts:
+        spdx, stated = str(one.get("spdx") or NOASSERTION), str(one.get("value") or "")
+        if spdx != NOASSERTION and spdx in (subject.license_spdx or ""):
+            alone = len({other.get("spdx") for other in facts}) < 2
+            yield spdx, stated, "licence" if alone else f"{one.get('source')}: licence"
+
+
+def _license(
+    code: str, expression: str, what: str, policy: Policy, stated: str = ""
+) -> Iterator[Reason]:
+    from prefect_mutagen.scanner.content.license_matching import allows, denies
+
     if policy.allowed_licenses and not allows(policy.allowed_licenses, expression):
         allowed = ", ".join(policy.allowed_licenses)
         message = f"{what} {expression} is not among the allowed ones ({allowed})"
         yield Reason(code, "allowed_licenses", expression, message)
-    elif policy.denied_licenses and denies(policy.denied_licenses, expression):
+    elif policy.denied_licenses and denies(policy.denied_licenses, expression, stated):
         yield Reason(code, "denied_licenses", expression, f"{what} {expression} is forbidden")
 
 
@@ -209,8 +229,17 @@ def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[
 
 
 def _templates(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    """Check the templates that are rendered; all where a loader in use does not say which."""
     allowed = {digest.lower() for digest in policy.allowed_templates}
-    for template in subject.facts.get("chat_templates") or ():
+    templates = subject.facts.get("chat_templates") or ()
+    in_use: set[str] = set(subject.loads)
+    in_use = in_use.intersection(policy.loaders) or in_use
+    known = {name for template in templates for name in template.get("rendered_by") or ()}
+    is_known = bool(in_use) and in_use <= known
+    for template in templates:
+        rendered_by = template.get("rendered_by")
+        if is_known and rendered_by is not None and in_use.isdisjoint(rendered_by):
+            continue
         digest = template.get("sha256") or "none"
         if digest not in allowed:
             message = f"the chat template in {template.get('place', '')!a} is not an allowed one"

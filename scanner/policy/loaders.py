@@ -51,7 +51,7 @@ def for_loaders(subject: Subject, loaders: Sequence[str]) -> Subject:
         return True
 
     facts = dict(subject.facts)
-    for name, key in (("code", "path"), ("code_elsewhere", "place"), ("chat_templates", "place")):
+    for name, key in (("code", "path"), ("code_elsewhere", "place")):
         if name in facts:
             facts[name] = list(_taken(facts[name], key, taken))
     findings = tuple(finding for finding in subject.findings if counts(finding))
@@ -71,9 +71,5 @@ def _is_among(url: str, paths: Iterable[str]) -> bool:
 def _taken(
     entries: Iterable[Mapping[str, Any]], key: str, taken: frozenset[str]
 ) -> Iterable[Mapping[str, Any]]:
-    """Yield the entries about files that are taken; one that names no file counts."""
-    for entry in entries:
-        place = str(entry.get(key, ""))
-        file = place.partition(":")[0]
-        if "." not in file or file in taken or file.startswith("tokenizer.chat_template"):
-            yield entry
+    """Yield the entries about files that are taken."""
+    return (entry for entry in entries if str(entry.get(key, "")).partition(":")[0] in taken)

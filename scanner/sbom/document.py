@@ -26,9 +26,13 @@ from prefect_mutagen.scanner.content.config_shapes import check_config, is_loade
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.license_statements import licenses_in
+from prefect_mutagen.scanner.content.lineage import merge_lineage, metadata_lineage
+from prefect_mutagen.scanner.content.model_spec import metadata_details, metadata_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import count_parameters, may_be_packed
 from prefect_mutagen.scanner.content.quantization import Quantization, header_quantization
+from prefect_mutagen.scanner.content.template_places import find_differing_copies
 from prefect_mutagen.scanner.content.templates import (
     Template,
     find_template_escapes,
@@ -36,6 +40,7 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
+from prefect_mutagen.scanner.sbom.statements import add_licenses
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
@@ -96,6 +101,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_keys = {entry.key for entry in header.metadata}
         reported = _gguf_report(header)
         details = gguf_details(header)
+        own_licenses = licenses_in(((one.key, one.value) for one in header.metadata), "gguf:")
         templates = tuple(gguf_templates(header))
         findings += find_template_escapes(templates, url)
         findings += check_gguf_weights(header, _name(url), url)
@@ -106,15 +112,12 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             metadata.setdefault(key, _json_text(value))
         own_keys = set(metadata)
         reported = _safetensors_report(header)
-        details, templates = {}, ()
-        scheme = neighbours.packing or header_quantization(header.metadata)
-        stored = unpack(facts, [header], scheme, url, findings)
-        if stored is not None:
-            reported["stored_parameter_count"] = stored
-        quantized = scheme is not None
-        findings += check_weights(header, neighbours.configs, url, quantized=quantized)
-        if header.complete and is_loaded_by_config(_name(url)):
-            findings += compare_config([header], neighbours, url)
+        own = dict(reversed(header.metadata))  # of duplicate keys, the first counts
+        facts |= metadata_facts(own)
+        details, templates = metadata_details(own), ()
+        details["base_models"] = metadata_lineage(own)
+        own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
+        reported |= _count_weights(header, neighbours, url, facts, findings)
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -124,16 +127,39 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
     findings += _shadowed(own_keys & set(reported), url)
     # A header key of the same name keeps its position but not its value.
     metadata.update(reported)
-    merged = {**neighbours.behind, **facts, **neighbours.before}
+    merged: Facts = {**neighbours.behind, **facts, **neighbours.before}
+    before, behind = neighbours.licenses
+    findings += add_licenses(merged, details, (*before, *own_licenses, *behind), url)
+    lineage = merge_lineage((details.pop("base_models", ()), neighbours.details.get("base_models")))
+    if lineage:
+        details["base_models"] = lineage
     details = {**neighbours.details, **details}
-    all_templates = template_details((*templates, *neighbours.templates))
-    if all_templates:
-        details["chat_templates"] = all_templates
-    if "stored_parameter_count" in reported:
-        details["stored_parameter_count"] = reported["stored_parameter_count"]
+    templates = (*templates, *neighbours.templates)
+    findings += find_differing_copies(templates, url)
+    more = {
+        "chat_templates": template_details(templates),
+        "stored_parameter_count": reported.get("stored_parameter_count"),
+    }
+    details |= {name: value for name, value in more.items() if value}
     return Description(
         merged, metadata, details, (*findings, *neighbours.findings), neighbours=neighbours
     )
+
+
+def _count_weights(
+    header: SafetensorsHeader,
+    neighbours: Neighbours,
+    url: str,
+    facts: Facts,
+    findings: list[Finding],
+) -> dict[str, int]:
+    """Correct facts for packed weights and check them; return what the metadata shows of it."""
+    scheme = neighbours.packing or header_quantization(header.metadata)
+    stored = unpack(facts, [header], scheme, url, findings)
+    findings += check_weights(header, neighbours.configs, url, quantized=scheme is not None)
+    if header.complete and is_loaded_by_config(_name(url)):
+        findings += compare_config([header], neighbours, url)
+    return {} if stored is None else {"stored_parameter_count": stored}
 
 
 def _name(url: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from prefect_mutagen.scanner import ScanResult, scan
 from prefect_mutagen.scanner.examine import engine
 from prefect_mutagen.scanner.examine import examiner as examining
+from prefect_mutagen.scanner.examine import parts as describing
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.workers import Workers
@@ -65,7 +66,7 @@ def test_examining(
     bug: type[Exception],
 ) -> None:
     expected = _scan(root)
-    fail_for(monkeypatch, examining, "describe", lambda _header, _beside, url: url, bug)
+    fail_for(monkeypatch, describing, "describe", lambda _header, _beside, url: url, bug)
     found = _scan(root)
     assert len(found) == ARTIFACTS
     assert_one_is_unknown(found, expected)
@@ -77,9 +78,17 @@ def test_examining(
     assert SECRET not in caplog.text
 
 
+def test_planning_what_loaders_take(
+    root: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _scan(root)
+    fail_for(monkeypatch, examining, "plan_loads", lambda artifact, *_: artifact.url)
+    assert_one_is_unknown(_scan(root), expected)
+
+
 def test_examining_in_threads(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = list(scan(folder, hash="full"))
-    fail_for(monkeypatch, examining, "describe", lambda _header, _beside, url: url)
+    fail_for(monkeypatch, describing, "describe", lambda _header, _beside, url: url)
     assert_one_is_unknown(list(scan(folder, hash="full")), expected)
 
 
@@ -109,14 +118,14 @@ def test_judging_costs_the_verdict_alone(
 def test_who_ends_a_scan_is_not_answered_with_a_row(
     folder: str, monkeypatch: pytest.MonkeyPatch, level: Any, ending: type[BaseException]
 ) -> None:
-    fail_for(monkeypatch, examining, "describe", lambda _h, _b, url: url, ending)  # type: ignore[arg-type]
+    fail_for(monkeypatch, describing, "describe", lambda _h, _b, url: url, ending)  # type: ignore[arg-type]
     with pytest.raises(ending):
         list(scan(folder, hash=level))
 
 
 def test_what_is_cancelled_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
     root = put_memory(FILES)
-    fail_for(monkeypatch, examining, "describe", lambda _h, _b, url: url, asyncio.CancelledError)  # type: ignore[arg-type]
+    fail_for(monkeypatch, describing, "describe", lambda _h, _b, url: url, asyncio.CancelledError)  # type: ignore[arg-type]
     found = scan(root)
     assert next(found).verdict.status == "passed"
     found.close()  # type: ignore[attr-defined]

@@ -126,6 +126,8 @@ BESIDE: dict[str, st.SearchStrategy[bytes]] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("beside")
+    for name in BESIDE:
+        (root / name).parent.mkdir(exist_ok=True)
     for name, data in MODELS.items():
         (root / name).write_bytes(data)
     return root

@@ -64,6 +64,7 @@ def test_what_a_gguf_header_states(tmp_path: Path) -> None:
                 "place": "tokenizer.chat_template",
                 "length": len(template),
                 "sha256": hashlib.sha256(template.encode()).hexdigest(),
+                "rendered_by": ["transformers", "llama.cpp", "ollama", "vllm"],
             }
         ],
     }
@@ -103,6 +104,7 @@ def test_what_the_files_beside_a_model_state(tmp_path: Path) -> None:
                 "place": "chat_template.jinja",
                 "length": 7,
                 "sha256": hashlib.sha256(b"{{ x }}").hexdigest(),
+                "rendered_by": ["vllm"],
             }
         ],
     }

@@ -99,8 +99,8 @@ CARD = "---\nlicense: {}\n---\n# A model\n"
         (
             {"config_json": {"license": "mit"}, "README_md": CARD.format("gemma")},
             "license",
-            "mit",
-            "config.json:license",
+            "gemma",
+            "README.md:license",
         ),
         ({"README_md": CARD.format("gemma")}, "license", "gemma", "README.md:license"),
         (
@@ -233,12 +233,12 @@ def test_a_broken_card_is_a_warning(block: str, problem: str) -> None:
         ('!!float ""', None),
         ("!!str true", "true"),
         ('"true"', "true"),
-        ("true", None),
+        ("true", "True"),
         ("null", None),
         ("~", None),
         ("", None),
-        ("!!set {mit}", None),
-        ("{mit: 1}", None),
+        ("!!set {mit}", "mit"),
+        ("{mit: 1}", "mit AND 1"),
         ("[2.0, no]", "2.0 AND no"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_key_that_stands_twice_in_a_card_is_said() -> None:
     neighbours = _read(README_md=CARD.format("mit\nlicense: gemma"))
     (finding,) = neighbours.findings
     assert finding.code == "sbom/duplicate-key"
-    assert _stated(neighbours, "license") == ("gemma", "README.md:license")
+    assert _stated(neighbours, "license") == ("mit AND gemma", "README.md:license")
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 4000, "1e999", "1e308", str(2**64)])

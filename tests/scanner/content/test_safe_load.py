@@ -12,6 +12,7 @@ from prefect_mutagen.scanner.content.neighbours import (
     read_neighbours,
     read_up_to,
 )
+from prefect_mutagen.scanner.content.template_places import holds_templates
 from tests.builders import gguf
 
 CARD = "---\nlicense: {}\n---\n# A model\n"
@@ -85,8 +86,10 @@ def test_what_pythons_json_takes_is_taken(text: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(LIMITS) - {"README.md", "chat_template.jinja"}))
 def test_a_file_beyond_the_limit_is_not_examined(name: str) -> None:
     raw = b"{}" + b" " * (LIMITS[name] - 2)
-    (finding,) = read_neighbours({name: (f"/m/{name}", raw)}).findings
+    finding, *more = read_neighbours({name: (f"/m/{name}", raw)}).findings
     assert (finding.code, finding.severity) == ("sbom/unexamined", "error")
+    # What loaders take templates from hides them.
+    assert [one.code for one in more] == ["template/unexamined"] * holds_templates(name)
     assert read_neighbours({name: (f"/m/{name}", raw[:-1])}).findings == ()
 
 

@@ -1,5 +1,6 @@
 """Load plans of examined models: what they name, what is missing, and what the pin covers."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import ArtifactRejected, Policy, ScanResult, scan, verify
+from prefect_mutagen.scanner.loading.plan import Loader
 from prefect_mutagen.scanner.table.rows import from_row, to_row
 from tests.builders import STRING, gguf
 from tests.scanner.examine.shard_builders import Files, index, model, results_of, shard
@@ -105,7 +107,7 @@ CASES: dict[str, tuple[Files, set[tuple[str, str]]]] = {
     "part that is a pickle": (
         _without("text_encoder/model.safetensors", files=pipeline())
         | {"text_encoder/pytorch_model.bin": b"\x80\x02."},
-        set(),
+        {("set/pickle-beside", "loads.diffusers")},
     ),
     "one part of a variant": (
         _as_variant("unet", "fp16", _as_variant("vae", "fp16", pipeline())),
@@ -294,3 +296,38 @@ def test_code_is_looked_up_where_a_folder_cannot_be_listed(tmp_path: Path) -> No
         put_local(tmp_path, {"m/layers.py": b"import os\n"})
         with pytest.raises(ArtifactRejected, match="its bytes differ from the pinned ones"):
             verify(address, first.pin)
+
+
+def test_allowed_templates_are_asked_of_what_the_loaders_in_use_render(tmp_path: Path) -> None:
+    own, beside = "{{ messages }}", "{{ messages[0] }}"
+    keys = [("general.architecture", STRING, "llama"), ("tokenizer.chat_template", STRING, own)]
+    files = {"m.gguf": gguf(keys).data, "chat_template.jinja": beside.encode()}
+    (result,) = results_of(tmp_path, files).values()
+    rendered = {one["place"]: one["rendered_by"] for one in result.facts["chat_templates"]}
+    assert "llama.cpp" in rendered["tokenizer.chat_template"]
+    assert "llama.cpp" not in rendered["chat_template.jinja"]
+    digest = hashlib.sha256(own.encode()).hexdigest()
+    in_use: list[tuple[Loader, str]] = [("llama.cpp", "passed"), ("vllm", "failed")]
+    for loader, status in in_use:
+        policy = Policy(allowed_templates=(digest,), loaders=(loader,))
+        (judged,) = results_of(tmp_path, {}, policy=policy).values()
+        assert (loader, judged.verdict.status) == (loader, status)
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"custom_generate/generate.py": b"x = 1\n"}, "code/remote"),
+        ({"special_tokens_map.json": b'{"chat_template": "{{ x.__class__ }}"}'}, "template/escape"),
+        ({"preprocessor_config.json": AUTO_MAP}, "code/missing"),
+    ],
+)
+def test_what_is_asked_for_where_a_folder_cannot_be_listed(
+    files: Files, code: str, tmp_path: Path
+) -> None:
+    put_local(tmp_path, {f"m/{name}": data for name, data in files.items()})
+    put_local(tmp_path, {"m/model.safetensors": shard("a")})
+    with WebServer(tmp_path) as site:
+        site.status["/m/"] = 403
+        (result,) = scan(f"{site.url}/m/model.safetensors")
+    assert code in {one.code for one in result.findings}

@@ -35,7 +35,7 @@ def test_the_models_of_a_blob_are_stated_with_their_texts(tmp_path: Path) -> Non
     (template,) = result.facts["chat_templates"]
     assert template["place"] == f"template of {LIBRARY}/demo:a"
     assert template["sha256"] == hashlib.sha256(TEMPLATE).hexdigest()
-    assert (result.license_spdx, result.sbom.license) == ("MIT", "MIT")
+    assert (result.license_spdx, result.sbom.license) == ("MIT", "MIT License")
     assert result.passed
 
 

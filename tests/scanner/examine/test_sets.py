@@ -178,7 +178,7 @@ BROKEN: dict[str, tuple[Files, list[str]]] = {
     ),
     "licences-disagree": (
         GOOD | {ONE: shard("a", "b", license="mit"), TWO: shard("c", license="gemma")},
-        ["set/shards-disagree"],
+        ["sbom/license-conflict"],
     ),
     "pickle-beside": (GOOD | {"pytorch_model.bin": b"x"}, ["set/pickle-beside"]),
     "shard-is-cut": (GOOD | {TWO: GOOD[TWO][:-1]}, ["safetensors/truncated-data"]),

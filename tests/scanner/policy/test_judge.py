@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner import scan
-from prefect_mutagen.scanner.content.licenses import allows, denies
+from prefect_mutagen.scanner.content.license_matching import allows, denies
 from prefect_mutagen.scanner.findings import make_finding
 from prefect_mutagen.scanner.policy.policy import BaseLicense, Policy, judge
 from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher

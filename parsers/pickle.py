@@ -13,7 +13,6 @@ to its end is an error; so is what is beyond the limits, which are told as this 
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -30,14 +29,14 @@ from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.parsers.errors import HeaderError, shown
 from prefect_mutagen.parsers.npy import NPY_MAGIC, read_npy
 from prefect_mutagen.parsers.pickle_archives import Archive, format_of_entries
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.parsers.pickle_opcodes import NAMES
-from prefect_mutagen.parsers.pickle_report import GlobalUse, PickleReport
+from prefect_mutagen.parsers.pickle_report import PickleReport
 from prefect_mutagen.parsers.pickle_tensors import tensor_info
 from prefect_mutagen.parsers.pickle_values import Tensor
 from prefect_mutagen.parsers.pickle_walk import OPENINGS
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header, read_members
-from prefect_mutagen.parsers.tensor import TensorInfo
 from prefect_mutagen.parsers.torch_streams import walk_storages, walk_streams, walk_tensors
 from prefect_mutagen.parsers.zip import TAIL_SIZE, ZipDirectory, ZipEntry, place_of, read_directory
 
@@ -64,42 +63,6 @@ _COMPRESSED: Final = tuple(
 _INCOMPLETE: Final = frozenset(("pickle/unreadable", "pickle/unexamined", "zip/no-directory"))
 _FIRST_BYTES: Final = frozenset(bytes((byte,)) for byte in NAMES)
 _JOBLIB: Final = "joblib.numpy_pickle"
-
-
-@dataclass(frozen=True, slots=True)
-class PickleHeader:
-    """What a file of pickles states."""
-
-    format: str
-    """``torch-zip``, ``torch-legacy``, ``torch-tar``, ``torchscript``, ``pickle``, ``joblib``,
-    ``npy``, ``npz``; ``zip`` or ``tar`` for another archive; "" for a file that is none of them."""
-    protocol: int
-    """Highest protocol that a stream declares; 0 for the first, which declares none."""
-    tensors: tuple[TensorInfo, ...]
-    """Tensors and arrays, named by the keys that lead to them; dtypes as in safetensors, offsets
-    within their storages."""
-    globals: tuple[GlobalUse, ...]
-    """Each name that a stream imports, where it does so first."""
-    data_size: int
-    """Bytes of all tensors; storages that several share count once for each."""
-    errors: tuple[HeaderError, ...]
-    """Errors and observations, in file order."""
-    complete: bool
-    """Whether all that unpicklers would read could be followed to its end."""
-    header_size: int = 0
-    """Bytes that were read; a pickle has no header."""
-
-    @property
-    def parameters(self) -> int:
-        """Number of elements of all tensors."""
-        return sum(tensor.parameters for tensor in self.tensors)
-
-    @property
-    def framework(self) -> str:
-        """``pytorch``, ``numpy``, or "" where the format does not say."""
-        if self.format.startswith("torch"):
-            return "pytorch"
-        return "numpy" if self.format in ("npy", "npz") else ""
 
 
 def read_pickle(size: int, allowed: Collection[str] = ()) -> "PickleReader":

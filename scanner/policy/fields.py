@@ -140,8 +140,22 @@ class Policy:
     """Apply the licence rules to base models as well, where their licences are known."""
     base_licenses: tuple[BaseLicense, ...] = ()
     """Licences of base models that are named without a licence."""
-    allowed_formats: tuple[Literal["gguf", "safetensors"], ...] = ()
-    """Allowed formats; empty: both."""
+    allowed_formats: tuple[
+        Literal[
+            "gguf",
+            "safetensors",
+            "pytorch",
+            "torchscript",
+            "pickle",
+            "joblib",
+            "npy",
+            "npz",
+            "zip",
+            "tar",
+        ],
+        ...,
+    ] = ()
+    """Allowed formats; empty: all that are read."""
     allowed_types: tuple[str, ...] = ()
     """Allowed kinds of content, such as model, adapter, mmproj or imatrix; empty: any. What states
     no kind and shows none is a model."""

@@ -22,10 +22,17 @@ from prefect_mutagen.parsers import (
     UnknownHeader,
 )
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
-from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.facts import (
+    Facts,
+    Stated,
+    gguf_facts,
+    pickle_facts,
+    safetensors_facts,
+)
 from prefect_mutagen.scanner.content.license_statements import licenses_in
 from prefect_mutagen.scanner.content.lineage import merge_lineage, metadata_lineage
 from prefect_mutagen.scanner.content.model_spec import metadata_details, metadata_facts
@@ -55,6 +62,7 @@ __all__ = [
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
+_GLOBALS_SHOWN: Final = 64
 _UNHASHED: Final = "SHA256 computation skipped by request."
 
 
@@ -118,6 +126,11 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         details["base_models"] = metadata_lineage(own)
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
+    elif isinstance(header, PickleHeader):
+        facts = pickle_facts(header)
+        metadata, own_keys, details = {}, set(), {}
+        reported, templates = _pickle_report(header), ()
+        own_licenses = []
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -256,6 +269,17 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
         "tensor_count": len(header.tensors),
         "tensor_type_counts": dict(counts),
         "tensor_type_parameter_counts": dict(parameters),
+    }
+
+
+def _pickle_report(header: PickleHeader) -> dict[str, Any]:
+    globals_ = sorted({f"{use.module}.{use.name}" for use in header.globals})
+    return {
+        "layout": header.format,
+        "protocol": header.protocol,
+        "tensor_count": len(header.tensors),
+        "global_count": len(globals_),
+        "globals": [shown(name) for name in globals_[:_GLOBALS_SHOWN]],
     }
 
 

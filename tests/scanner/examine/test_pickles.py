@@ -8,7 +8,7 @@ import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
 from tests.builders import gguf
-from tests.parsers.pickle_builders import PAYLOAD, PROTO2
+from tests.parsers.pickle_builders import PAYLOAD, PROTO2, state_dict, torch_zip
 from tests.scanner.storing import ENGINES, choose_engine
 from tests.synthetic_contents import Written
 from tests.synthetic_s3 import SyntheticS3
@@ -19,13 +19,11 @@ BROKEN = PROTO2 + b"}(X"
 MODEL = gguf(tensors=(("a.weight", (32, 8), 0),)).data
 
 
-def _torch(stream: bytes, tensors: int = 0) -> bytes:
+def _torch(stream: bytes) -> bytes:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as archive:
         archive.writestr("archive/data.pkl", stream)
         archive.writestr("archive/version", "3\n")
-        for number in range(tensors):
-            archive.writestr(f"archive/data/{number}", bytes(4096))
     return into.getvalue()
 
 
@@ -72,7 +70,10 @@ def test_content_decides(
 
 
 def test_large_torch_archive_takes_few_requests(server: SyntheticS3) -> None:
-    result = _scan(server, _torch(HARMLESS, 2000))
+    shapes = {f"layers.{number}.weight": (64, 2) for number in range(2000)}
+    storages = {str(number): bytes(512) for number in range(2000)}
+    result = _scan(server, torch_zip(state_dict(shapes), storages))
+    assert (result.verdict.status, result.sbom.parameter_count) == ("passed", 2000 * 128)
     assert result.sbom.format == "pytorch"
     assert result.requests <= 3
     assert result.bytes_read <= 1 << 20

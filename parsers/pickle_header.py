@@ -1,4 +1,4 @@
-"""What a file of pickles states; apart from its reader, which needs more of the standard library."""
+"""What a file of pickles states; kept apart from its reader, which imports much more."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -21,8 +21,10 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 _UNSEEN: Final = ("storage/", "scan/")
 _UNDECIDED: Final = frozenset({"pickle/unreadable", "pickle/undecided-global", "zip/no-directory"})
 """Codes of pickles that could not be followed to their end."""
-_PROVEN: Final = "pickle/forbidden-global"
-"""What was found before that still fails the artifact."""
+_PROVEN: Final = frozenset(
+    {"pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"}
+)
+"""Codes that fail a pickle even if the rest of it could not be followed."""
 _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 """Codes of headers beyond the limits of this tool; those of other limits end in ``/unexamined``."""
 # Tolerance for clock skew; an examination further in the future has no usable time.
@@ -65,7 +67,7 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
         reasons, waived = waive(reasons, policy.waivers, subject.url, today)
-    proven = any(reason.code == _PROVEN for reason in reasons)
+    proven = any(reason.code in _PROVEN for reason in reasons)
     if not proven and any(_is_unseen(reason.code) for reason in reasons):
         return Verdict("unknown", reasons, waived)
     return Verdict("failed" if reasons else "passed", reasons, waived)

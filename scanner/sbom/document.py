@@ -339,7 +339,7 @@ def build_sbom(
     Args:
         description: Its facts and metadata.
         item: The file.
-        file_format: Format of its content: ``gguf``, ``safetensors`` or ``unknown``.
+        file_format: Format of its content, such as ``gguf`` or ``pytorch``; or ``unknown``.
         sha256: Its digest; empty if unknown.
         generated_at: Time of the scan in ISO 8601.
         warnings: Result of `warnings_of`.

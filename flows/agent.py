@@ -3,23 +3,31 @@
 import json
 import logging
 from collections import deque
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.storage.address import Address
+from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.verify import verify
+from prefect_mutagen.tasks.agent_launch import shown_command
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
+from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
+from prefect_mutagen.tasks.run_names import short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["AgentFailed", "run_agent"]
+
+
+ANY_PIN: Final = "any"
+"""The pin that accepts whatever is there now; forms have no field without a value."""
 
 
 class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
@@ -27,8 +35,7 @@ class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is r
 
 
 def _run_name() -> str:
-    name = str(flow_run.parameters.get("url", "")).rstrip("/").rpartition("/")[2]
-    return f"agent for {visible(name, 80)}"
+    return f"agent for {short_name(str(flow_run.parameters.get('url', '')))}"
 
 
 def _log(level: int, text: str) -> None:
@@ -39,13 +46,14 @@ def _log(level: int, text: str) -> None:
         return  # rich raises it once, when its console is a broken pipe
 
 
+@keeps_secrets_out
 @flow(name="run-agent", flow_run_name=_run_name, persist_result=False)
 def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     command: list[str],
-    url: str,
-    pin: str = "",
+    url: ClearAddress,
+    pin: str = ANY_PIN,
     policy: Policy = Policy(),
-    storage: str = "",
+    storage: BlockName = "",
     parameters: str = "{}",
     timeout_seconds: Annotated[int, Field(ge=1)] = 3600,
     memory_mb: Annotated[int, Field(ge=0)] = 0,
@@ -62,7 +70,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     Args:
         command: Program and arguments, one word per entry; no shell is involved.
         url: Address of the artifact.
-        pin: The pin from the scan; empty accepts whatever is there now.
+        pin: The pin from the scan; "any" accepts whatever is there now. An empty one is refused: a
+            variable that was not set must not accept any bytes.
         policy: The policy the artifact must pass.
         storage: Name of a block with the credentials; empty uses the environment's.
         parameters: Additional values for the command, as a JSON object.
@@ -77,8 +86,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         kernel, sweep or group.
 
     Raises:
-        ValueError: The command is empty, the parameters are not a JSON object, or the address
-            contains secrets.
+        ValueError: The command or the pin is empty, the parameters are not a JSON object, or the
+            address contains secrets.
         ArtifactRejected: The artifact does not pass, or its pin differs.
         AgentFailed: The command timed out or failed.
     """
@@ -87,7 +96,11 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         raise ValueError(
             "command is empty" if not command else "parameters must be a JSON object, as text"
         )
-    Address.parse(url).refuse_secrets()
+    if not pin.strip():
+        raise ValueError(
+            "the pin is empty; pass the pin of the scan, or 'any' to accept any bytes that pass"
+        )
+    refuse_secrets(url)
     variables = named_variables(environment)
     last: deque[str] = deque(maxlen=LAST_LINES)
 
@@ -96,8 +109,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         last.append(text)
         _log(logging.INFO, text)
 
-    result = verify(url, pin or None, policy, storage_options(storage))
-    _log(logging.INFO, f"verified; starting {visible(command[0])}")
+    result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
+    _log(logging.INFO, f"verified; starting {shown_command(command)}")
     outcome = run_supervised(
         command,
         encode(handoff_of(result, own_parameters)),
@@ -111,7 +124,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     if outcome.guarantee != "kernel":
         guarantee = outcome.guarantee
         _log(logging.INFO, f"no PID namespace available; processes were ended by {guarantee}")
-    show_agent(result, command[0], outcome, last)
+    show_agent(result, shown_command(command), outcome, last)
     if outcome.timed_out:
         raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")
     if outcome.status:

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
+from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
@@ -27,6 +28,7 @@ from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.scanner.table.recording import (
     Recording,
     not_passed,
@@ -38,6 +40,7 @@ from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
+from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
@@ -98,9 +101,11 @@ class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it
 
 
 def _run_name() -> str:
-    return f"scan {visible(str(flow_run.parameters.get('source', '')), 120)}"
+    source = without_secrets(str(flow_run.parameters.get("source", "")))
+    return f"scan {visible(source, 120)}"
 
 
+@keeps_secrets_out
 @flow(
     name="scan-models",
     flow_run_name=_run_name,
@@ -108,10 +113,10 @@ def _run_name() -> str:
     persist_result=False,
 )
 def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
-    source: str,
+    source: ClearAddress,
     policy: Policy = Policy(),
-    table: str = "",
-    storage: str = "",
+    table: ClearAddress = "",
+    storage: BlockName = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     rescan: Literal["changed", "all"] = "changed",
     gate: Gate = "artifact",
@@ -230,7 +235,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
     """Validate addresses, signers and agents before anything is examined."""
     for address in addresses:
-        Address.parse(address).refuse_secrets()
+        Address.parse_clear(address)
     check_signers(policy.allowed_signers)
     for remark in check_agents(agents, commands_run_here=_runs_here()):
         flow_logger().warning("%s", remark)

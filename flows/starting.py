@@ -7,7 +7,7 @@ scan takes the list over. No start happens twice either, because each is claimed
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Literal, TypeVar, cast
 
@@ -18,7 +18,8 @@ from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
 from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.table.drift import became_passed
+from prefect_mutagen.scanner.storage.names import storable
+from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
 from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import start_agents, start_scan_agents
@@ -121,7 +122,7 @@ def start_chosen(
         record.take_over(handoff.source, handoff.scan_id, listed, lists)
     message = f"over the limit of {most} starts per scan"
     for start in later[:_WAITING_SHOWN]:
-        url, title = start.result.url, start.agent.title
+        url, title = storable(start.result.url), start.agent.title
         runs.append(AgentRun(url=url, agent=title, state="waiting", message=message))
     return runs
 
@@ -137,15 +138,19 @@ def _chosen(recording: Recording, gate: Gate) -> Iterator[ScanResult]:
 def _still_waiting(
     recording: Recording, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting]
 ) -> Iterator[_Start]:
-    """Yield the waiting starts whose artifacts pass now, with the same bytes."""
+    """Yield the waiting starts whose artifacts pass now, with the same bytes.
+
+    Those of an artifact whose pin alone changed were listed under its earlier pin.
+    """
     keys = {entry.key for entry in waiting}
     urls = {entry.url for entry in waiting}
     if not urls:
         return
     for result in recording.results(among(urls)):
         for agent in agents:
-            key = agent.key(result)
-            if result.passed and key in keys:
+            key, before = agent.key(result), earlier_pin(result)
+            known = {key, agent.key(replace(result, pin=before))} if before else {key}
+            if result.passed and not keys.isdisjoint(known):
                 yield _Start(result, agent, key)
 
 
@@ -166,14 +171,14 @@ def _due_scan_agents(
 
 
 def _waiting(start: _Start) -> Waiting:
-    return Waiting(start.result.url, start.result.pin, start.key)
+    return Waiting(storable(start.result.url), start.result.pin, start.key)
 
 
 def _passed_digest(recording: Recording) -> tuple[int, str]:
     """Return the number of passed artifacts and a digest over their addresses and pins."""
     digest, count = hashlib.sha256(), 0
     for result in recording.results(passed):
-        digest.update(f"{result.url}\0{result.pin}\n".encode())
+        digest.update(f"{storable(result.url)}\0{result.pin}\n".encode())
         count += 1
     return count, f"sha256:{digest.hexdigest()}"
 

@@ -131,7 +131,7 @@ class SafetensorsReader:
 
 _PAIR: Final = compile_spaced(r' "([^"\\\x00-\x1f]*)" : "([^"\\\x00-\x1f]*)" ([,}])')
 _OTHER_VALUES: Final = b'["-0123456789tfn'
-_METADATA_LIMIT: Final = 1 << 20
+_METADATA_LIMIT: Final = 1 << 17
 
 
 class _Walk:

@@ -14,6 +14,6 @@ Three ways in::
     from prefect_mutagen.flows import scan_models          # the same as a Prefect flow
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = ["__version__"]

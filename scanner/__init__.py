@@ -2,7 +2,7 @@
 
 Its parts, from the bottom up; each imports only those before it:
 
-* ``findings``, ``verdicts``, ``results``: codes and remedies, the records of a scan;
+* ``findings``, ``verdicts``, ``pins``, ``results``: codes and remedies, the records of a scan;
   ``internal_errors``: logging of bugs; ``shutdown``: signal handling of the command.
 * ``storage/``: addresses, listings, ranged reads of one version of an object, retries, hashing.
 * ``content/``: what the small files beside a model say, read under limits.

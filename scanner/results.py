@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
 from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.pins import is_weak
 from prefect_mutagen.scanner.verdicts import Status, Subject, Verdict
 
 __all__ = [
@@ -167,6 +168,9 @@ class ScanResult:
     loads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Files that each loader opens, renders or runs with its weights, in the loader's order, by
     path relative to the model's root."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the local files that were read to their end, by ``object:`` and the path below
+    the folder of its address, or ``neighbour:`` and a name: their change times alone say little."""
 
     @property
     def size(self) -> int:
@@ -180,8 +184,13 @@ class ScanResult:
 
     @property
     def sbom_id(self) -> str:
-        """Identifier of its document, determined by artifact, pin and tool version."""
+        """Identifier of its document, determined by artifact, pin and tool version.
+
+        Other bytes can have the same weak pin, so the header counts there, too.
+        """
         key = f"{self.url}\0{self.pin}\0{self.sbom.tool_version}"
+        if is_weak(self.pin):
+            key += f"\0{self.header_sha256}"
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def tally(self) -> Tally:

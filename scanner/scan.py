@@ -43,5 +43,5 @@ def scan(
     root, only = root_of(address)
     store = open_store(root, storage_options)
     examiner = Examiner(policy or Policy(), hash)
-    artifacts = list_artifacts(store, siblings=not address.has_secrets, only=only)
+    artifacts = list_artifacts(store, only=only)
     yield from examine_artifacts(store, artifacts, examiner, concurrency)

@@ -11,6 +11,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
+from prefect_mutagen.scanner.pins import TOUCHING, WEAK, WEAKNESS, is_local_pin, is_weak
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -107,7 +108,7 @@ def verify_root(
     address = Address.parse(url)
     root, only = root_of(address)
     store = open_store(root, storage_options)
-    return verify_store(store, pin, policy, siblings=not address.has_secrets, only=only)
+    return verify_store(store, pin, policy, only=only)
 
 
 def verify_store(
@@ -115,7 +116,6 @@ def verify_store(
     pin: str | None = None,
     policy: Policy | None = None,
     *,
-    siblings: bool = True,
     only: str = "",
 ) -> Verified:
     """Check everything in an open store; see `verify`.
@@ -124,7 +124,6 @@ def verify_store(
         store: The root.
         pin: Pin of an earlier scan; None accepts any bytes that pass.
         policy: What to accept.
-        siblings: Whether to look for neighbours of a root that is one file.
         only: Address of the one artifact to check, such as that of a pipeline; empty: all.
     """
     if pin is not None and not pin.strip():
@@ -135,7 +134,7 @@ def verify_store(
     # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
     # where "stored" is the default too.
     level: HashLevel = "lookup" if strict else "stored"
-    listed = partial(list_artifacts, store, siblings=siblings, only=only)
+    listed = partial(list_artifacts, store, only=only)
     results = _examine(store, accepted, level, listed)
     if pin is not None and [one.url for one in results] == [url] and results[0].pin != pin:
         # A scan below the model's root took nothing from the folders above its own root.
@@ -154,15 +153,26 @@ def verify_store(
         (place, reason) for one in results for place, reason in _with_places(one, waived=False)
     ]
     # What was not examined has no pin to compare.
-    if pin is not None and result.pin != pin and result.verdict.status != "unknown":
-        message = f"its bytes differ from the pinned ones; their pin is {result.pin}"
-        rejections.insert(0, (result.url, Reason("storage/other-pin", "", result.pin, message)))
+    if pin is not None and result.verdict.status != "unknown":
+        rejections[:0] = [(result.url, reason) for reason in _compare_pin(pin, result)]
     if rejections or not result.passed:
         reasons = tuple(reason for _, reason in rejections)
         raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in rejections))
     return Verified(
         result, tuple(found for one in results for found in _with_places(one, waived=True))
     )
+
+
+def _compare_pin(pin: str, result: ScanResult) -> Iterator[Reason]:
+    """Yield why an artifact is not known to be what was pinned."""
+    if is_weak(pin) or is_weak(result.pin):
+        message = f"{WEAKNESS}, or leave the pin out"
+        yield Reason("storage/weak-pin", "", result.pin, message)
+    elif pin != result.pin:
+        local = any(is_local_pin(item.pin) for item in result.objects)
+        times = f", or their change times do ({TOUCHING})" if local else ""
+        message = f"its bytes differ from the pinned ones{times}; their pin is {result.pin}"
+        yield Reason("storage/other-pin", "", result.pin, message)
 
 
 def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Reason]]:
@@ -198,6 +208,7 @@ def _as_set(url: str, results: list[ScanResult]) -> ScanResult:
     status = next(name for name in ("unknown", "failed", "passed") if name in statuses)
     lines = "\n".join(f"{result.url}\0{result.pin}" for result in results)
     digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    weak = WEAK if any(is_weak(result.pin) for result in results) else ""
     counts = [result.sbom.parameter_count for result in results]
     sbom = replace(
         first.sbom,
@@ -213,7 +224,7 @@ def _as_set(url: str, results: list[ScanResult]) -> ScanResult:
         first,
         url=url,
         kind="set",
-        pin=f"sha256:{digest}",
+        pin=f"{weak}sha256:{digest}",
         objects=tuple(
             ObjectResult(item.url, item.size, item.pin, result.sbom)
             for result in results

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from prefect.client.schemas.objects import State
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,10 +14,23 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 
-__all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff"]
+__all__ = ["AgentLaunch", "AgentRun", "CommandRunner", "Handoff", "shown_command"]
 
 CommandRunner = Callable[..., State[Any]]
 """Runs a command under supervision and returns its final state, such as `run_agent`."""
+
+
+_SHOWN: Final = 120
+"""Longest command that is shown whole, in characters."""
+
+
+def shown_command(command: Sequence[str]) -> str:
+    """Return a command as a shell would be told it, without its middle if it is long."""
+    text = shlex.join(command)
+    if len(text) > _SHOWN:
+        half = _SHOWN // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return visible(text, 4 * _SHOWN)
 
 
 class AgentLaunch(BaseModel):
@@ -77,8 +91,7 @@ class AgentLaunch(BaseModel):
     @property
     def title(self) -> str:
         """A short name for display."""
-        words = (word.rpartition("/")[2] for word in self.command)
-        return self.deployment or visible(" ".join(words), 60)
+        return self.deployment or shown_command(self.command)
 
     @property
     def offered(self) -> tuple[str, ...]:

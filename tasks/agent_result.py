@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect_mutagen.scanner.agents.supervise import Guarantee, Outcome
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.tasks.showing import artifact_key, plain, waiver_lines
 
 __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
@@ -26,14 +27,14 @@ def show_agent(result: ScanResult, program: str, outcome: Outcome, last: Iterabl
 
     Args:
         result: The artifact it ran for.
-        program: The first word of its command; the others may contain secrets.
+        program: Its command, as it is shown.
         outcome: How it ended.
         last: The last lines of its output.
     """
     create_markdown_artifact(
         markdown=agent_markdown(result, program, outcome, last),
         key=artifact_key("agent", result.url),
-        description=f"How the agent for {visible(result.url, 1000)} ended.",
+        description=f"How the agent for {visible(storable(result.url), 1000)} ended.",
     )
 
 
@@ -47,7 +48,7 @@ def agent_markdown(result: ScanResult, program: str, outcome: Outcome, last: Ite
     lines = [
         f"# {plain(program)}: {ended}",
         "",
-        f"* artifact: {plain(result.url, 1000)}",
+        f"* artifact: {plain(storable(result.url), 1000)}",
         f"* pin: {plain(result.pin)}",
         f"* verdict: {result.verdict.status}",
         *waiver_lines(result),

@@ -12,14 +12,21 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.pins import WEAKNESS, is_weak
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.names import storable
+from prefect_mutagen.scanner.storage.secret_parts import holds_secrets, refuse_secrets
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
 
 __all__ = ["start_agents", "start_scan_agents"]
+
+_MISLEADING = (
+    "its address looks like one with a secret, which Prefect would store in clear text: rename it"
+)
 
 
 @names_runs
@@ -49,13 +56,22 @@ def start_agents(
         The outcome of each start. A failure does not affect the others.
     """
     if not result.passed:
-        raise ValueError(f"{result.url} did not pass; nothing may be started for it")
+        raise ValueError(f"{storable(result.url)} did not pass; nothing may be started for it")
+    refuse_secrets(handoff.table, "the table")
     record = _open_record(handoff)
     runs = []
     for agent in agents:
-        about = {"agent": agent.title, "url": result.url, "pin": result.pin}
+        about = {"agent": agent.title, "url": storable(result.url), "pin": result.pin}
 
         def start(key: str, agent: AgentLaunch = agent) -> AgentRun:
+            if is_weak(result.pin):
+                title, message = agent.title, f"it cannot be pinned: {WEAKNESS}"
+                return AgentRun(
+                    url=storable(result.url), agent=title, state="refused", message=message
+                )
+            if holds_secrets(result.url):
+                title, message = agent.title, _MISLEADING
+                return AgentRun(url=result.url, agent=title, state="refused", message=message)
             if agent.deployment:
                 return _start_deployment(result, agent, handoff, key)
             return _start_command(result, agent, handoff, run_command)
@@ -145,13 +161,13 @@ def _start_deployment(
     result: ScanResult, agent: AgentLaunch, handoff: Handoff, key: str
 ) -> AgentRun:
     offered = {
-        "url": result.url,
+        "url": storable(result.url),
         "pin": result.pin,
         "sbom_id": result.sbom_id,
         "scan_id": handoff.scan_id,
         "table": handoff.table,
     }
-    return _run_deployment(agent, result.url, offered, key)
+    return _run_deployment(agent, storable(result.url), offered, key)
 
 
 def _run_deployment(agent: AgentLaunch, url: str, offered: dict[str, Any], key: str) -> AgentRun:
@@ -196,17 +212,21 @@ def _start_command(
 ) -> AgentRun:
     if run_command is None:
         message = "commands cannot be run here"
-        return AgentRun(url=result.url, agent=agent.title, state="refused", message=message)
+        return AgentRun(
+            url=storable(result.url), agent=agent.title, state="refused", message=message
+        )
     try:
         state = _run_command(result, agent, handoff, run_command)
     except httpx.HTTPError as problem:
         # It may have started, so only a person can decide to start it again.
         message = f"{cannot_reach(problem)}; whether the command started is unknown"
-        return AgentRun(url=result.url, agent=agent.title, state="failed", message=message)
+        return AgentRun(
+            url=storable(result.url), agent=agent.title, state="failed", message=message
+        )
     done: Literal["completed", "failed"] = "completed" if state.is_completed() else "failed"
     identity = state.state_details.flow_run_id
     return AgentRun(
-        url=result.url,
+        url=storable(result.url),
         agent=agent.title,
         state=done,
         message=visible(state.message or "", 500),
@@ -214,12 +234,17 @@ def _start_command(
     )
 
 
+def _refused(result: ScanResult, agent: AgentLaunch, message: str) -> AgentRun:
+    url = storable(result.url)
+    return AgentRun(url=url, agent=agent.title, state="refused", message=message)
+
+
 def _run_command(
     result: ScanResult, agent: AgentLaunch, handoff: Handoff, run_command: CommandRunner
 ) -> State[Any]:
     return run_command(
         command=agent.command,
-        url=result.url,
+        url=storable(result.url),
         pin=result.pin,
         policy=handoff.policy,
         storage=handoff.storage,

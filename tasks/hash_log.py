@@ -7,6 +7,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.outputs.visible import short_size, visible
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["HashLog"]
@@ -59,7 +60,7 @@ class HashLog:
             self._last = now
             line = f"hashed {short_size(self._hashed)} of {short_size(self._total)}"
         place = f"{short_size(end)} of {short_size(item.size)}"
-        self._write(f"{line}, now {place} of {visible(item.url, 500)}")
+        self._write(f"{line}, now {place} of {visible(storable(item.url), 500)}")
 
     def close(self) -> None:
         """Write the last line, if anything was hashed."""

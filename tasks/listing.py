@@ -12,6 +12,7 @@ from prefect_mutagen.scanner.listing.listing import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
@@ -50,8 +51,10 @@ def list_artifacts(source: str, storage: str = "") -> list[Artifact]:
 
     Raises:
         StorageError: The root does not exist or cannot be listed.
+        ValueError: The address holds a secret.
     """
-    return list(list_root(open_store(source, storage_options(storage))))
+    root = Address.parse_clear(source, "the parameter source")
+    return list(list_root(open_store(root, storage_options(storage))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         ValueError: The inventory is invalid, or of another bucket.
     """
     options = storage_options(storage)
-    store = open_store(source, options, versions=selection.all_versions)
+    root = Address.parse_clear(source, "the parameter source")
+    store = open_store(root, options, versions=selection.all_versions)
     known = Comparison(state)
     manifest = Manifest(os.path.join(folder, "manifest.jsonl"))
     manifest.write(

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.table.recording import Publication
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
@@ -30,7 +31,12 @@ def open_table(table: str, source: str, storage: str = "") -> Table:
         table: Address of the table.
         source: The root.
         storage: Name of a block with the credentials; empty: those of the environment.
+
+    Raises:
+        ValueError: An address holds a secret.
     """
+    for name, address in (("table", table), ("source", source)):
+        refuse_secrets(address, f"the parameter {name}")
     return Table(table, source, table_options(table, source, storage))
 
 

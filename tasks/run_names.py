@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.storage.names import storable_name
+from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 
 __all__ = ["names_runs", "short_name"]
 
@@ -18,5 +20,6 @@ def names_runs(function: Callable[[dict[str, Any]], str]) -> Any:
 
 
 def short_name(url: str) -> str:
-    """Return the last part of an address, safe for display in a name."""
-    return visible(url.rstrip("/").rpartition("/")[2], 80)
+    """Return the last part of an address, safe for display in a name, without secrets."""
+    name = without_secrets(url).rstrip("/").rpartition("/")[2]
+    return visible(storable_name(name), 80)

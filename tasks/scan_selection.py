@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from prefect_mutagen.scanner.listing.selection import Selection, read_moment
+from prefect_mutagen.tasks.clear_address import ClearAddress
 
 __all__ = ["ScanSelection", "Versions"]
 
@@ -31,7 +32,7 @@ class ScanSelection(BaseModel):
     versions: Versions = "newest"
     """In a versioned S3 bucket: the newest version of each file, or also older versions of model
     files."""
-    inventory: str = ""
+    inventory: ClearAddress = ""
     """Address of the manifest.json of an S3 Inventory, to read instead of listing the bucket.
     Empty: list the bucket."""
 

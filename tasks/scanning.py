@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.listing.manifest import Batch
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
@@ -131,6 +132,7 @@ def scan_rows(
 def _scan(
     artifacts: Iterable[Artifact], where: Storage, policy: Policy, level: HashLevel
 ) -> Iterator[ScanResult]:
+    Address.parse_clear(where.source, "the parameter source")
     with join_session(where) as session:
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
         rest = where.concurrency, session.shared

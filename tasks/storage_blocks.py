@@ -11,6 +11,7 @@ Prefect's server knows block types whose packages may be missing on a worker, so
 the UI cannot always be loaded.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -21,6 +22,7 @@ from pydantic import SecretStr
 
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 
 __all__ = ["options_of", "storage_options", "table_options"]
 
@@ -81,7 +83,8 @@ def _load(block: str) -> Block:
     slug, _, name = block.partition("/")
     if not slug or not name:
         form = f"write it as type/name, such as {_EXAMPLE}"
-        raise ValueError(f"{block!r} is not the name of a storage block: {form}")
+        shown = repr(block) if re.match(BLOCK_NAMES, block) else "the parameter storage"
+        raise ValueError(f"{shown} is not the name of a storage block: {form}")
     try:
         # Also with a running event loop, as in a flow called by an asynchronous one.
         loaded = Block.load(block, _sync=True)  # type: ignore[call-arg] # added by its decorator

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
 import boto3
 import httpx
@@ -189,6 +190,8 @@ class WebServer:
         ranges: Whether it honours ``Range``.
         etags: Whether it sends ``ETag``.
         status: What to answer instead, by path.
+        redirects: Where to send who asks, by path.
+        pages: Pages to send instead, by path.
         cut: Bytes after which a reply breaks off; None: never.
         requests: What was asked: method, path, range.
     """
@@ -198,6 +201,8 @@ class WebServer:
         self.ranges = ranges
         self.etags = etags
         self.status: dict[str, int] = {}
+        self.redirects: dict[str, str] = {}
+        self.pages: dict[str, bytes] = {}
         self.cut: int | None = None
         self.requests: list[tuple[str, str, str]] = []
         self.password = ""
@@ -227,11 +232,18 @@ class _WebHandler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         wanted = self.headers.get("Range", "")
         site.requests.append((self.command, self.path, wanted))
+        if path in site.redirects:
+            self.send_response(302)
+            self.send_header("Location", site.redirects[path])
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if path in site.status:
             return self._reply(site.status[path], b"")
+        if path in site.pages:
+            return self._reply(200, site.pages[path], kind="text/html")
         if site.password and self.headers.get("Authorization", "") != site.password:
             return self._reply(401, b"")
-        place = site.folder / path.strip("/")
+        place = site.folder / unquote(path.strip("/"))
         if place.is_dir():
             names = [name.name + "/" * name.is_dir() for name in place.iterdir()]
             links = "".join(f'<a href="{name}">{name}</a>\n' for name in names)

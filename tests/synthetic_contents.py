@@ -25,6 +25,7 @@ class Body:
     etag: str
     storage_class: str = "STANDARD"
     version: str = ""
+    modified: float = MODIFIED
 
     def piece(self, start: int, end: int) -> bytes:
         known = self.data[start:end]
@@ -49,12 +50,19 @@ class Written:
             self.put(key, data)
 
     def put(
-        self, key: str, data: bytes, *, size: int | None = None, storage_class: str = "STANDARD"
+        self,
+        key: str,
+        data: bytes,
+        *,
+        size: int | None = None,
+        storage_class: str = "STANDARD",
+        etag: str = "",
+        modified: float = MODIFIED,
     ) -> None:
         version = f"v{len(self._versions) + 1}"
-        etag = f"{zlib.crc32(data):08x}-{version}"
+        etag = etag or f"{zlib.crc32(data):08x}-{version}"
         length = len(data) if size is None else size
-        body = Body(data, length, etag, storage_class, version)
+        body = Body(data, length, etag, storage_class, version, modified)
         self._bodies[key] = body
         self._versions[key, version] = body
 

@@ -16,13 +16,15 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote
 from xml.sax.saxutils import escape
 
 from tests.servers import HOST, free_port
-from tests.synthetic_contents import MODIFIED, Body, Content, ManyModels, Written, small_safetensors
+from tests.synthetic_contents import Body, Content, ManyModels, Written, small_safetensors
 
 __all__ = ["Fault", "SyntheticS3"]
 
@@ -274,7 +276,8 @@ class _Connection(asyncio.Protocol):
             return _refuse(412, "PreconditionFailed")
         if body.storage_class in _ARCHIVED:
             return _refuse(403, "InvalidObjectState")
-        about = f'ETag: "{body.etag}"\r\nLast-Modified: {formatdate(MODIFIED, usegmt=True)}\r\n'
+        modified = formatdate(body.modified, usegmt=True)
+        about = f'ETag: "{body.etag}"\r\nLast-Modified: {modified}\r\n'
         if version:
             about += f"x-amz-version-id: {version}\r\n"
         if key in self._server.checksums and fields.get("x-amz-checksum-mode") == "ENABLED":
@@ -341,10 +344,15 @@ def _entry(key: str, body: Body | None, *, encode: bool) -> str:
     assert body is not None
     name = quote(key, safe="/") if encode else escape(key)
     return (
-        f"<Contents><Key>{name}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+        f"<Contents><Key>{name}</Key><LastModified>{_moment(body.modified)}</LastModified>"
         f"<ETag>&quot;{body.etag}&quot;</ETag><Size>{body.size}</Size>"
         f"<StorageClass>{body.storage_class}</StorageClass></Contents>"
     )
+
+
+@lru_cache
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
 
 
 def _refuse(status: int, code: str) -> _Reply:

@@ -16,7 +16,7 @@ PACKAGE = "prefect_mutagen"
 FLOORS = ("parsers", "scanner", "tasks", "flows")
 """Each may import those before it."""
 ROOMS = (
-    *("codes", "findings", "verdicts", "results", "internal_errors", "shutdown"),
+    *("codes", "findings", "verdicts", "pins", "results", "internal_errors", "shutdown"),
     *("storage", "content", "listing", "loading", "sbom", "signing", "policy", "examine", "table"),
     *("scan", "verify"),
     *("agents", "outputs", "commands"),
@@ -130,6 +130,7 @@ def test_every_module_lies_in_a_room() -> None:
     doors = {
         "findings",
         "verdicts",
+        "pins",
         "results",
         "internal_errors",
         "shutdown",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.sbom.valid_names import with_valid_names
 
 __all__ = ["VERSION", "encode", "handoff_of", "variables_of"]
 
@@ -23,6 +24,7 @@ def handoff_of(result: ScanResult, parameters: Mapping[str, Any]) -> dict[str, A
         result: The artifact, verified immediately before.
         parameters: Parameters from whoever starts the agent.
     """
+    result = with_valid_names(result)
     return {
         "version": VERSION,
         "url": result.url,
@@ -44,5 +46,8 @@ def encode(handoff: Mapping[str, Any]) -> bytes:
 
 
 def variables_of(result: ScanResult) -> dict[str, str]:
-    """Return environment variables that name the artifact, for agents that do not read JSON."""
+    """Return environment variables that name the artifact, for agents that do not read JSON.
+
+    A variable is bytes, as a path is, so a local path that is not UTF-8 stands there as it is.
+    """
     return {"MUTAGEN_URL": result.url, "MUTAGEN_PIN": result.pin}

@@ -261,6 +261,7 @@ class _Run:
             if left <= 0 and not self._timed_out:
                 self._timed_out = True
                 self.end()
+            self._wake()
             timeout = _POLL_INTERVAL if self._timed_out else min(left, _POLL_INTERVAL)
             for descriptor, _ in events.poll(timeout * 1000):
                 if descriptor == self._output:
@@ -290,24 +291,36 @@ class _Run:
                 break
         self._lines.flush()
 
+    def _wake(self) -> None:
+        """Continue the supervisor: without namespaces, an agent may have stopped it."""
+        if self._supervisor is not None:
+            with contextlib.suppress(OSError):
+                self._supervisor.send_signal(signal.SIGCONT)
+
     def end(self) -> None:
         """Ask the supervisor to end it; safe in any thread."""
         with contextlib.suppress(OSError):  # it has ended, and the socket is closed
             self._control.shutdown(socket.SHUT_WR)
 
-    def wait(self, seconds: float | None) -> None:
-        """Wait until nothing of it is left, or until the timeout; take no lock."""
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing of it is left, or until the timeout; take no lock.
+
+        Returns:
+            Whether nothing is left.
+        """
         events = select.poll()
         events.register(self._control, select.POLLIN)
-        while events.poll(None if seconds is None else seconds * 1000):
+        while events.poll(seconds * 1000):
             if not _receive(self._control):
-                return
+                return True
+        return False
 
     def close(self) -> None:
         """End it if it still runs, and wait until nothing of it is left."""
         try:
             self.end()
-            self.wait(None)
+            while not self.wait(_POLL_INTERVAL):
+                self._wake()
             if self._supervisor is not None:
                 self._supervisor.wait()
         finally:

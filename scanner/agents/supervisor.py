@@ -11,7 +11,11 @@ When the harness closes or shuts down its end, or is gone, the supervisor ends t
 Where the kernel allows it, the agent runs in a PID namespace whose first process watches the
 control socket: when that process ends, the kernel kills everything in the namespace,
 pid_namespaces(7). Elsewhere the supervisor is the subreaper of all descendants,
-PR_SET_CHILD_SUBREAPER in prctl(2), and sweeps until it has no child left.
+PR_SET_CHILD_SUBREAPER in prctl(2), and sweeps until it has no child left. There a second subreaper
+stands above it, for an agent of the same user may stop or kill the first.
+
+The agent has no capability that leads out of its namespaces, no terminal, and a session keyring of
+its own.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ import time
 
 TYPE_CHECKING = False  # importing typing would be a third of the supervisor's start
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
 __all__ = ["GRACE", "main"]
@@ -41,8 +45,13 @@ _LINUX: Final = sys.platform == "linux"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 # sched.h, sys/mount.h and linux/prctl.h
 _NEW_MOUNTS, _NEW_USERS, _NEW_PIDS = 0x00020000, 0x10000000, 0x20000000
-_NO_SUID_DEV_EXEC, _PRIVATE_RECURSIVE = 2 | 4 | 8, 1 << 14 | 1 << 18
+_NO_SUID_DEV_EXEC, _PRIVATE_RECURSIVE, _DETACH = 2 | 4 | 8, 1 << 14 | 1 << 18, 2
 _PARENT_DEATH_SIGNAL, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 36, 38
+_BOUNDING_READ, _BOUNDING_DROP, _AMBIENT, _AMBIENT_CLEAR_ALL = 23, 24, 47, 4
+# linux/capability.h: an agent of root keeps CHOWN, DAC_OVERRIDE, FOWNER and FSETID, for its files.
+_KEPT_CAPABILITIES, _CAPABILITIES_VERSION = (0, 1, 3, 4), 0x20080522
+# The number of keyctl(2), which has no wrapper in the C library, by machine; KEYCTL_JOIN_SESSION.
+_KEYCTL, _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219, "riscv64": 219}, 1
 
 
 def main() -> None:
@@ -106,23 +115,40 @@ def _supervise(order: dict[str, Any], harness: int) -> None:
         os.waitpid(first, 0)  # returns once the kernel has killed all others in the namespace
     elif _LINUX:
         _report("sweep")
-        _prctl(_SUBREAPER, 1)
-        _run_agent(order, harness)
-        _sweep()
+        _guard(order, harness)
     else:
         _report("group")
         agent = _run_agent(order, harness)
-        _kill_group(agent, signal.SIGKILL)
+        _kill(agent, signal.SIGKILL, os.killpg)
+
+
+def _guard(order: dict[str, Any], harness: int) -> None:
+    """Run the agent under a second supervisor, and sweep whatever becomes of that."""
+    _prctl(_SUBREAPER, 1)
+    inner = os.fork()
+    if inner == 0:
+        _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        _prctl(_SUBREAPER, 1)
+        try:
+            _run_agent(order, harness)
+        except OSError as problem:
+            _report(f"errno {problem.errno}")
+        _sweep()
+        _kill(os.getppid(), signal.SIGCONT)  # the agent may have stopped it
+        os._exit(0)
+    number, status = 0, 0
+    while number != inner or os.WIFSTOPPED(status):
+        number, status = os.waitpid(-1, os.WUNTRACED)
+        if number == inner and os.WIFSTOPPED(status):
+            _kill(inner, signal.SIGKILL)
+    _sweep()
 
 
 def _run_agent(order: dict[str, Any], harness: int) -> int:
     """Start the agent and wait for its end, or end it when the harness asks or is gone.
 
     Returns:
-        Its process number. It may still run: the caller kills what is left.
-
-    Raises:
-        OSError: The agent cannot be started.
+        Its process number. It may still run: the caller kills what is left. OSError as `_start`.
     """
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -147,8 +173,8 @@ def _run_agent(order: dict[str, Any], harness: int) -> int:
                 continue
             events.unregister(descriptor)
             deadline = min(deadline, time.monotonic() + GRACE)
-            _kill_group(agent, signal.SIGTERM)
-            _kill_group(agent, signal.SIGCONT)  # a stopped process handles SIGTERM only then
+            _kill(agent, signal.SIGTERM, os.killpg)
+            _kill(agent, signal.SIGCONT, os.killpg)  # a stopped process handles SIGTERM only then
 
 
 def _start(order: dict[str, Any]) -> int:
@@ -182,6 +208,8 @@ def _exec(order: dict[str, Any]) -> None:
     if _LINUX:
         _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         _prctl(_NO_NEW_PRIVILEGES, 1)  # without set-user-ID programs, signals reach all descendants
+        _join_new_keyring()
+        _drop_capabilities()
     os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
     os.chdir(order["working_folder"])
     _limit(resource.RLIMIT_CPU, order["cpu_seconds"], 1)
@@ -190,21 +218,42 @@ def _exec(order: dict[str, Any]) -> None:
     os.execvpe(command[0], command, order["environment"])  # noqa: S606 - no shell on purpose
 
 
+def _join_new_keyring() -> None:
+    """Leave the session keyring of the harness, where its user's keys may be; keyrings(7)."""
+    if number := _KEYCTL.get(os.uname().machine):
+        _LIBC.syscall(number, _JOIN_SESSION_KEYRING, None)  # kernels without keys have none
+
+
+def _drop_capabilities() -> None:
+    """Keep no capability beyond those over files, across exec too; capabilities(7).
+
+    With more, an agent of root could unmount its /proc and read the environment of the harness
+    below it, attach to other processes, or type into a terminal.
+    """
+    for number in range(64):
+        known = _LIBC.prctl(_BOUNDING_READ, number, 0, 0, 0)
+        if known < 0:
+            break
+        drop = known and number not in _KEPT_CAPABILITIES
+        if drop and _LIBC.prctl(_BOUNDING_DROP, number, 0, 0, 0) and os.geteuid() == 0:
+            _raise_errno()
+    _LIBC.prctl(_AMBIENT, _AMBIENT_CLEAR_ALL, 0, 0, 0)
+    kept = sum(1 << number for number in _KEPT_CAPABILITIES)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
+    data = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable: lower halves, then upper
+    known = _LIBC.capget(header, data)
+    data[:] = [data[0] & kept, data[1] & kept, 0, 0, 0, 0]
+    if known or _LIBC.capset(header, data):
+        _raise_errno()
+
+
 def _limit(kind: int, soft: int, margin: int) -> None:
     """Set a resource limit; ``margin`` is how far the hard limit lies above the soft one."""
-    if not soft:
-        return
     _, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or soft + margin < hard:
         hard = soft + margin
-    resource.setrlimit(kind, (min(soft, hard), hard))
-
-
-def _kill_group(leader: int, number: int) -> None:
-    try:
-        os.killpg(leader, number)
-    except (ProcessLookupError, PermissionError):
-        return  # the group is empty, or all of it are zombies
+    if soft:
+        resource.setrlimit(kind, (min(soft, hard), hard))
 
 
 def _reap() -> Iterator[tuple[int, int]]:
@@ -234,11 +283,11 @@ def _sweep() -> None:
             time.sleep(0.002)
 
 
-def _kill(number: int, how: int) -> None:
+def _kill(number: int, how: int, kill: Callable[[int, int], None] = os.kill) -> None:
     try:
-        os.kill(number, how)
+        kill(number, how)
     except (ProcessLookupError, PermissionError):
-        return  # it has ended
+        return  # it has ended; or a group is empty, or all of it are zombies
 
 
 def _children() -> list[int]:
@@ -322,9 +371,15 @@ def _enter_namespaces() -> bool:
 
 
 def _mount_proc() -> None:
-    """Mount the namespace's own /proc: programs look themselves up there by their number."""
+    """Mount the namespace's own /proc: programs look themselves up there by their number.
+
+    The one that shows all processes is taken away, not only covered; where the kernel keeps it, in
+    a user namespace, it keeps the agent from uncovering it, mount_namespaces(7).
+    """
     if _LIBC.mount(None, b"/", None, _PRIVATE_RECURSIVE, None):
         _raise_errno()
+    while _LIBC.umount2(b"/proc", _DETACH) == 0:
+        continue
     if _LIBC.mount(b"proc", b"/proc", b"proc", _NO_SUID_DEV_EXEC, None):
         _raise_errno()
 

@@ -168,7 +168,7 @@ def open_verified(
             held.close()
         return
     store = open_store(address, storage_options)
-    result = verify_store(store, pin, policy, siblings=not address.has_secrets).result
+    result = verify_store(store, pin, policy).result
     with VerifiedFile(_Ranges(store, _verified(store, result)), result, _PIECE) as file:
         yield file
 

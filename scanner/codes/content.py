@@ -14,14 +14,23 @@ CONTENT_CODES: Final = {
     ),
     "sbom/unexamined": Code(
         "error",
-        "A file beside the model is larger or more involved than this tool examines, so what it "
-        "states is not known. That says nothing against the file.",
-        "Read the file by hand, and waive this finding if you accept what it says.",
+        "A file beside the model was not read although a loader opens it, or it is larger or more "
+        "involved than this tool examines, so what it states is not known. That says nothing "
+        "against the file.",
+        "Make it readable, or read it by hand and waive this finding if you accept what it says.",
     ),
     "sbom/neighbour-unread": Code(
         "warning",
-        "A file beside the model could not be fetched, so what it states is missing.",
-        "Check the permissions of the file, and scan again.",
+        "A file beside the model could not be read, so what it states is missing. Where a loader "
+        "opens it, or the policy has a rule about what it may state, the verdict is unknown.",
+        "Check the permissions of the file, or the link that it is, and scan again.",
+    ),
+    "sbom/folder-unseen": Code(
+        "warning",
+        "Storage refuses every question about what lies beside the model, as for a signed address. "
+        "Where the policy has a rule about it, the verdict is unknown.",
+        "Grant access to the folder of the model (s3:ListBucket, or credentials for its files), or "
+        "scan a copy.",
     ),
     "sbom/front-matter-invalid": Code(
         "warning",

@@ -38,9 +38,20 @@ POLICY_CODES: Final = {
     ),
     "signature/unsigned-file": Code(
         "error",
-        "A file that describes the model is not among those that its signer signed as a whole: it "
-        "was added or changed later.",
+        "A file that describes the model, that a loader takes with it, or that could run, is not "
+        "among those that were signed with it.",
         "Fetch the model again, remove the file, or have the model signed anew.",
+    ),
+    "signature/missing-file": Code(
+        "error",
+        "A file that was signed together with the model is not there.",
+        "Fetch the model again, or have it signed anew without the file.",
+    ),
+    "signature/unexamined": Code(
+        "error",
+        "A signature beside the model, or what it covers, was not examined: storage refused it, or "
+        "a limit of this tool was reached.",
+        "See the message: make the files readable, or lay fewer into the folder.",
     ),
     "signature/verified": Code(
         "info",
@@ -68,6 +79,25 @@ POLICY_CODES: Final = {
     "policy/license": Code(
         "error", "The policy does not allow this licence.", "Choose a model you may use."
     ),
+    "policy/signature-unexamined": Code(
+        "error",
+        "The policy asks for a signature, and one beside the model could not be read. That says "
+        "nothing against the model.",
+        "Make the file readable (its permissions, the link that it is), and scan again.",
+    ),
+    "policy/folder-unexamined": Code(
+        "error",
+        "The policy has a rule about what lies beside a model, and none of it could be looked at. "
+        "That says nothing against the model.",
+        "Grant access to the folder of the model, or scan a copy.",
+    ),
+    "policy/license-unexamined": Code(
+        "error",
+        "The policy has a rule about licences, and a file that may state one could not be read. "
+        "That says nothing against the model.",
+        "Make the file readable (its permissions, the link it is, its front matter), and scan "
+        "again.",
+    ),
     "policy/license-missing": Code(
         "error",
         "The policy asks for a licence and none is stated.",
@@ -87,7 +117,9 @@ POLICY_CODES: Final = {
         "Choose a smaller one.",
     ),
     "policy/sha256-missing": Code(
-        "error", "The policy asks for a SHA-256 and none is known.", "Scan with --hash full."
+        "error",
+        "The policy asks for a SHA-256, and none was computed here or proven by the storage.",
+        "Scan with --hash full.",
     ),
     "policy/source": Code(
         "error",
@@ -117,7 +149,8 @@ POLICY_CODES: Final = {
     ),
     "policy/signer": Code(
         "error",
-        "None of the signers whom the policy allows has signed all files of the artifact.",
+        "None of the signers whom the policy allows has signed all files of the artifact in one "
+        "statement.",
         "Have the model signed (model.sig); the signature/ findings say what is wrong with a "
         "signature that is there.",
     ),

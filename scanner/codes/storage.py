@@ -33,6 +33,11 @@ STORAGE_CODES: Final = {
         "The object was replaced while it was read, twice in a row.",
         "Scan again when nobody is writing to it.",
     ),
+    "storage/weak-pin": Code(
+        "error",
+        "Storage states neither a version nor a date of a file, so that a pin would be its size.",
+        "Serve the files with ETag or Last-Modified, or verify them without a pin.",
+    ),
     "storage/other-pin": Code(
         "error",
         "The object is not the one that was pinned.",
@@ -79,6 +84,12 @@ STORAGE_CODES: Final = {
         "error",
         "No driver for this kind of address is installed.",
         "Check the address; some kinds of storage need an extra package, such as gcsfs.",
+    ),
+    "storage/unexamined": Code(
+        "error",
+        "A folder of a web server has a larger page, or more folders, than this tool reads, so not "
+        "all of its files are known. That says nothing against them.",
+        "Scan its parts one by one, or a copy of it.",
     ),
     "storage/failed": Code(
         "error",

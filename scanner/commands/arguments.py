@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NoReturn
 
-from prefect_mutagen.scanner.policy.fields import nearest
+from prefect_mutagen.scanner.policy.entries import nearest
 
 __all__ = ["Parser", "WrongUsage", "filled", "listed", "one_of", "positive", "whole_number"]
 

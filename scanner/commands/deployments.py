@@ -95,11 +95,10 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
     for name, value in parameters.items():
         if name == "storage":
             continue
-        address = Address.parse(value)
         try:
-            address.refuse_secrets(f"--{name}")
+            address = Address.parse_clear(value, f"--{name}")
         except ValueError as problem:
-            raise WrongUsage(f"{problem}, and name it with --storage") from None
+            raise WrongUsage(f"{problem}; --storage names a block") from None
         parameters[name] = address.text
     return parameters
 

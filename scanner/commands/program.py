@@ -26,7 +26,7 @@ from prefect_mutagen.scanner.commands.shared import (
     complain,
     complain_of_rejection,
 )
-from prefect_mutagen.scanner.policy.fields import nearest
+from prefect_mutagen.scanner.policy.entries import nearest
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
 from prefect_mutagen.scanner.verify import ArtifactRejected

@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.sbom.json_text import to_json
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.storage.options import load_options, refuse_unprintable
 
 __all__ = ["VIEWS", "add_parser"]
 
@@ -71,19 +71,21 @@ def _query(options: argparse.Namespace) -> int:
 
 def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     """Register one view per table part, across schema versions."""
+    import duckdb
     import fsspec
 
     from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 
     address = Address.parse(url)
     try:
+        refuse_unprintable(options)
         system, path = fsspec.core.url_to_fs(address.secret_text, **options)
         if "file" not in system.protocol:
             connection.register_filesystem(system)
         for part, schema in (("artifacts", ARTIFACTS), ("sboms", SBOMS), ("scans", SCANS)):
             paths = system.glob(f"{escape(path)}/{part}/*/*.parquet")
-            if part == "scans" and not paths:
-                raise StorageError("storage/not-found", address.text, "there is no table")
+            if part == "scans":
+                _require(paths, address)
             connection.register(f"no_{part}", schema.empty_table())
             known = connection.table(f"no_{part}")
             if paths:
@@ -91,10 +93,17 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
                 connection.read_parquet(places, union_by_name=True).create_view(f"some_{part}")
                 known = connection.sql(f"FROM no_{part} UNION ALL BY NAME FROM some_{part}")
             known.create_view("scans" if part == "scans" else f"all_{part}")
-    except (ImportError, OSError, TypeError, ValueError) as problem:
+    except (StorageError, duckdb.Error):
+        raise
+    except Exception as problem:  # noqa: BLE001 - every file system raises its own errors
         reason = f"the table cannot be read: {type(problem).__name__}"
         raise StorageError("storage/failed", address.text, reason) from None
     connection.execute(VIEWS)
+
+
+def _require(paths: list[str], address: Address) -> None:
+    if not paths:
+        raise StorageError("storage/not-found", address.text, "there is no table")
 
 
 def _write_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:

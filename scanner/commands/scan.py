@@ -39,6 +39,7 @@ from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
@@ -93,7 +94,7 @@ class _Run:
         self.scan = new_scan(roots[0], self.policy)
         sources = [root.text for root in roots]
         if len(sources) > 1:
-            self.scan = replace(self.scan, source=" ".join(sources))
+            self.scan = replace(self.scan, source=" ".join(map(storable, sources)))
         # Artifacts of a root inside another one are shown once. In a table each root has its own
         # state, which needs all of them.
         self._shown: set[str] | None = set() if _any_inside(sources) and not options.table else None
@@ -122,7 +123,7 @@ class _Run:
             store = self._open(root)
             for one in examine_artifacts(
                 store,
-                self._artifacts(store, root),
+                self._artifacts(store),
                 self._examiner(),
                 self._options.concurrency,
                 make=render,
@@ -167,10 +168,10 @@ class _Run:
     def _examiner(self) -> Examiner:
         return Examiner(self.policy, self._level, self.scan.started_at, self._progress.add_hashed)
 
-    def _artifacts(self, store: Store, root: Address) -> Iterator[Artifact]:
+    def _artifacts(self, store: Store) -> Iterator[Artifact]:
         """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
-        listed = list_selected(store, *selected, siblings=not root.has_secrets)
+        listed = list_selected(store, *selected)
         return self._watched(store, listed)
 
     def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
@@ -193,7 +194,7 @@ class _Run:
     def _examined(self, root: Address) -> Iterator[ScanResult]:
         """Examine the selected artifacts of a root."""
         store = self._open(root)
-        return self._examine(store, self._artifacts(store, root))
+        return self._examine(store, self._artifacts(store))
 
     def _examine(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[ScanResult]:
         concurrency = self._options.concurrency
@@ -221,7 +222,6 @@ class _Run:
                 hash_level=self._level,
                 policy=self.policy,
                 rescan=options.rescan or "changed",
-                siblings=not root.has_secrets,
             )
             for result in self._examine(store, changed):
                 compared = scan.recording.add(result)

@@ -11,7 +11,9 @@ from prefect_mutagen.scanner.policy.policy import Policy, load_policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.local import storage_error
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.options import load_options
+from prefect_mutagen.scanner.storage.secret_parts import without_secrets_in
 from prefect_mutagen.scanner.verdicts import Reason
 from prefect_mutagen.scanner.verify import ArtifactRejected, verify_root
 
@@ -64,18 +66,18 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"prefect-mutagen: {visible(text, 2000)}\n")
+    """Write one line to stderr; addresses in it lose their secrets."""
+    sys.stderr.write(f"prefect-mutagen: {visible(without_secrets_in(text), 2000)}\n")
 
 
 def complain_of_rejection(rejection: ArtifactRejected) -> int:
     """Report why an artifact was rejected, one line per reason, and return the exit status."""
     if rejection.result is None:
-        complain(f"{rejection.url}: {rejection.reasons[0].message}")
+        complain(f"{storable(rejection.url)}: {rejection.reasons[0].message}")
         return UNREACHABLE
     for place, reason in zip(rejection.places, rejection.reasons, strict=True):
         _report(place, reason)
-    if rejection.reasons and rejection.reasons[0].code == "storage/other-pin":
+    if rejection.reasons and rejection.reasons[0].code in ("storage/other-pin", "storage/weak-pin"):
         return OTHER_PIN
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
 
@@ -107,7 +109,7 @@ def verified(options: argparse.Namespace) -> ScanResult:
 
 def _report(place: str, reason: Reason) -> None:
     said = reason.message.removeprefix(f"{place}: ")  # storage errors start with the address
-    complain(f"{place}: {reason.code}: {said}")
+    complain(f"{storable(place)}: {reason.code}: {said}")
 
 
 def read_policy(path: str | None) -> Policy:
@@ -131,7 +133,4 @@ def read_policy(path: str | None) -> Policy:
         raise ValueError(f"--policy {path}: it is not UTF-8 at byte {problem.start}") from None
     except ValueError as problem:
         raise ValueError(f"--policy {path}: {problem}") from None
-    if not text.strip():
-        # A truncated file must not become a policy that accepts everything.
-        raise ValueError(f"--policy {path}: it is empty; write {{}} for the default policy")
     return policy

@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect_mutagen.scanner.commands.shared import PASSED, add_artifact, add_judging, verified
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.storage.names import storable
 
 __all__ = ["add_parser"]
 
@@ -24,5 +25,5 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     result = verified(options)
-    sys.stdout.write(f"passed {visible(result.url, 4000)} {result.pin}\n")
+    sys.stdout.write(f"passed {visible(storable(result.url), 4000)} {result.pin}\n")
     return PASSED

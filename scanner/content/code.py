@@ -27,7 +27,14 @@ from prefect_mutagen.scanner.content.code_libraries import (
 )
 from prefect_mutagen.scanner.content.facts import plain_text
 
-__all__ = ["REFERENCE_LIMIT", "CodeReference", "Kind", "code_references", "may_name_code"]
+__all__ = [
+    "REFERENCE_LIMIT",
+    "CodeReference",
+    "Kind",
+    "code_references",
+    "may_name_code",
+    "module_files",
+]
 
 Kind = Literal["own", "other-repository", "kernel", "imported-name", "outside"]
 """``own``: a file of the model. ``outside``: a file that is not below the model's folder."""
@@ -183,15 +190,11 @@ class _Reader(NamedTuple):
 
     def _own(self, place: str, text: str, module: str) -> Iterator[CodeReference]:
         """Yield the files that a module of the model may be: in the file's folder, or the root."""
-        forms = []
-        for folder in dict.fromkeys((self.folder, "")):
-            path = _join(folder, module)
-            if path is None:
-                yield self._reference("outside", place, text, module=module)
-                return
-            package = posixpath.join(folder, module.replace(".", "/"))
-            forms += [f"{path}.py", f"{package}.py", f"{package}/__init__.py"]
-        there = [form for form in dict.fromkeys(forms) if form in self.names]
+        forms = module_files(self.folder, module)
+        if not forms:
+            yield self._reference("outside", place, text, module=module)
+            return
+        there = [form for form in forms if form in self.names]
         for path in there or forms[:1]:
             yield self._reference("own", place, text, path=path, module=module)
 
@@ -308,6 +311,23 @@ class _Reader(NamedTuple):
             yield self._reference("own", place, library, path=f"{path}.py", module=library)
         elif library not in DIFFUSERS_LIBRARIES:
             yield self._reference("imported-name", place, library, module=library)
+
+
+def module_files(folder: str, module: str) -> list[str]:
+    """Return the files that a module of the model may be; none if one lies outside of it.
+
+    Args:
+        folder: Folder of the file that names it, relative to the model's root.
+        module: The module, as it is named there.
+    """
+    forms = []
+    for start in dict.fromkeys((folder, "")):
+        path = _join(start, module)
+        if path is None:
+            return []
+        package = posixpath.join(start, module.replace(".", "/"))
+        forms += [f"{path}.py", f"{package}.py", f"{package}/__init__.py"]
+    return list(dict.fromkeys(forms))
 
 
 def _join(folder: str, module: str) -> str | None:

@@ -28,8 +28,8 @@ class Folder(NamedTuple):
     neighbours: Neighbours
     objects: tuple[StoredObject, ...]
     """The files, as they were read."""
-    bytes_read: int
-    """Bytes read for it; an upper bound of its size in memory."""
+    memory: int
+    """Bytes that it takes, an upper bound."""
 
 
 @dataclass(slots=True)
@@ -62,9 +62,9 @@ class Folders:
             if key in self._cached:
                 return self._cached[key]
             self._cached[key] = folder
-            self._bytes += folder.bytes_read
+            self._bytes += folder.memory
             while len(self._cached) > _FOLDER_LIMIT or self._bytes > self.most_bytes:
-                self._bytes -= self._cached.popitem(last=False)[1].bytes_read
+                self._bytes -= self._cached.popitem(last=False)[1].memory
         return folder
 
 

@@ -14,11 +14,13 @@ __all__ = ["fold"]
 
 # Upper case first: a capital Greek nu looks like N, the small one like v.
 _LOOKALIKES: Final = str.maketrans(
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανικορυχϲϹАВЕЅІЈКМНОРСТУХҮԌԚԜаерсухіјѕһԁԛԝкмтвоᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢıℓɑɡ",
-    "abezhikmnoptyxavikopuxccabesijkmhopctyxygqwaepcyxijshdqwkmtboabcdeghijklmnoprtuvwyzilag",
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανικορυχϲϹАВЕЅІЈКМНОРСТУХҮԌԚԜаерсухіјѕһԁԛԝкмтвонᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢıℓɑɡ",
+    "abezhikmnoptyxavikopuxccabesijkmhopctyxygqwaepcyxijshdqwkmtbohabcdeghijklmnoprtuvwyzilag",
 )
 # Letters and symbols that are drawn as nothing, although their category does not say so.
 _INVISIBLE: Final = frozenset("\u115f\u1160\u3164\u2800")
+_MOST_PARTS: Final = 8
+"""Most letters that one is taken apart into; an Arabic phrase is a character of eighteen."""
 _DASHES: Final = frozenset("\u2212\u2043\u02d7\u00af\u30fc")  # beyond the category of dashes
 
 
@@ -34,11 +36,17 @@ def fold(text: str) -> str:
     if "%" in text:
         text = unquote(text, errors="ignore")
     if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text.translate(_LOOKALIKES))
-        text = "".join(map(_plain, decomposed))
+        # One by one: to sort many accents on one letter takes time in the square of their number.
+        text = "".join(map(_decomposed, text.translate(_LOOKALIKES)))
     elif not text.isprintable():
         text = "".join(map(_plain, text))
     return text.casefold()
+
+
+@lru_cache(maxsize=4096)
+def _decomposed(character: str) -> str:
+    parts = unicodedata.normalize("NFKD", character)
+    return "".join(map(_plain, parts)) if len(parts) <= _MOST_PARTS else character
 
 
 @lru_cache(maxsize=4096)

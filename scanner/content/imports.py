@@ -6,8 +6,8 @@ statement that one of them misses is code that nobody looked at:
 * the regular expressions that transformers and diffusers look for files with
   (``dynamic_module_utils.get_relative_imports``, the same in transformers 5.24.0 and diffusers
   0.42.1), which also match inside strings, and know no ``from . import a``;
-* Python's own syntax tree, for sources up to `TREE_LIMIT`: a tree takes 500 times the memory of its
-  source;
+* Python's own syntax tree, for sources within `TREE_LIMIT` and `_TOKEN_LIMIT`: a tree takes up to a
+  kilobyte for each token of its source;
 * a search for import statements anywhere in the text, which needs no valid syntax.
 
 What only the search finds may be a comment, so it is followed if such a file exists, and not missed
@@ -29,6 +29,8 @@ __all__ = ["TREE_LIMIT", "Import", "Imports", "files_of", "relative_imports"]
 
 TREE_LIMIT: Final = 1 << 18
 """Most bytes of a source whose syntax tree is built."""
+_TOKEN_LIMIT: Final = 60_000
+"""Most tokens of a source whose syntax tree is built: the largest modules of models have half."""
 _IMPORT_LIMIT: Final = 1_000
 _NAME_LIMIT: Final = 500
 
@@ -38,16 +40,27 @@ _LOADER_PATTERNS: Final = (
     re.compile(r"^[^\S\n]*+import\s++\.(\S++)[^\S\n]*+$", re.MULTILINE),
     re.compile(r"^[^\S\n]*+from\s++\.(\S++)\s++import", re.MULTILINE),
 )
+_TOKEN: Final = re.compile(r"\w++|[^\w \t\f]")
+_FORMATTED: Final = re.compile(r"(?<!\w)(?:f|fr|rf)['\"]", re.IGNORECASE)
+# Before 3.12, Python reads a formatted string from its beginning for each of its expressions.
+_FORMATTED_LIMIT: Final = 500_000_000
 _CONTINUED: Final = re.compile(r"\\\n")
 _FROM: Final = re.compile(
-    r"\bfrom[ \t\f]*+(?P<dots>\.*+)(?:(?!import\b)(?P<module>[\w.]++))?+[ \t\f]*+import\b"
+    r"\bfrom[ \t\f]*+(?P<dots>\.*+)(?:(?!import\b)(?P<module>[\w.]{1,500}+))?+[ \t\f]*+import\b"
 )
+# A search that went to the end of such a dotted name would read it again at each of its words.
+_LONG_FROM: Final = re.compile(r"\bfrom[ \t\f]*+\.*+[\w.]{500}")
 _IMPORT: Final = re.compile(r"\bimport\b(?=[ \t\f]++[^\W\d])")
 _CALL: Final = re.compile(
     r"\b(?:import_module|__import__)\s*+\(\s*+(['\"])(?P<dots>\.*+)(?P<module>[\w.]*+)\1"
 )
 _NAME: Final = re.compile(r"[\s,(]*+(?:#[^\n]*+\s*+)*+([\w.]++)(?:\s++as\s++\w++)?+[ \t\f]*+")
 _COMMA: Final = re.compile(r"(?:#[^\n]*+|\s++)*+,")
+_FOREIGN: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]++")
+_FILE_NAME: Final = 255
+"""Most characters that are part of a file's name."""
+_MOST_GROWTH: Final = 4
+"""Most letters for one of a name; an Arabic phrase is a character of eighteen."""
 _GAP: Final = 2_000
 """Most characters between two names of one statement."""
 _CODING: Final = re.compile(rb"[ \t\f]*+#.*?coding[:=][ \t]*+([-\w.]+)")
@@ -106,6 +119,8 @@ def relative_imports(source: bytes) -> Imports:
         problem = "it is not valid in its encoding"
     seen = {one[:3] for one in found}
     for readable in dict.fromkeys((text, declared)):
+        if tree is None and _LONG_FROM.search(_joined(readable)):
+            return Imports(tuple(found), problem, complete=False)
         for number, one in enumerate(_in_text(readable)):
             if number == _IMPORT_LIMIT or len(one.names) == _NAME_LIMIT:
                 return Imports(tuple(found), problem, complete=False)
@@ -151,6 +166,10 @@ def _parse(text: str, size: int) -> tuple[ast.Module | None, str]:
     """Build the syntax tree, if that is possible within bounds; else say why not."""
     if size > TREE_LIMIT:
         return None, f"it is larger than {TREE_LIMIT} bytes"
+    if any(True for _ in islice(_TOKEN.finditer(text), _TOKEN_LIMIT, None)):
+        return None, f"it has more than {_TOKEN_LIMIT:,} tokens"
+    if _FORMATTED.search(text) and len(text) * text.count("{") > _FORMATTED_LIMIT:
+        return None, "it has too many expressions in formatted strings"
     try:
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -185,10 +204,7 @@ def _in_tree(tree: ast.Module) -> Iterator[Import]:
 
 def _in_text(text: str) -> Iterator[Import]:
     """Yield import statements wherever they stand, in comments and strings too."""
-    joined = _CONTINUED.sub(" ", text)
-    joined = ".".join(part.strip(" \t\f") for part in joined.split("."))
-    if not joined.isascii():
-        joined = unicodedata.normalize("NFKC", joined)  # as Python does with names
+    joined = _joined(text)
     ends = set()
     for match in _FROM.finditer(joined):
         ends.add(match.end())
@@ -203,6 +219,25 @@ def _in_text(text: str) -> Iterator[Import]:
                 yield Import(0, "", names, required=False)  # too many, which the caller tells
     for match in _CALL.finditer(joined):
         yield Import(len(match["dots"]), match["module"], required=False)
+
+
+def _joined(text: str) -> str:
+    """Return a text without spaces around dots and breaks of lines in statements."""
+    joined = _CONTINUED.sub(" ", text)
+    joined = ".".join(part.strip(" \t\f") for part in joined.split("."))
+    return joined if joined.isascii() else _FOREIGN.sub(_normalized, joined)
+
+
+def _normalized(found: re.Match[str]) -> str:
+    """Return a part of a name in the form that Python gives it; one that is too long as it is.
+
+    To sort many accents on one letter takes time in the square of their number.
+    """
+    name = found[0]
+    if len(name) > _FILE_NAME:
+        return name
+    normal = unicodedata.normalize("NFKC", name)
+    return normal if len(normal) <= _MOST_GROWTH * len(name) else name
 
 
 def _names(text: str, at: int) -> Iterator[str]:

@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
-__all__ = ["LICENSE_LIMIT", "is_license_file"]
+__all__ = ["LICENSE_LAYER", "LICENSE_LIMIT", "is_license_file", "may_state_license"]
 
 LICENSE_LIMIT: Final = 1 << 18
 """Most bytes that are read of a licence file; the longest licences have an eighth of it."""
+LICENSE_LAYER: Final = "license"
+"""Kind of the layers of an Ollama model that are licences; they have no path."""
 _WORDS: Final = ("licen", "copying", "terms")
 _FILE: Final = re.compile(
     r"(?:[\w-]+[-_.])?(?:un)?licen[cs]es?(?:[-_.][\w.-]*)?|copying(?:[.-][\w.-]*)?"
@@ -27,3 +29,10 @@ def is_license_file(name: str) -> bool:
     if not any(word in lower for word in _WORDS) or not _FILE.fullmatch(lower):
         return False
     return not _NO_TEXT.fullmatch(lower) and not _OF_OTHERS.fullmatch(lower)
+
+
+def may_state_license(path: str) -> bool:
+    """Whether a licence may be stated in a file of a model, so that one not read hides it."""
+    name = path.rpartition("/")[2]
+    lower = name.lower()
+    return lower in ("readme.md", LICENSE_LAYER) or lower.endswith(".json") or is_license_file(name)

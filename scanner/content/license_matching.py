@@ -25,7 +25,7 @@ from prefect_mutagen.scanner.content.license_reading import items_of
 from prefect_mutagen.scanner.content.license_words import spell_out
 from prefect_mutagen.scanner.content.licenses import spdx_expression
 
-__all__ = ["allows", "are_compatible", "denies", "is_recognized"]
+__all__ = ["allows", "are_compatible", "denies", "is_recognized", "listed_versions"]
 
 _MARKS: Final = re.compile(r"[^a-z0-9.+*]+")
 _PATTERN_TEXT_LIMIT: Final = 400
@@ -153,6 +153,15 @@ def _families() -> dict[str, tuple[str, ...]]:
         if lower.startswith("cc-"):
             found["cc"].append(lower)
     return {family: tuple(licenses) for family, licenses in found.items()}
+
+
+def listed_versions(name: str) -> tuple[str, ...]:
+    """Return SPDX's versions of the licence whose name this is, with a version that it lacks."""
+    from packaging.licenses._spdx import LICENSES
+
+    family = family_of(name.lower())
+    versions = _families().get(family, ()) if family != name.lower() else ()
+    return tuple(LICENSES[one]["id"] for one in versions if one in LICENSES)
 
 
 @cache

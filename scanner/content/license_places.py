@@ -61,11 +61,8 @@ def licenses_beside(
 def _tagged(card: Mapping[str, Any]) -> list[str]:
     """Return the licences among the tags of a card, such as ``license:mit``."""
     tags = card.get("tags")
-    parts = (
-        [tag.partition(":") for tag in tags if isinstance(tag, str)]
-        if isinstance(tags, list)
-        else []
-    )
+    tags = tags if isinstance(tags, list) else [tags]
+    parts = [tag.partition(":") for tag in tags if isinstance(tag, str)]
     return [value for kind, _, value in parts if kind.strip().lower() == "license"]
 
 

@@ -187,7 +187,8 @@ def _license_ref(text: str) -> str:
     slug = _NOT_IN_REFERENCE.sub("-", name[:_SLUG_LIMIT]).strip("-.").lower()
     if sum(map(str.isalnum, name)) > sum(map(str.isalnum, slug)):
         # Words of another script, or beyond the limit, tell licences apart as well.
-        digest = hashlib.sha256(fold(name).encode("utf-8", "replace")).hexdigest()[:12]
+        whole = fold(name[:TEXT_LIMIT]) + name[TEXT_LIMIT:]
+        digest = hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:12]
         slug = "-".join(filter(None, (slug[:64].rstrip("-."), digest)))
     return f"LicenseRef-{slug}" if slug else NOASSERTION
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from prefect_mutagen.parsers import ArrayValue, LongText
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.content.facts import plain_text
+from prefect_mutagen.scanner.content.folding import fold
 from prefect_mutagen.scanner.content.license_expressions import (
     NOASSERTION,
     TEXT_LIMIT,
@@ -32,9 +33,15 @@ __all__ = [
     "tells_license",
 ]
 
+_LICENSE_WORDS: Final = (
+    "lizenz licencia licença licenza licentie лицензия 许可证 許可證 许可协议 授权 授權 "
+    "ライセンス 라이선스 라이센스"
+)
+"""What a licence is called elsewhere."""
 # general.license, modelspec.license, license_name, License: the model's, not its base models'.
 _KEY: Final = re.compile(
-    r"(?P<prefix>(?:.*[./])?)(?:spdx[._-])?licen[cs]es?"
+    r"(?P<prefix>(?:.*[./])?)(?:spdx[._-])?"
+    rf"(?:licen[cs]es?|{'|'.join(map(fold, _LICENSE_WORDS.split()))})"
     r"(?:[._-](?P<part>name|title|link|url|id|identifier|spdx|text|type))?",
     re.IGNORECASE,
 )
@@ -48,6 +55,8 @@ _TEXT: Final = "LicenseRef-text-"
 """Beginning of the reference for a text that no rule recognises; its digest follows."""
 _FACT_LIMIT: Final = 1000
 _MOST_VALUES: Final = 100
+_MOST_STATEMENTS: Final = 100
+"""Most statements of one header or file; of more, the last one that is read counts as cut."""
 _MOST_DEPTH: Final = 4
 
 
@@ -79,7 +88,7 @@ def licenses_in(
     groups: dict[str, dict[str, str]] = {}
     values = values if isinstance(values, Mapping) else _every_value(values)
     for key in values:
-        found = _KEY.fullmatch(key) if isinstance(key, str) else None
+        found = _match_key(key) if isinstance(key, str) else None
         if found is not None and not _OF_OTHERS.search(found["prefix"]):
             part = (found["part"] or "").lower()
             group = groups.setdefault(found["prefix"], {})
@@ -90,23 +99,32 @@ def licenses_in(
         name, link = _text(values.get(name_key)), _text(values.get(link_key))
         for key in (*group, *(() if group else (name_key or link_key,))):
             text = _text(values.get(key)) if key in group else ""
-            expression = spdx_expression(text, name, link)
+            expression = spdx_expression(text, name[:TEXT_LIMIT], link[:TEXT_LIMIT])
             if text or expression != NOASSERTION:
                 value = text or name or link
-                is_cut = len(text) > TEXT_LIMIT or _is_cut(values.get(key))
+                is_cut = max(map(len, (text, name, link))) > TEXT_LIMIT or _is_cut(values.get(key))
                 statements.append(
                     LicenseStatement(value, expression, f"{source}{key}", url, is_cut)
                 )
+            if len(statements) == _MOST_STATEMENTS:
+                return [*statements[:-1], statements[-1]._replace(is_cut=True)]
         if group and statements:
             statements += _beside(statements[-1], name, link, f"{source}{name_key or link_key}")
     return statements
+
+
+def _match_key(key: str) -> re.Match[str] | None:
+    """Match a key that states a licence, also one with invisible or look-alike letters."""
+    if not key.isascii() or not key.isprintable() or " " in key:
+        key = fold(key).strip()
+    return _KEY.fullmatch(key)
 
 
 def _every_value(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return the values of licence keys, as a list where a key stands more than once."""
     found: dict[str, list[Any]] = {}
     for key, value in pairs:
-        if _KEY.fullmatch(key):
+        if _match_key(key):
             found.setdefault(key, []).append(value)
     return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
@@ -117,6 +135,7 @@ def _beside(
     """Yield what name and link of a licence state, where they name a known other licence."""
     from prefect_mutagen.scanner.content.license_matching import are_compatible, is_recognized
 
+    name, link = name[:TEXT_LIMIT], link[:TEXT_LIMIT]
     for value, expression in ((name, spdx_expression(name)), (link, spdx_expression("", "", link))):
         agrees = expression in main.spdx or are_compatible(main.spdx, expression)
         if is_recognized(expression) and main.spdx != NOASSERTION and not agrees:
@@ -143,7 +162,13 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         value = list(value.preview)
     if isinstance(value, Mapping):
         known = [one for key, one in value.items() if str(key).lower() in _PARTS]
-        value = known or [*map(str, value), *value.values()]
+        # Whatever else stands there may be a licence too; switches are none.
+        others = [
+            one
+            for key, one in value.items()
+            if str(key).lower() not in _PARTS and not isinstance(one, bool)
+        ]
+        value = [*known, *others] if known else [*map(str, value), *value.values()]
     if isinstance(value, list) and depth < _MOST_DEPTH:
         for item in value[:_MOST_VALUES]:
             yield from _texts(item, depth + 1)
@@ -151,7 +176,8 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     text = plain_text(value)
     if text:
         yield text
-    elif value and not isinstance(value, str):  # a number, or nested too deeply to be read
+    elif value not in (None, [], {}) and not isinstance(value, str):
+        # A number, a switch, or nested too deeply to be read.
         yield str(value)[:_FACT_LIMIT]
 
 

@@ -34,7 +34,9 @@ _PHRASES: Final = (
         (
             "non commerciale?(?:ly)?|pas d.{0,2}utilisation commerciale|no comercial|nao comercial|"
             "nicht kommerziell(?:e[rns]?)?|niet commercieel|ikke kommersiell|icke kommersiell|"
-            "некоммерческ[^ ]{2,3}|非商业性?(?:使用)?|非商業性?(?:使用)?|非営利|비영리"
+            "некоммерческ[^\\s]{2,3}|非商[业業]性?(?:使用|利用)?|非商用|[不勿]可商用|禁止商用"
+            "|[不禁]得?止?用?[于於]商[业業]用途|商用(?:利用)?(?:不可|禁止)|非営利|비영리"
+            "|비상업(?:적|용)?|상업적 이용 금지|غير تجارية?|לא מסחרי|गैर वाणिज्यिक"
         ),
     ),
     (
@@ -50,7 +52,7 @@ _PHRASES: Final = (
         (
             "no deriv(?:ative|ation)s? works?|non? deriv(?:ative|ation)s?|no derivs?|"
             "keine bearbeitung(?:en)?|pas de modifications?|sin (?:obras? )?derivad[ao]s?|"
-            "sem derivac[^ ]{2,4}|non opere derivate|geen afgeleide werken|"
+            "sem derivac[^\\s]{2,4}|non opere derivate|geen afgeleide werken|"
             "禁止演绎|禁止改作|改変禁止|변경금지"
         ),
     ),

@@ -6,12 +6,14 @@ with their source; a policy asks for each.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 from urllib.parse import unquote
 
 from prefect_mutagen.scanner.content.facts import plain_text
+from prefect_mutagen.scanner.content.json_limits import json_memory, json_problem
 from prefect_mutagen.scanner.content.safe_load import load_json
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "metadata_lineage",
     "repository_of",
     "source_lineage",
+    "unread_lineage",
 ]
 
 BASE_KEYS: Final = (
@@ -39,6 +42,9 @@ _MORE_KEYS: Final = frozenset(
         *("pretrained_model_name_or_path", "teacher_model", "merged_from", "draft_model"),
     )
 )
+_RECIPES: Final = ("sd_merge_models", "sd_merge_recipe")
+_MOST_NAMES: Final = 10_000
+"""Most base models that are read of the metadata of a file."""
 _TEXT_LIMIT: Final = 1000
 _DEPTH_LIMIT: Final = 6
 
@@ -110,16 +116,35 @@ def metadata_lineage(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
     for key, value in metadata.items():
         last = key.rpartition(".")[2].lower()
         if last == "merged_from":
-            names = [_file_name(part) for part in value.split(",")]
+            parts = value.split(",", _MOST_NAMES + 1)
+            names = [_file_name(part) for part in parts]
         elif last in _MORE_KEYS or key in ("ss_base_model_version", "ss_sd_model_name"):
             names = [_file_name(value)]
-        elif key in ("sd_merge_models", "sd_merge_recipe"):
+        elif key in _RECIPES:
             names = list(_merged(value))
         else:
             continue
         source = f"safetensors:__metadata__.{key}"
         found += [{"name": name, "source": source} for name in names if name]
-    return found
+        if len(found) > _MOST_NAMES:
+            break
+    return found[: _MOST_NAMES + 1]
+
+
+def unread_lineage(metadata: Mapping[str, str], found: Sequence[Any]) -> str:
+    """Return a clause if the metadata names more base models than were read; empty if not.
+
+    Args:
+        metadata: Of a safetensors file.
+        found: What `metadata_lineage` returned for it.
+    """
+    if len(found) > _MOST_NAMES:
+        return f"the metadata names more than {_MOST_NAMES:,} base models"
+    for key in _RECIPES:
+        raw = metadata.get(key, "").encode("utf-8", "replace")
+        if problem := json_problem(raw, json_memory(raw)):
+            return f"{key} is not read: {problem}"
+    return ""
 
 
 def _merged(text: str) -> Iterator[str]:
@@ -165,9 +190,9 @@ def file_lineage(
 
 def _statements(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the members that name base models, at any depth."""
-    pending: list[tuple[str, Mapping[str, Any], int]] = [("", values, 0)]
+    pending: deque[tuple[str, Mapping[str, Any], int]] = deque([("", values, 0)])
     while pending:
-        prefix, mapping, depth = pending.pop(0)
+        prefix, mapping, depth = pending.popleft()
         for key, value in mapping.items():
             if str(key).lower().replace("-", "_") in _MORE_KEYS:
                 yield f"{prefix}{key}", value
@@ -176,11 +201,11 @@ def _statements(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    pending = [value]
+    pending = deque([value])
     while pending:
-        one = pending.pop(0)
+        one = pending.popleft()
         if isinstance(one, Mapping):
-            pending += list(one.values())
+            pending += one.values()
         elif isinstance(one, list):
             pending += one
         else:

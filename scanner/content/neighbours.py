@@ -7,16 +7,14 @@ is often a path in a home directory, so it counts as a base model only if it loo
 ``owner/name``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
-from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.scanner.content.details import card_details, config_details
 from prefect_mutagen.scanner.content.facts import Facts, Stated, plain_text, whole_number
-from prefect_mutagen.scanner.content.license_files import LICENSE_LIMIT, is_license_file
 from prefect_mutagen.scanner.content.license_places import licenses_beside
 from prefect_mutagen.scanner.content.license_statements import LicenseStatement
 from prefect_mutagen.scanner.content.lineage import (
@@ -26,6 +24,7 @@ from prefect_mutagen.scanner.content.lineage import (
     repository_of,
 )
 from prefect_mutagen.scanner.content.quantization import Quantization, find_quantization
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.safe_load import (
     Loaded,
     is_front_matter_open,
@@ -37,37 +36,24 @@ from prefect_mutagen.scanner.content.template_places import (
     is_template_file,
     model_templates,
 )
-from prefect_mutagen.scanner.content.templates import Template, find_template_escapes
+from prefect_mutagen.scanner.content.templates import (
+    LONGEST_TEMPLATES,
+    Template,
+    find_template_escapes,
+)
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
-__all__ = ["LIMITS", "Neighbours", "read_limit", "read_neighbours", "read_up_to"]
+__all__ = ["Neighbours", "read_neighbours", "read_up_to"]
 
-LIMITS: Final = MappingProxyType(
-    {
-        "config.json": 8 << 20,
-        "tokenizer_config.json": 16 << 20,
-        "generation_config.json": 4 << 20,
-        "adapter_config.json": 4 << 20,
-        "preprocessor_config.json": 4 << 20,
-        "video_preprocessor_config.json": 4 << 20,
-        "processor_config.json": 4 << 20,
-        "hf_quant_config.json": 4 << 20,
-        "model_index.json": 4 << 20,
-        "modular_model_index.json": 4 << 20,
-        "modules.json": 4 << 20,
-        "chat_template.json": 4 << 20,
-        "special_tokens_map.json": 4 << 20,
-        "chat_template.jinja": 1 << 20,
-        "README.md": 1 << 18,
-    }
-)
-"""Most bytes that are read of a file, by its name; of README.md only the front matter is used."""
 _LISTS: Final = ("modules.json",)
 _BESIDE_WEIGHTS: Final = ("config.json", "adapter_config.json")
 _CARD: Final = "readme.md"
+_TEMPLATE_COST: Final = 500
+"""Characters that the shortest template counts for."""
 _CARD_LIMIT: Final = 4 << 20
 """Most bytes that are read of a card whose front matter does not end earlier."""
-_LIMITS_BY_FORM: Final = ((".jinja", 1 << 20), (".jinja2", 1 << 20), (_CARD, 1 << 18))
+_MEMORY_LIMIT: Final = 96 << 20
+"""Most bytes that all JSON files of a model may take once they are parsed."""
 
 _CONTEXT_KEYS: Final = (
     "max_position_embeddings",
@@ -103,6 +89,8 @@ class Neighbours:
     """JSON files that were read, by path. A list is the value of the empty key."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that was read whole, by path."""
+    memory: int = 0
+    """Bytes that the documents take, an upper bound."""
 
 
 @dataclass(slots=True)
@@ -113,6 +101,8 @@ class _Files:
     folder: str
     findings: list[Finding] = field(default_factory=list)
     documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    memory: int = 0
+    """Bytes that the documents take, an upper bound."""
 
     def nearest(self, name: str) -> str:
         """Return the path of the file of this name nearest to the weights; empty if none.
@@ -157,7 +147,30 @@ class _Files:
             if path.endswith(".json"):
                 listed = path.rpartition("/")[2] in _LISTS
                 loader = partial(load_json, allow_list=True) if listed else load_json
-                self.documents[path] = _load(loader, path, self.contents, self.findings)
+                self.documents[path] = self._load(loader, path)
+
+    def load_cards(self) -> dict[str, Mapping[str, Any]]:
+        """Load the front matter of every card, by path."""
+        return {path: self._load(load_front_matter, path) for path in self.cards()}
+
+    def _load(self, loader: Callable[[bytes], Loaded], path: str) -> Mapping[str, Any]:
+        """Load one file; if it is invalid, add a finding and return what could be read."""
+        url, raw = self.contents[path]
+        is_card = loader is load_front_matter
+        limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
+        if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
+            what = "its front matter" if is_card else "it"
+            loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
+            loaded = replace(loaded, unexamined=True)
+        else:
+            loaded = loader(raw)
+        self.memory += loaded.memory
+        if self.memory > _MEMORY_LIMIT:
+            problem = f"the model's files together take more than {_MEMORY_LIMIT >> 20} MB to parse"
+            self.memory -= loaded.memory
+            loaded = Loaded(problem=problem, unexamined=True)
+        self.findings += _problems(loaded, path, url, is_card=is_card)
+        return loaded.values
 
     def document(self, name: str) -> Mapping[str, Any]:
         """Return the values of the nearest JSON file of a name."""
@@ -174,14 +187,6 @@ class _Files:
         """Return a source with the path of its file in place of the name."""
         name, _, key = source.partition(":")
         return f"{self.nearest(name) or name}:{key}"
-
-
-def read_limit(name: str) -> int:
-    """Return the most bytes that are read of a file of this name; 0: it is only pinned."""
-    lower = name.lower()
-    by_form = (limit for ending, limit in _LIMITS_BY_FORM if lower.endswith(ending))
-    limit = LIMITS.get(name) or next(by_form, 0)
-    return limit or (LICENSE_LIMIT if is_license_file(name) else 0)
 
 
 def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") -> Neighbours:
@@ -202,7 +207,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     tokenizer = read.document("tokenizer_config.json")
     generation = read.document("generation_config.json")
     adapter = read.document("adapter_config.json")
-    cards = {path: _load(load_front_matter, path, files, findings) for path in read.cards()}
+    cards = read.load_cards()
     card = next(iter(cards.values()), {})
     before: Facts = {}
     behind: Facts = {}
@@ -214,8 +219,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
     _add(behind, "base_model", _base_models(card, adapter, config, tokenizer))
     texts = {path: raw for path, (_, raw) in files.items() if is_template_file(path)}
     templates = tuple(model_templates(texts, read.documents))
-    for path, template in templates:
-        findings += find_template_escapes((template,), files[path][0])
+    findings += _judge_templates(templates, files)
     packing = find_quantization(config, read.document("hf_quant_config.json"))
     if packing is not None:
         packing = replace(packing, source=read.place(packing.source))
@@ -242,6 +246,7 @@ def read_neighbours(files: Mapping[str, tuple[str, bytes]], folder: str = "") ->
         tuple(findings),
         licenses,
         read.documents,
+        memory=read.memory,
     )
 
 
@@ -268,42 +273,45 @@ def read_up_to(name: str, raw: bytes, size: int) -> int:
     return min(most, 4 * len(raw))
 
 
+def _judge_templates(
+    templates: Iterable[tuple[str, Template]], files: Mapping[str, tuple[str, bytes]]
+) -> Iterator[Finding]:
+    """Yield findings about the templates of a model, as long as they are not too much together."""
+    known: set[str] = set()
+    cost = 0
+    for path, template in templates:
+        url = files[path][0]
+        if template.sha256 not in known:
+            known.add(template.sha256)
+            cost += _TEMPLATE_COST + len(template.text or "")
+        if cost > LONGEST_TEMPLATES:
+            message = (
+                f"{path}: the chat templates from {named(template.place)} on are not examined: "
+                f"those of a model have more than {LONGEST_TEMPLATES} characters together"
+            )
+            yield make_finding("template/unexamined", message, url=url, field=path)
+            return
+        yield from find_template_escapes((template,), url)
+
+
 def _add(facts: Facts, name: str, candidates: Iterator[Stated]) -> None:
     stated = next(candidates, None)
     if stated is not None:
         facts[name] = stated
 
 
-def _load(
-    loader: Callable[[bytes], Loaded],
-    path: str,
-    files: Mapping[str, tuple[str, bytes]],
-    findings: list[Finding],
-) -> dict[str, Any]:
-    """Load one file; if it is invalid, add a finding and return what could be read."""
-    if path not in files:
-        return {}
-    url, raw = files[path]
-    is_card = loader is load_front_matter
-    limit = _CARD_LIMIT if is_card else read_limit(path.rpartition("/")[2])
-    if len(raw) >= limit and (not is_card or is_front_matter_open(raw)):
-        what = "its front matter" if is_card else "it"
-        loaded = Loaded(problem=f"{what} is larger than the {limit} bytes that are examined")
-        loaded = replace(loaded, unexamined=True)
-    else:
-        loaded = loader(raw)
+def _problems(loaded: Loaded, path: str, url: str, *, is_card: bool) -> Iterator[Finding]:
+    """Yield what is wrong with a file that was loaded."""
     if loaded.problem:
         code = "front-matter-invalid" if is_card else "neighbour-invalid"
         code = "unexamined" if loaded.unexamined else code
-        message = f"{path}: {loaded.problem}"
-        findings.append(make_finding(f"sbom/{code}", message, url=url, field=path))
+        yield make_finding(f"sbom/{code}", f"{path}: {loaded.problem}", url=url, field=path)
         if loaded.unexamined and holds_templates(path):
             message = f"chat templates in {path} are not examined: {loaded.problem}"
-            findings.append(make_finding("template/unexamined", message, url=url, field=path))
+            yield make_finding("template/unexamined", message, url=url, field=path)
     elif loaded.duplicate:
         message = f"{path}: the key {shown(loaded.duplicate)} appears twice"
-        findings.append(make_finding("sbom/duplicate-key", message, url=url, field=path))
-    return loaded.values
+        yield make_finding("sbom/duplicate-key", message, url=url, field=path)
 
 
 def _strings(key: str, *sources: tuple[str, Mapping[str, Any]]) -> Iterator[Stated]:

@@ -17,21 +17,27 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.content.json_limits import (
+    json_memory,
+    json_problem,
+    without_added_tokens,
+)
 
 __all__ = ["Loaded", "is_front_matter_open", "load_front_matter", "load_json"]
 
-_FRONT_MATTER: Final = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?(\s*---[ \t]*(?:\r\n|\r|\n))"
-    rb"(.*?)(?:(?<=\n)|(?<=\r))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
-    re.DOTALL,
-)
-"""As the hub finds it: white space may stand before it."""
+_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\s*+---[ \t]*+(?:\r\n|\r|\n))")
+"""Of a front matter, as the hub finds it: white space may stand before it."""
+_END: Final = re.compile(rb"[\r\n](?:---|\.\.\.)[ \t]*+(?=[\r\n]|\Z)")
 _OPENING: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:---[ \t]*\r?\n|-{0,3}\Z)")
 _DEPTH_LIMIT: Final = 100
+_EVENT_LIMIT: Final = 220_000
+"""Most scalars, aliases, beginnings and ends of collections of a YAML document. The cards with the
+most results of benchmarks have a quarter of that."""
 _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -39,8 +45,9 @@ _CORE_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """Plain scalars of YAML's core schema that are not strings."""
-_STATEMENT: Final = re.compile(r"licen[cs]e|base_model", re.IGNORECASE)
-"""Keys all of whose values count where they stand more than once."""
+_STATEMENT: Final = re.compile(r"licen|lizen|base_model|chat_template|[^\x00-\x7f]", re.IGNORECASE)
+"""Keys all of whose values count where they stand more than once: licences in any language,
+lineage, and programs."""
 _TAGS: Final = "tag:yaml.org,2002:"
 _PYTHON_TAGS: Final = f"{_TAGS}python/"
 
@@ -53,9 +60,12 @@ class Loaded:
     problem: str = ""
     """A clause; values may be present all the same."""
     duplicate: str = ""
-    """A key that appears twice. Its last value was used; of licences and base models, all were."""
+    """A key that appears twice. Its last value was used; of licences, base models and templates,
+    all were."""
     unexamined: bool = False
     """Whether the problem is a limit of this reader, not a fault of the document."""
+    memory: int = 0
+    """Bytes that the values of a JSON document take, an upper bound."""
 
 
 def _joined(values: list[Any]) -> Any:
@@ -65,28 +75,26 @@ def _joined(values: list[Any]) -> Any:
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
-def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
+def load_json(raw: bytes, *, allow_list: bool = False, bounded: bool = True) -> Loaded:
     """Load a JSON object; NaN and infinities become None.
 
     Args:
         raw: Its bytes.
         allow_list: Whether it may be a list, which becomes the value of the empty key.
+        bounded: Whether the limits of `json_limits` hold; otherwise the caller has its own.
     """
     duplicates: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs) and not duplicates:
-            keys = sorted(key for key, _ in pairs)
-            duplicates.extend(key for key, after in pairwise(keys) if key == after)
-        if len(members) < len(pairs):
-            for key in filter(_STATEMENT.search, members):
-                members[key] = _joined([value for name, value in pairs if name == key])
-        return members
-
+    memory = json_memory(raw)
+    if bounded and json_problem(raw, memory):
+        raw = without_added_tokens(raw)
+        memory = json_memory(raw)
+        if beyond := json_problem(raw, memory):
+            return Loaded(problem=beyond, unexamined=True)
     text, problem = _decode_json(raw)
     try:
-        values = json.loads(text, object_pairs_hook=collect, parse_constant=lambda _: None)
+        values = json.loads(
+            text, object_pairs_hook=partial(_members, duplicates), parse_constant=lambda _: None
+        )
     except RecursionError:
         return Loaded(problem="it is nested too deeply")
     except json.JSONDecodeError as error:
@@ -98,7 +106,22 @@ def load_json(raw: bytes, *, allow_list: bool = False) -> Loaded:
         values = {"": values}
     if not isinstance(values, dict):
         return Loaded(problem="it is not a JSON object")
-    return Loaded(values, problem, duplicates[0] if duplicates else "")
+    return Loaded(values, problem, duplicates[0] if duplicates else "", memory=memory)
+
+
+def _members(duplicates: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members; add its first key that stands twice to the duplicates."""
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    if not duplicates:
+        keys = sorted(key for key, _ in pairs)
+        duplicates.extend(key for key, after in pairwise(keys) if key == after)
+    stated: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        if _STATEMENT.search(key):
+            stated.setdefault(key, []).append(value)
+    return members | {key: _joined(each) for key, each in stated.items()}
 
 
 def _decode_json(raw: bytes) -> tuple[str, str]:
@@ -118,7 +141,16 @@ def _decode_json(raw: bytes) -> tuple[str, str]:
 
 def is_front_matter_open(raw: bytes) -> bool:
     """Whether the first bytes of a Markdown file start a YAML block and do not end it."""
-    return _OPENING.match(raw) is not None and _FRONT_MATTER.match(raw) is None
+    return _OPENING.match(raw) is not None and _front_matter(raw) is None
+
+
+def _front_matter(raw: bytes) -> tuple[bytes, int] | None:
+    """Return the YAML block at the top of a Markdown file and the number of lines before it."""
+    begin = _BEGIN.match(raw)
+    end = _END.search(raw, begin.end() - 1) if begin else None
+    if begin is None or end is None:
+        return None
+    return raw[begin.end() : end.start() + 1], len(begin[1].splitlines())
 
 
 def load_front_matter(raw: bytes) -> Loaded:
@@ -126,10 +158,10 @@ def load_front_matter(raw: bytes) -> Loaded:
     encoding = next((name for mark, name in _UTF16 if raw.startswith(mark)), "")
     if encoding:
         raw = raw.decode(encoding, "replace").encode("utf-8", "replace")
-    block = _FRONT_MATTER.match(raw)
+    block = _front_matter(raw)
     if block is None:
         return Loaded()
-    loaded = _load_yaml(block[2], len(block[1].splitlines()))
+    loaded = _load_yaml(*block)
     if loaded.problem:
         how = "is read as plain strings" if loaded.values else "cannot be read"
         return replace(loaded, problem=f"the front matter {how}: {loaded.problem}", duplicate="")
@@ -183,6 +215,8 @@ class _Collector:
     """The open collections, innermost last."""
     _keys: list[str | None] = field(default_factory=lambda: [None])
     """For each open collection, the key of the next value; None in lists and before a key."""
+    _repeated: list[dict[str, list[Any]]] = field(default_factory=lambda: [{}])
+    """For each open collection, all values of the keys that are to be joined at its end."""
 
     def __post_init__(self) -> None:
         self._open = [self.documents]
@@ -196,11 +230,7 @@ class _Collector:
             parent.append(value)
         elif key is not None:
             if key in parent and _STATEMENT.search(key):
-                earlier = _joined([parent[key], []])
-                if isinstance(value, list):  # its own items follow
-                    value[:0] = earlier
-                else:
-                    value = [*earlier, value]
+                self._repeated[-1].setdefault(key, [parent[key]]).append(value)
             parent[key] = value
             self._keys[-1] = None
         elif text is None:
@@ -214,11 +244,16 @@ class _Collector:
         self.add(values)
         self._open.append(values)
         self._keys.append(None)
+        self._repeated.append({})
         if len(self._open) > _DEPTH_LIMIT:
             raise _Unexamined("it is nested too deeply")
 
     def end(self) -> None:
-        del self._open[-1], self._keys[-1]
+        ended = self._open.pop()
+        del self._keys[-1]
+        repeated = self._repeated.pop()
+        if isinstance(ended, dict):
+            ended |= {key: _joined(values) for key, values in repeated.items()}
 
     def add_scalar(self, event: Any) -> None:
         self.note_tag(event.tag)
@@ -255,7 +290,9 @@ def _collect(events: Iterable[Any]) -> Loaded:
 
     collector = _Collector()
     try:
-        for event in events:
+        for number, event in enumerate(events):
+            if number > _EVENT_LIMIT:
+                raise _Unexamined(f"it has more than {_EVENT_LIMIT:,} parts")
             if isinstance(event, yaml.ScalarEvent):
                 collector.add_scalar(event)
             elif isinstance(event, yaml.CollectionStartEvent):

@@ -25,6 +25,8 @@ INDEX_LIMIT: Final = 128 << 20
 """Most bytes of an index that is read."""
 _VALUE_LIMIT: Final = 1 << 20
 """Most values of an index; as many tensors as the header of one file may have."""
+_FILE_LIMIT: Final = 10_000
+"""Most files that an index may name."""
 _FORBIDDEN: Final = frozenset("\\:\0")
 
 
@@ -75,7 +77,7 @@ def read_index(raw: bytes) -> IndexReading:
     if values > _VALUE_LIMIT:
         problem = f"it has about {values:,} values, and this tool reads at most {_VALUE_LIMIT:,}"
         return IndexReading(None, problem, is_limit=True)
-    loaded = load_json(raw)
+    loaded = load_json(raw, bounded=False)
     if loaded.problem:
         return IndexReading(None, loaded.problem)
     if loaded.duplicate:
@@ -91,6 +93,9 @@ def read_index(raw: bytes) -> IndexReading:
             return IndexReading(None, problem)
         path = paths.get(shard)
         if path is None:
+            if len(paths) >= _FILE_LIMIT:
+                problem = f"it names more than {_FILE_LIMIT:,} files, and no more are examined"
+                return IndexReading(None, problem, is_limit=True)
             path = paths[shard] = _path_inside(shard)
         if not path:
             return IndexReading(None, f"weight_map names a file outside the folder: {shown(shard)}")

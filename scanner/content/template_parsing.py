@@ -22,6 +22,8 @@ __all__ = ["Refused", "parse_template", "parsing_environment", "trimming_matters
 _FRAMES_OF_A_BRACKET: Final = 15
 _FRAMES_OF_A_BLOCK: Final = 5
 _MOST_FRAMES: Final = 500
+_MOST_TOKENS: Final = 50_000
+"""Most tokens of a template; the longest ones of models have a tenth of that."""
 _OPENING: Final = frozenset({"lparen", "lbracket", "lbrace"})
 _CLOSING: Final = frozenset({"rparen", "rbracket", "rbrace"})
 _PREFIXES: Final = frozenset({"sub", "add", "pow"})
@@ -110,7 +112,9 @@ def parsing_environment(trim: bool) -> "Environment":
 def _bound(stream: Any) -> Iterator[Any]:
     """Pass tokens on while their nesting is one that the parser can take."""
     nesting = _Nesting()
-    for token in stream:
+    for number, token in enumerate(stream):
+        if number == _MOST_TOKENS:
+            raise Exhausted(f"it has more than {_MOST_TOKENS:,} tokens")
         nesting.take(token)
         if nesting.frames() > _MOST_FRAMES:
             raise Exhausted("it is nested too deeply")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GGUF_KEY",
+    "LONGEST_TEMPLATES",
     "Template",
     "find_template_escapes",
     "gguf_templates",
@@ -26,6 +27,8 @@ __all__ = [
 
 GGUF_KEY: Final = "tokenizer.chat_template"
 """Key of a GGUF header's default template; named ones lie below it."""
+LONGEST_TEMPLATES: Final = 128 << 10
+"""Most characters that are examined of all templates beside a model, as of a single one."""
 _MOST_KEPT: Final = 512
 _judged: "OrderedDict[str, Judgement]" = OrderedDict()
 

@@ -1,6 +1,7 @@
 """Report what lies beside an artifact that bears on it, whatever it is: file, set or pipeline."""
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.examine.naming import listed, some_of
@@ -8,7 +9,9 @@ from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Pickles, Rivals
 from prefect_mutagen.scanner.listing.evidence import check_unfinished
 
-__all__ = ["check_beside"]
+__all__ = ["check_beside", "places_of"]
+
+_MOST_PLACES: Final = 100
 
 
 def check_beside(artifact: Artifact) -> Iterator[Finding]:
@@ -22,6 +25,7 @@ def check_beside(artifact: Artifact) -> Iterator[Finding]:
     yield from _check_rivals(artifact.rivals, url)
     yield from check_unfinished(beside.unfinished, url)
     yield from _check_unlisted(beside.unlisted, url)
+    yield from _check_unseen(beside.unseen, url)
 
 
 def _check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
@@ -53,3 +57,26 @@ def _check_unlisted(count: int, url: str) -> Iterator[Finding]:
     if count:
         message = f"{count:,} more configurations, templates or Python files in the folder"
         yield make_finding("sbom/unexamined", message, url=url, field="folder")
+
+
+def _check_unseen(reason: str, url: str) -> Iterator[Finding]:
+    """Report that nothing beside an artifact could be looked at."""
+    if reason:
+        message = (
+            f"whether card, configurations, templates or signatures lie beside it is not known: "
+            f"{reason}"
+        )
+        yield make_finding("sbom/folder-unseen", message, url=url, field="folder")
+
+
+def places_of(artifact: Artifact) -> dict[str, Any]:
+    """Return the fact ``read_from``: folders in which files really lie, behind links or redirects.
+
+    Nothing where each file lies at its address. Of more than a hundred folders, the first ones and
+    the empty text, which no policy allows.
+    """
+    real = {item.real for item in artifact.files if item.real}
+    folders = sorted({place[: place.rfind("/") + 1] for place in real})
+    if len(folders) > _MOST_PLACES:
+        folders = [*folders[:_MOST_PLACES], ""]
+    return {"read_from": folders} if folders else {}

@@ -6,15 +6,28 @@ requests are served.
 
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.requests import Cost, Digest, Find, LookUp, Parts, Request
-from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.storage.requests import (
+    Cost,
+    Digest,
+    Find,
+    ListBelow,
+    LookUp,
+    Once,
+    Parts,
+    Request,
+)
+from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["drive", "serve"]
 
 _LOCAL_READ: Final = 192 << 10
+
+_LISTED_AT_A_TIME: Final = 1000
+"""Objects that storages return for one request of a listing."""
 
 _T = TypeVar("_T")
 
@@ -43,7 +56,14 @@ async def serve(store: Store, cost: Cost, request: Request) -> Any:
         return request.digest.update(request.data)
     if isinstance(request, Parts):
         return [await drive(part, partial(serve, store, cost)) for part in request.parts]
+    if isinstance(request, Once):
+        with request.lock:  # a store without a loop never suspends
+            return await drive(request.work(), partial(serve, store, cost))
     cost.requests += 1
+    if isinstance(request, ListBelow):
+        found = await _list_below(store, request)
+        cost.requests += len(found or ()) // _LISTED_AT_A_TIME
+        return found
     if isinstance(request, Find):
         return await store.find(request.url)
     if isinstance(request, LookUp):
@@ -55,3 +75,15 @@ async def serve(store: Store, cost: Cost, request: Request) -> Any:
     reply = await store.read(request.item, request.start, end)
     cost.bytes_read += len(reply.data)
     return reply
+
+
+async def _list_below(store: Store, request: ListBelow) -> tuple[StoredObject, ...] | None:
+    def listed() -> tuple[StoredObject, ...] | None:
+        found = store.list_tree(request.url, lambda _: True)
+        return None if found is None else tuple(islice(found, request.most))
+
+    if store.loop is None:
+        return listed()
+    import asyncio
+
+    return await asyncio.to_thread(listed)  # a listing waits for the store's loop

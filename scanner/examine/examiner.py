@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen.scanner.content.folders import Folder, Folders
-from prefect_mutagen.scanner.content.neighbours import Neighbours, read_limit
+from prefect_mutagen.scanner.content.neighbours import Neighbours
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
-from prefect_mutagen.scanner.examine.beside import check_beside
+from prefect_mutagen.scanner.examine.beside import check_beside, places_of
 from prefect_mutagen.scanner.examine.fetch import (
     by_name,
     find_shards,
@@ -27,6 +28,7 @@ from prefect_mutagen.scanner.examine.load_plans import (
     add_plans,
     documents_of_weights,
     plan_loads,
+    taken_by,
 )
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
 from prefect_mutagen.scanner.examine.parts import (
@@ -34,8 +36,10 @@ from prefect_mutagen.scanner.examine.parts import (
     describe_part,
     digests_beside,
     is_model,
-    join_sources,
+    known_by_url,
     no_index,
+    with_digests,
+    with_digests_of_pipeline,
 )
 from prefect_mutagen.scanner.examine.pipelines import describe_pipeline
 from prefect_mutagen.scanner.examine.set_totals import combined_digest, concerns_set, total
@@ -45,15 +49,14 @@ from prefect_mutagen.scanner.examine.sets import (
     check_set,
     check_split_name,
 )
+from prefect_mutagen.scanner.examine.signed_files import SignedFiles
+from prefect_mutagen.scanner.examine.unjudged import Unjudged
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.policy.policy import Policy, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, build_sbom, warnings_of
-from prefect_mutagen.scanner.signing.check import SignatureChecker
-from prefect_mutagen.scanner.signing.digests import KnownFiles, look_at_signatures
-from prefect_mutagen.scanner.signing.signatures import SIGNATURE_LIMIT
 from prefect_mutagen.scanner.storage.hashing import (
     CHECKSUM_LIMIT,
     HashLevel,
@@ -61,6 +64,7 @@ from prefect_mutagen.scanner.storage.hashing import (
     ObjectHash,
     hash_object,
     ignore_progress,
+    join_sources,
 )
 from prefect_mutagen.scanner.storage.requests import Cost, Parts, Request
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -69,9 +73,6 @@ from prefect_mutagen.scanner.verdicts import Verdict
 __all__ = ["Examination", "Examiner"]
 
 Examination = Generator[Request, Any, ScanResult]
-_Unjudged = Generator[Request, Any, tuple[Artifact, ScanResult, Mapping[str, Any]]]
-"""Returns an artifact with its files as they were read, its result without a verdict, and the JSON
-files of its model by path."""
 
 
 @dataclass(slots=True)
@@ -89,7 +90,8 @@ class Examiner:
     """Code already read, by model."""
     plans: PlanMemory = field(default_factory=PlanMemory)
     """Load plans already made."""
-    _checker: SignatureChecker | None = field(init=False)
+    signed: SignedFiles = field(init=False)
+    """Signatures already read, and digests of what they name."""
 
     def __post_init__(self) -> None:
         """Load the policy's signers.
@@ -97,8 +99,7 @@ class Examiner:
         Raises:
             ValueError: Their signatures cannot be verified here; the message says why.
         """
-        signers = self.policy.allowed_signers
-        self._checker = SignatureChecker(signers) if signers else None
+        self.signed = SignedFiles(self.policy, self.hash_level, self.on_hashed)
 
     def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
         """Examine one artifact; drive the generator to its return value.
@@ -115,13 +116,16 @@ class Examiner:
         """
         cost = cost or Cost()
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
-        artifact, result, documents = yield from examine(artifact, cost)
-        result = yield from self._add_code(artifact, result, documents)
+        found = yield from examine(artifact, cost)
+        documents = found.documents
+        artifact, result = yield from self._add_code(found.artifact, found.result, documents)
         result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
+        if found.signatures:
+            result = yield from self._add_signatures(artifact, result, found)
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 
-    def _examine_weights(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+    def _examine_weights(self, artifact: Artifact, cost: Cost) -> Generator[Request, Any, Unjudged]:
         """Examine one file or one set of shards."""
         index, findings = None, list[Finding]()
         if artifact.shard_index is not None:
@@ -134,11 +138,13 @@ class Examiner:
             objects, unseen = yield from find_shards(artifact, index)
             artifact, findings = artifact._replace(objects=objects), [*findings, *unseen]
         stated: dict[str, tuple[str, str]] = {}
-        beside = artifact.beside
+        beside, unread = artifact.beside, list[Finding]()
         if beside.checksums and self.hash_level != "none":
             sums = yield from load_beside(by_name(beside.checksums), lambda _: CHECKSUM_LIMIT)
             beside, stated = beside._replace(checksums=sums.objects), stated_digests(sums)
-        readers = tuple(self._read_part(item, stated) for item in artifact.objects)
+            unread += sums.unread_findings()
+        level = self._level_of(artifact)
+        readers = tuple(self._read_part(item, level, stated) for item in artifact.objects)
         parts: list[Part]
         if len(readers) == 1:
             parts = [(yield from readers[0])]
@@ -148,41 +154,43 @@ class Examiner:
         if any(is_model(part.seen) for part in parts):
             folder = yield from self._read_folder(artifact)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
-        signed: dict[str, tuple[str, bytes]] = {}
-        if beside.signatures:
-            empty = {item.name for item in beside.signatures if not item.size}
-            files = yield from load_beside(by_name(beside.signatures), lambda _: SIGNATURE_LIMIT)
-            beside = beside._replace(signatures=files.objects)
-            signed = {name: one for name, one in files.contents.items() if name not in empty}
+        signed = yield from self.signed.load(beside.signatures)
+        beside, unread = beside._replace(signatures=signed.objects), [*unread, *signed.findings]
         artifact = artifact._replace(objects=tuple(part.item for part in parts), beside=beside)
         parts = [describe_part(part, neighbours) for part in parts]
         if artifact.kind == "set":
             result = self._conclude_set(artifact, parts, index, findings)
         else:
             result = self._conclude_file(artifact, parts[0])
-        result = yield from _add_registry(artifact, result)
-        if signed:
-            described = digests_beside(artifact, neighbours, index)
-            result = self._add_signatures(result, parts, signed, described)
+        result = yield from _add_registry(artifact, _with_findings(result, unread))
+        described = digests_beside(artifact, neighbours, index)
+        result = with_digests(result, artifact, parts, described)
         known = {**neighbours.documents, **dict(documents_of_weights(artifact, parts, index))}
-        return artifact, result, known
+        by_url = known_by_url(artifact, described)
+        sha256 = by_url | {part.item.url: part.hashed.sha256 for part in parts}
+        proven = by_url | {part.item.url: part.hashed.proven for part in parts}
+        return Unjudged(artifact, result, known, signed.files, sha256, proven)
 
-    def _examine_pipeline(self, artifact: Artifact, cost: Cost) -> _Unjudged:
+    def _examine_pipeline(
+        self, artifact: Artifact, cost: Cost
+    ) -> Generator[Request, Any, Unjudged]:
         """Examine the parts of a pipeline, then what its root says about them."""
-        examined = yield Parts(tuple(self._examine_weights(part, cost) for part in artifact.parts))
-        parts: tuple[Artifact, ...] = tuple(part for part, _, _ in examined)
-        results: list[ScanResult] = [result for _, result, _ in examined]
-        documents: dict[str, Any] = {}
-        for *_, of_part in examined:
-            documents |= of_part
+        touched = artifact.was_touched
+        readers = (part._replace(was_touched=touched) for part in artifact.parts)
+        examined: list[Unjudged] = yield Parts(
+            tuple(self._examine_weights(part, cost) for part in readers)
+        )
+        results = [part.result for part in examined]
         folder = yield from self._read_folder(artifact)
+        signed = yield from self.signed.load(artifact.beside.signatures)
         artifact = artifact._replace(
-            objects=tuple(item for part in parts for item in part.objects),
-            beside=artifact.beside._replace(neighbours=folder.objects),
-            parts=parts,
+            objects=tuple(item for part in examined for item in part.artifact.objects),
+            beside=artifact.beside._replace(neighbours=folder.objects, signatures=signed.objects),
+            parts=tuple(part.artifact for part in examined),
         )
         description = describe_pipeline(artifact, results, folder.neighbours)
-        findings = tuple(dict.fromkeys((*description.findings, *check_beside(artifact))))
+        found = (*description.findings, *signed.findings, *check_beside(artifact))
+        findings = tuple(dict.fromkeys(found))
         whole = StoredObject(artifact.url, artifact.size, "")
         formats = {result.sbom.format for result in results}
         form = formats.pop() if len(formats) == 1 else "unknown"
@@ -200,28 +208,38 @@ class Examiner:
             header_sha256="",
             sha256_source=join_sources(result.sha256_source for result in results),
         )
-        return artifact, result, documents | dict(folder.neighbours.documents)
+        described = digests_beside(artifact, folder.neighbours, None)
+        result = with_digests_of_pipeline(result, artifact.parts, results, described)
+        documents, known = folder.neighbours.documents, known_by_url(artifact, described)
+        own = Unjudged(artifact, result, documents, signed.files, known, known)
+        return own.with_parts(examined)
 
     def _add_code(
         self, artifact: Artifact, result: ScanResult, documents: Mapping[str, Any]
-    ) -> Generator[Request, Any, ScanResult]:
+    ) -> Generator[Request, Any, tuple[Artifact, ScanResult]]:
         """Add what loaders would run; the modules are part of the pin."""
         loaded = yield from self.modules.load(artifact, documents)
         if loaded is None:
-            return result
+            return artifact, result
         if loaded.objects:
             artifact = with_code(artifact, loaded.objects)
             result = replace(result, pin=artifact.pin, neighbours=artifact.neighbour_pins)
         facts = {**result.facts, **loaded.facts()}
-        return replace(result, facts=facts, findings=(*result.findings, *loaded.findings))
+        findings = (*result.findings, *loaded.findings)
+        digests = {**result.digests, **loaded.digests()} if result.digests else {}
+        return artifact, replace(result, facts=facts, findings=findings, digests=digests)
+
+    def _level_of(self, artifact: Artifact) -> HashLevel:
+        return "full" if artifact.was_touched and self.hash_level != "none" else self.hash_level
 
     def _read_part(
-        self, item: StoredObject, stated: Mapping[str, tuple[str, str]]
+        self, item: StoredObject, level: HashLevel, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, Part]:
-        seen = yield from see(item, digest=self.hash_level != "none")
+        seen = yield from see(item, digest=level != "none")
         hashed = ObjectHash()
         if seen.fault is None:
-            hashed = yield from hash_object(seen.item, self.hash_level, stated, self.on_hashed)
+            compute = self.signed.compute if self.signed.required else None
+            hashed = yield from hash_object(seen.item, level, stated, self.on_hashed, compute)
         return Part(seen, hashed)
 
     def _conclude_file(self, artifact: Artifact, part: Part) -> ScanResult:
@@ -236,7 +254,7 @@ class Examiner:
             description=part.description,
             findings=unique,
             header_sha256=part.seen.header_sha256,
-            sha256_source=part.hashed.source,
+            sha256_source=part.hashed.proof,
         )
 
     def _conclude_set(
@@ -293,7 +311,7 @@ class Examiner:
             header_sha256=combined_digest(
                 [(part.item.name, part.seen.header_sha256) for part in parts]
             ),
-            sha256_source=join_sources(part.hashed.source for part in parts),
+            sha256_source=join_sources(part.hashed.proof for part in parts),
         )
 
     def _object(self, part: Part) -> ObjectResult:
@@ -307,7 +325,7 @@ class Examiner:
             part.description,
             part.item,
             part.seen.format,
-            part.hashed.sha256,
+            part.hashed.proven,
             self.generated_at,
             warnings_of(findings, unhashed=self.hash_level == "none"),
         )
@@ -334,7 +352,7 @@ class Examiner:
             sbom=sbom,
             license_spdx=licence,
             sources=description.sources(),
-            facts=description.details,
+            facts={**description.details, **places_of(artifact)},
             header_sha256=header_sha256,
             sha256_source=sha256_source,
             findings=findings,
@@ -344,20 +362,13 @@ class Examiner:
         )
 
     def _add_signatures(
-        self,
-        result: ScanResult,
-        parts: Sequence[Part],
-        signed: Mapping[str, tuple[str, bytes]],
-        beside: Mapping[str, str],
-    ) -> ScanResult:
-        """Compare signed digests with known hashes; verify if the policy names signers."""
-        known = KnownFiles(
-            {part.item.name: part.hashed.sha256 for part in parts},
-            {part.item.name: part.hashed.proven for part in parts},
-            beside,
-        )
-        stated, findings = look_at_signatures(signed, known, self._checker)
-        facts = {**result.facts, "signature": stated} if stated else result.facts
+        self, artifact: Artifact, result: ScanResult, found: Unjudged
+    ) -> Generator[Request, Any, ScanResult]:
+        """Hold signatures against what the artifact consists of and what loaders take besides."""
+        files = found.files(artifact, taken_by(artifact, result.loads))
+        look = self.signed.look(found.signatures, files, listed=artifact.listed)
+        stated, findings = yield from look
+        facts = {**result.facts, "signature": stated}
         return replace(result, facts=facts, findings=(*result.findings, *findings))
 
     def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
@@ -370,9 +381,13 @@ class Examiner:
             if folder is None:
                 length = sum(len(raw) for _, raw in files.contents.values())
                 neighbours = files.parse_neighbours(artifact.folder)
-                folder = Folder(neighbours, files.objects, length)
+                folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
                 folder = self.folders.add(items, folder)
         return folder
+
+
+def _with_findings(result: ScanResult, findings: Sequence[Finding]) -> ScanResult:
+    return replace(result, findings=(*result.findings, *findings)) if findings else result
 
 
 def _add_registry(artifact: Artifact, result: ScanResult) -> Generator[Request, Any, ScanResult]:

@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listed_index import unpack
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.shards import siblings
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import read_checksums
 from prefect_mutagen.scanner.storage.requests import Digest, Find, Read, Request, read
@@ -38,6 +39,7 @@ __all__ = [
     "find_shards",
     "load_beside",
     "load_index",
+    "read_beside",
     "see",
     "stated_digests",
 ]
@@ -87,7 +89,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
     if item.size == UNKNOWN_SIZE:
         end, upto = read_ahead(expected, 0, 1)
         reply = yield from read(Read(item, 0, end, upto=upto))
-        item = item._replace(size=reply.size, pin=reply.pin)
+        item = item.as_read(reply)
         data = reply.data
     if role_of(item.name) == "pickle" and item.size:
         # Imported here: a scan without pickles does not need their reader.
@@ -105,6 +107,7 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         start = reader.position
         end, upto = read_ahead(reader.format or expected, start, answer.upto)
         reply = yield from read(Read(item, start, min(item.size, end), upto=upto))
+        item = item.as_read(reply)
         if digest:
             pieces.append(reply.data)
         last = (start, reply.data)
@@ -147,7 +150,7 @@ def load_index(
             data = unpack(artifact.packed_index)
         elif wanted:
             reply = yield from read(Read(item, 0, wanted))
-            data, item = reply.data, item._replace(size=reply.size, pin=reply.pin)
+            data, item = reply.data, item.as_read(reply)
         if problem := too_long(item.size):
             return None, item, [_unexamined(item.url, f"the index: {problem}", item.name)]
     except StorageError as problem:
@@ -173,7 +176,8 @@ def find_shards(
     """Look up the shards of a set that the listing did not cover.
 
     These are all where the folder was not listed. Where it was, they are those in folders below,
-    whose files may have been listed before the index.
+    whose files may have been listed before the index, and those that are no weights by their name,
+    such as pickles.
 
     Returns:
         Its objects, without those that do not exist, in order; and findings.
@@ -187,14 +191,14 @@ def find_shards(
         names = siblings(artifact.objects[0].name)
     missing = (name for name in names if name not in known)
     if artifact.listed:
-        missing = (name for name in missing if "/" in name)
+        missing = (name for name in missing if "/" in name or role_of(name) != "weights")
     findings: list[Finding] = []
     for number, name in enumerate(missing):
         if number == _MAX_SHARD_LOOKUPS:
             message = f"more than {_MAX_SHARD_LOOKUPS:,} shards would have to be looked up by name"
             findings.append(_unexamined(artifact.url, message, "folder"))
             break
-        url = folder + name
+        url = below(folder, name)
         try:
             known[name] = yield Find(url)
         except StorageError as problem:
@@ -228,14 +232,17 @@ class FilesBeside:
             if path in self.whole
         }
         found = list(neighbours.findings)
+        found += self.unread_findings()
+        return replace(neighbours, findings=tuple(found), digests=digests)
+
+    def unread_findings(self) -> Iterator[Finding]:
+        """Yield findings about the files that could not be read."""
         for path, item, problem in self.unread:
             message = f"{path} cannot be read: {problem.reason}"
-            found.append(make_finding("sbom/neighbour-unread", message, url=item.url, field=path))
+            yield make_finding("sbom/neighbour-unread", message, url=item.url, field=path)
             if holds_templates(path):
                 message = f"chat templates in {path} are not examined: {problem.reason}"
-                finding = make_finding("template/unexamined", message, url=item.url, field=path)
-                found.append(finding)
-        return replace(neighbours, findings=tuple(found), digests=digests)
+                yield make_finding("template/unexamined", message, url=item.url, field=path)
 
 
 def load_beside(
@@ -256,26 +263,57 @@ def load_beside(
         if not limit:
             objects.append(item)
             continue
-        wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
         try:
-            if item.fault is not None:
-                raise item.fault
-            reply = RangeReply(b"", 0, item.pin)
-            if wanted:
-                reply = yield from read(Read(item, 0, wanted, shared=True))
-            raw = reply.data
-            while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
-                more = yield from read(Read(item, len(raw), end, shared=True))
-                raw += more.data
-            contents[path] = (item.url, raw)
-            if len(raw) == reply.size:
-                whole.add(path)
-            same = (reply.size, reply.pin) == (item.size, item.pin)
-            objects.append(item if same else item._replace(size=reply.size, pin=reply.pin))
+            found, raw = yield from read_beside(item, limit)
         except StorageError as problem:
             unread.append((path, item, problem))
             objects.append(item)
+            continue
+        objects.append(found)
+        contents[path] = (found.url, raw)
+        if len(raw) == found.size:
+            whole.add(path)
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def read_beside(
+    item: StoredObject, limit: int
+) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
+    """Read a small file; start over once if it was replaced since it was listed.
+
+    Args:
+        item: The file.
+        limit: Maximum bytes to read.
+
+    Returns:
+        The file as it was read, and its bytes.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    if item.fault is not None:
+        raise item.fault
+    try:
+        return (yield from _read_up_to(item, limit))
+    except StorageError as problem:
+        if problem.code != "storage/changed-during-scan":
+            raise
+    fresh: StoredObject = yield Find(item.url)
+    return (yield from _read_up_to(fresh, limit))
+
+
+def _read_up_to(
+    item: StoredObject, limit: int
+) -> Generator[Request, Any, tuple[StoredObject, bytes]]:
+    wanted = limit if item.size == UNKNOWN_SIZE else min(limit, item.size)
+    reply = RangeReply(b"", 0, item.pin)
+    if wanted:
+        reply = yield from read(Read(item, 0, wanted, shared=True))
+    raw = reply.data
+    while (end := read_up_to(item.name, raw, reply.size)) > len(raw):
+        more = yield from read(Read(item, len(raw), end, shared=True))
+        raw += more.data
+    return item.as_read(reply), raw
 
 
 def by_name(items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
+from prefect_mutagen.scanner.content.license_files import LICENSE_LAYER
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.content.template_places import mark_rendered
 from prefect_mutagen.scanner.examine.naming import listed
@@ -21,9 +22,16 @@ from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.loading.plan import Loader, LoadPlan, ModelFiles, merge_plans
 from prefect_mutagen.scanner.loading.plan_memory import PlanMemory
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
 
-__all__ = ["add_plans", "check_plans", "documents_of_weights", "loads_of", "plan_loads"]
+__all__ = [
+    "add_plans",
+    "check_plans",
+    "documents_of_weights",
+    "loads_of",
+    "plan_loads",
+    "taken_by",
+]
 
 _Planner = Callable[[ModelFiles, tuple[str, ...]], LoadPlan | None]
 _OF_GGUF: Final = ("transformers", "llama.cpp", "ollama", "vllm")
@@ -94,9 +102,40 @@ def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[s
     return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
 
 
+def taken_by(
+    artifact: Artifact, loads: Mapping[str, Iterable[str]]
+) -> dict[str, tuple[StoredObject, ...]]:
+    """Return the files that each loader takes besides an artifact's weights.
+
+    Args:
+        artifact: The artifact.
+        loads: What `loads_of` returned. A file of which only the name is known has no size.
+    """
+    known = {
+        _path_of(artifact, item): item
+        for one in (artifact, *artifact.parts)
+        for item in (*one.describing, *one.beside.code, *one.objects)
+    }
+    for model in artifact.registry:
+        items = (model.manifest, *artifact.objects, *(item for _, item in model.texts))
+        known |= {_in_store(item, model): item for item in items}
+    own = {item.url for item in artifact.objects}
+    taken: dict[str, tuple[StoredObject, ...]] = {}
+    for loader, paths in loads.items():
+        items = tuple(
+            known.get(path) or StoredObject(artifact.root + path, UNKNOWN_SIZE, "")
+            for path in paths
+        )
+        # No signature covers itself, though Ollama takes it for any other JSON file.
+        taken[loader] = tuple(
+            item for item in items if item.url not in own and role_of(item.name) != "signature"
+        )
+    return taken
+
+
 def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> ScanResult:
     """Return a result with what its plans name, and which templates they render."""
-    found = (*result.findings, *check_plans(artifact, plans))
+    found = (*result.findings, *check_plans(artifact, plans), *_unread(artifact, result, plans))
     facts = result.facts
     if "chat_templates" in facts:
         rendered: dict[str, frozenset[str]] = {
@@ -105,6 +144,25 @@ def add_plans(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan])
         facts = {**facts, "chat_templates": mark_rendered(facts["chat_templates"], rendered)}
     findings = tuple(dict.fromkeys(found))
     return replace(result, facts=facts, findings=findings, loads=loads_of(artifact, plans))
+
+
+def _unread(artifact: Artifact, result: ScanResult, plans: Sequence[LoadPlan]) -> Iterator[Finding]:
+    """Report files that a loader opens with the weights, and that could not be read here.
+
+    What a configuration has a loader run or trust is not known without it.
+    """
+    taken = [(plan.loader, plan.opened()) for plan in plans if _takes(plan, artifact)]
+    for finding in result.findings:
+        name = finding.field.rpartition("/")[2]
+        says_nothing = name == LICENSE_LAYER or role_of(name) in ("signature", "checksum")
+        if finding.code != "sbom/neighbour-unread" or says_nothing:
+            continue
+        loaders = [
+            name for name, paths in taken if any(finding.url.endswith(f"/{path}") for path in paths)
+        ]
+        if loaders:
+            message = f"{finding.message}; opened by {listed(loaders)}, so what it says counts"
+            yield make_finding("sbom/unexamined", message, url=finding.url, field=finding.field)
 
 
 def documents_of_weights(
@@ -143,6 +201,7 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
     whole = all(one.listed and not one.beside.unlisted for one in everyone)
     counts = whole and (artifact.parts or artifact.kind == "file")
     own = {_path_of(artifact, item) for item in artifact.objects}
+    unnamed = {one.folder + name for one in everyone for name in one.rivals.others} - own
     for plan in plans:
         field, taken = f"loads.{plan.loader}", _takes(plan, artifact)
         others = plan.weights or plan.missing
@@ -157,6 +216,10 @@ def check_plans(artifact: Artifact, plans: Sequence[LoadPlan]) -> Iterator[Findi
         if pickled and taken:
             message = f"{plan.loader} loads pickled weights with these: {listed(pickled)}"
             yield make_finding("set/pickle-beside", message, url=artifact.url, field=field)
+        merged = [path for path in plan.weights if path in unnamed]
+        if merged and taken:
+            message = f"{plan.loader} loads {listed(merged)} together with these weights"
+            yield make_finding("set/ambiguous-weights", message, url=artifact.url, field=field)
         if plan.outside:
             message = f"{plan.loader} is told to take {listed(plan.outside)}, outside of the model"
             yield make_finding("set/outside-model", message, url=artifact.url, field=field)
@@ -196,14 +259,14 @@ def _names(artifact: Artifact, weights: tuple[str, ...]) -> frozenset[str]:
     for one in (artifact, *artifact.parts):
         files = (*one.describing, *one.beside.code)
         names.update(_path_of(artifact, item) for item in files)
-        others = (*one.rivals.weights, *one.beside.pickles.names)
+        others = (*one.rivals.weights, *one.rivals.others, *one.beside.pickles.names)
         names.update(one.folder + name for name in others)
     return frozenset(names)
 
 
 def _path_of(artifact: Artifact, item: StoredObject) -> str:
     root = artifact.root
-    return item.url[len(root) :] if item.url.startswith(root) else item.name
+    return item.plain_url[len(root) :] if item.url.startswith(root) else item.name
 
 
 def _unwrapped(documents: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,8 +55,7 @@ class ModelCode:
             return known
         from prefect_mutagen.scanner.examine.remote_code import load_code
 
-        lookup = "" if artifact.listed else artifact.root
-        loaded = yield from load_code(references, files, lookup)
+        loaded = yield from load_code(references, files, artifact.root, listed=artifact.listed)
         if all(finding.code != "code/unexamined" for finding in loaded.findings):
             if len(self._kept) >= _MOST_MODELS:
                 self._kept.clear()

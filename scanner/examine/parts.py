@@ -1,7 +1,8 @@
 """One file of an artifact: what was read of it, and what is found about it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from prefect_mutagen.parsers import UnknownHeader
 from prefect_mutagen.scanner.content.neighbours import Neighbours
@@ -9,11 +10,25 @@ from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import Seen
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.pins import is_local_pin
+from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.sbom.document import Description, describe
-from prefect_mutagen.scanner.storage.hashing import ObjectHash
+from prefect_mutagen.scanner.storage.hashing import COMPUTED, ObjectHash
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["Part", "describe_part", "digests_beside", "is_model", "join_sources", "no_index"]
+__all__ = [
+    "Part",
+    "describe_part",
+    "digests_beside",
+    "is_model",
+    "known_by_url",
+    "no_index",
+    "with_digests",
+    "with_digests_of_pipeline",
+]
+
+_STATED: Final = "stated_sha256"
+"""The fact that lists digests which nobody proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,78 @@ def digests_beside(
     return digests
 
 
+def known_by_url(artifact: Artifact, beside: Mapping[str, str]) -> dict[str, str]:
+    """Return the known SHA-256 of describing files by address.
+
+    Args:
+        artifact: The artifact, as it was read.
+        beside: As `digests_beside` returns them.
+    """
+    items = dict(artifact.named(artifact.beside.neighbours))
+    if artifact.shard_index is not None:
+        items[artifact.shard_index.name] = artifact.shard_index
+    return {items[path].url: sha256 for path, sha256 in beside.items() if sha256}
+
+
+def with_digests(
+    result: ScanResult, artifact: Artifact, parts: Sequence[Part], beside: Mapping[str, str]
+) -> ScanResult:
+    """Add the SHA-256 of the local files that were read to their end, and those only stated.
+
+    What a file or a name beside a model states is a fact with its source, never the SBOM's
+    ``sha256``: whoever uploads a model can state the digest of another.
+
+    Args:
+        result: The artifact's result.
+        artifact: The artifact, as it was read.
+        parts: Its files.
+        beside: As `digests_beside` returns them.
+    """
+    digests = {
+        f"object:{artifact.path_beside(part.item)}": part.hashed.sha256
+        for part in parts
+        if part.hashed.source == COMPUTED and is_local_pin(part.item.pin)
+    }
+    if artifact.objects and is_local_pin(artifact.objects[0].pin):
+        digests |= {f"neighbour:{path}": sha256 for path, sha256 in beside.items() if sha256}
+    stated = [
+        {
+            "file": artifact.path_beside(part.item),
+            "sha256": part.hashed.stated,
+            "source": part.hashed.source,
+        }
+        for part in parts
+        if part.hashed.stated
+    ]
+    return _with_stated(replace(result, digests=digests), stated)
+
+
+def with_digests_of_pipeline(
+    result: ScanResult,
+    parts: Sequence[Artifact],
+    results: Sequence[ScanResult],
+    beside: Mapping[str, str],
+) -> ScanResult:
+    """Add those of a pipeline's parts and of its root; see `with_digests`."""
+    digests: dict[str, str] = {}
+    stated: list[dict[str, str]] = []
+    for part, of in zip(parts, results, strict=True):
+        for label, sha256 in of.digests.items():
+            kind, _, path = label.partition(":")
+            digests[f"{kind}:{part.folder if kind == 'object' else ''}{path}"] = sha256
+        stated += (
+            {**entry, "file": f"{part.folder}{entry['file']}"}
+            for entry in of.facts.get(_STATED, ())
+        )
+    if digests:
+        digests |= {f"neighbour:{path}": sha256 for path, sha256 in beside.items() if sha256}
+    return _with_stated(replace(result, digests=digests), stated)
+
+
+def _with_stated(result: ScanResult, stated: list[dict[str, str]]) -> ScanResult:
+    return replace(result, facts={**result.facts, _STATED: stated}) if stated else result
+
+
 def is_model(seen: Seen) -> bool:
     """Whether a header of a known format was read."""
     return seen.header is not None and not isinstance(seen.header, UnknownHeader)
@@ -68,9 +155,3 @@ def no_index(url: str) -> Finding:
     """Return the finding about shards without an index."""
     message = "there is no index that maps tensors to these shards"
     return make_finding("set/index-missing", message, url=url, field="folder")
-
-
-def join_sources(sources: Iterable[str]) -> str:
-    """Name the sources of all files' digests; empty unless all are known."""
-    named = set(sources)
-    return " and ".join(sorted(named)) if "" not in named else ""

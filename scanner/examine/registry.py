@@ -95,12 +95,12 @@ def load_registry(
         for kind, item in model.texts:
             if kind == "json":  # a tokenizer may have many megabytes
                 entry.setdefault(kind, []).append({"length": item.size})
-                findings += _missing(item)
+                findings += _missing(item, kind)
                 continue
             if item.url not in read_before and len(read_before) >= _MOST_BLOBS:
                 continue
             if item.url not in read_before:
-                read_before[item.url] = yield from _read_text(item)
+                read_before[item.url] = yield from _read_text(item, kind)
                 findings += read_before[item.url].findings
             text = read_before[item.url]
             if kind == CONFIG:
@@ -180,7 +180,7 @@ def _check_size(model: RegistryModel, objects: Sequence[StoredObject]) -> list[F
     return [make_finding("set/layer-size", message, url=item.url, field=model.kind)]
 
 
-def _read_text(item: StoredObject) -> Generator[Request, Any, _Text]:
+def _read_text(item: StoredObject, kind: str) -> Generator[Request, Any, _Text]:
     if not item.size and item.fault is None:
         return _Text(b"", hashlib.sha256().hexdigest())
     try:
@@ -188,11 +188,10 @@ def _read_text(item: StoredObject) -> Generator[Request, Any, _Text]:
             raise item.fault
         if item.size > _LIMIT:
             message = f"the text has {item.size} bytes; {_LIMIT} are read of one"
-            unread = make_finding("sbom/neighbour-unread", message, url=item.url, field=item.name)
-            return _Text(findings=(unread,))
+            return _Text(findings=_not_read(item, kind, message))
         reply = yield from read(Read(item, 0, item.size if item.size > 0 else _LIMIT, shared=True))
     except StorageError as problem:
-        return _Text(findings=(_unread(item, problem),))
+        return _Text(findings=_unread(item, kind, problem))
     digest = hashlib.sha256(reply.data).hexdigest()
     named = blob_digest(item.name)
     if named == digest or len(reply.data) < reply.size:
@@ -202,14 +201,22 @@ def _read_text(item: StoredObject) -> Generator[Request, Any, _Text]:
     return _Text(reply.data, digest, (mismatch,))
 
 
-def _missing(item: StoredObject) -> list[Finding]:
-    return [] if item.fault is None else [_unread(item, item.fault)]
+def _missing(item: StoredObject, kind: str) -> tuple[Finding, ...]:
+    return () if item.fault is None else _unread(item, kind, item.fault)
 
 
-def _unread(item: StoredObject, problem: StorageError) -> Finding:
+def _unread(item: StoredObject, kind: str, problem: StorageError) -> tuple[Finding, ...]:
     if problem.code.startswith("set/"):
-        return make_finding(problem.code, str(problem), url=item.url, field=item.name)
-    return make_finding("sbom/neighbour-unread", problem.reason, url=item.url, field=item.name)
+        return (make_finding(problem.code, str(problem), url=item.url, field=item.name),)
+    return _not_read(item, kind, f"{item.name} cannot be read: {problem.reason}")
+
+
+def _not_read(item: StoredObject, kind: str, message: str) -> tuple[Finding, ...]:
+    """Return findings for a text that was not read; the kind of a layer is its name."""
+    found = [make_finding("sbom/neighbour-unread", message, url=item.url, field=kind)]
+    if kind in _TEMPLATES:
+        found.append(make_finding("template/unexamined", message, url=item.url, field=kind))
+    return tuple(found)
 
 
 def _config(raw: bytes | None) -> dict[str, str]:

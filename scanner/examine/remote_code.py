@@ -6,16 +6,18 @@ to know all of it.
 """
 
 import hashlib
+import posixpath
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from prefect_mutagen.parsers.errors import named, shown
-from prefect_mutagen.scanner.content.code import REFERENCE_LIMIT, CodeReference
+from prefect_mutagen.scanner.content.code import REFERENCE_LIMIT, CodeReference, module_files
 from prefect_mutagen.scanner.content.facts import plain_text
 from prefect_mutagen.scanner.content.imports import files_of, relative_imports
 from prefect_mutagen.scanner.findings import Finding, make_finding
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Find, Parts, Read, Request, read
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
@@ -27,7 +29,7 @@ MODULE_LIMIT: Final = 1 << 20
 _MODULES: Final = 200
 _LOOKUPS: Final = 1_000
 """Most modules that are looked up one by one."""
-_TOTAL: Final = 16 << 20
+_TOTAL: Final = 4 << 20
 _SHOWN: Final = 5
 _REASONS: Final = 20
 _PYTHON: Final = (".py", ".pyw")
@@ -75,28 +77,39 @@ class LoadedCode:
         facts = {"code": modules, "code_elsewhere": elsewhere}
         return {name: value for name, value in facts.items() if value}
 
+    def digests(self) -> dict[str, str]:
+        """Return the modules' SHA-256 as in `ScanResult.digests`."""
+        return {f"neighbour:{one.path}": one.sha256 for one in self.modules if one.sha256}
+
 
 def load_code(
     references: Sequence[CodeReference],
     available: Mapping[str, StoredObject],
-    unlisted_root: str = "",
+    root: str = "",
+    *,
+    listed: bool = True,
 ) -> Generator[Request, Any, LoadedCode]:
     """Read the modules that a model's files name, and those that these import.
 
     Args:
         references: What `code_references` found.
-        available: The files of the model by path relative to its root.
-        unlisted_root: Address of a root that could not be listed, with a trailing slash; each
-            module is then looked up there.
+        available: The files of the model by path relative to its root. Of folders other than that
+            of the weights, those need not be known which no loader takes by their name.
+        root: Address of the root, with a trailing slash, where a module that is not among them is
+            looked up; empty: nowhere.
+        listed: Whether the folder of the weights was listed. If not, what a module may import from
+            anywhere is looked up too.
 
     Returns:
         Modules, references that lead elsewhere, and findings; problems are never raised.
     """
-    loading = _Loading(dict(available), unlisted_root)
-    own = (one.path for one in references[:REFERENCE_LIMIT] if one.kind == "own")
-    yield from loading.look_up(own)
+    loading = _Loading(dict(available), root, listed)
     for reference in references[:REFERENCE_LIMIT]:
-        loading.add_reference(reference)
+        forms = _forms(reference)
+        if not loading.available.keys() & set(forms):
+            yield from loading.look_up(forms)
+        there = (path for path in forms if path in loading.available)
+        loading.add_reference(reference._replace(path=next(there, reference.path)))
     if len(references) > REFERENCE_LIMIT:
         message = f"the configurations name code in more than {REFERENCE_LIMIT} places"
         loading.unexamined(message, references[0].file)
@@ -104,9 +117,17 @@ def load_code(
         batch = loading.next_batch()
         replies = yield Parts(tuple(_read(loading.available[path]) for path in batch))
         for path, reply in zip(batch, replies, strict=True):
-            yield from loading.look_up(loading.imported(path, reply))
+            yield from loading.look_up(list(loading.imported(path, reply)))
             loading.add_module(path, reply)
     return loading.result(tuple(references))
+
+
+def _forms(reference: CodeReference) -> list[str]:
+    """Return the files of the model that a reference may mean, that of its path first."""
+    if reference.kind != "own":
+        return []
+    others = module_files(posixpath.dirname(reference.file), reference.module)
+    return [reference.path, *(path for path in others if reference.module)]
 
 
 class _Content(NamedTuple):
@@ -130,7 +151,7 @@ def _read(item: StoredObject) -> Generator[Request, Any, _Content]:
         return _Content(item, b"", f"it cannot be read: {problem.reason}")
     if reply.size > MODULE_LIMIT or len(reply.data) != reply.size:
         return _Content(item, b"", f"it has {reply.size} bytes, more than {MODULE_LIMIT}")
-    return _Content(item._replace(size=reply.size, pin=reply.pin), reply.data)
+    return _Content(item.as_read(reply), reply.data)
 
 
 @dataclass(slots=True)
@@ -138,7 +159,8 @@ class _Loading:
     """What is known while modules are read."""
 
     available: dict[str, StoredObject]
-    unlisted_root: str = ""
+    root: str = ""
+    listed: bool = True
     pending: list[str] = field(default_factory=list)
     """Modules that are there and still to be read."""
     _reached: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -152,8 +174,8 @@ class _Loading:
     _looked_up: set[str] = field(default_factory=set)
 
     def look_up(self, paths: Iterable[str]) -> Generator[Request, Any, None]:
-        """Look modules up where the root could not be listed; what is there becomes available."""
-        if not self.unlisted_root:
+        """Look modules up that are not known; what is there becomes available."""
+        if not self.root:
             return
         for path in paths:
             if path in self.available or path in self._looked_up:
@@ -162,18 +184,20 @@ class _Loading:
                 break
             self._looked_up.add(path)
             try:
-                self.available[path] = yield Find(self.unlisted_root + path)
+                self.available[path] = yield Find(below(self.root, path))
             except StorageError as problem:
                 if problem.code != "storage/not-found":
-                    url = self.unlisted_root + path
+                    url = below(self.root, path)
                     self.available[path] = StoredObject(url, 0, "", fault=problem)
 
     def imported(self, path: str, content: "_Content") -> Iterator[str]:
-        """Yield the files that a module may import, whether they exist or not."""
+        """Yield the files that a module may import and that are not known to exist."""
         if path.endswith(_PYTHON) and not content.problem:
             for found in relative_imports(content.data).found:
-                for some in files_of(found, path, self._first[path]):
-                    yield from some
+                needed, besides = files_of(found, path, self._first[path])
+                # In a listed folder, what is needed and not there lies in another one.
+                if not self.listed or (needed and self.available.keys().isdisjoint(needed)):
+                    yield from (*needed, *besides)
 
     def add_reference(self, reference: CodeReference) -> None:
         if reference.kind != "own":

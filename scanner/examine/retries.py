@@ -8,7 +8,7 @@ times with exponential back-off and a lower concurrency limit.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from prefect_mutagen.scanner.storage.pacing import (
 from prefect_mutagen.scanner.storage.requests import (
     Cost,
     Digest,
-    Find,
+    Once,
     Parts,
     Read,
     Request,
@@ -64,6 +64,8 @@ class SharedRequests:
     _cached: dict[Read, int] = field(default_factory=dict)
     """Sizes of cached replies without holders, oldest first."""
     _cached_bytes: int = 0
+    _common: "dict[Hashable, _Common]" = field(default_factory=dict)
+    """Work in progress that several artifacts wait for."""
 
     def __post_init__(self) -> None:
         """Check once whether the store supports streaming."""
@@ -85,6 +87,21 @@ class SharedRequests:
         self._holders[request] += 1
         return task
 
+    async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Wait for work that artifacts have in common, and begin it if nobody has."""
+        work = self._common.get(key)
+        if work is None:
+            work = self._common[key] = _Common(asyncio.ensure_future(begin()))
+        work.waiting += 1
+        try:
+            return await asyncio.shield(work.task)
+        finally:
+            work.waiting -= 1
+            if not work.waiting:
+                if self._common.get(key) is work:
+                    del self._common[key]
+                work.task.cancel()  # nobody wants it any more; without effect once it is done
+
     def release(self, request: Read) -> None:
         """Stop holding a request; without holders its reply moves to the cache, if it succeeded."""
         self._holders[request] -= 1
@@ -102,6 +119,14 @@ class SharedRequests:
             oldest = next(iter(self._cached))
             self._cached_bytes -= self._cached.pop(oldest)
             del self._tasks[oldest]
+
+
+@dataclass(slots=True)
+class _Common:
+    """Work that artifacts have in common, and how many wait for it."""
+
+    task: asyncio.Task[Any]
+    waiting: int = 0
 
 
 class RequestServer:
@@ -139,6 +164,8 @@ class RequestServer:
             return await asyncio.to_thread(request.digest.update, request.data)
         if isinstance(request, Parts):
             return await self._serve_parts(request)
+        if isinstance(request, Once):
+            return await self._serve_once(request)
         if isinstance(request, Read) and request.shared:
             return await self._serve_shared(request)
         return await self.serve_alone(request)
@@ -157,6 +184,19 @@ class RequestServer:
                     await server.close()
 
         return list(await asyncio.gather(*map(one, request.parts)))
+
+    async def _serve_once(self, request: Once) -> Any:
+        await self._leave_stream()
+
+        async def work() -> Any:
+            # As for a shared request: its own retry budget, and its cost counts for the first.
+            server = RequestServer(self._shared, self._cost)
+            try:
+                return await drive(request.work(), server.serve)
+            finally:
+                await server.close()
+
+        return await self._shared.join(request.key, work)
 
     async def close(self) -> None:
         """Release everything: the artifact has its result."""
@@ -208,8 +248,7 @@ class RequestServer:
                     received = len(reply.data)
             except TimeoutError:
                 await self._close_stream()
-                url = request.url if isinstance(request, Find) else request.item.url
-                raise timeout_error(url) from None
+                raise timeout_error(request.url) from None
             except StorageError as problem:
                 await self._close_stream()
                 if not problem.transient:
@@ -249,4 +288,4 @@ class RequestServer:
         self._position = (item.url, start + len(data))
         if len(data) < least:
             await self._close_stream()  # end of its range: the next read opens another
-        return RangeReply(data, stream.size, stream.pin)
+        return RangeReply(data, stream.size, stream.pin, stream.real)

@@ -8,6 +8,7 @@ from typing import Any
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.address import Address
+from prefect_mutagen.scanner.storage.names import storable
 
 __all__ = ["ScanInfo", "new_scan"]
 
@@ -44,4 +45,6 @@ def new_scan(source: str | Address, policy: Policy) -> ScanInfo:
     """
     now = datetime.now(UTC)
     scan_id = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
-    return ScanInfo(scan_id, Address.parse(source).text, now.isoformat(), __version__, policy)
+    return ScanInfo(
+        scan_id, storable(Address.parse(source).text), now.isoformat(), __version__, policy
+    )

@@ -13,7 +13,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from prefect_mutagen.scanner.pins import WEAK, is_weak
 from prefect_mutagen.scanner.results import Kind
+from prefect_mutagen.scanner.storage.address import split_version
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
@@ -42,6 +44,8 @@ class Rivals(NamedTuple):
     """Names of the first few: of whole files, of indexes, of a shard of each set."""
     variants: tuple[str, ...] = ()
     """Names of the first few variants, which are loaded where they are asked for."""
+    others: tuple[str, ...] = ()
+    """Beside weights that loaders look for: files under names of their own, up to a hundred."""
 
 
 class Beside(NamedTuple):
@@ -62,6 +66,8 @@ class Beside(NamedTuple):
     """Number of files that are too many to be taken into account."""
     unfinished: tuple[str, ...] = ()
     """Names of unfinished downloads of its files."""
+    unseen: str = ""
+    """Why nothing beside it can be looked at, as a clause; empty if it was."""
 
 
 class RegistryModel(NamedTuple):
@@ -100,16 +106,19 @@ class Artifact(NamedTuple):
     """Contents of the index, if the listing read it; see `scanner.listing.listed_index`."""
     registry: tuple[RegistryModel, ...] = ()
     """Models of a registry's store that use its files."""
+    was_touched: bool = False
+    """Whether only the change times of its files differ from those of an earlier scan, so that
+    every byte is hashed and compared."""
 
     @property
     def root(self) -> str:
         """Address of the model's root, with a trailing slash."""
-        return self.beside.root or self.url[: self.url.rstrip("/").rfind("/") + 1]
+        return self.beside.root or StoredObject(self.url, 0, "").folder
 
     @property
     def folder(self) -> str:
         """Path of its folder below the model's root, with a trailing slash; empty for the root."""
-        path = self.url.rstrip("/")[len(self.root) :]
+        path = split_version(self.url)[0].rstrip("/")[len(self.root) :]
         return path[: path.rfind("/") + 1]
 
     @property
@@ -130,29 +139,40 @@ class Artifact(NamedTuple):
         """Identifier of its files and of all that its model says about them.
 
         Returns:
-            ``sha256:`` and a digest; the empty string if the listing did not pin every file.
+            ``sha256:`` and a digest, with `WEAK` before it if storage states no more than the size
+            of one of the files; the empty string if the listing did not pin every file.
         """
-        digest = self.digest
-        return f"sha256:{digest.hex()}" if digest else ""
+        digest, strength = self._digest()
+        return f"{strength}sha256:{digest.hex()}" if digest else ""
 
     @property
     def digest(self) -> bytes:
-        """The 32 bytes of the pin; empty if the listing did not pin every file."""
+        """The 32 bytes of a pin that can be believed; empty if there is none."""
+        digest, strength = self._digest()
+        return b"" if strength else digest
+
+    def _digest(self) -> tuple[bytes, str]:
+        """Return the digest, and `WEAK` if storage states no more than the size of a file."""
         pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
         pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
         if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
-            return _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
-        pinned = dict.fromkeys(self._pinned())
+            digest = _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
+            return digest, WEAK if is_weak(item.pin) else ""
+        pinned = dict.fromkeys(self.files)
         if not all(item.pin for item in pinned):
-            return b""
+            return b"", ""
         lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
         lines += [pickles, *(f"pickles\0{part.beside.pickles.pin}" for part in self.parts)]
-        return _digest("\n".join(lines))
+        weak = any(is_weak(item.pin) for item in pinned)
+        return _digest("\n".join(lines)), WEAK if weak else ""
 
     @property
     def neighbour_pins(self) -> dict[str, str]:
-        """Pins by path of the files beside it and its parts; a change of one is drift."""
+        """Pins by path of the files beside it and its parts; a change of one is drift.
+
+        ``pickles`` and ``rivals`` stand for what could be loaded instead of it.
+        """
         pins: dict[str, str] = {}
         for one in (self, *self.parts):
             files = (*one.describing, *one.beside.code)
@@ -162,26 +182,30 @@ class Artifact(NamedTuple):
             if one.beside.pickles.total:
                 pins["pickles" if one is self else f"{one.folder}pickles"] = one.beside.pickles.pin
             pins |= dict.fromkeys(one.beside.unfinished, "unfinished")
+        if any(self.rivals):
+            pins["rivals"] = f"names:{_digest(_rivals_line(self.rivals)).hex()[:16]}"
         return pins
 
     def path_of(self, item: StoredObject) -> str:
         """Return the path of one of its files relative to the model's root."""
         root = self.beside.root
         if root and item.url.startswith(root):
-            return item.url[len(root) :] if not item.version else item.name
+            return item.plain_url[len(root) :]
         return item.name
 
     def path_beside(self, item: StoredObject) -> str:
         """Return the path of one of its files relative to the folder of the artifact."""
-        folder = self.url[: self.url.rstrip("/").rfind("/") + 1]
-        below = item.url.startswith(folder) and "/" in item.url[len(folder) :].rstrip("/")
-        return item.url[len(folder) :] if below else item.name
+        folder, url = StoredObject(self.url, 0, "").folder, item.plain_url
+        below = url.startswith(folder) and "/" in url[len(folder) :].rstrip("/")
+        return url[len(folder) :] if below else item.name
 
     def named(self, items: Iterable[StoredObject]) -> Iterator[tuple[str, StoredObject]]:
         """Yield files of the model with their paths relative to its root."""
         return ((self.path_of(item), item) for item in items)
 
-    def _pinned(self) -> Iterator[StoredObject]:
+    @property
+    def files(self) -> Iterator[StoredObject]:
+        """All its files, and those that its model says about it; some more than once."""
         yield from self.objects
         for one in (self, *self.parts):
             yield from one.describing
@@ -189,7 +213,11 @@ class Artifact(NamedTuple):
 
 
 def _rivals_line(rivals: Rivals) -> str:
-    return "\0".join(("\nrivals", *rivals.weights, *rivals.variants)) if any(rivals) else ""
+    return (
+        "\0".join(("\nrivals", *rivals.weights, *rivals.variants, *rivals.others))
+        if any(rivals)
+        else ""
+    )
 
 
 def _files_of(model: RegistryModel) -> tuple[StoredObject, ...]:

@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.listing.evidence import (
 )
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
-from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, role_of, signed_name
+from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, is_tool_mark, role_of, signed_name
 from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING, Model
 from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.listing.shards import shard_name
@@ -43,8 +43,8 @@ class FolderGroup:
     url: str
     """Its address, with a trailing slash."""
     spool: ObjectSpool
-    ignored: bool = False
-    """Whether it belongs to a tool, and no model is loaded from there."""
+    marks: frozenset[str] = frozenset()
+    """Tools' folders that it lies in, of which some files are marks and no models."""
     read_index: ReadIndex | None = None
     above: "FolderGroup | None" = None
     """The folder that it lies in, if that is listed too."""
@@ -85,9 +85,9 @@ class FolderGroup:
 
     def add(self, item: StoredObject) -> None:
         """Add an object directly in the folder."""
-        if self.ignored:
-            return
         name = item.name
+        if self.marks and is_tool_mark(item, self.marks):
+            return
         role = role_of(name)
         if name.startswith(APPLE_DOUBLE) and role == "weights":
             self.is_empty = False
@@ -127,8 +127,10 @@ class FolderGroup:
             self.objects.add("unfinished", mark.target, item)
         elif target := signed_name(name):
             self.objects.add("signature", target, item)
-        else:
+        elif len(self.signatures) < MOST_DESCRIBING:
             self.signatures.append(item)
+        else:
+            self.unlisted += 1
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
@@ -259,7 +261,7 @@ class FolderGroup:
             self._shared = Beside(
                 model.describing,
                 tuple(self.checksums[name] for name in sorted(self.checksums)),
-                tuple(self.signatures),
+                (*self.signatures, *model.signatures),
                 self._collect_pickles(),
                 model.code,
                 model.root,

@@ -15,7 +15,7 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.object_spool import SPILL_THRESHOLD, ObjectSpool
-from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.listing.roles import TOOL_FOLDERS, role_of
 from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
 from prefect_mutagen.scanner.listing.sets import FolderSets
 from prefect_mutagen.scanner.storage.errors import StorageError
@@ -25,9 +25,6 @@ __all__ = ["artifact_of", "group_artifacts", "ungrouped"]
 
 _WITH_OWN_WEIGHTS: Final = "modules.json"
 """The index of a pipeline whose first part is in the root itself."""
-# Internal folders of git, the hub's cache and archivers. No model is loaded from there, and the
-# cache marks files that a repository lacks by empty files of the same names.
-_TOOL_FOLDERS: Final = frozenset({".git", ".no_exist", ".locks", "__MACOSX"})
 
 
 def group_artifacts(
@@ -42,8 +39,7 @@ def group_artifacts(
     Args:
         objects: Objects as `Store.list_objects` yields them, below a folder. Only the ancestors of
             the current object are open; large folders spill to a temporary file.
-        root: Address of that folder; tools' internal folders below it are ignored, and no folder
-            above it is a model's root.
+        root: Address of that folder; no folder above it is a model's root.
         threshold: Number of objects that a folder may hold in memory before it spills.
         read_index: Reads an index where names do not tell which files it means; without it, the
             files under other names than its own are models by themselves.
@@ -56,7 +52,7 @@ def group_artifacts(
     with closing(ObjectSpool(threshold)) as spool:
 
         def open_folder(url: str, above: FolderGroup | None) -> FolderGroup:
-            return FolderGroup(url, spool, _is_tool_folder(url, root), read_index, above)
+            return FolderGroup(url, spool, _marks_in(url, root), read_index, above)
 
         tree = FolderTree(root, open_folder, look)
         listed = iter(objects)
@@ -132,9 +128,9 @@ def _urls(artifact: Artifact) -> Iterator[str]:
     return (item.url for item in artifact.objects)
 
 
-def _is_tool_folder(folder: str, root: str) -> bool:
+def _marks_in(folder: str, root: str) -> frozenset[str]:
     inside = folder.removeprefix(root.rstrip("/") + "/")
-    return not _TOOL_FOLDERS.isdisjoint(inside.split("/"))
+    return TOOL_FOLDERS.intersection(inside.split("/"))
 
 
 def artifact_of(

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from prefect_mutagen.scanner.pins import etag_pin
+from prefect_mutagen.scanner.storage.address import versioned
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
@@ -240,6 +242,6 @@ def _seconds(value: Any) -> float | None:
 
 def _object(bucket: str, row: _Row) -> StoredObject:
     key, size, etag, modified, storage_class = row
-    url = f"s3://{bucket}/{key}"
-    pin = f"etag:{etag}" if etag else ""
+    url = versioned(f"s3://{bucket}/{key}", "")
+    pin = etag_pin(etag, modified) if etag else ""
     return StoredObject(url, size, pin, modified, storage_class)

@@ -54,7 +54,7 @@ def index_reader(store: Store) -> ReadIndex:
         index = read_index(reply.data).contents
         if index is None:
             return None
-        item = item._replace(size=reply.size, pin=reply.pin)
+        item = item.as_read(reply)
         return ListedIndex(item, frozenset(index.weight_map.values()), _pack(reply.data))
 
     return read

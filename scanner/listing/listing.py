@@ -61,7 +61,6 @@ def root_of(address: Address) -> tuple[Address, str]:
 def list_artifacts(
     store: Store,
     *,
-    siblings: bool = True,
     selection: Selection | None = None,
     objects: Iterable[StoredObject] | None = None,
     left_out: Callable[[Artifact], None] | None = None,
@@ -72,8 +71,6 @@ def list_artifacts(
 
     Args:
         store: The root.
-        siblings: Whether to look for neighbours if the root is one file; a presigned URL grants
-            access to that file only.
         selection: Selection; all by default. A root that is one file is always selected.
         objects: Objects of an inventory, to use instead of a listing.
         left_out: Called with each artifact that exists but is not selected.
@@ -91,8 +88,8 @@ def list_artifacts(
     if first.url == store.root:
         first = with_stated_digest(first)
         try:
-            found = _find_registered(store, first) if siblings else []
-            found = found or [find_artifact(store, first, siblings=siblings, above=above)]
+            found = _find_registered(store, first)
+            found = found or [find_artifact(store, first, above=above)]
         except StorageError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
@@ -137,7 +134,6 @@ def list_selected(
     selection: Selection,
     options: Mapping[str, Any],
     *,
-    siblings: bool = True,
     state: Known | None = None,
 ) -> Iterator[Artifact]:
     """List the selected artifacts below a store's root.
@@ -146,7 +142,6 @@ def list_selected(
         store: The root, opened with older versions if the selection requires them.
         selection: Selection.
         options: Storage options for root and inventory.
-        siblings: As for `list_artifacts`.
         state: Previous results, told what is not selected; complete when the iterator is exhausted.
 
     Raises:
@@ -159,14 +154,12 @@ def list_selected(
         if not selection.all_versions:
             state.leave_out_versions()
     if not selection.inventory:
-        yield from list_artifacts(store, siblings=siblings, selection=selection, left_out=left_out)
+        yield from list_artifacts(store, selection=selection, left_out=left_out)
         return
     from prefect_mutagen.scanner.listing.inventory import list_inventory, read_inventory
 
     inventory = read_inventory(selection.inventory, options)
     objects = list_inventory(inventory, store.root, is_relevant)
-    yield from list_artifacts(
-        store, siblings=siblings, selection=selection, objects=objects, left_out=left_out
-    )
+    yield from list_artifacts(store, selection=selection, objects=objects, left_out=left_out)
     if state is not None:
         state.leave_out_since(inventory.begun_at)

@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.listing.roles import (
     is_described_by,
     is_relevant,
     role_of,
+    signed_name,
 )
 from prefect_mutagen.scanner.listing.roots import (
     ABOVE,
@@ -25,23 +26,24 @@ from prefect_mutagen.scanner.listing.roots import (
     Model,
     inherit,
     is_root,
+    signed_above,
 )
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
+from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, VersionedStore
 
 __all__ = ["find_artifact", "look_at"]
 
 _MOST_OBJECTS: Final = 5_000
 """Most files below a pipeline's root that are listed for one file; real ones have a few hundred."""
+_REFUSED: Final = ("storage/denied", "storage/credentials")
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def find_artifact(
-    store: Store, item: StoredObject, *, siblings: bool, above: bool = True
-) -> Artifact:
+def find_artifact(store: Store, item: StoredObject, *, above: bool = True) -> Artifact:
     """Return the artifact that a loader would load by a file's address.
 
     The address of a set's index or first shard stands for the set.
@@ -49,7 +51,6 @@ def find_artifact(
     Args:
         store: The store whose root is the file.
         item: The file.
-        siblings: Whether to look for other files of its model at all.
         above: Whether the root of its model may be a folder above.
 
     Raises:
@@ -69,12 +70,18 @@ def find_artifact(
             return of_folder
         return _look_above(store, of_folder)
 
-    if siblings:
-        with suppress(StorageError):  # read permission does not imply list permission
-            listed = store.list_folder(item.folder, is_relevant)
-            if listed is not None:
-                return artifact_of(item, listed, index_reader(store), whole)
-    artifact = artifact_of(item, _probe_neighbours(store, item) if siblings else [])
+    if item.version and _is_newest(store, item):
+        plain = item._replace(url=item.plain_url)
+        found = find_artifact(store, plain, above=above)
+        return _under_its_version(found, plain, item)
+    with suppress(StorageError):  # read permission does not imply list permission
+        listed = store.list_folder(item.folder, is_relevant)
+        if listed is not None:
+            return artifact_of(item, listed, index_reader(store), whole)
+    beside, unseen = _probe_neighbours(store, item)
+    artifact = artifact_of(item, beside)
+    if unseen:
+        artifact = artifact._replace(beside=artifact.beside._replace(unseen=unseen))
     shard = shard_name(item.name)
     # Not the first shard; or a rank, of which there may be any number.
     if (shard is not None and shard.number > 1) or rank_name(item.name) is not None:
@@ -82,34 +89,65 @@ def find_artifact(
     return artifact._replace(listed=False)
 
 
+def _is_newest(store: Store, item: StoredObject) -> bool:
+    """Whether an object that was named by its version is what its plain address means."""
+    if not isinstance(store, VersionedStore):
+        return False
+    return run_repeated(store, lambda: store.is_newest(item), item.url)
+
+
+def _under_its_version(found: Artifact, plain: StoredObject, item: StoredObject) -> Artifact:
+    """Name the file of an artifact by its version again, so that no newer one is read."""
+    index = found.shard_index
+    return found._replace(
+        url=item.url if found.url == plain.url else found.url,
+        objects=tuple(item if one.url == plain.url else one for one in found.objects),
+        shard_index=item if index is not None and index.url == plain.url else index,
+    )
+
+
 def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
-    """Return the describing files directly in a folder; None if it is no model's root.
+    """Return the describing files and signatures directly in a folder; None if it is no root.
 
     Args:
         store: The storage.
         folder: Address of the folder, with a trailing slash.
     """
-    probed = _each(store, lambda name: _probe(store, folder + name), MARKS)
-    marks = [mark for mark in probed if mark is not None and mark.fault is None]
+    return _look_at_marks(store, folder, _probe_all(store, folder, MARKS))
+
+
+def _look_at_marks(
+    store: Store, folder: str, probed: Iterable[StoredObject]
+) -> tuple[StoredObject, ...] | None:
+    marks = [mark for mark in probed if mark.fault is None]
     if not is_root(folder, marks):
         return None
-    return _list_describing(store, folder) or tuple(marks)
+    return _list_describing(store, folder, "signature") or tuple(marks)
+
+
+def _probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
+    """Look files of a folder up; return those that exist."""
+    found = _each(store, lambda name: _probe(store, below(folder, name)), names)
+    return [item for item in found if item is not None]
 
 
 def _look_above(store: Store, own: Model) -> Model:
     """Find the root of a model above the folder of its weights."""
     between: list[str] = []
+    signed: list[StoredObject] = []
     folder = own.root
     for _ in range(ABOVE):
         folder = _folder_above(folder)
         if not folder:
             break
-        found = look_at(store, folder)
+        probed = _probe_all(store, folder, (*MARKS, OMS_NAME))
+        found = _look_at_marks(store, folder, probed)
         if found is not None:
-            levels = [_list_describing(store, one) for one in between]
+            levels = [_list_describing(store, one, "signature") for one in between]
             return inherit(own, levels, folder, found)
         between.append(folder)
-    return own
+        signed += (item for item in probed if item.name == OMS_NAME)
+    return signed_above(own, signed)
 
 
 def _folder_above(folder: str) -> str:
@@ -141,8 +179,10 @@ def _find_listed(store: Store, folder: str, url: str) -> Artifact | None:
 
 def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
     def is_wanted(path: str) -> bool:
-        role = role_of(path.rpartition("/")[2])
-        return is_described_by(role) or role in also
+        name = path.rpartition("/")[2]
+        role = role_of(name)
+        # A signature that is named after a model covers no weights in other folders.
+        return is_described_by(role) or (role in also and not signed_name(name))
 
     with suppress(StorageError):
         found = tuple(islice(store.list_folder(folder, is_wanted) or (), MOST_DESCRIBING + 1))
@@ -155,12 +195,21 @@ def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObjec
     return ()
 
 
-def _probe_neighbours(store: Store, item: StoredObject) -> list[StoredObject]:
-    """Request the possible neighbours of a file one by one, where its folder cannot be listed."""
+def _probe_neighbours(store: Store, item: StoredObject) -> tuple[list[StoredObject], str]:
+    """Request the possible neighbours of a file one by one, where its folder cannot be listed.
+
+    Returns:
+        Those that exist; and why none can be seen, as a clause, where storage refuses every one.
+        A signed address grants access to one file, and without the right to list a bucket, S3
+        refuses names that do not exist.
+    """
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    found = _each(store, lambda name: _probe(store, item.folder + name), names)
-    return [neighbour for neighbour in found if neighbour is not None]
+    there = _probe_all(store, item.folder, names)
+    faults = [one.fault for one in there if one.fault is not None]
+    if len(faults) == len(names) and all(fault.code in _REFUSED for fault in faults):
+        return [], faults[0].reason
+    return there, ""
 
 
 def _probe(store: Store, url: str) -> StoredObject | None:

@@ -76,8 +76,8 @@ class Manifest:
 
 
 def _to_artifact(plain: list[Any]) -> Artifact:
-    url, objects, beside, kind, index, listed, parts, (weights, variants), packed, registry = plain
-    neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished = beside
+    url, objects, beside, kind, index, listed, parts, rivals, packed, registry, touched = plain
+    neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished, unseen = beside
     names, total, pin = pickles
     beside = Beside(
         _to_objects(neighbours),
@@ -88,6 +88,7 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         root,
         unlisted,
         tuple(unfinished),
+        unseen,
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
     return Artifact(
@@ -98,9 +99,10 @@ def _to_artifact(plain: list[Any]) -> Artifact:
         shard_index,
         listed,
         tuple(map(_to_artifact, parts)),
-        Rivals(tuple(weights), tuple(variants)),
+        Rivals(*map(tuple, rivals)),
         packed,
         tuple(map(_to_registry_model, registry)),
+        touched,
     )
 
 

@@ -10,9 +10,11 @@ So which weights are loaded depends on the loader where a folder has
 * an index of such a name, and another index.
 
 The same name with another variant (``model.fp16.safetensors``) is loaded where it is asked for, and
-is named apart. Many models under names of their own are a collection, and no rivals.
+is named apart. Many models under names of their own are a collection, and no rivals; but beside
+weights that loaders look for, mlx-lm and vLLM may merge them in, as a load plan says.
 """
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -33,6 +35,8 @@ _STEMS: Final = 1_000
 """Most other stems of sets that are kept; only collections have more."""
 _PER_STEM: Final = 16
 _NAMED: Final = 5
+_OTHERS: Final = 100
+"""Most files under names of their own that are kept."""
 
 Form = Literal["whole", "index", "shards"]
 
@@ -75,12 +79,16 @@ class FolderWeights:
     """The weights of one folder that may compete with each other."""
 
     _by_stem: dict[str, dict[str, Weights]] = field(default_factory=dict)
+    _others: list[tuple[bool, str]] = field(default_factory=list)
+    """Whole files under names of their own, those first that mlx-lm takes by their prefix."""
 
     def add(self, weights: Weights) -> None:
         """Note weights: those of a set once, those of a whole file if a set has its stem.
 
         Which shard stands for a set does not depend on the order of a listing.
         """
+        if weights.form == "whole" and not weights.is_well_known:
+            self._add_other(weights.name)
         known = self._by_stem.get(weights.stem)
         if known is None:
             if weights.is_well_known or (weights.form != "whole" and len(self._by_stem) < _STEMS):
@@ -89,6 +97,14 @@ class FolderWeights:
             known[weights.key] = min(weights, known[weights.key])
         elif len(known) < _PER_STEM:
             known[weights.key] = weights
+
+    def _add_other(self, name: str) -> None:
+        entry = (not name.startswith("model"), name)
+        if len(self._others) >= _OTHERS and entry > self._others[-1]:
+            return
+        if entry not in self._others:
+            insort(self._others, entry)
+            del self._others[_OTHERS:]
 
     def rivals_of(self, own: Weights) -> Rivals:
         """Return the names of the weights that compete with some of this folder."""
@@ -101,7 +117,12 @@ class FolderWeights:
                 variants[other.name] = None
             elif other.variant == own.variant or own.form == other.form == "index":
                 weights[other.name] = None
-        return Rivals(tuple(sorted(weights)[:_NAMED]), tuple(sorted(variants)[:_NAMED]))
+        others = sorted(name for _, name in self._others) if own.is_well_known else ()
+        return Rivals(
+            tuple(sorted(weights)[:_NAMED]),
+            tuple(sorted(variants)[:_NAMED]),
+            tuple(name for name in others if name not in weights and name not in variants),
+        )
 
     def _near(self, own: Weights) -> Iterator[Weights]:
         """Yield all weights that may compete with some."""

@@ -11,8 +11,10 @@ from typing import Final, Literal
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
 from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.ollama import is_of_store
+from prefect_mutagen.scanner.content.read_limits import is_config_of_many
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
+from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
     "APPLE_DOUBLE",
@@ -21,10 +23,12 @@ __all__ = [
     "PIPELINE_MARKS",
     "PROBED",
     "SIGNATURE_SUFFIXES",
+    "TOOL_FOLDERS",
     "Role",
     "is_described_by",
     "is_relevant",
     "is_signature",
+    "is_tool_mark",
     "role_of",
     "signed_name",
 ]
@@ -62,6 +66,8 @@ PROBED: Final = (
     "chat_template.json",
     "processor_config.json",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "audio_tokenizer_config.json",
     "special_tokens_map.json",
     "custom_generate/generate.py",
     "README.md",
@@ -70,6 +76,11 @@ PROBED: Final = (
 """Names of files that are asked for one by one where a folder cannot be listed."""
 APPLE_DOUBLE: Final = "._"
 """Prefix of the files that a Mac keeps beside others on storage of other systems."""
+TOOL_FOLDERS: Final = frozenset({".no_exist", "__MACOSX"})
+"""Folders of the hub's cache and of archivers, in which some files only bear models' names.
+
+Whatever else lies there, or in ``.git``, a loader takes as from any folder.
+"""
 
 OMS_NAME: Final = "model.sig"
 """File name of a folder's signature in OpenSSF Model Signing."""
@@ -91,7 +102,8 @@ _ROLES: Final[dict[str, Role]] = {
             "feature_extractor_config.json",
             "scheduler_config.json",
             "config_sentence_transformers.json",
-            "sentence_bert_config.json",
+            "router_config.json",
+            "wordembedding_config.json",
             "hf_quant_config.json",
             "quantize_config.json",
             "params.json",
@@ -119,8 +131,8 @@ _ROLES: Final[dict[str, Role]] = {
 _DESCRIBING: Final = frozenset(
     {"config", "tokenizer", "template", "pipeline", "adapter", "card", "licence"}
 )
-# A name for each version of transformers, or of the tokenizer's format.
-_VERSIONED: Final = re.compile(r"(config|tokenizer)\.[\d.]+\.json")
+_TOKENIZER_VERSION: Final = re.compile(r"tokenizer\.[\d.]+\.json")
+"""A name for each version of the tokenizer's format."""
 _USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?", re.IGNORECASE)
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
@@ -154,6 +166,17 @@ def signed_name(name: str) -> str:
     return ""
 
 
+def is_tool_mark(item: StoredObject, folders: frozenset[str]) -> bool:
+    """Whether a file in tools' folders is a mark of theirs.
+
+    The hub's cache marks what a repository lacks by empty files; an archive of a Mac holds a file
+    of attributes for each file.
+    """
+    if "__MACOSX" in folders and item.name.startswith(APPLE_DOUBLE):
+        return True
+    return ".no_exist" in folders and item.size == 0 and item.fault is None
+
+
 def role_of(name: str) -> Role:
     """Return the role of a file by its name; ``other`` for files that no loader takes."""
     if name.endswith(_MODEL_SUFFIXES) or format_of(name) is not None:  # most are lower case
@@ -183,8 +206,10 @@ def _by_form(name: str) -> Role:
         return "code"
     if lower.endswith((".jinja", ".jinja2")):
         return "template"
-    if _VERSIONED.fullmatch(lower):
-        return "config" if lower.startswith("config") else "tokenizer"
+    if is_config_of_many(lower):
+        return "config"
+    if _TOKENIZER_VERSION.fullmatch(lower):
+        return "tokenizer"
     stem = lower
     for suffix in _TEXT_SUFFIXES:
         stem = stem.removesuffix(suffix)

@@ -12,9 +12,11 @@ weights, so that a scan and a check of one file find the same.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS, role_of
+from prefect_mutagen.scanner.content.template_places import holds_templates
+from prefect_mutagen.scanner.listing.roles import OMS_NAME, PIPELINE_MARKS, role_of
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Unit",
     "inherit",
     "is_root",
+    "signed_above",
 ]
 
 ABOVE: Final = 4
@@ -44,7 +47,8 @@ SUBFOLDERS: Final = ("additional_chat_templates", "custom_generate")
 """Folders below the weights from which transformers takes templates and code."""
 
 Look = Callable[[str], tuple[StoredObject, ...] | None]
-"""Returns the describing files directly in a folder; None if the folder is no model's root."""
+"""Returns the describing files and the signatures directly in a folder; None if the folder is no
+model's root."""
 
 
 class Model(NamedTuple):
@@ -56,6 +60,8 @@ class Model(NamedTuple):
     """Files that describe the weights: of each name the nearest one."""
     code: tuple[StoredObject, ...]
     """Python files in the folder and below it."""
+    signatures: tuple[StoredObject, ...] = ()
+    """Signatures in the folders above it, which may cover its weights."""
 
     def with_files(self, files: Iterable[StoredObject]) -> Self:
         """Return the model with more files: describing ones, and Python files."""
@@ -71,10 +77,10 @@ class ListedFolder(Protocol):
     url: str
     describing: list[StoredObject]
     code: list[StoredObject]
+    signatures: list[StoredObject]
     model: Model | None
     is_empty: bool
     unlisted: int
-    ignored: bool
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
@@ -106,7 +112,8 @@ class _Waiting(Generic[_F]):
 
     folder: _F
     above: list[tuple[StoredObject, ...]] = field(default_factory=list)
-    """Describing files of the folders that it has climbed over, the nearest first."""
+    """Describing files and signatures of the folders that it has climbed over, the nearest
+    first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -120,13 +127,19 @@ class _Open(Generic[_F]):
     """Those of them that a loader of its own weights takes, however many subfolders there are."""
     waiting: list[_Waiting[_F]] = field(default_factory=list)
     looked_up: tuple[StoredObject, ...] | None = None
-    """Its describing files, once they were looked up; before that, those listed so far count."""
+    """Its describing files and signatures, once they were looked up; before that, those listed so
+    far count."""
     is_collection: bool = False
     """Whether it has too many subfolders to be one model."""
 
     @property
+    def listed(self) -> tuple[StoredObject, ...]:
+        """Its describing files and signatures as they were listed so far."""
+        return (*self.folder.describing, *self.folder.signatures)
+
+    @property
     def describing(self) -> tuple[StoredObject, ...]:
-        return tuple(self.folder.describing) if self.looked_up is None else self.looked_up
+        return self.listed if self.looked_up is None else self.looked_up
 
     def add_below(self, items: Iterable[StoredObject]) -> None:
         items = tuple(items)
@@ -207,10 +220,10 @@ class FolderTree(Generic[_F]):
     def _leave(self) -> Iterator[Unit[_F]]:
         done = self._path.pop()
         folder, waiting = done.folder, done.waiting
-        done.looked_up = tuple(folder.describing)
+        done.looked_up = done.listed
         done.waiting = []
         pipeline = _pipeline_of(done)
-        if self._path and not (is_root(folder.url, folder.describing) or folder.ignored):
+        if self._path and not is_root(folder.url, folder.describing):
             self._path[-1].add_below((*folder.given_to_root, *done.below))
             if folder.is_empty:
                 self._path[-1].folder.unlisted += folder.unlisted
@@ -243,7 +256,7 @@ class FolderTree(Generic[_F]):
             height: How many open folders are above it.
         """
         if not height:
-            yield Unit(one.folder)
+            yield _without_root(one)
             return
         parent = self._path[height - 1]
         if parent.looked_up is not None:
@@ -258,7 +271,7 @@ class FolderTree(Generic[_F]):
     def _stop_waiting(self, parent: _Open[_F], height: int) -> Iterator[Unit[_F]]:
         """Look an open folder up, because too much waits for it, and let go what waits."""
         looked_up = None if self._look is None else self._look(parent.folder.url)
-        parent.looked_up = tuple(parent.folder.describing) if looked_up is None else looked_up
+        parent.looked_up = parent.listed if looked_up is None else looked_up
         parent.is_collection = True
         parent.below.clear()
         waiting, parent.waiting = parent.waiting, []
@@ -285,7 +298,25 @@ class FolderTree(Generic[_F]):
         if len(one.above) < ABOVE:
             yield from self._hold(one, height)
         else:
-            yield Unit(one.folder)
+            yield _without_root(one)
+
+
+def _without_root(one: _Waiting[_F]) -> Unit[_F]:
+    """Return a folder above which there is no root; what was signed there as a whole covers it."""
+    if one.folder.model is not None:
+        one.folder.model = signed_above(one.folder.model, chain.from_iterable(one.above))
+    return Unit(one.folder)
+
+
+def signed_above(model: Model, above: Iterable[StoredObject]) -> Model:
+    """Return a model with the signatures of whole folders above it, none of which is its root.
+
+    Args:
+        model: The model.
+        above: Files of these folders.
+    """
+    signatures = tuple(item for item in above if item.name == OMS_NAME)
+    return model._replace(signatures=signatures) if signatures else model
 
 
 def is_root(url: str, describing: Iterable[StoredObject]) -> bool:
@@ -341,21 +372,27 @@ def inherit(
 
     Args:
         model: What is known of their own folder.
-        above: Describing files of the folders between, the nearest first.
+        above: Describing files and signatures of the folders between, the nearest first.
         root: Address of the root.
-        of_root: Describing files of the root.
+        of_root: Describing files and signatures of the root.
     """
     own = model or Model(root, (), ())
     known = {item.name for item in own.describing}
     inherited: dict[str, StoredObject] = {}
+    signatures: list[StoredObject] = []
     for level in (*above, of_root):
+        signatures += (item for item in level if role_of(item.name) == "signature")
         nearer = known | inherited.keys()
         for item in level:
             if item.name not in nearer and _counts_below(item.name):
                 inherited[item.name] = item
-    return Model(root, (*own.describing, *inherited.values()), own.code)
+    return Model(root, (*own.describing, *inherited.values()), own.code, tuple(signatures))
 
 
 def _counts_below(name: str) -> bool:
-    """Whether a file counts for the weights in folders below, where no nearer one has its name."""
-    return name == "config.json" or role_of(name) in ("card", "licence")
+    """Whether a file counts for the weights in folders below, where no nearer one has its name.
+
+    Who loads a GGUF file of a subfolder from the root, as transformers and vLLM do by its path, has
+    the root's template rendered.
+    """
+    return name == "config.json" or role_of(name) in ("card", "licence") or holds_templates(name)

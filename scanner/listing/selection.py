@@ -91,7 +91,7 @@ class Selection:
 
 def _paths(artifact: Artifact, root: str) -> list[str]:
     base = root.rstrip("/") + "/"
-    return [item.url.removeprefix(base) for item in _files(artifact)]
+    return [item.plain_url.removeprefix(base) for item in _files(artifact)]
 
 
 def _date(moment: float) -> str:

@@ -11,7 +11,9 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["as_uri", "base_purl", "file_purl", "is_remote"]
+from prefect_mutagen.scanner.storage.names import original_address, storable_name
+
+__all__ = ["as_uri", "base_purl", "file_name", "file_purl", "is_remote"]
 
 _ESCAPED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _COMMIT: Final = "([0-9a-fA-F]{40})"
@@ -26,8 +28,8 @@ _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
 
 
 def is_remote(url: str) -> bool:
-    """Whether this is an address rather than a local path."""
-    return "://" in url
+    """Whether this is an address rather than a local path or its URI."""
+    return "://" in url and not url.startswith("file://")
 
 
 def as_uri(url: str) -> str:
@@ -42,11 +44,18 @@ def as_uri(url: str) -> str:
     """
     if url.startswith(("http://", "https://")):
         return quote(_ESCAPED.sub("%25", url), safe="%/:?#[]@!$&'()*+,;=~")
+    if url.startswith("file://"):
+        return url
     if is_remote(url):
         scheme, _, rest = url.partition("://")
         return f"{quote(scheme)}://{quote(_octets(rest), safe='/:@~')}"
     path = quote(_octets(url), safe="/~")
     return f"file://{path}" if path.startswith("/") else path
+
+
+def file_name(url: str) -> str:
+    """Return the shown name of a file, by its shown address."""
+    return storable_name(original_address(url).rpartition("/")[2])
 
 
 def file_purl(url: str, name: str, sha256: str) -> str:

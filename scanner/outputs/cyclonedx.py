@@ -17,14 +17,14 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.outputs.addresses import base_purl, file_purl
+from prefect_mutagen.scanner.outputs.addresses import base_purl, file_name, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import STATED, ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["Component", "make_component", "write_bom", "write_cyclonedx"]
 
@@ -72,8 +72,8 @@ def make_component(scan: ScanInfo, result: ScanResult, number: int) -> Component
         }
         for place, text in enumerate(statements(result), 1)
     )
-    text = to_exchange_json(_component(result, ref))
-    return Component(text, tuple(map(to_exchange_json, annotations)))
+    text = to_json(_component(result, ref))
+    return Component(text, tuple(map(to_json, annotations)))
 
 
 def _tool(scan: ScanInfo) -> dict[str, str]:
@@ -105,7 +105,7 @@ def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, vers
         },
     }
     with Later() as annotations:
-        out.write(to_exchange_json(head)[:-1] + ',\n"components":[')
+        out.write(to_json(head)[:-1] + ',\n"components":[')
         between = "\n"
         for component in components:
             out.write(between + component.text)
@@ -167,7 +167,7 @@ def _files(result: ScanResult, ref: str) -> list[dict[str, Any]]:
 
 
 def _file(item: ObjectResult, ref: str) -> dict[str, Any]:
-    name = item.url.rpartition("/")[2] or item.url
+    name = file_name(item.url) or item.url
     sha256 = item.sbom.sha256 if item.sbom is not None else ""
     stated = {"file_size_bytes": item.size if item.size >= 0 else None, "pin": item.pin}
     if item.sbom is not None:

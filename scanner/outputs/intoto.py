@@ -1,7 +1,8 @@
 """``intoto``: an unsigned in-toto Statement that binds a CycloneDX BOM to model files by SHA-256.
 
-A subject needs a known SHA-256; artifacts without one are neither subjects nor in the BOM. A set is
-included when the SHA-256 of each of its files is known; its files are the subjects. Signing is left
+A subject needs a SHA-256 that was computed here or proven by the storage: one that a file beside
+the model states may be that of another model. Artifacts without one are neither subjects nor in the
+BOM. A set is included when each of its files has one; its files are the subjects. Signing is left
 to whoever holds the key.
 
 The BOM is streamed; the subjects are spooled to disk and written after it.
@@ -15,12 +16,14 @@ from itertools import chain, count
 from typing import Final, TextIO
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.addresses import file_name
 from prefect_mutagen.scanner.outputs.cyclonedx import Component, make_component, write_bom
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.storage.names import original_address, storable_name
 
 __all__ = ["write_intoto"]
 
@@ -40,16 +43,17 @@ def write_intoto(
     """Write the statement; see `scanner.outputs.Writer`.
 
     Raises:
-        ValueError: No artifact has a known SHA-256. Nothing is written.
+        ValueError: No artifact has a proven SHA-256. Nothing is written.
     """
     with Later() as subjects:
         attested = _attested(results, scan, summary, subjects)
         first = next(attested, None)
         if first is None:
             raise ValueError(
-                "no SHA-256 is known, so there is nothing to attest; scan with --hash full"
+                "no SHA-256 was computed here or proven by the storage, so there is nothing to "
+                "attest; scan with --hash full"
             )
-        out.write(to_exchange_json(_HEAD)[:-1] + ',\n"predicate":')
+        out.write(to_json(_HEAD)[:-1] + ',\n"predicate":')
         write_bom(chain((first,), attested), scan, out, options.cyclonedx_version)
         out.write(',\n"subject":')
         subjects.write_list(out)
@@ -59,7 +63,7 @@ def write_intoto(
 def _attested(
     results: Iterable[ScanResult], scan: ScanInfo, summary: Summary, subjects: Later
 ) -> Iterator[Component]:
-    """Yield the components of artifacts with known SHA-256 values; spool their subjects."""
+    """Yield the components of artifacts with proven SHA-256 values; spool their subjects."""
     attested = count(1)
 
     def make(result: ScanResult, _: int) -> tuple[list[str], Component | None]:
@@ -67,7 +71,7 @@ def _attested(
         if not digests or not all(sha256 for _, sha256 in digests):
             return [], None
         named = [
-            to_exchange_json({"name": _name(url, scan.source), "digest": {"sha256": sha256}})
+            to_json({"name": _name(url, scan.source), "digest": {"sha256": sha256}})
             for url, sha256 in digests
         ]
         return named, make_component(scan, result, next(attested))
@@ -87,4 +91,7 @@ def _digests(result: ScanResult) -> list[tuple[str, str]]:
 
 def _name(url: str, source: str) -> str:
     """Return a file's path relative to the scanned root."""
-    return url.rpartition("/")[2] if url == source else url.removeprefix(source.rstrip("/") + "/")
+    if url == source:
+        return file_name(url)
+    path, root = original_address(url), original_address(source).rstrip("/") + "/"
+    return storable_name(path.removeprefix(root)) if path.startswith(root) else url

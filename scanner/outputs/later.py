@@ -32,7 +32,7 @@ class Later(AbstractContextManager["Later"]):
         """Append an entry.
 
         Args:
-            entry: JSON text that any encoding can hold; see `to_exchange_json`.
+            entry: JSON text that any encoding can hold; see `to_json`.
         """
         self._file.write(self._between + entry)
         self._between = ",\n"

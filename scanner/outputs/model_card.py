@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.addresses import file_name
 from prefect_mutagen.scanner.outputs.hub_licenses import HUB_LICENSES
 from prefect_mutagen.scanner.outputs.markdown import text
 from prefect_mutagen.scanner.outputs.model_page import (
@@ -23,7 +24,7 @@ from prefect_mutagen.scanner.outputs.model_page import (
 )
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render
-from prefect_mutagen.scanner.outputs.stated import license_detail
+from prefect_mutagen.scanner.outputs.stated import license_detail, stated_sha256
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.sbom.json_text import to_json
@@ -94,7 +95,8 @@ def _page(result: ScanResult, scan: ScanInfo) -> Iterator[str]:
         yield f"* {text(reason.code)}: {text(message)} ({text(reason.value)})\n"
     counts = result.to_report()["completeness"]
     unknown = [label for label, name in _FACTS if getattr(result.sbom, name) in (None, "unknown")]
-    unknown += [] if result.sbom.sha256 else ["SHA-256"]
+    hashed = result.sbom.sha256 or stated_sha256(result, result.url)
+    unknown += [] if hashed else ["SHA-256"]
     yield f"\n## Not known\n\n{counts['stated']} of {counts['of']} elements are stated.\n"
     if unknown:
         yield f"\n{', '.join(unknown)}: no source states it.\n"
@@ -184,6 +186,8 @@ def _facts(result: ScanResult) -> Iterator[tuple[str, ...]]:
     yield "Size", f"{sbom.file_size_bytes:,} bytes", ""
     if sbom.sha256:
         yield "SHA-256", sbom.sha256, result.sha256_source
+    elif stated := stated_sha256(result, result.url):
+        yield "SHA-256, stated and not checked", stated["sha256"], stated["source"]
     if result.header_sha256:
         yield "SHA-256 of the header", result.header_sha256, "computed"
     for label, name in _FACTS:
@@ -210,7 +214,7 @@ def _loads(result: ScanResult) -> Iterator[tuple[str, ...]]:
 def _files(result: ScanResult) -> Iterator[tuple[str, ...]]:
     for item in result.objects:
         size = f"{item.size:,}" if item.size >= 0 else ""
-        yield item.url.rpartition("/")[2], size, item.sbom.sha256 if item.sbom else ""
+        yield file_name(item.url), size, item.sbom.sha256 if item.sbom else ""
 
 
 def _findings(result: ScanResult) -> Iterator[tuple[str, ...]]:

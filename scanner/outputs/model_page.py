@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from prefect_mutagen.scanner.outputs.addresses import is_remote
 from prefect_mutagen.scanner.outputs.markdown import LONGEST
 from prefect_mutagen.scanner.outputs.stated import metadata_text
 from prefect_mutagen.scanner.outputs.visible import visible
@@ -104,13 +105,13 @@ def title(sbom: Sbom) -> str:
 
 def place(sbom: Sbom) -> str:
     """Return a model's address, or the file name of a local model."""
-    return sbom.model_path if "://" in sbom.model_path else sbom.model_filename
+    return sbom.model_path if is_remote(sbom.model_path) else sbom.model_filename
 
 
 def public(message: str, result: ScanResult) -> str:
     """Return a message without the folder of a local model."""
     for url in {result.url, *(item.url for item in result.objects)}:
         folder = url[: url.rfind("/") + 1]
-        if "://" not in url and len(folder) > 1:
+        if not is_remote(url) and len(folder) > 1:
             message = message.replace(folder, "")
     return message

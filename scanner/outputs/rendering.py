@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.sbom.valid_names import with_valid_names
 
 __all__ = ["render", "render_each"]
 
@@ -27,16 +28,22 @@ def render(result: ScanResult, make: Callable[[ScanResult], _T]) -> tuple[ScanRe
     Returns:
         The rendered result, which is an internal error if `make` failed, and the part.
     """
+
+    def rendered(one: ScanResult) -> tuple[ScanResult, _T]:
+        valid = with_valid_names(one)
+        return valid, make(valid)
+
     try:
-        return result, make(result)
+        return rendered(result)
     except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
         broken = internal_error(result, problem, "writing")
     try:
-        return broken, make(broken)
+        return rendered(broken)
     except Exception as problem:  # noqa: BLE001 - only the address is left to cause this
         address = quote(result.url.encode("utf-8", "surrogatepass"), safe="/:")
-        broken = internal_error(replace(result, url=address, objects=()), problem, "writing")
-        return broken, make(broken)
+        return rendered(
+            internal_error(replace(result, url=address, objects=()), problem, "writing")
+        )
 
 
 def render_each(

@@ -19,9 +19,10 @@ from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import Remark, remarks
 from prefect_mutagen.scanner.outputs.rendering import render_each
+from prefect_mutagen.scanner.outputs.stated import stated_sha256
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_sarif"]
 
@@ -56,7 +57,7 @@ def write_sarif(
                 _result(remark, rules.setdefault(remark.code, len(rules)))
                 for remark in remarks(result)
             ]
-            return [*map(to_exchange_json, listed)], [*map(to_exchange_json, entries)]
+            return [*map(to_json, listed)], [*map(to_json, entries)]
 
         for listed, entries in render_each(results, summary, make):
             count += len(listed)
@@ -83,7 +84,7 @@ def write_sarif(
             "invocations": [{name: value for name, value in invocation.items() if value}],
             "automationDetails": {"id": f"{TOOL_NAME}/{scan.id}"},
         }
-        out.write(f",\n{to_exchange_json(tail)[1:]}]}}\n")
+        out.write(f",\n{to_json(tail)[1:]}]}}\n")
 
 
 def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, Any]:
@@ -98,6 +99,8 @@ def _artifact(item: ObjectResult, result: ScanResult, number: int) -> dict[str, 
         artifact["length"] = item.size
     if sha256:
         artifact["hashes"] = {"sha-256": sha256}
+    elif stated := stated_sha256(result, item.url):
+        artifact["properties"]["statedSha256"] = stated
     return artifact
 
 

@@ -18,14 +18,14 @@ from typing import Any, Final, TextIO
 
 from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_purl
+from prefect_mutagen.scanner.outputs.addresses import as_uri, base_purl, file_name, file_purl
 from prefect_mutagen.scanner.outputs.later import Later
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.remarks import statements
 from prefect_mutagen.scanner.outputs.rendering import render_each
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json, to_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 __all__ = ["write_spdx3"]
 
@@ -66,7 +66,7 @@ def write_spdx3(
     }
     name = f"{TOOL_NAME} {scan.tool_version}"
     with Later() as elements, Later() as roots:
-        out.write(f'{{"@context":"{_CONTEXT}",\n"@graph":[\n{to_exchange_json(creation)}')
+        out.write(f'{{"@context":"{_CONTEXT}",\n"@graph":[\n{to_json(creation)}')
 
         def write(texts: list[tuple[str, str]]) -> None:
             for ref, text in texts:
@@ -84,7 +84,7 @@ def write_spdx3(
             roots.add(texts[0][0])
             write(texts)
         bom = _collection("software_Sbom", f"{space}sbom", scan)
-        elements.add(to_exchange_json(bom["spdxId"]))
+        elements.add(to_json(bom["spdxId"]))
         _write_collection(bom | {"software_sbomType": ["analyzed"]}, "rootElement", roots, out)
         document = _collection("SpdxDocument", f"{space}document", scan)
         _write_collection(document | {"rootElement": [bom["spdxId"]]}, "element", elements, out)
@@ -93,7 +93,7 @@ def write_spdx3(
 
 def _texts(elements: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
     """Serialize elements; each comes with its identifier, also as JSON."""
-    return [(to_exchange_json(one["spdxId"]), to_exchange_json(one)) for one in elements]
+    return [(to_json(one["spdxId"]), to_json(one)) for one in elements]
 
 
 def _collection(kind: str, ref: str, scan: ScanInfo) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _collection(kind: str, ref: str, scan: ScanInfo) -> dict[str, Any]:
 
 
 def _write_collection(element: dict[str, Any], key: str, entries: Later, out: TextIO) -> None:
-    out.write(f',\n{to_exchange_json(element)[:-1]},"{key}":')
+    out.write(f',\n{to_json(element)[:-1]},"{key}":')
     entries.write_list(out)
     out.write("}")
 
@@ -168,7 +168,7 @@ def _files(result: ScanResult, root: str) -> Iterator[dict[str, Any]]:
         yield _element(
             "software_File",
             f"{root}/file-{number}",
-            name=item.url.rpartition("/")[2] or item.url,
+            name=file_name(item.url) or item.url,
             software_primaryPurpose="model",
             software_fileKind="file",
             verifiedUsing=_hashes(_sha256(item, result)),

@@ -1,10 +1,11 @@
 """Read stated values that are not SBOM fields, for the formats that have a field for them."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from prefect_mutagen.scanner.results import Sbom, ScanResult
 
-__all__ = ["license_detail", "metadata_text"]
+__all__ = ["license_detail", "metadata_text", "stated_sha256"]
 
 
 def metadata_text(sbom: Sbom, key: str) -> str | None:
@@ -23,3 +24,11 @@ def license_detail(result: ScanResult, part: Literal["name", "link"]) -> str:
     own = metadata_text(result.sbom, f"license_{part}")  # in ``__metadata__`` of safetensors
     stated = result.facts.get(f"license_{part}")
     return own or (stated if isinstance(stated, str) else "")
+
+
+def stated_sha256(result: ScanResult, url: str) -> Mapping[str, str]:
+    """Return the SHA-256 that is only stated for a file, with its source; empty without one."""
+    for entry in result.facts.get("stated_sha256", ()):
+        if url.endswith(f"/{entry['file']}"):
+            return {"sha256": entry["sha256"], "source": entry["source"]}
+    return {}

@@ -5,39 +5,75 @@ express (a valid date, an existing code, a waiver with an owner) are checked by 
 wherever it is created.
 """
 
-import difflib
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import date
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, get_args
 
 from prefect_mutagen.parsers import Severity
+from prefect_mutagen.scanner.content.folding import fold
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.loading.plan import Loader
+from prefect_mutagen.scanner.policy.entries import (
+    check_licenses,
+    check_names,
+    check_texts,
+    check_whole_numbers,
+    nearest,
+    says_something,
+)
+from prefect_mutagen.scanner.policy.known_names import ARCHITECTURES, QUANTIZATIONS, TYPES
 from prefect_mutagen.scanner.signing.signers import Signer
 
-__all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "nearest"]
+__all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "check_given"]
 
 _CONFIG: Final = {"extra": "forbid", "use_attribute_docstrings": True}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_LONGEST_WAIVER: Final = timedelta(days=5 * 366)
+"""Longest time that a waiver may be valid from now on: what is meant for longer is a rule."""
+Format = Literal[
+    "gguf",
+    "safetensors",
+    "pytorch",
+    "torchscript",
+    "pickle",
+    "joblib",
+    "npy",
+    "npz",
+    "zip",
+    "tar",
+]
+RemoteCode = Literal["refuse", "pinned", "warn"]
+FailOn = Literal["error", "warning"]
+_NAMES: Final = {
+    "allowed_types": TYPES,
+    "allowed_architectures": ARCHITECTURES,
+    "denied_architectures": ARCHITECTURES,
+    "allowed_quantizations": QUANTIZATIONS,
+    "denied_quantizations": QUANTIZATIONS,
+}
+"""Names that are known, for fields whose names are open."""
+_OF_TEXTS: Final = (
+    *("allowed_licenses", "denied_licenses", "allowed_formats", *_NAMES, "allowed_sources"),
+    *("allowed_publishers", "allowed_templates", "loaders", "allowed_code"),
+)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a "did you mean" suffix for a misspelt name; empty when no known name is close."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+def _check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    known = tuple(choices)
+    if value not in known:
+        near = nearest(value, known) or f"; there are {', '.join(known)}"
+        raise ValueError(f"there is no {what} {value!a}{near}")
 
 
-@lru_cache(maxsize=1024)
-def _license_problem(entry: str) -> str:
-    """Return as a clause why no licence can match an entry of a policy; empty if one can."""
-    if not entry.strip():
-        return "is empty"
-    from prefect_mutagen.scanner.content.license_entries import check_entry  # loads the SPDX list
-
-    return check_entry(entry)
+def _day(text: str) -> date | None:
+    """Return the day that a text names as YYYY-MM-DD; None if it is no such date."""
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -64,6 +100,7 @@ class SeverityChange:
         if self.code not in known and self.code not in families:
             near = nearest(self.code, (*known, *families))
             raise ValueError(f"there is no finding {self.code!a}{near}")
+        _check_choice("severity", self.severity, get_args(Severity))
 
 
 @dataclass(frozen=True)
@@ -81,7 +118,7 @@ class Waiver:
     owner: str
     """Who is responsible for it."""
     expires: str
-    """Last day of validity, as YYYY-MM-DD (UTC)."""
+    """Last day of validity, as YYYY-MM-DD (UTC), at most five years from now."""
 
     def __post_init__(self) -> None:
         """Validate the fields: every waiver has an owner and an end.
@@ -90,16 +127,22 @@ class Waiver:
             ValueError: A field is empty, the code does not exist, or the date is invalid.
         """
         for name in ("url", "reason", "owner", "expires"):
-            if not getattr(self, name).strip():
+            if not fold(getattr(self, name)).strip():
                 raise ValueError(f"a waiver needs {name}")
+        for name in ("reason", "owner"):
+            if not says_something(getattr(self, name)):
+                raise ValueError(f"{name} of a waiver has no letter: {getattr(self, name)!a}")
         if self.code not in CODES or self.code == "policy/waiver-expired":
             raise ValueError(f"there is no finding {self.code!a}{nearest(self.code, CODES)}")
-        try:
-            date.fromisoformat(self.expires)
-        except ValueError:
+        day = _day(self.expires)
+        if day is None:
+            raise ValueError(f"expires is not a date such as 2027-01-31: {self.expires!a}")
+        latest = datetime.now(UTC).date() + _LONGEST_WAIVER
+        if day > latest:
             raise ValueError(
-                f"expires is not a date such as 2027-01-31: {self.expires!a}"
-            ) from None
+                f"expires is more than five years from now: {self.expires}; a waiver is temporary, "
+                f"so write a day up to {latest}, or a rule that allows this"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,8 +162,11 @@ class BaseLicense:
         Raises:
             ValueError: A field is empty.
         """
-        if not self.model.strip() or not self.license.strip():
-            raise ValueError("an entry of base_licenses needs model and license")
+        for name in ("model", "license"):
+            if not fold(getattr(self, name)).strip():
+                raise ValueError("an entry of base_licenses needs model and license")
+            check_texts(f"base_licenses ({name})", (getattr(self, name),))
+        check_licenses("base_licenses", (self.license,))
 
 
 @dataclass(frozen=True)
@@ -140,21 +186,7 @@ class Policy:
     """Apply the licence rules to base models as well, where their licences are known."""
     base_licenses: tuple[BaseLicense, ...] = ()
     """Licences of base models that are named without a licence."""
-    allowed_formats: tuple[
-        Literal[
-            "gguf",
-            "safetensors",
-            "pytorch",
-            "torchscript",
-            "pickle",
-            "joblib",
-            "npy",
-            "npz",
-            "zip",
-            "tar",
-        ],
-        ...,
-    ] = ()
+    allowed_formats: tuple[Format, ...] = ()
     """Allowed formats; empty: all that are read."""
     allowed_types: tuple[str, ...] = ()
     """Allowed kinds of content, such as model, adapter, mmproj or imatrix; empty: any. What states
@@ -172,7 +204,8 @@ class Policy:
     max_size_bytes: int = 0
     """Largest size in bytes; 0: no limit."""
     require_sha256: bool = False
-    """Fail artifacts without a known SHA-256."""
+    """Fail artifacts without a SHA-256 that was computed here or proven by the storage. One that a
+    file beside the model states does not count."""
     require_signature: bool = False
     """Fail artifacts that no readable signature or attestation beside them names. This does not
     verify the signature; allowed_signers does."""
@@ -182,13 +215,13 @@ class Policy:
     allowed_sources: tuple[str, ...] = ()
     """Address prefixes that artifacts must lie under, such as s3://models/trusted; empty: any."""
     allowed_publishers: tuple[str, ...] = ()
-    """Allowed publishers: the owner in the address (owner/name) if there is one, else the publisher
-    that the file states; empty: any."""
+    """Allowed publishers: owners of repositories, by the hub's own address or its cache. What a
+    header or another folder states is a claim, and does not count."""
     allowed_templates: tuple[str, ...] = ()
     """SHA-256 values of allowed chat templates; empty: any harmless template."""
     loaders: tuple[Loader, ...] = ()
     """Loaders in use; empty: all. What only other loaders take of a model does not decide."""
-    remote_code: Literal["refuse", "pinned", "warn"] = "warn"
+    remote_code: RemoteCode = "warn"
     """Code that loaders run for a model (trust_remote_code): refuse fails every artifact that has
     some, pinned fails it unless allowed_code lists all of it, warn passes with a warning. Code of
     another repository, kernels and imported module names cannot be pinned."""
@@ -198,7 +231,7 @@ class Policy:
     max_scan_age_hours: int = 0
     """Longest time since the artifact was examined; 0: no limit. A scan does not reuse older
     results; judged as they are, they fail."""
-    fail_on: Literal["error", "warning"] = "error"
+    fail_on: FailOn = "error"
     """Lowest severity that fails an artifact."""
     severities: tuple[SeverityChange, ...] = ()
     """Overrides of finding severities."""
@@ -212,29 +245,76 @@ class Policy:
             ValueError: A limit is negative, an address is relative, or a digest is invalid, or no
                 licence can match an entry.
         """
-        for name in ("max_parameters", "max_size_bytes", "max_scan_age_hours"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is less than 0")
+        limits = ("max_parameters", "max_size_bytes", "max_scan_age_hours")
+        check_whole_numbers((name, getattr(self, name)) for name in limits)
+        for name in _OF_TEXTS:
+            check_texts(name, getattr(self, name))
         for name in ("allowed_licenses", "denied_licenses"):
-            for entry in getattr(self, name):
-                if problem := _license_problem(entry):
-                    raise ValueError(f"an entry of {name} {problem}")
+            check_licenses(name, getattr(self, name))
+        for name, known in _NAMES.items():
+            check_names(name, getattr(self, name), known)
         for source in self.allowed_sources:
             if "://" not in source and not source.startswith("/"):
                 message = "an entry of allowed_sources is neither an address nor an absolute path"
                 raise ValueError(f"{message}: {source!a}")
         _check_digests("allowed_templates", self.allowed_templates)
         _check_digests("allowed_code", self.allowed_code)
-        unknown = [loader for loader in self.loaders if loader not in get_args(Loader)]
-        if unknown:
-            near = nearest(unknown[0], get_args(Loader))
-            raise ValueError(f"there is no loader {unknown[0]!a}{near}")
+        for form in self.allowed_formats:
+            _check_choice("format", form, get_args(Format))
+        for loader in self.loaders:
+            _check_choice("loader", loader, get_args(Loader))
+        _check_choice("remote_code", self.remote_code, get_args(RemoteCode))
+        _check_choice("fail_on", self.fail_on, get_args(FailOn))
         if self.allowed_code and self.remote_code != "pinned":
             raise ValueError("allowed_code has no effect unless remote_code is pinned")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values."""
         return asdict(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Return pydantic's schema, which `check_given` is asked before."""
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        return no_info_before_validator_function(check_given, handler(source))
+
+
+_NESTED: Final[Mapping[str, Any]] = {
+    "allowed_signers": Signer,
+    "base_licenses": BaseLicense,
+    "severities": SeverityChange,
+    "waivers": Waiver,
+}
+
+
+def check_given(given: Any) -> Any:
+    """Return what was given as a policy, unless a name in it is none of a field.
+
+    Args:
+        given: Fields and values, from a file, a form or a flow's parameters.
+
+    Raises:
+        ValueError: There is no such field; the message names the nearest one.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    _check_fields(given, Policy, "the policy")
+    for name, record in _NESTED.items():
+        entries = given.get(name)
+        for number, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
+            if isinstance(entry, Mapping):
+                _check_fields(entry, record, f"field {name}.{number} of the policy")
+    return given
+
+
+def _check_fields(given: Mapping[Any, Any], record: Any, what: str) -> None:
+    known = {field.name: field.type for field in fields(record)}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{what} has no field {str(name)!a}{nearest(str(name), known)}")
+        if isinstance(value, bool) and known[name] in (int, "int"):
+            raise ValueError(f"policy field {name} is not a whole number: {value}")
 
 
 def _check_digests(name: str, digests: Iterable[str]) -> None:

@@ -1,17 +1,26 @@
 """Judge an artifact under a policy: plain comparisons, without libraries or I/O."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from prefect_mutagen.scanner.content.license_expressions import NOASSERTION
 from prefect_mutagen.scanner.internal_errors import CODE, log_fault
+from prefect_mutagen.scanner.policy.entries import spelled
 from prefect_mutagen.scanner.policy.fields import Policy
-from prefect_mutagen.scanner.policy.lineage import base_licenses_of
+from prefect_mutagen.scanner.policy.licenses import (
+    judge_licenses,
+    unseen_licenses,
+)
 from prefect_mutagen.scanner.policy.loaders import for_loaders
-from prefect_mutagen.scanner.policy.publishers import lies_below, publisher_of, same_publisher
+from prefect_mutagen.scanner.policy.publishers import (
+    lies_below,
+    publisher_of,
+    really_lies_below,
+    same_publisher,
+)
 from prefect_mutagen.scanner.policy.remote_code import judge_code
+from prefect_mutagen.scanner.policy.unseen import unseen_folder, unseen_signatures
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -25,11 +34,14 @@ _PROVEN: Final = frozenset(
     {"pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"}
 )
 """Codes that fail a pickle even if the rest of it could not be followed."""
+_NOT_EXAMINED: Final = ("/unexamined", "-unexamined")
 _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
-"""Codes of headers beyond the limits of this tool; those of other limits end in ``/unexamined``."""
+"""Codes of headers beyond the limits of this tool; those of other limits end in ``unexamined``."""
 # Tolerance for clock skew; an examination further in the future has no usable time.
 _MAX_SKEW_HOURS: Final = 1.0
 _SIGNERS_SHOWN: Final = 4
+_PLACES_SHOWN: Final = 3
+_NO_SHA256: Final = "no SHA-256 was computed here or proven by the storage; scan with --hash full"
 
 
 def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verdict:
@@ -54,6 +66,7 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
 
 
 def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
+    unseen = tuple(unseen_licenses(subject, policy))  # whatever loaders take
     if policy.loaders:
         subject = for_loaders(subject, policy.loaders)
     reasons = tuple(_from_findings(subject, policy))
@@ -62,7 +75,7 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
         for finding in subject.findings
     ):
         return Verdict("unknown", reasons)
-    reasons = (*reasons, *_from_fields(subject, policy, now))
+    reasons = (*reasons, *_from_fields(subject, policy, now, unseen))
     waived: tuple[Reason, ...] = ()
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
@@ -74,7 +87,12 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
 
 
 def _is_unseen(code: str) -> bool:
-    return code.startswith(_UNSEEN) or code.endswith("/unexamined") or code in _LIMITS | _UNDECIDED
+    return (
+        code.startswith(_UNSEEN)
+        or code.endswith(_NOT_EXAMINED)
+        or code in _LIMITS
+        or code in _UNDECIDED
+    )
 
 
 def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
@@ -87,7 +105,9 @@ def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
             yield Reason(finding.code, field, severity, finding.message)
 
 
-def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[Reason]:
+def _from_fields(
+    subject: Subject, policy: Policy, now: datetime | None, unseen: tuple[Reason, ...]
+) -> Iterator[Reason]:
     yield from _listed("format", subject.format, policy.allowed_formats, ())
     kind = subject.facts.get("type") or ("adapter" if subject.facts.get("adapter") else "model")
     yield from _listed("type", kind, policy.allowed_types, ())
@@ -103,14 +123,19 @@ def _from_fields(subject: Subject, policy: Policy, now: datetime | None) -> Iter
         policy.allowed_quantizations,
         policy.denied_quantizations,
     )
-    yield from _licenses(subject, policy)
+    stated = tuple(judge_licenses(subject, policy))
+    # What was not read may state a licence that is missed, and takes back none that is denied.
+    refused = [reason for reason in stated if reason.code != "policy/license-missing"]
+    yield from refused or unseen or stated
     yield from _limits(subject, policy)
     yield from _origin(subject, policy)
-    yield from _signer(subject, policy, now)
+    unsigned = (*_signature(subject, policy), *_signer(subject, policy, now))
+    yield from unseen_signatures(subject, unsigned)
     if policy.allowed_templates:
         yield from _templates(subject, policy)
     if policy.remote_code != "warn":
         yield from judge_code(subject.facts, policy)
+    yield from unseen_folder(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
 
@@ -121,58 +146,14 @@ def _listed(
     if not allowed and not denied:
         return
     shown = value or "none"
-    lower = shown.lower()
-    if allowed and lower not in {entry.lower() for entry in allowed}:
+    name = spelled(shown)
+    if allowed and name not in set(map(spelled, allowed)):
         expected = ", ".join(allowed)
         message = f"{what} {shown!a} is not among the allowed ones ({expected})"
         yield Reason(f"policy/{what}", f"allowed_{what}s", shown, message)
-    elif lower in {entry.lower() for entry in denied}:
+    elif name in set(map(spelled, denied)):
         message = f"{what} {shown!a} is forbidden"
         yield Reason(f"policy/{what}", f"denied_{what}s", shown, message)
-
-
-def _licenses(subject: Subject, policy: Policy) -> Iterator[Reason]:
-    expression = subject.license_spdx
-    if expression is None or expression == NOASSERTION:
-        field = "require_license" if policy.require_license else "allowed_licenses"
-        if policy.require_license or policy.allowed_licenses:
-            yield Reason("policy/license-missing", field, "none", "no licence is stated")
-    elif policy.allowed_licenses or policy.denied_licenses:
-        # The whole decides; each statement, so that the reason names the one that is refused.
-        refused = [
-            reason
-            for spdx, stated, what in _stated_licenses(subject)
-            for reason in _license("policy/license", spdx, what, policy, stated)
-        ]
-        yield from refused or _license("policy/license", expression, "licence", policy)
-    if policy.licenses_of_base and (policy.allowed_licenses or policy.denied_licenses):
-        for model, base in base_licenses_of(subject, policy.base_licenses):
-            yield from _license(
-                "policy/base-license", base, f"base model {model!a}: licence", policy
-            )
-
-
-def _stated_licenses(subject: Subject) -> Iterator[tuple[str, str, str]]:
-    """Yield what each source states: as an expression, verbatim, and the noun for a message."""
-    facts = [one for one in subject.facts.get("licenses") or () if isinstance(one, Mapping)]
-    for one in facts:
-        spdx, stated = str(one.get("spdx") or NOASSERTION), str(one.get("value") or "")
-        if spdx != NOASSERTION and spdx in (subject.license_spdx or ""):
-            alone = len({other.get("spdx") for other in facts}) < 2
-            yield spdx, stated, "licence" if alone else f"{one.get('source')}: licence"
-
-
-def _license(
-    code: str, expression: str, what: str, policy: Policy, stated: str = ""
-) -> Iterator[Reason]:
-    from prefect_mutagen.scanner.content.license_matching import allows, denies
-
-    if policy.allowed_licenses and not allows(policy.allowed_licenses, expression):
-        allowed = ", ".join(policy.allowed_licenses)
-        message = f"{what} {expression} is not among the allowed ones ({allowed})"
-        yield Reason(code, "allowed_licenses", expression, message)
-    elif policy.denied_licenses and denies(policy.denied_licenses, expression, stated):
-        yield Reason(code, "denied_licenses", expression, f"{what} {expression} is forbidden")
 
 
 def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
@@ -187,22 +168,46 @@ def _limits(subject: Subject, policy: Policy) -> Iterator[Reason]:
         message = f"{size} bytes are more than the allowed {most}"
         yield Reason("policy/size", "max_size_bytes", str(size), message)
     if policy.require_sha256 and not subject.sha256:
-        yield Reason("policy/sha256-missing", "require_sha256", "none", "no SHA-256 is known")
+        yield Reason("policy/sha256-missing", "require_sha256", "none", _NO_SHA256)
 
 
 def _origin(subject: Subject, policy: Policy) -> Iterator[Reason]:
-    if policy.allowed_sources and not lies_below(subject.url, policy.allowed_sources):
-        allowed = ", ".join(policy.allowed_sources)
+    if policy.allowed_sources:
+        yield from _sources(subject, policy)
+    if policy.allowed_publishers:
+        yield from _publishers(subject, policy)
+
+
+def _sources(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    allowed = ", ".join(policy.allowed_sources)
+    read_from = [str(place) for place in subject.facts.get("read_from") or ()]
+    if not lies_below(subject.url, policy.allowed_sources):
         message = f"the artifact lies below none of the allowed addresses ({allowed})"
         yield Reason("policy/source", "allowed_sources", subject.url, message)
-    if policy.allowed_publishers:
-        name, source = publisher_of(subject.url, subject.facts)
-        if not any(same_publisher(name, entry) for entry in policy.allowed_publishers):
-            allowed = ", ".join(policy.allowed_publishers)
-            message = f"publisher {name!a} ({source}) is not among the allowed ones ({allowed})"
-            if not name:
-                message = f"no publisher is stated; allowed are {allowed}"
-            yield Reason("policy/publisher", "allowed_publishers", name or "none", message)
+    elif not really_lies_below(read_from, policy.allowed_sources):
+        places = ", ".join(read_from[:_PLACES_SHOWN])
+        message = f"its files were read from {places}, not all below the allowed ({allowed})"
+        yield Reason("policy/source", "allowed_sources", places, message)
+
+
+def _publishers(subject: Subject, policy: Policy) -> Iterator[Reason]:
+    publisher = publisher_of(subject.url, subject.facts)
+    name, allowed = publisher.name, ", ".join(policy.allowed_publishers)
+    is_allowed = any(same_publisher(name, entry) for entry in policy.allowed_publishers)
+    if is_allowed and publisher.is_proven:
+        return
+    message = f"publisher {name!a} ({publisher.source}) is not among the allowed ones ({allowed})"
+    if not name:
+        message = f"no publisher is stated; allowed are {allowed}"
+    elif is_allowed:
+        message = (
+            f"publisher {name!a} is only claimed, by {publisher.source}; an address at the hub or "
+            "in its cache proves one (elsewhere, use allowed_sources, or ask for signatures)"
+        )
+    yield Reason("policy/publisher", "allowed_publishers", name or "none", message)
+
+
+def _signature(subject: Subject, policy: Policy) -> Iterator[Reason]:
     if policy.require_signature:
         signature = subject.facts.get("signature")
         if not isinstance(signature, dict) or not signature.get("covered"):
@@ -217,16 +222,23 @@ def _signer(subject: Subject, policy: Policy, now: datetime | None) -> Iterator[
         return
     stated = subject.facts.get("signature")
     recorded = stated.get("signers") or () if isinstance(stated, dict) else ()
+    in_use = set(subject.loads)
+    in_use = in_use.intersection(policy.loaders) or in_use
     allowed = {signer.name for signer in policy.allowed_signers}
     expired = ""
+    partial: list[str] = []
     for entry in recorded:
-        if entry["name"] in allowed:
+        if entry["name"] in allowed and (more := in_use.intersection(entry.get("unsigned") or ())):
+            partial = partial or sorted(more)
+        elif entry["name"] in allowed:
             if not entry.get("expires") or _hours_since(entry["expires"], now) < 0:
                 return
             expired = f"the certificate of {entry['name']!a} expired on {entry['expires']}"
     others = ", ".join(sorted(entry["name"] for entry in recorded))
     value = "expired" if expired else others or ("none" if stated is None else "unverified")
-    message = expired or "none of the allowed signers has signed all of its files"
+    message = expired or "none of the allowed signers has signed all of its files in one statement"
+    if partial and not expired:
+        message = f"none of the allowed signers has signed all that {partial[0]} takes"
     if stated is None:
         message += "; no signature lies beside the artifact"
     names = ", ".join(sorted(allowed)[:_SIGNERS_SHOWN])

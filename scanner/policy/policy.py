@@ -7,20 +7,18 @@ validates it and refuses unknown fields.
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
 from typing import Any, Final
 
-from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.policy.fields import (
     BaseLicense,
     Policy,
     SeverityChange,
     Signer,
     Waiver,
-    nearest,
 )
 from prefect_mutagen.scanner.policy.judge import judge
+from prefect_mutagen.scanner.policy.policy_text import load_yaml
 from prefect_mutagen.scanner.signing.signers import TEXTS_OR_PATHS
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
@@ -38,12 +36,6 @@ __all__ = [
 ]
 
 _FILE_LIMIT: Final = 1 << 20
-_NESTED: Final[dict[str, type[BaseLicense | SeverityChange | Signer | Waiver]]] = {
-    "allowed_signers": Signer,
-    "base_licenses": BaseLicense,
-    "severities": SeverityChange,
-    "waivers": Waiver,
-}
 
 
 def load_policy(text: str, folder: str | None = None) -> Policy:
@@ -60,9 +52,10 @@ def load_policy(text: str, folder: str | None = None) -> Policy:
     """
     from pydantic import ValidationError
 
-    given = _load(text)
+    given = load_yaml(text)
     if given is None:
-        given = {}
+        # A file whose writing was cut must not become a policy that accepts everything.
+        raise ValueError("the policy is empty; write {} for the default policy")
     if not isinstance(given, Mapping):
         raise ValueError("the policy is not a mapping of fields to values")  # noqa: TRY004
     if folder is not None:
@@ -109,61 +102,9 @@ def _validator() -> Any:
     return TypeAdapter(Policy)
 
 
-def _load(text: str) -> Any:
-    """Parse the YAML; dates stay text, and duplicate keys are refused."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-            seen: set[str] = set()
-            # A tag can declare any node a mapping; the library refuses that below.
-            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-                name = str(key.value)
-                if name in seen:
-                    line = key.start_mark.line + 1
-                    raise ValueError(f"the policy has a duplicate key {name!a} in line {line}")
-                seen.add(name)
-            return super().construct_mapping(node, deep)
-
-        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
-            # The library's constructors let errors of the conversion through.
-            try:
-                return super().construct_object(node, deep)
-            except (ArithmeticError, LookupError, ValueError):
-                if not isinstance(node, yaml.ScalarNode):
-                    raise
-                kind, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
-                text = shown(node.value)
-                raise ValueError(
-                    f"the policy's line {line}: {text} is not a valid {kind}"
-                ) from None
-
-    Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-    try:
-        loader = Loader(text)
-        try:
-            node = loader.get_single_node()
-        except (OverflowError, ValueError):  # numbers in escapes and directives
-            line = loader.line + 1
-            raise ValueError(
-                f"the policy's line {line} has a number that YAML cannot take"
-            ) from None
-        return None if node is None else loader.construct_document(node)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"the policy is not YAML{where}") from None
-    except RecursionError:
-        raise ValueError("the policy is nested too deeply") from None
-
-
 def _explain(error: Mapping[str, Any]) -> str:
-    place = [str(part) for part in error["loc"]]
-    name, where = place[-1] if place else "", ".".join(place)
-    record = _NESTED.get(place[0]) if len(place) > 1 else None
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        near = nearest(name, [field.name for field in fields(record or Policy)])
-        inside = f"field {'.'.join(place[:-1])} of the policy" if record else "the policy"
-        return f"{inside} has no field {name!a}{near}"
+    where = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"policy field {where}: {message}" if where else f"policy: {message}"
+    if where:
+        return f"policy field {where}: {message}"
+    return message if "policy" in message else f"policy: {message}"

@@ -8,6 +8,7 @@ from typing import Final
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.policy.fields import SeverityChange, Waiver
+from prefect_mutagen.scanner.policy.publishers import has_dot_segments, normalized
 from prefect_mutagen.scanner.verdicts import Reason
 
 __all__ = ["severity_of", "waive"]
@@ -56,7 +57,10 @@ def waive(
         The standing and the waived reasons. An expired waiver that would have covered a reason adds
         a standing reason of its own.
     """
-    here = [waiver for waiver in waivers if fnmatchcase(url, waiver.url)]
+    # A pattern covers what an address says, and one that may mean another says nothing.
+    plain = not has_dot_segments(url.partition("://")[2] or url)
+    place = normalized(url)
+    here = [waiver for waiver in waivers if plain and fnmatchcase(place, normalized(waiver.url))]
     standing: list[Reason] = []
     waived: list[Reason] = []
     for reason in reasons:

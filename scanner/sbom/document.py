@@ -34,7 +34,11 @@ from prefect_mutagen.scanner.content.facts import (
     safetensors_facts,
 )
 from prefect_mutagen.scanner.content.license_statements import licenses_in
-from prefect_mutagen.scanner.content.lineage import merge_lineage, metadata_lineage
+from prefect_mutagen.scanner.content.lineage import (
+    merge_lineage,
+    metadata_lineage,
+    unread_lineage,
+)
 from prefect_mutagen.scanner.content.model_spec import metadata_details, metadata_facts
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.packing import count_parameters, may_be_packed
@@ -124,6 +128,8 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         facts |= metadata_facts(own)
         details, templates = metadata_details(own), ()
         details["base_models"] = metadata_lineage(own)
+        if unread := unread_lineage(own, details["base_models"]):
+            findings.append(make_finding("sbom/unexamined", unread, url=url, field="base_model"))
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
     elif isinstance(header, PickleHeader):

@@ -1,8 +1,10 @@
-"""Encode JSON that every reader accepts and that is safe to print to a terminal.
+r"""Encode JSON that every reader accepts and that is safe to print to a terminal.
 
 Letters of all scripts stay as they are. Escaped are control characters of both blocks (C1 controls
-act on terminals too), bidirectional formatting characters, and lone surrogates, which no encoding
-can represent.
+act on terminals too) and bidirectional formatting characters. An escaped lone surrogate is valid
+JSON, but strict readers reject the whole document for it, and no encoding can represent it. So it
+is written as visible text, such as ``\ud800``; names of files do not get here with one
+(`scanner.sbom.valid_names`).
 
 orjson is used if it is installed (Prefect depends on it), twenty times as fast as the standard
 library, for values that both encode identically: everything except floats, which orjson formats
@@ -20,7 +22,7 @@ try:
 except ImportError:  # without Prefect
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["to_exchange_json", "to_json"]
+__all__ = ["to_json"]
 
 _SCALARS: Final = {str, int, bool, type(None)}
 _CONTAINERS: Final = {dict, list, tuple}
@@ -38,22 +40,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     Raises:
         ValueError: A number is NaN or infinite.
     """
-    return _escape_unsafe(_encode(value, indent), _escape)
-
-
-def to_exchange_json(value: Any) -> str:
-    r"""Encode a value as JSON for documents that are exchanged with strict readers.
-
-    An escaped lone surrogate is valid JSON, but many readers reject the whole document for it. So
-    it is written as visible text, such as ``\udcff`` for an undecodable byte of a file name.
-
-    Args:
-        value: Any JSON value; numbers have to be finite.
-
-    Raises:
-        ValueError: A number is NaN or infinite.
-    """
-    return _escape_unsafe(_encode(value, None), _escape_visibly)
+    return _escape_unsafe(_encode(value, indent))
 
 
 def _encode(value: Any, indent: int | None) -> str:
@@ -90,18 +77,14 @@ def _are_strings(members: Iterable[Any]) -> bool:
     return True
 
 
-def _escape_unsafe(text: str, replace: Callable[[re.Match[str]], str]) -> str:
+def _escape_unsafe(text: str) -> str:
     # These characters occur only inside strings, so escaping them is always valid.
-    return text if text.isascii() and "\x7f" not in text else _UNSAFE.sub(replace, text)
+    return text if text.isascii() and "\x7f" not in text else _UNSAFE.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
-
-
-def _escape_visibly(match: re.Match[str]) -> str:
     is_surrogate = "\ud800" <= match[0] <= "\udfff"
-    return f"\\{_escape(match)}" if is_surrogate else _escape(match)
+    return rf"\\u{ord(match[0]):04x}" if is_surrogate else rf"\u{ord(match[0]):04x}"
 
 
 @lru_cache(maxsize=16)

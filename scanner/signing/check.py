@@ -38,6 +38,8 @@ class Genuine:
     signer: str
     """The signer's name."""
     statement: Signature
+    number: int
+    """Its place among the statements of its file."""
     expires: str = ""
     """When the signature stops counting, in ISO 8601; empty: never."""
 
@@ -104,11 +106,11 @@ class SignatureChecker:
         genuine: list[Genuine] = []
         problem = detail = ""
         strangers = max(0, len(texts) - _DOCUMENTS)
-        for text in texts[:_DOCUMENTS]:
+        for number, text in enumerate(texts[:_DOCUMENTS]):
             document = read_document(name, text)
             outcomes = self._outcomes(document)
             found = [
-                Genuine(signer, document.statement, outcome.expires)
+                Genuine(signer, document.statement, number, outcome.expires)
                 for signer, outcome in outcomes
                 if outcome.genuine
             ]

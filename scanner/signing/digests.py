@@ -1,21 +1,67 @@
-"""Compare the digests in signatures and attestations with the known digests of a model's files.
+"""Compare signatures and attestations beside a model with its files, and record who signed them.
 
 Where a policy names signers, the facts record which of them signed all of the files. The record is
 keyed by the signer's name, so another policy can be judged by it without verifying again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.signing.check import Checked, Genuine, SignatureChecker
-from prefect_mutagen.scanner.signing.signatures import Signature, read_signature
+from prefect_mutagen.scanner.signing.check import Checked, Genuine
+from prefect_mutagen.scanner.signing.coverage import (
+    ArtifactFiles,
+    Coverage,
+    FolderCheck,
+    cover,
+    gaps,
+    mismatch,
+    path_below,
+)
+from prefect_mutagen.scanner.signing.signatures import Signature
+from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["Comparison", "KnownFiles", "compare", "look_at_signatures"]
+__all__ = [
+    "LISTED",
+    "Comparison",
+    "SignatureFile",
+    "compare",
+    "look_at_signatures",
+    "statements_to_check",
+]
 
-_LISTED: Final = 100
+LISTED: Final = 100
+"""Most signature files, and most names of each kind, that are in the facts."""
+
+Checks = Mapping[tuple[str, int], FolderCheck]
+"""What became of the files that a statement names, by the address of its file and its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFile:
+    """A signature file beside a model, as it was read and verified."""
+
+    item: StoredObject
+    signature: Signature
+    """All that its statements name together."""
+    statements: tuple[Signature, ...] = ()
+    """Each of them by itself."""
+    checked: Checked | None = None
+    """Who signed them; None: no signers are known, so nothing was verified."""
+    fault: str = ""
+    """Why storage does not hand it out, as a clause; then there is nothing else."""
+
+    @property
+    def folder(self) -> str:
+        """Address of the folder that its names are relative to, with a trailing slash."""
+        return self.item.folder
+
+    @property
+    def vouching(self) -> tuple[Genuine, ...]:
+        """The genuine statements that vouch for files."""
+        return tuple(one for one in self.checked.genuine if one.vouches) if self.checked else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +90,14 @@ def compare(signature: Signature, sha256: Mapping[str, str]) -> Comparison:
             unknown.
 
     Returns:
-        The files the signature names. A file that it does not name still agrees when its digest is
-        listed under another name, because files get renamed.
+        The files the signature names. A digest counts for the file of its name alone.
     """
-    all_digests = frozenset[str]().union(*signature.digests.values())
     agree, differ, unknown = [], [], []
     for name, known in sha256.items():
         named = signature.digests.get(name)
         if named is None:
-            if known and known.lower() in all_digests:
-                agree.append(name)
-        elif not named or not known:
+            continue
+        if not named or not known:
             unknown.append(name)
         elif known.lower() in named:
             agree.append(name)
@@ -63,107 +106,149 @@ def compare(signature: Signature, sha256: Mapping[str, str]) -> Comparison:
     return Comparison(tuple(agree), tuple(differ), tuple(unknown))
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFiles:
-    """SHA-256 values of the files beside a signature, by file name; empty where unknown."""
+def statements_to_check(
+    files: Iterable[SignatureFile], artifact: ArtifactFiles, *, required: bool
+) -> Iterator[tuple[SignatureFile, int]]:
+    """Yield the statements whose files have to be looked at: those that name all of the weights.
 
-    own: Mapping[str, str]
-    """The model's own files, with digests from any source."""
-    hashed: Mapping[str, str] = field(default_factory=dict)
-    """The same files, with digests computed from the bytes, here or by the storage. A checksum file
-    beside the model proves nothing: whoever can replace the model can replace that file too."""
-    beside: Mapping[str, str] = field(default_factory=dict)
-    """Files that describe the model, such as config.json."""
-
-
-@dataclass(slots=True)
-class _SignedFiles:
-    """Which files each signer signed."""
-
-    expiry: dict[str, dict[str, str]] = field(default_factory=dict)
-    """When the signature stops counting, by signer and file name."""
-    beside: set[str] = field(default_factory=set)
-    whole: bool = False
-    """Whether a signature covers the model's whole folder."""
-
-    def add(self, genuine: Genuine, known: KnownFiles) -> frozenset[str]:
-        """Record what a genuine signature covers; return the model's own files among it."""
-        found = frozenset(compare(genuine.statement, known.hashed).agree)
-        files = self.expiry.setdefault(genuine.signer, {})
-        for name in found:
-            files[name] = _later(files.get(name), genuine.expires)
-        if found:
-            # By name, because the loader goes by it: a signed file under another name means
-            # something else.
-            signed = genuine.statement.digests
-            self.beside.update(
-                name for name, digest in known.beside.items() if digest in signed.get(name, ())
-            )
-            self.beside |= genuine.statement.exempt
-            self.whole = self.whole or genuine.statement.whole
-        return found
-
-    def signers(self, own: Iterable[str]) -> list[dict[str, str]]:
-        """Return the signers that signed all of the model's files, with their earliest expiry."""
-        names = set(own)
-        return [
-            {"name": signer, "expires": min((when for when in files.values() if when), default="")}
-            for signer, files in self.expiry.items()
-            if names and files.keys() >= names
-        ]
+    Args:
+        files: The signature files.
+        artifact: The artifact's files.
+        required: Whether statements count that nobody verified.
+    """
+    for file in files:
+        numbers = {one.number for one in file.vouching}
+        if required:
+            numbers |= set(_signed(file))
+        for number in sorted(numbers):
+            statement = file.statements[number]
+            found = cover(statement, file.folder, artifact, proven=not required)
+            if found.names_all and not found.unhashed:
+                yield file, number
 
 
 def look_at_signatures(
-    files: Mapping[str, tuple[str, bytes]],
-    known: KnownFiles,
-    checker: SignatureChecker | None = None,
+    files: Sequence[SignatureFile],
+    artifact: ArtifactFiles,
+    checks: Checks | None = None,
+    *,
+    required: bool = False,
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-    """Read all signatures beside a model and compare them with the known digests.
+    """Hold all signatures beside a model against its files.
 
     Args:
-        files: Address and bytes, up to `SIGNATURE_LIMIT`, of each signature file, by name.
-        known: The SHA-256 values to compare with.
-        checker: Verifies who signed; None: signatures are read but not verified.
+        files: The signature files.
+        artifact: The artifact's files.
+        checks: What became of the files that `statements_to_check` names.
+        required: Whether statements count that nobody verified.
 
     Returns:
         The entry ``signature`` of the facts, empty without such files, and the findings. In the
-        entry, ``covered`` is true when signed statements name every file of the model and no digest
-        differs; ``signers`` lists the signers that signed all of the model's files.
+        entry, ``covered`` is true when one signed statement names every file of the artifact and
+        no digest differs; ``signers`` lists the signers that signed all of them in one statement;
+        ``folders`` has what lay in each folder that was looked at as a whole, as a digest.
     """
+    if not files:
+        return {}, ()
     facts: list[dict[str, Any]] = []
     findings: list[Finding] = []
-    covered: set[str] = set()
-    differing = False
-    signed = _SignedFiles()
-    for name, (url, raw) in files.items():
-        signature = read_signature(name, raw)
-        found = compare(signature, {**known.beside, **known.own})
+    record = _Record(checks or {})
+    covered = differing = False
+    for file in files:
+        found = compare(file.signature, artifact.named(file.folder))
         differing = differing or bool(found.differ)
-        if signature.signed:
-            covered.update(found.names)
-        facts.append(_facts(signature, found))
-        findings += _differences(signature, found, url)
-        if checker is not None and not signature.problem:
-            findings += _verified(checker.check(name, raw), name, known, signed, url)
+        covered = record.add_signed(file, artifact, required=required) or covered
+        facts.append(_facts(file.signature, found))
+        findings += _differences(file, found)
+        if file.checked is not None and not file.signature.problem:
+            findings += _verified(file, file.checked, artifact, record)
         elif not found.differ:
-            findings += _unverified(signature, found, known.own, url)
-    if not facts:
-        return {}, ()
-    if signed.whole:
-        where = next(iter(files.values()))[0]
-        findings += _unsigned(known.beside.keys() - signed.beside, where)
-    complete = bool(known.own) and not differing and covered >= known.own.keys()
-    entry: dict[str, Any] = {"covered": complete, "files": facts[:_LISTED]}
-    if checker is not None:
-        entry["signers"] = signed.signers(known.own)
-    return entry, tuple(findings)
+            findings += _unverified(file, found, artifact)
+    findings += record.gaps()
+    entry: dict[str, Any] = {"covered": covered and not differing, "files": facts[:LISTED]}
+    if folders := {
+        file.folder: check.below
+        for file in files
+        for (url, number), check in (checks or {}).items()
+        if url == file.item.url and file.statements[number].whole
+    }:
+        entry["folders"] = folders
+    if any(file.checked is not None for file in files):
+        entry["signers"] = record.signers()
+    return entry, tuple(dict.fromkeys(findings))
 
 
-def _later(one: str | None, other: str) -> str:
-    """Return the later of two expiry times; empty never expires, so it is the latest."""
-    if one is None or not one:
-        return other if one is None else ""
-    return max(one, other) if other else ""
+@dataclass(slots=True)
+class _Record:
+    """How far the statements that count cover an artifact."""
+
+    checks: Checks
+    signed: dict[str, list[tuple[Coverage, str]]] = field(default_factory=dict)
+    """Coverage and expiry of each genuine statement, by signer."""
+    counted: list[tuple[Coverage, Signature, StoredObject]] = field(default_factory=list)
+    """Each statement that counts, with its file."""
+
+    def add_genuine(
+        self, file: SignatureFile, genuine: Genuine, artifact: ArtifactFiles
+    ) -> Coverage:
+        statement = file.statements[genuine.number]
+        check = self.checks.get((file.item.url, genuine.number))
+        coverage = cover(statement, file.folder, artifact, check)
+        self.signed.setdefault(genuine.signer, []).append((coverage, genuine.expires))
+        self.counted.append((coverage, statement, file.item))
+        return coverage
+
+    def add_signed(self, file: SignatureFile, artifact: ArtifactFiles, *, required: bool) -> bool:
+        """Whether one signed statement covers the artifact, as far as digests are known."""
+        covers = False
+        for number in _signed(file):
+            statement = file.statements[number]
+            check = self.checks.get((file.item.url, number)) if required else None
+            coverage = cover(statement, file.folder, artifact, check, proven=False)
+            # What single loaders take besides matters to those who ask for a signer.
+            coverage = replace(coverage, not_taken={})
+            if required and statement.whole:
+                self.counted.append((coverage, statement, file.item))
+            covers = covers or coverage.complete
+        return covers
+
+    def gaps(self) -> Iterator[Finding]:
+        """Report what the statement that covers most does not cover, and broken folders."""
+        if not self.counted:
+            return
+        best = max(self.counted, key=lambda one: one[0].rank)
+        folders = {item.folder for found, one, item in self.counted if one.whole and found.complete}
+        for coverage, statement, item in self.counted:
+            if coverage is best[0]:
+                yield from gaps(coverage, statement, item.name, item.url)
+            elif statement.whole and not any(item.folder.startswith(url) for url in folders):
+                # It was signed as a whole, and is not what was signed, whoever signed a part of it.
+                of_folder = replace(coverage, unsigned=(), not_taken={})
+                yield from gaps(of_folder, statement, item.name, item.url)
+
+    def signers(self) -> list[dict[str, Any]]:
+        """Return the signers that signed everything in one statement.
+
+        Each with the time until which that counts, and the loaders that take more than was signed.
+        """
+        found: list[dict[str, Any]] = []
+        for signer, statements in self.signed.items():
+            whole = [entry for entry in statements if entry[0].complete]
+            whole.sort(key=lambda one: one[1] or "~", reverse=True)  # the latest; empty: never
+            whole.sort(key=lambda one: len(one[0].not_taken))
+            for coverage, expires in whole[:1]:
+                entry: dict[str, Any] = {"name": signer, "expires": expires}
+                if coverage.not_taken:
+                    entry["unsigned"] = sorted(coverage.not_taken)
+                found.append(entry)
+        return found
+
+
+def _signed(file: SignatureFile) -> Iterator[int]:
+    """Yield the numbers of the statements that carry a signature, valid or not."""
+    for number, statement in enumerate(file.statements):
+        if statement.signed and not statement.problem:
+            yield number
 
 
 def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
@@ -173,47 +258,48 @@ def _facts(signature: Signature, found: Comparison) -> dict[str, Any]:
         "signed": signature.signed,
         "predicates": list(signature.predicates),
         "problem": signature.problem,
-        "agree": list(found.agree[:_LISTED]),
-        "differ": list(found.differ[:_LISTED]),
-        "unknown": list(found.unknown[:_LISTED]),
+        "agree": list(found.agree[:LISTED]),
+        "differ": list(found.differ[:LISTED]),
+        "unknown": list(found.unknown[:LISTED]),
     }
     return {key: value for key, value in entry.items() if value not in ("", [])}
 
 
-def _differences(signature: Signature, found: Comparison, url: str) -> Iterator[Finding]:
+def _differences(file: SignatureFile, found: Comparison) -> Iterator[Finding]:
+    signature, url = file.signature, file.item.url
     name = signature.name
     if signature.problem:
         message = f"{shown(name)} cannot be read: {signature.problem}"
         yield make_finding("signature/unreadable", message, url=url, field=name)
     for target in found.differ:
-        stated = ", ".join(sorted(signature.digests[target])[:4])
-        message = f"{shown(name)} names another SHA-256 for {shown(target)}: {stated}"
-        yield make_finding("signature/mismatch", message, url=url, field=target)
+        yield mismatch(signature, name, target, url)
 
 
 def _unverified(
-    signature: Signature, found: Comparison, own: Iterable[str], url: str
+    file: SignatureFile, found: Comparison, artifact: ArtifactFiles
 ) -> Iterator[Finding]:
     """Report which of the model's files an unverified signature names."""
-    name = signature.name
-    if signature.problem:
+    name = file.signature.name
+    if file.signature.problem:
         return
-    named = found.names.intersection(own)
+    own = (path_below(item, file.folder) for item in artifact.own)
+    named = found.names.intersection(path for path in own if path is not None)
     if named:
         known = "with the digests they have" if not found.unknown else "with digests not known here"
         message = f"{shown(name)} names {len(named)} of the model's files {known}"
-    elif signature.kind == "oms":
+    elif file.signature.kind == "oms":
         message = f"{shown(name)} does not name the model"
     else:
         return  # it signs something else in the same folder
     message += "; the signature itself is not verified"
-    yield make_finding("signature/unverified", message, url=url, field=name)
+    yield make_finding("signature/unverified", message, url=file.item.url, field=name)
 
 
 def _verified(
-    checked: Checked, name: str, known: KnownFiles, signed: _SignedFiles, url: str
+    file: SignatureFile, checked: Checked, artifact: ArtifactFiles, record: _Record
 ) -> Iterator[Finding]:
     """Report the result of verifying a file's signatures and record who signed what."""
+    name, url = file.signature.name, file.item.url
     if checked.problem:
         message = f"{shown(name)} does not verify: {checked.problem}"
         yield make_finding("signature/invalid", message, url=url, field=name)
@@ -223,7 +309,6 @@ def _verified(
         if checked.detail:
             message += f": {checked.detail}"
         yield make_finding("signature/unknown-signer", message, url=url, field=name)
-    unhashed = sorted(own for own in known.own if not known.hashed.get(own))
     for genuine in checked.genuine:
         about = f"{shown(name)} is a genuine signature of {genuine.signer!a}"
         if not genuine.vouches:
@@ -231,16 +316,10 @@ def _verified(
             message = f"{about}, which says something about the model but does not sign it"
             yield make_finding("signature/unverified", message, url=url, field=name)
             continue
-        found = signed.add(genuine, known)
-        if found:
-            message = f"{about} over {len(found)} of the model's files"
+        coverage = record.add_genuine(file, genuine, artifact)
+        if coverage.agree:
+            message = f"{about} over {len(coverage.agree)} of the model's files"
             yield make_finding("signature/verified", message, url=url, field=name)
-        elif unhashed:
-            message = f"{about}, but the bytes of {shown(unhashed[0])} were not hashed"
+        if coverage.unhashed:
+            message = f"{about}, but the bytes of {shown(coverage.unhashed[0])} were not hashed"
             yield make_finding("signature/unbound", message, url=url, field=name)
-
-
-def _unsigned(names: Iterable[str], url: str) -> Iterator[Finding]:
-    for name in sorted(names):
-        message = f"{shown(name)} is not among the files that were signed together with the model"
-        yield make_finding("signature/unsigned-file", message, url=url, field=name)

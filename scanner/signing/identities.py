@@ -2,8 +2,9 @@
 
 A Fulcio certificate is valid for minutes. The transparency log proves that it was used within that
 time; the bundle carries the log's signed entry timestamp and inclusion proof. The library does all
-of this. The trusted root is that of the public instance (from the user's cache, else as shipped
-with the library) or that of a private instance, which the policy carries.
+of this. The trusted root is that of the public instance, as shipped with the library, or one that
+the policy carries. The copy in the user's cache is neither read nor written: offline the library
+takes it unverified, and every program of the user may write it.
 """
 
 import logging
@@ -13,6 +14,8 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from sigstore._internal.tuf import DEFAULT_TUF_URL  # no public name says where the root lies
+from sigstore._utils import read_embedded
 from sigstore.errors import Error
 from sigstore.hashes import Hashed
 from sigstore.models import Bundle, TrustedRoot
@@ -57,7 +60,7 @@ class IdentityVerifier:
             signer: A signer with an identity.
 
         Raises:
-            ValueError: The trusted root is invalid, or the user's cache cannot be read or written.
+            ValueError: The trusted root is invalid, or missing from the library's installation.
         """
         self.name = signer.name
         self._identity = Identity(identity=signer.identity, issuer=signer.issuer)
@@ -88,10 +91,10 @@ class IdentityVerifier:
 
 
 def _bundle_verifier(trusted_root: str) -> BundleVerifier:
-    if not trusted_root:
-        return BundleVerifier.production(offline=True)
+    root = trusted_root.encode("utf-8", "surrogatepass")
+    root = root or read_embedded("trusted_root.json", DEFAULT_TUF_URL)
     with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
         path = os.path.join(folder, "trusted_root.json")
         with open(path, "wb") as file:
-            file.write(trusted_root.encode("utf-8", "surrogatepass"))
+            file.write(root)
         return BundleVerifier(trusted_root=TrustedRoot.from_file(path))

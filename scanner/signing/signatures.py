@@ -28,6 +28,7 @@ __all__ = [
     "Signature",
     "decode",
     "read_signature",
+    "read_statements",
     "split",
 ]
 
@@ -35,6 +36,8 @@ SIGNATURE_LIMIT: Final = 4 << 20
 """Most bytes read of one file; a file of this size or more is not parsed."""
 
 _LINES: Final = 1000
+_VALUES: Final = 200_000
+"""Most values of a document; a manifest of 4 MiB has half as many."""
 _PREDICATES: Final = 8
 _FORMS: Final = ("dsseEnvelope", "messageSignature", "payload", "_type")
 _OMS: Final = "https://model_signing/signature/"
@@ -122,6 +125,23 @@ def read_signature(name: str, raw: bytes) -> Signature:
     )
 
 
+def read_statements(name: str, raw: bytes) -> tuple[Signature, ...]:
+    """Read each statement of a signature file by itself; never raises, whatever the input.
+
+    Args:
+        name: The file's name.
+        raw: Its bytes.
+
+    Returns:
+        The statements in order; none if the file cannot be split.
+    """
+    try:
+        texts = split(name, raw)
+    except _Unreadable:
+        return ()  # `read_signature` reports the reason
+    return tuple(read_signature(name, text) for text in texts)
+
+
 def split(name: str, raw: bytes) -> list[bytes]:
     """Split a signature file into documents: the lines of a ``.jsonl`` file, else all of it.
 
@@ -145,6 +165,8 @@ def split(name: str, raw: bytes) -> list[bytes]:
 
 
 def _load(raw: bytes) -> dict[str, Any]:
+    if sum(map(raw.count, (b"{", b"[", b","))) > _VALUES:
+        raise _Unreadable(f"it exceeds the limit of {_VALUES:,} values")
     loaded = load_json(raw)
     if loaded.problem:
         raise _Unreadable(loaded.problem)
@@ -221,6 +243,7 @@ def _read_resources(
         raise _Unreadable("it does not have exactly one subject")
     model = str(subjects[0].get("name") or "")
     total = hashlib.sha256()
+    digests: dict[str, str] = {}
     for resource in _mappings(predicate, "resources"):
         title, digest = resource.get("name"), resource.get("digest")
         if not isinstance(title, str) or not isinstance(digest, str):
@@ -229,6 +252,8 @@ def _read_resources(
             total.update(bytes.fromhex(digest))
         except ValueError:
             raise _Unreadable(f"the digest of {shown(title)} is not hexadecimal") from None
+        if digests.setdefault(title, digest) != digest:
+            raise _Unreadable(f"it states two digests of {shown(title)}")
         found.whole = found.whole or title != "."
         # A single-file model is signed as ".", and the subject has its name.
         target = model if title == "." else title

@@ -6,13 +6,28 @@ gives ``?`` and ``#`` a meaning.
 """
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.names import original_address
+from prefect_mutagen.scanner.storage.secret_parts import (
+    holds_secrets,
+    refuse_secrets,
+    without_secrets,
+)
 
-__all__ = ["ACCOUNT_VARIABLE", "BUCKETS", "VERSION_MARK", "Address", "storable", "versioned"]
+__all__ = [
+    "ACCOUNT_VARIABLE",
+    "BUCKETS",
+    "VERSION_MARK",
+    "Address",
+    "below",
+    "split_version",
+    "versioned",
+]
 
 VERSION_MARK: Final = "?versionId="
 """Separates the key from the version id in the address of one object version."""
@@ -23,10 +38,15 @@ BUCKETS: Final = ("s3", "gs", "az")
 _SCHEMES: Final = {"local": "file", "s3a": "s3", "gcs": "gs"}
 """Aliases of schemes."""
 _WEB: Final = ("http", "https")
+_WITHOUT_EFFECT: Final = re.compile(r"download(?:=[A-Za-z0-9]*)?")
+"""Query of a web address that changes nothing about what is read."""
 _CONTAINERS: Final = ("abfs", "abfss")
 """Schemes whose host may start with ``container@``, which is not a user."""
 _PATHS: Final = ("/", "./", "../", "~/")
 """Prefixes of local paths, whatever follows."""
+_SHOWN: Final = (
+    "the address contains a secret, which would be shown: put credentials into the storage options"
+)
 _NO_SERVER: Final = "the address names no server"
 _HOSTS: Final = dict.fromkeys(BUCKETS, "bucket") | dict.fromkeys(_WEB, "server")
 """What the first part of an address must name, by scheme."""
@@ -53,15 +73,48 @@ class Address:
     def parse(cls, text: "str | Address") -> Self:
         """Parse an address as users write it; an `Address` is returned unchanged.
 
-        Local paths are made absolute and ``~`` is expanded.
+        Local paths are made absolute and ``~`` is expanded. The URI of a path that is not UTF-8 is
+        taken as `scanner.storage.names` shows it.
 
         Raises:
-            StorageError: It is blank, or lacks the bucket or server. A blank address never means
-                the current folder.
+            StorageError: It is blank, or lacks the bucket or server; a blank address never means
+                the current folder. Or it holds a secret in a part that is shown and stored.
         """
         if not isinstance(text, str):
             assert isinstance(text, cls)  # noqa: S101 - there are no subclasses
             return text
+        address = cls.parse_found(original_address(text))
+        # What parses as a local path may have been meant as an address.
+        given = text if address.is_local else address.text
+        if holds_secrets(given) or (address.user and address.scheme in BUCKETS):
+            raise StorageError("storage/unsupported", without_secrets(text), _SHOWN)
+        return address
+
+    @classmethod
+    def parse_clear(cls, text: str, named: str = "the address") -> Self:
+        """Parse an address that is stored in clear text, such as a parameter of a flow.
+
+        Args:
+            text: The address as it was given.
+            named: What the message calls it.
+
+        Raises:
+            StorageError: As for `parse`.
+            ValueError: It holds a secret, or a query, which would be lost.
+        """
+        refuse_secrets(text, named)
+        address = cls.parse(text)
+        if address.query and not _WITHOUT_EFFECT.fullmatch(address.query):
+            raise ValueError(f"{named} has a query, which is not stored: name the file without it")
+        return address
+
+    @classmethod
+    def parse_found(cls, text: str) -> Self:
+        """Parse an address that a storage has listed, whatever its names look like.
+
+        Raises:
+            StorageError: It is blank, or lacks the bucket or server.
+        """
         scheme, separator, rest = text.partition("://")
         if not separator or text.startswith(_PATHS):
             return cls("file", "", _local_path(text))
@@ -134,21 +187,6 @@ class Address:
         above = self.key.rpartition("/")[0]
         return replace(self, key=above or ("/" if self.is_local else ""), version="")
 
-    def refuse_secrets(self, named: str = "the address") -> None:
-        """Refuse an address that would take secrets to where they are stored in clear text.
-
-        Args:
-            named: What the message calls it.
-
-        Raises:
-            ValueError: It carries a user, a password or a query.
-        """
-        if self.has_secrets:
-            raise ValueError(
-                f"{named} contains a user, a password or a signature, which would be stored in "
-                "clear text: put the credentials into a storage block"
-            )
-
     @property
     def is_local(self) -> bool:
         """Whether it is a local path."""
@@ -187,6 +225,26 @@ def versioned(url: str, version: str) -> str:
     return f"{url}{VERSION_MARK}{version}" if version or VERSION_MARK in url else url
 
 
-def storable(url: str) -> str:
-    """Return an address as valid Unicode; undecodable bytes of file names become escapes."""
-    return url if url.isascii() else url.encode("utf-8", "backslashreplace").decode()
+def split_version(url: str) -> tuple[str, str]:
+    """Split the address of an object, as text, into that of its newest version and a version id.
+
+    Only S3 has versions; elsewhere a name that looks like one is a name.
+
+    Returns:
+        The address, and the id; empty for the newest.
+    """
+    if VERSION_MARK not in url or not url.startswith("s3://"):
+        return url, ""
+    plain, _, version = url.rpartition(VERSION_MARK)
+    return plain, version
+
+
+def below(folder: str, path: str) -> str:
+    """Return the address of a file below a folder, as text.
+
+    Args:
+        folder: Address of the folder, with a trailing slash.
+        path: Path of the file; whatever it holds, it never means an older version.
+    """
+    url = folder + path
+    return versioned(url, "") if url.startswith("s3://") else url

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from prefect_mutagen.scanner.pins import file_pin, relation_of
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import (
     LocalStore,
     describe_file,
-    pin_of,
     read_fully,
     storage_error,
 )
@@ -81,7 +81,7 @@ class DescriptorStore:
         """
         now, first = os.fstat(self.handle), self._first
         touched = now.st_ctime_ns != first.st_ctime_ns and now.st_nlink == first.st_nlink
-        if touched or pin_of(now) != pin_of(first):
+        if touched or relation_of(file_pin(first), file_pin(now)) == "other":
             reason = "the file was changed while it was open"
             raise StorageError("storage/changed-during-scan", self.root, reason)
 
@@ -110,7 +110,7 @@ class DescriptorStore:
         except OSError as problem:
             raise storage_error(problem, self.root) from None
         self.check()
-        return RangeReply(data, self._first.st_size, pin_of(self._first))
+        return RangeReply(data, self._first.st_size, file_pin(self._first))
 
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`."""

@@ -26,6 +26,7 @@ import obstore
 from fsspec.asyn import get_loop
 from obstore.exceptions import BaseError, InvalidPathError, UnauthenticatedError
 
+from prefect_mutagen.scanner.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
@@ -258,11 +259,10 @@ class FastStore:
 
     async def _get(self, item: StoredObject, key: str, start: int, end: int) -> Any:
         options: obstore.GetOptions = {"range": (start, end)}
-        kind, _, value = item.pin.partition(":")
-        if kind == "etag":
-            options["if_match"] = f'"{value}"'
-        elif kind == "version":
-            options["version"] = value
+        if etag := etag_of(item.pin):
+            options["if_match"] = f'"{etag}"'
+        elif item.pin.startswith("version:"):
+            options["version"] = item.pin.removeprefix("version:")
         return await obstore.get_async(self._native, key, options=options)
 
     async def _request(
@@ -330,6 +330,7 @@ class _Stream:
     """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_left", "_pieces", "_store", "_url", "pin", "size")
+    real = ""
 
     def __init__(
         self, store: FastStore, url: str, reply: Any, size: int, pin: str, left: int
@@ -375,7 +376,8 @@ def _is_expressible(key: str) -> bool:
 
 def _pin(meta: _Meta) -> str:
     etag = str(meta["e_tag"] or "").strip('"')
-    return f"etag:{etag}" if etag else f"time:{meta['last_modified'].timestamp()}; {meta['size']}"
+    time = meta["last_modified"].timestamp()
+    return etag_pin(etag, time) if etag else f"time:{time}; {meta['size']}"
 
 
 def _verified(reply: Any, item: StoredObject) -> tuple[int, str]:
@@ -384,7 +386,7 @@ def _verified(reply: Any, item: StoredObject) -> tuple[int, str]:
     if item.pin.startswith("version:"):
         return meta["size"], item.pin
     pin = _pin(meta)
-    if item.pin and pin != item.pin:
+    if item.pin and relation_of(item.pin, pin) == "other":
         raise StorageError(
             "storage/changed-during-scan", item.url, "the object was replaced during the scan"
         )

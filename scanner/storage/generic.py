@@ -14,8 +14,10 @@ from typing import Any, Final
 import fsspec
 from fsspec.asyn import get_loop
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import HUB_OID
 from prefect_mutagen.scanner.storage.local import storage_error
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
@@ -26,6 +28,9 @@ _VERSIONS: Final = (
     *("version_id", "generation", "ETag", "etag", "md5Hash", "blob_id", "sha", "oid"),
     "xet_hash",
 )
+_HUB: Final = "https://huggingface.co"
+_OTHER_OID: Final = "LFS oid"
+"""The source where another server, such as a mirror, answers: it may state what it likes."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PACKAGES: Final = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -73,18 +78,20 @@ class GenericStore:
             reason = "unknown kind of storage" if unknown else "the storage options are not valid"
             raise StorageError("storage/unsupported", self.root, reason) from None
         self.loop = self._fs.loop if self._fs.async_impl else get_loop()
+        endpoint = str(getattr(self._fs, "endpoint", "")).rstrip("/")
+        self._oid_source = HUB_OID if endpoint == _HUB else _OTHER_OID
 
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
         info = self._call(self._fs.info, self._path)
         if info.get("type") == "file":
-            yield _describe(info, self.root)
+            yield self._describe(info, self.root)
             return
         found = self._call(self._fs.find, self._path, detail=True)
         for name in sorted(found):
             if wanted(name):
                 inside = name.removeprefix(self._path.rstrip("/"))
-                yield _describe(found[name], self.root.rstrip("/") + inside)
+                yield self._describe(found[name], self.root.rstrip("/") + inside)
 
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
@@ -92,7 +99,7 @@ class GenericStore:
         for info in self._call(self._fs.ls, path, detail=True):
             name = str(info["name"])
             if info.get("type") == "file" and wanted(name):
-                yield _describe(info, folder + name.rpartition("/")[2])
+                yield self._describe(info, folder + name.rpartition("/")[2])
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_tree`."""
@@ -101,16 +108,16 @@ class GenericStore:
         for name in sorted(found):
             if wanted(name):
                 inside = name.removeprefix(path).lstrip("/")
-                yield _describe(found[name], folder + inside)
+                yield self._describe(found[name], folder + inside)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
-        return _describe(await self._request("info", url), url)
+        return self._describe(await self._request("info", url), url)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
         data: bytes = await self._request("cat_file", item.url, start=start, end=end)
-        after = _describe(await self._request("info", item.url), item.url)
+        after = self._describe(await self._request("info", item.url), item.url)
         if item.pin and after.pin != item.pin:
             raise StorageError(
                 "storage/changed-during-scan", item.url, "the object was replaced during the scan"
@@ -132,6 +139,9 @@ class GenericStore:
         except Exception as problem:  # noqa: BLE001 - every file system raises its own errors
             raise _storage_error(problem, url) from None
 
+    def _describe(self, info: Mapping[str, Any], url: str) -> StoredObject:
+        return _describe(info, url, self._oid_source)
+
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
@@ -139,7 +149,7 @@ class GenericStore:
             raise _storage_error(problem, self.root) from None
 
 
-def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
+def _describe(info: Mapping[str, Any], url: str, oid_source: str) -> StoredObject:
     size = int(info.get("size") or 0)
     modified = next((info[key] for key in _TIMES if info.get(key)), None)
     if isinstance(modified, datetime):
@@ -151,7 +161,7 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
     elif modified is not None:
         pin = f"time:{modified}; {size}"
     else:
-        pin = f"size:{size}"
+        pin = size_pin(size)
     oid = _hub_sha256(info)
     return StoredObject(
         url,
@@ -159,12 +169,12 @@ def _describe(info: Mapping[str, Any], url: str) -> StoredObject:
         pin,
         float(modified) if isinstance(modified, int | float) else None,
         sha256=oid,
-        sha256_source="the hub's LFS oid" if oid else "",
+        sha256_source=oid_source if oid else "",
     )
 
 
 def _hub_sha256(info: Mapping[str, Any]) -> str:
-    """Return the SHA-256 that the hub's file system lists for an LFS object; empty if none."""
+    """Return the SHA-256 that a file system lists for an LFS object; empty if none."""
     lfs = info.get("lfs")
     if not isinstance(lfs, Mapping):
         return ""

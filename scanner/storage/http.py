@@ -6,18 +6,21 @@ large one is asked for its size with HEAD. User, password and query string are n
 address that is shown: the query of a signed URL is a secret.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import aiohttp
 import fsspec
 from fsspec.asyn import sync
 
+from prefect_mutagen.scanner.pins import size_pin
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.html_links import PAGE_LIMIT, TAG_LIMIT, find_links
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
 
@@ -39,6 +42,11 @@ _STATUS: Final = {
     504: ("storage/timeout", "the server did not respond in time"),
 }
 _FOLDER_LIMIT: Final = 100_000
+# A server chooses the encoding, and some decoders take time in the square of the length.
+_ENCODINGS: Final = ("utf-8", "iso-8859-1", "windows-1252", "us-ascii")
+_AT_ONCE: Final = 16
+_MOST_FOUND: Final = 2_000
+"""Most files beside a root that are looked up."""
 _PIECE: Final = 64 << 10
 _UNKNOWN_LENGTH_LIMIT: Final = 8 << 20
 """Bytes that are read of an object of unknown size to find its end."""
@@ -81,33 +89,91 @@ class HttpStore:
         folders, seen = [top], {top}
         while folders:
             folder = folders.pop()
-            found = sync(self.loop, repeat, partial(self._links, folder), folder)
-            links = sorted({Address.parse(link).text for link in found})
-            for link in links:
-                if link.startswith(folder) and not link.endswith("/"):
-                    name = link.removeprefix(folder)
-                    if "/" not in name and wanted(unquote(link)):
-                        yield StoredObject(link, UNKNOWN_SIZE, "")
-            for link in reversed(links):
-                inside = link.startswith(folder) and link.endswith("/") and link not in seen
-                if inside and len(seen) < _FOLDER_LIMIT:
-                    seen.add(link)
-                    folders.append(link)
+            page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
+            links = sorted({Address.parse_found(link).text for link in page.links})
+            inside = [link for link in links if link.startswith(folder) and link not in seen]
+            if page.problem:
+                yield _unread(folder, page.problem)
+            for link in inside:
+                if "/" not in link.removeprefix(folder) and wanted(unquote(link)):
+                    yield StoredObject(link, UNKNOWN_SIZE, "")
+            for link in reversed([link for link in inside if link.endswith("/")]):
+                if len(seen) == _FOLDER_LIMIT:
+                    most = f"this tool looks into {_FOLDER_LIMIT:,} folders of a web server"
+                    yield _unread(link, f"it is not looked into: {most}")
+                    return
+                seen.add(link)
+                folders.append(link)
 
-    async def _links(self, folder: str) -> list[str]:
+    async def _read_page(self, folder: str) -> "_Page":
+        """Read the page of a folder; without its slash if it has no links."""
+        page = await self._read_links(folder, folder)
+        return page if page.links or page.problem else await self._read_links(folder[:-1], folder)
+
+    async def _read_links(self, url: str, folder: str) -> "_Page":
         try:
-            found: list[str] = await self._fs._ls(self._with_secrets(folder), detail=False)
-        except FileNotFoundError:
-            raise StorageError(*_status_error(404, folder.rstrip("/"))) from None
-        except aiohttp.ClientResponseError as problem:
-            code, url, reason = _status_error(problem.status, folder.rstrip("/"))
-            raise StorageError(code, url, reason, transient=problem.status >= 500) from None
+            session = await self._fs.set_session()
+            address = self._fs.encode_url(self._with_secrets(url))
+            async with session.get(address, **self._fs.kwargs) as reply:
+                if reply.status >= 400:
+                    code, shown, reason = _status_error(reply.status, folder.rstrip("/"))
+                    raise StorageError(code, shown, reason, transient=reply.status >= 500)
+                if reply.content_type != "text/html":
+                    return _Page()
+                raw = bytearray()
+                while len(raw) <= PAGE_LIMIT and (piece := await reply.content.read(_PIECE)):
+                    raw += piece
+                encoding = (reply.charset or "").lower()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _unreachable(problem, folder.rstrip("/")) from None
-        return found
+        text = raw[:PAGE_LIMIT].decode(encoding if encoding in _ENCODINGS else "utf-8", "replace")
+        links, complete = find_links(text, folder)
+        if len(raw) > PAGE_LIMIT:
+            return _Page(links, f"its page is larger than the {PAGE_LIMIT:,} bytes that are read")
+        return _Page(
+            links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes"
+        )
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
-        """See `Store.list_folder`; web servers have no folders."""
+    def list_folder(
+        self, folder: str, wanted: Callable[[str], bool]
+    ) -> Iterator[StoredObject] | None:
+        """See `Store.list_folder`; None where the page of a folder is no list of its files.
+
+        The page of the root's own folder counts if it lists the root.
+        """
+        try:
+            page = sync(self.loop, repeat, partial(self._read_page, folder), folder)
+        except StorageError:
+            return None
+        names = {unquote(link): Address.parse_found(link).text for link in page.links}
+        own = self.root[: self.root.rfind("/") + 1]
+        if page.problem or not names or (folder == own and unquote(self.root) not in names):
+            return None
+        inside = [
+            link
+            for name, link in sorted(names.items())
+            if link.startswith(folder) and "/" not in link.removeprefix(folder) and wanted(name)
+        ]
+        found: list[StoredObject] = sync(self.loop, self._find_all, inside)
+        return iter(found)
+
+    async def _find_all(self, links: list[str]) -> list[StoredObject]:
+        """Look objects up, some at a time: a page states neither size nor version."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def find(link: str) -> StoredObject:
+            try:
+                async with slots:
+                    return await repeat(lambda: self.find(link), link)
+            except StorageError as problem:
+                return StoredObject(link, UNKNOWN_SIZE, "", fault=problem)
+
+        found = await asyncio.gather(*map(find, links[:_MOST_FOUND]))
+        reason = f"more than {_MOST_FOUND:,} files lie in its folder"
+        for link in links[_MOST_FOUND:]:
+            fault = StorageError("storage/unsupported", link, reason)
+            found.append(StoredObject(link, UNKNOWN_SIZE, "", fault=fault))
+        return found
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
         """See `Store.list_tree`; web servers have no folders."""
@@ -116,13 +182,15 @@ class HttpStore:
         """See `Store.find`."""
         # Not a HEAD: signed URLs allow one method only, and some servers do not support it.
         reply = await self.read(StoredObject(url, UNKNOWN_SIZE, ""), 0, 1)
-        return StoredObject(url, reply.size, reply.pin, _time_in(reply.pin))
+        time = _time_in(reply.pin)
+        return StoredObject(url, reply.size, reply.pin, time, real=reply.real)
 
     async def read(self, item: StoredObject, start: int, end: int) -> RangeReply:
         """See `Store.read`."""
         stream = await self.stream(item, start, end)
         try:
-            return RangeReply(await stream.read(end - start), stream.size, stream.pin)
+            data = await stream.read(end - start)
+            return RangeReply(data, stream.size, stream.pin, stream.real)
         finally:
             await stream.close()
 
@@ -166,23 +234,37 @@ class HttpStore:
             return UNKNOWN_SIZE
 
     def _with_secrets(self, url: str) -> str:
-        """Add the root's secrets to an address."""
-        if url == self.root:
-            return self._address.secret_text
+        """Add the root's secrets to an address: they may open what lies beside it, too."""
         scheme, _, rest = url.partition("://")
-        return f"{scheme}://{self._address.user}{rest}"
+        query = f"?{self._address.query}" if self._address.query else ""
+        return f"{scheme}://{self._address.user}{rest}{query}"
+
+
+class _Page(NamedTuple):
+    """The page of a folder."""
+
+    links: Sequence[str] = ()
+    problem: str = ""
+    """Why these may not be all, as a clause about the folder."""
+
+
+def _unread(folder: str, problem: str) -> StoredObject:
+    """Return what stands for the files of a folder that are not known."""
+    fault = StorageError("storage/unexamined", folder, problem)
+    return StoredObject(folder, 0, "", fault=fault)
 
 
 class _Stream:
     """The body of one response; see `RangeStream`."""
 
-    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "size")
+    __slots__ = ("_kept", "_left", "_reply", "_skip", "_url", "pin", "real", "size")
 
     def __init__(
         self, reply: aiohttp.ClientResponse, item: StoredObject, start: int, end: int, size: int
     ) -> None:
         self._reply = reply
         self._url = item.url
+        self.real = _final_address(reply, item.url)
         empty = reply.status == 416 and item.size == UNKNOWN_SIZE
         if reply.status not in (200, 206) and not empty:
             raise StorageError(
@@ -248,6 +330,12 @@ class _Stream:
             raise _unreachable(problem, self._url) from None
 
 
+def _final_address(reply: aiohttp.ClientResponse, url: str) -> str:
+    """Return where a reply came from, without secrets, if that is not the address asked for."""
+    final = Address.parse_found(str(reply.url)).text
+    return "" if unquote(final) == unquote(url) else final
+
+
 def _size(headers: Mapping[str, str], *, partial: bool) -> int:
     if not partial and headers.get("Content-Encoding", "identity") != "identity":
         return UNKNOWN_SIZE  # the length is that of the compressed bytes
@@ -261,7 +349,7 @@ def _pin(headers: Mapping[str, str], size: int) -> str:
         return f"etag:{headers['ETag']}"
     if headers.get("Last-Modified"):
         return f"time:{headers['Last-Modified']}; {size}"
-    return f"size:{size}"
+    return size_pin(size)
 
 
 def _time_in(pin: str) -> float | None:

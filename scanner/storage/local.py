@@ -1,4 +1,4 @@
-"""Local files: listed with scandir, read with pread, pinned by size, mtime and inode."""
+"""Local files: listed with scandir, read with pread, pinned by size, both times and inode."""
 
 import errno
 import glob
@@ -11,13 +11,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.pins import file_pin
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LocalStore", "describe_file", "pin_of", "read_fully", "storage_error"]
+__all__ = ["LocalStore", "describe_file", "read_fully", "storage_error"]
 
 _CODES: Final = {
     errno.ENOENT: ("storage/not-found", "there is no such file or folder"),
@@ -29,6 +30,8 @@ _CODES: Final = {
     errno.ENXIO: ("storage/not-a-file", "it is not a regular file"),
     errno.ETIMEDOUT: ("storage/timeout", "the file system does not respond"),
 }
+_MOST_LINKS: Final = 100
+"""Most links to folders outside of a root that are followed."""
 _SORT_LIMIT: Final = 20_000
 """Directory entries held and sorted at a time."""
 
@@ -55,8 +58,18 @@ class LocalStore:
     def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_objects`.
 
-        Symbolic links to files are followed and keep their own name, as in the Hugging Face cache;
-        those to folders are not, because they may form loops.
+        Symbolic links are followed and keep their own names, as in the Hugging Face cache and as
+        loaders do: those to files, and those to folders outside of the root. What lies inside of it
+        is listed where it lies.
+        """
+        yield from self._list(wanted, links=False)
+
+    def _list(self, wanted: Callable[[str], bool], *, links: bool) -> Iterator[StoredObject]:
+        """List objects; see `list_objects`.
+
+        Args:
+            wanted: Whether the caller wants a file, by its path.
+            links: Whether a link to a folder is listed, with a fault.
         """
         try:
             status = os.stat(self.root)
@@ -65,12 +78,22 @@ class LocalStore:
         if not stat.S_ISDIR(status.st_mode):
             yield _describe(self.root)
             return
-        folders = [self.root]
+        followed = _Followed(self.root)
+        folders = [(self.root, followed.real_root)]
         while folders:
-            folder = folders.pop()
-            inside: list[str] = []
+            folder, real = folders.pop()
+            inside: list[tuple[str, str]] = []
+            linked: list[str] = []
             try:
-                yield from _files_in(folder, wanted, inside)
+                yield from _files_in((folder, real), wanted, inside, linked)
+                for path in linked:
+                    refusal = followed.refuse(path)
+                    if links:
+                        refusal = "it is a link to a folder" if wanted(path) else ""
+                    if refusal is None:
+                        inside.append((path, _real_path(path)))
+                    elif refusal:
+                        yield _unfollowed(path, refusal)
             except OSError as problem:
                 fault = storage_error(problem, folder)
                 if folder == self.root:
@@ -82,13 +105,14 @@ class LocalStore:
     def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         try:
-            yield from _files_in(folder, wanted, [])
+            real = _real_path(folder)
+            yield from _files_in((folder, real), wanted, [], [])
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
     def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
-        """See `Store.list_tree`."""
-        return LocalStore(folder.rstrip("/")).list_objects(wanted)
+        """See `Store.list_tree`; a link to a folder is listed with a fault."""
+        return LocalStore(folder.rstrip("/"))._list(wanted, links=True)
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
@@ -109,8 +133,8 @@ class LocalStore:
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError("storage/not-a-file", item.url, "it is not a regular file")
             data = read_fully(handle, start, min(end, status.st_size))
-            pin = pin_of(status)
-            if (item.pin and pin != item.pin) or pin_of(os.fstat(handle)) != pin:
+            pin = file_pin(status)
+            if (item.pin and pin != item.pin) or file_pin(os.fstat(handle)) != pin:
                 raise StorageError(
                     "storage/changed-during-scan", item.url, "the file was changed during the scan"
                 )
@@ -126,25 +150,36 @@ class LocalStore:
 
 
 def _files_in(
-    folder: str, wanted: Callable[[str], bool], inside: list[str]
+    place: tuple[str, str],
+    wanted: Callable[[str], bool],
+    inside: list[tuple[str, str]],
+    linked: list[str],
 ) -> Iterator[StoredObject]:
-    """Yield the wanted files of a folder sorted by name; append its subfolders to ``inside``.
+    """Yield the wanted files of a folder sorted by name.
+
+    A folder is its path and its real path, with all links resolved. Its subfolders are appended to
+    ``inside``, the paths of links to folders to ``linked``.
 
     A very large folder is sorted in batches. It is opened once, and entries are looked up relative
     to its descriptor, which saves the system resolving the path for each.
     """
-    start = os.path.join(folder, "")
+    folder, real = place
+    start, real = os.path.join(folder, ""), os.path.join(real, "")
+    moved = real if real != start else ""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         with os.scandir(handle) as entries:
             while some := sorted(islice(entries, _SORT_LIMIT), key=attrgetter("name")):
                 for entry in some:
                     if entry.is_dir(follow_symlinks=False):
-                        inside.append(start + entry.name)
+                        inside.append((start + entry.name, real + entry.name))
+                    elif (link := entry.is_symlink()) and _links_to_folder(entry):
+                        linked.append(start + entry.name)
                     elif wanted(start + entry.name):
-                        link = entry.is_symlink()
-                        if not (link and _links_to_folder(entry)):
-                            yield _describe_entry(entry, start, link=link)
+                        found = _describe_entry(entry, start, link=link)
+                        if moved and not found.real:
+                            found = found._replace(real=moved + entry.name)
+                        yield found
     finally:
         os.close(handle)
 
@@ -154,6 +189,34 @@ def _links_to_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False  # a link whose target is inaccessible; `stat` reports why
+
+
+def _unfollowed(path: str, reason: str) -> StoredObject:
+    """Return a link to a folder that is not followed, though loaders follow it."""
+    return StoredObject(path, 0, "", fault=StorageError("storage/unsupported", path, reason))
+
+
+class _Followed:
+    """Links to folders outside of a root that were followed."""
+
+    def __init__(self, root: str) -> None:
+        self.real_root = _real_path(root)
+        self._targets: set[str] = set()
+
+    def refuse(self, path: str) -> str | None:
+        """Return why a link is not followed: empty if all behind it is listed; None to follow."""
+        real = os.path.join(self.real_root, "")
+        target = os.path.join(_real_path(path), "")
+        if target.startswith(real) or target in self._targets:
+            return ""
+        if real.startswith(target):
+            return "it is a link to a folder above, which holds the root itself"
+        if any(target.startswith(one) for one in self._targets):
+            return ""
+        if len(self._targets) >= _MOST_LINKS:
+            return f"more than {_MOST_LINKS} links to folders outside of the root are not followed"
+        self._targets.add(target)
+        return None
 
 
 def _describe_entry(entry: "os.DirEntry[str]", start: str, *, link: bool) -> StoredObject:
@@ -178,9 +241,12 @@ def _link_error(problem: OSError, path: str) -> StorageError:
     return StorageError("storage/not-found", path, f"the file that it links to is missing ({name})")
 
 
-def pin_of(status: os.stat_result) -> str:
-    """Return the pin of a local file: size, mtime and inode."""
-    return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+def _real_path(path: str) -> str:
+    """Return a path with all links resolved; the path itself where one went meanwhile."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path
 
 
 def _describe(path: str) -> StoredObject:
@@ -189,7 +255,8 @@ def _describe(path: str) -> StoredObject:
         status = os.stat(path)
     except OSError as problem:
         return StoredObject(path, 0, "", fault=_link_error(problem, path))
-    return describe_file(path, status, link=os.path.islink(path))
+    found, real = describe_file(path, status, link=os.path.islink(path)), _real_path(path)
+    return found if real == path else found._replace(real=real)
 
 
 def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObject:
@@ -203,7 +270,8 @@ def describe_file(path: str, status: os.stat_result, *, link: bool) -> StoredObj
     if not stat.S_ISREG(status.st_mode):
         fault = StorageError("storage/not-a-file", path, "it is not a regular file")
         return StoredObject(path, 0, "", fault=fault)
-    found = StoredObject(path, status.st_size, pin_of(status), status.st_mtime)
+    real = _real_path(path) if link else ""
+    found = StoredObject(path, status.st_size, file_pin(status), status.st_mtime, real=real)
     blob = _blob_name(path) if link else ""
     if not blob:
         return found

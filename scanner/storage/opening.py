@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.storage.address import BUCKETS, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.options import refuse_unprintable
 from prefect_mutagen.scanner.storage.store import Store
 
 __all__ = ["ENGINE_VARIABLE", "open_store"]
@@ -35,6 +36,11 @@ def open_store(
     """
     root = Address.parse(address)
     given = dict(options or {})
+    if root.scheme in BUCKETS:
+        try:
+            refuse_unprintable(given)
+        except ValueError as problem:
+            raise StorageError("storage/credentials", root.text, str(problem)) from None
     if versions and root.scheme != "s3":
         reason = "versions can only be listed on S3"
         raise StorageError("storage/unsupported", root.text, reason)

@@ -2,14 +2,25 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from prefect_mutagen.scanner.storage.local import storage_error
 
-__all__ = ["OPTIONS_VARIABLE", "load_options"]
+__all__ = ["OPTIONS_VARIABLE", "load_options", "refuse_unprintable"]
 
 OPTIONS_VARIABLE: Final = "PREFECT_MUTAGEN_STORAGE_OPTIONS"
 """Environment variable with the default storage options."""
+_CREDENTIALS: Final = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+    *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+)
+"""Variables that the engines of storage read."""
+_NAMES: Final = (
+    *("key", "secret", "token", "username", "password", "endpoint_url", "region_name"),
+    *("account_name", "account_key", "sas_token", "client_id", "client_secret", "tenant_id"),
+)
+"""Options of buckets that become parts of requests; others may hold a PEM text."""
 _EXAMPLE: Final = '{"anon": true}'
 
 
@@ -40,6 +51,35 @@ def load_options(text: str = "") -> dict[str, Any]:
     if not isinstance(options, dict):
         raise ValueError(f"{source} are not a JSON object such as {_EXAMPLE}")  # noqa: TRY004
     return options
+
+
+def refuse_unprintable(options: Mapping[str, Any]) -> None:
+    """Refuse options and variables with line breaks or other control characters.
+
+    They come from files and pipes that end in a line break. No header of a request can carry them;
+    engines answer with a panic, or repeat the value.
+
+    Raises:
+        ValueError: There is one; the message names it without its value.
+    """
+    for name in _CREDENTIALS:
+        if _is_unprintable(os.environ.get(name, "")):
+            raise ValueError(
+                f"{name} contains a line break or another control character: remove it"
+            )
+    inner = options.get("client_kwargs")
+    given = {**(inner if isinstance(inner, Mapping) else {}), **options}
+    for name in _NAMES:
+        value = given.get(name)
+        if isinstance(value, str) and _is_unprintable(value):
+            raise ValueError(
+                f"the storage option {name} contains a line break or another control "
+                "character: remove it"
+            )
+
+
+def _is_unprintable(value: str) -> bool:
+    return any(letter < " " or letter == "\x7f" for letter in value)
 
 
 def _read_file(path: str, source: str) -> str:

@@ -1,7 +1,8 @@
 """Requests that an examination yields; it does no I/O itself (`scanner.examine.examiner`)."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from prefect_mutagen.scanner.storage.errors import StorageError
@@ -14,7 +15,9 @@ __all__ = [
     "Cost",
     "Digest",
     "Find",
+    "ListBelow",
     "LookUp",
+    "Once",
     "Parts",
     "Read",
     "Request",
@@ -35,6 +38,11 @@ class Read:
     upto: int = 0
     """If not 0: bytes up to this offset suffice, and bytes beyond ``end`` are welcome."""
 
+    @property
+    def url(self) -> str:
+        """Address of the object."""
+        return self.item.url
+
 
 @dataclass(frozen=True, slots=True)
 class Find:
@@ -48,6 +56,21 @@ class LookUp:
     """Look up the SHA-256 that storage keeps; the reply is hexadecimal, or empty."""
 
     item: StoredObject
+
+    @property
+    def url(self) -> str:
+        """Address of the object."""
+        return self.item.url
+
+
+@dataclass(frozen=True, slots=True)
+class ListBelow:
+    """List all objects below a folder; the reply is a tuple of them, None without listings."""
+
+    url: str
+    """Address of the folder, with a trailing slash."""
+    most: int
+    """Largest number of objects that are returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +88,22 @@ class Parts:
     parts: tuple[Generator["Request", Any, Any], ...]
 
 
-StorageRequest = Read | Find | LookUp
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Do what several artifacts have in common; those that ask meanwhile wait for its result.
+
+    The work has to keep its result for those that ask later, and to return what it kept.
+    """
+
+    key: Hashable
+    work: Callable[[], Generator["Request", Any, Any]]
+    lock: RLock = field(default_factory=RLock, compare=False)
+    """Held by the thread that does the work, where artifacts are examined in threads."""
+
+
+StorageRequest = Read | Find | LookUp | ListBelow
 """Requests that go to storage."""
-Request = StorageRequest | Digest | Parts
+Request = StorageRequest | Digest | Parts | Once
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from botocore.utils import parse_timestamp
 from s3fs import S3FileSystem
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.pins import etag_of, etag_pin, relation_of
 from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
@@ -30,6 +31,7 @@ __all__ = ["S3Store"]
 
 _PAGE: Final = 1000
 _PIECE: Final = 64 << 10
+_SHA256_BYTES: Final = 32
 _FAILURES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (boto.NoCredentialsError, "storage/credentials", "no credentials were found"),
     (boto.PartialCredentialsError, "storage/credentials", "the credentials are incomplete"),
@@ -226,7 +228,14 @@ class S3Store:
             str(reply.get("ContentRange") or f"/{reply['ContentLength']}").rpartition("/")[2]
         )
         pin = item.pin if "VersionId" in request else _pin(reply)
-        return _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
+        stream = _Stream(reply["Body"], item.url, size, pin, min(end, size) - start)
+        if item.pin and relation_of(item.pin, pin) == "other":
+            # A server may ignore the condition; and equal tags need not be equal bytes.
+            await stream.close()
+            raise StorageError(
+                "storage/changed-during-scan", item.url, "the object was replaced during the scan"
+            )
+        return stream
 
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`.
@@ -243,7 +252,11 @@ class S3Store:
         head = await self._call("head_object", item.url, request)
         if head.get("ChecksumType") != "FULL_OBJECT" or not head.get("ChecksumSHA256"):
             return ""
-        return base64.b64decode(head["ChecksumSHA256"]).hex()
+        try:
+            kept = base64.b64decode(head["ChecksumSHA256"], validate=True)
+        except ValueError:
+            return ""
+        return kept.hex() if len(kept) == _SHA256_BYTES else ""
 
     def _key_of(self, url: str) -> str:
         key = url.removeprefix(f"s3://{self._bucket}/")
@@ -259,9 +272,9 @@ class S3Store:
 
 def _pin_condition(item: StoredObject) -> dict[str, str]:
     """Return the request parameters that accept only the pinned version."""
+    if etag := etag_of(item.pin):
+        return {"IfMatch": f'"{etag}"'}
     kind, _, value = item.pin.partition(":")
-    if kind == "etag":
-        return {"IfMatch": f'"{value}"'}
     return {"VersionId": value} if kind == "version" else {}
 
 
@@ -269,6 +282,7 @@ class _Stream:
     """The body of one response; see `RangeStream`."""
 
     __slots__ = ("_body", "_url", "left", "pin", "size")
+    real = ""
 
     def __init__(self, body: Any, url: str, size: int, pin: str, left: int) -> None:
         self.size = size
@@ -312,7 +326,8 @@ def _parse_time(text: Any) -> datetime:
 
 def _pin(reply: Mapping[str, Any]) -> str:
     etag = str(reply.get("ETag") or "").strip('"')
-    return f"etag:{etag}" if etag else ""
+    modified = reply.get("LastModified")
+    return etag_pin(etag, modified.timestamp() if modified else None) if etag else ""
 
 
 def _truncated(url: str) -> StorageError:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.storage.address import Address, versioned
+from prefect_mutagen.scanner.storage.address import Address, split_version, versioned
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3 import S3Store
@@ -68,7 +68,7 @@ class S3VersionStore(S3Store):
 
     async def find(self, url: str) -> StoredObject:
         """See `Store.find`."""
-        version = StoredObject(url, 0, "").version
+        _, version = split_version(url)
         if not version:
             return await super().find(url)
         key = self._key_of(url)
@@ -76,3 +76,14 @@ class S3VersionStore(S3Store):
         head = await self._call("head_object", url, request)
         entry = {**head, "Key": key, "Size": head["ContentLength"], "VersionId": version}
         return self._describe_version(entry)
+
+    async def is_newest(self, item: StoredObject) -> bool:
+        """See `VersionedStore.is_newest`; nothing is if a delete marker is the newest."""
+        request = {"Bucket": self._bucket, "Key": self._key_of(item.url)}
+        try:
+            head = await self._call("head_object", item.url, request)
+        except StorageError as problem:
+            if problem.code == "storage/not-found":
+                return False
+            raise
+        return bool(head.get("VersionId") == item.version)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
-from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.address import VERSION_MARK, split_version
 from prefect_mutagen.scanner.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = [
     "Store",
     "StoredObject",
     "StreamingStore",
+    "VersionedStore",
 ]
 
 UNKNOWN_SIZE: Final = -1
@@ -38,8 +39,8 @@ class StoredObject(NamedTuple):
     size: int
     """Bytes; `UNKNOWN_SIZE` if not listed."""
     pin: str
-    """Identifies the exact bytes: ``version:``, ``etag:``, ``stat:`` or ``time:`` and a value;
-    empty if not listed."""
+    """Identifies the exact bytes, as far as storage can; see `scanner.pins`. Empty if not
+    listed."""
     modified: float | None = None
     """Time of last modification in seconds since 1970, if known."""
     storage_class: str = ""
@@ -50,31 +51,36 @@ class StoredObject(NamedTuple):
     """SHA-256 in hexadecimal, if the listing states it."""
     sha256_source: str = ""
     """Where it comes from."""
+    real: str = ""
+    """Where it really lies, if that is not its address: behind a link, or a redirect."""
 
     @property
     def name(self) -> str:
         """Last part of the address, without a version."""
-        name = self.url.rpartition("/")[2] or self.url.rstrip("/").rpartition("/")[2]
-        if VERSION_MARK in name and self._may_have_a_version:
-            return name.rpartition(VERSION_MARK)[0]
-        return name
+        url = self.plain_url
+        return url.rpartition("/")[2] or url.rstrip("/").rpartition("/")[2]
 
     @property
     def version(self) -> str:
         """Version id in the address; empty for the latest."""
-        if VERSION_MARK in self.url and self._may_have_a_version:
-            return self.url.rpartition(VERSION_MARK)[2]
-        return ""
+        return split_version(self.url)[1]
 
     @property
-    def _may_have_a_version(self) -> bool:
-        return self.url.startswith("s3://")
+    def plain_url(self) -> str:
+        """The address without a version."""
+        return split_version(self.url)[0] if VERSION_MARK in self.url else self.url
 
     @property
     def folder(self) -> str:
         """Address without its last part, with a trailing slash."""
-        bare = self.url.rstrip("/")
+        bare = self.plain_url.rstrip("/")
         return bare[: len(bare) - len(bare.rpartition("/")[2])]
+
+    def as_read(self, reply: "RangeReply") -> Self:
+        """Return it as a reply describes it."""
+        if (reply.size, reply.pin, reply.real or self.real) == (self.size, self.pin, self.real):
+            return self
+        return self._replace(size=reply.size, pin=reply.pin, real=reply.real or self.real)
 
     def to_plain(self) -> tuple[Any, ...]:
         """Return its fields as plain values that any format can serialise."""
@@ -101,6 +107,8 @@ class RangeReply:
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what was read."""
+    real: str = ""
+    """Where it was read from, if that is not its address."""
 
 
 class RangeStream(Protocol):
@@ -110,6 +118,8 @@ class RangeStream(Protocol):
     """Size of the whole object in bytes."""
     pin: str
     """Pin of what is read."""
+    real: str
+    """Where it is read from, if that is not its address; else empty."""
 
     async def read(self, least: int) -> bytes:
         """Return the next bytes.
@@ -218,6 +228,19 @@ class Store(Protocol):
 
         Returns:
             The digest in hexadecimal; empty if there is none, or one of another kind.
+
+        Raises:
+            StorageError: The object cannot be accessed.
+        """
+        ...
+
+
+@runtime_checkable
+class VersionedStore(Store, Protocol):
+    """A store that can read older versions of its objects."""
+
+    async def is_newest(self, item: StoredObject) -> bool:
+        """Whether a version of an object is the newest one.
 
         Raises:
             StorageError: The object cannot be accessed.

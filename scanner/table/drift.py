@@ -1,29 +1,65 @@
 """Compare an artifact with its result in the previous scan."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
+from prefect_mutagen.scanner.pins import TOUCHING, Relation, is_weak, relation_of
 from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
-from prefect_mutagen.scanner.storage.address import storable
+from prefect_mutagen.scanner.sbom.valid_names import storable_label
+from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["became_passed", "compare", "drift_of"]
+__all__ = ["became_passed", "compare", "drift_of", "earlier_pin"]
 
 _TEXT_LIMIT: Final = 200
+_PIN: Final = "pin"
+_PICKLES: Final = "pickles"
+"""Of pickles beside an artifact only a digest over their pins is recorded."""
 # The licence is compared separately, as an SPDX expression.
 _SBOM_FIELDS: Final = ("format", *(name for name in STATED if name != "license"))
 
 
 def drift_of(result: ScanResult, known: ScanResult | None) -> Drift:
-    """Return the drift of an artifact since the previous scan, by its pin."""
+    """Return the drift of an artifact since the previous scan.
+
+    Equal files have another pin where an earlier version of this package wrote its pin in another
+    form, and where only the change times of local files differ and their bytes are hashed both
+    times.
+    """
     if known is None:
         return "added"
-    return "unchanged" if known.pin == result.pin else "changed"
+    if known.pin == result.pin:
+        # A weak pin may stand for other bytes.
+        same = not is_weak(result.pin) or known.header_sha256 == result.header_sha256
+        return "unchanged" if same else "changed"
+    return "unchanged" if _is_pinned_anew(known, result) else "changed"
+
+
+def _is_pinned_anew(known: ScanResult, result: ScanResult) -> bool:
+    """Whether two pins stand for the same files."""
+    if not known.pin or not result.pin or any(_file_changes(known, result)):
+        return False
+    before, after = _files(known), _files(result)
+    forms = any(before[label].pin != after[label].pin for label in before.keys() & after.keys())
+    return forms or _is_by_another_version(known, result)
+
+
+def _is_by_another_version(known: ScanResult, result: ScanResult) -> bool:
+    return known.sbom.tool_version != result.sbom.tool_version
 
 
 def became_passed(result: ScanResult) -> bool:
     """Whether an artifact passes now but did not, or had another pin, in the previous scan."""
     new_verdict = any(change.field == "status" for change in result.drift_details)
     return result.passed and (result.drift != "unchanged" or new_verdict)
+
+
+def earlier_pin(result: ScanResult) -> str:
+    """Return the pin that an unchanged artifact had in the previous scan, if it had another."""
+    if result.drift != "unchanged":
+        return ""
+    pins = (change.before for change in result.drift_details if change.field == _PIN)
+    return next(pins, "")
 
 
 def compare(known: ScanResult, result: ScanResult) -> tuple[Change, ...]:
@@ -36,7 +72,7 @@ def compare(known: ScanResult, result: ScanResult) -> tuple[Change, ...]:
     Returns:
         A change for each field that differs: verdict, SBOM fields, licence, chat templates, hashes
         known both times, files and neighbours by name. For an artifact with another pin this may
-        be the pin of one file only.
+        be the pin of one file only; for equal files under another pin it is that pin.
     """
     return tuple(_changes(known, result))
 
@@ -50,14 +86,9 @@ def _changes(known: ScanResult, result: ScanResult) -> Iterator[Change]:
         old, new = _hash(known, name), _hash(result, name)
         if old and new and old != new:
             yield _change(name, old, new)
-    old_files = {_name(item.url): item.pin for item in known.objects}
-    yield from _file_changes(
-        "object", old_files, {_name(item.url): item.pin for item in result.objects}
-    )
-    if known.neighbours is not None and result.neighbours is not None:
-        # Rows of the table hold names as valid Unicode.
-        found = {storable(name): pin for name, pin in result.neighbours.items()}
-        yield from _file_changes("neighbour", known.neighbours, found)
+    yield from _file_changes(known, result)
+    if known.pin != result.pin and drift_of(result, known) == "unchanged":
+        yield _change(_PIN, known.pin, result.pin)
 
 
 def _facts(result: ScanResult) -> dict[str, Any]:
@@ -77,13 +108,61 @@ def _hash(result: ScanResult, name: str) -> str:
     return result.header_sha256 if name == "header_sha256" else result.sbom.sha256
 
 
-def _file_changes(
-    kind: str, before: Mapping[str, str], after: Mapping[str, str]
-) -> Iterator[Change]:
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name, ""), after.get(name, "")
-        if old != new:
-            yield _change(f"{kind}:{name}", old, new)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of an artifact as one scan found it."""
+
+    pin: str
+    sha256: str = ""
+    """Of its bytes, if they were hashed."""
+
+    def compare(self, other: "_File") -> Relation:
+        """Compare with what another scan found."""
+        relation = relation_of(self.pin, other.pin)
+        if relation == "touched" and self.sha256 and other.sha256:
+            return "equal" if self.sha256 == other.sha256 else "other"
+        return relation
+
+
+def _file_changes(known: ScanResult, result: ScanResult) -> Iterator[Change]:
+    before, after = _files(known), _files(result)
+    if known.neighbours is None or result.neighbours is None:
+        before, after = _objects_only(before), _objects_only(after)
+    if _is_by_another_version(known, result):
+        # An earlier version looked at fewer files, and named them by their last parts.
+        before = {label: file for label, file in before.items() if not _is_unlike(label, after)}
+        objects = _objects_only(after)
+        after = {label: file for label, file in after.items() if label in before} | objects
+    absent = _File("")
+    for label in sorted(before.keys() | after.keys()):
+        old, new = before.get(label, absent), after.get(label, absent)
+        relation = old.compare(new)
+        if relation != "equal":
+            hint = f" (change times differ: {TOUCHING})" if relation == "touched" else ""
+            yield _change(label, old.pin, new.pin + hint)
+
+
+def _files(result: ScanResult) -> dict[str, _File]:
+    """Return the files of an artifact by ``object:`` or ``neighbour:`` and their names."""
+    folder = StoredObject(result.url, 0, "").folder
+    pins = {f"object:{item.url.removeprefix(folder)}": item.pin for item in result.objects}
+    pins |= {f"neighbour:{name}": pin for name, pin in (result.neighbours or {}).items()}
+    digests = {storable_label(label): sha256 for label, sha256 in result.digests.items()}
+    # Rows of the table hold names as valid Unicode.
+    named = ((storable_label(label), pin) for label, pin in pins.items())
+    return {label: _File(pin, digests.get(label, "")) for label, pin in named}
+
+
+def _objects_only(files: dict[str, _File]) -> dict[str, _File]:
+    return {label: file for label, file in files.items() if label.startswith("object:")}
+
+
+def _is_unlike(label: str, after: dict[str, _File]) -> bool:
+    """Whether a file that an earlier version recorded may have another label now."""
+    kind, _, name = label.partition(":")
+    if kind != "neighbour" or label in after:
+        return name == _PICKLES
+    return any(other.endswith(f"/{name}") for other in after)
 
 
 def _change(field: str, before: Any, after: Any) -> Change:
@@ -93,7 +172,3 @@ def _change(field: str, before: Any, after: Any) -> Change:
 def _short(value: Any) -> str:
     text = "" if value is None else str(value)
     return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
-
-
-def _name(url: str) -> str:
-    return storable(url.rstrip("/").rpartition("/")[2])

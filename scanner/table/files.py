@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.shutdown import on_shutdown
-from prefect_mutagen.scanner.storage.address import Address
+from prefect_mutagen.scanner.storage.address import BUCKETS, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.options import refuse_unprintable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +49,11 @@ class Files:
 
         self.url = address.text
         self._folder = folder
+        if address.scheme in BUCKETS:
+            try:
+                refuse_unprintable(options or {})
+            except ValueError as problem:
+                raise StorageError("storage/credentials", self.url, str(problem)) from None
         try:
             self._fs, self._path = fsspec.core.url_to_fs(
                 address.secret_text, use_listings_cache=False, **(options or {})

@@ -376,8 +376,4 @@ def _with_drift(row: dict[str, Any], result: ScanResult, _differs: bool) -> _Row
 
 
 def _document_differs(known: ScanResult, result: ScanResult) -> bool:
-    return (known.pin, known.sbom.sha256, known.sbom.tool_version) != (
-        result.pin,
-        result.sbom.sha256,
-        result.sbom.tool_version,
-    )
+    return known.sbom_id != result.sbom_id or known.sbom.sha256 != result.sbom.sha256

@@ -5,7 +5,7 @@ are stored as JSON text. `scanner.table.schema` defines the columns.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +20,15 @@ from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Change, ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
 from prefect_mutagen.scanner.sbom.json_text import to_json
-from prefect_mutagen.scanner.storage.address import storable
+from prefect_mutagen.scanner.sbom.valid_names import original_label, with_valid_names
+from prefect_mutagen.scanner.storage.hashing import is_proof
+from prefect_mutagen.scanner.storage.names import (
+    original_address,
+    original_name,
+    readable,
+    storable,
+    storable_name,
+)
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE
 from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
@@ -44,10 +52,11 @@ _INT64_MAX: Final = 2**63 - 1
 
 def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
     """Return the row of a result in ``artifacts/``."""
+    sbom_id, result = result.sbom_id, with_valid_names(result)
     row: dict[str, Any] = {
         "scan_id": scan.id,
         "scanned_at": moment(scan.started_at),
-        "source": _text(scan.source),
+        "source": storable(scan.source),
         "url": _text(result.url),
         "kind": result.kind,
         "pin": result.pin,
@@ -64,7 +73,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "objects": [_struct(item, OBJECT) for item in result.objects],
         "examined_at": result.sbom.generated_at,
         "tool_version": result.sbom.tool_version,
-        "sbom_id": result.sbom_id,
+        "sbom_id": sbom_id,
         "facts": to_json(dict(result.facts)),
         "template_sha256": [
             template["sha256"]
@@ -76,6 +85,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         "loads": [
             (loader, [_text(path) for path in files]) for loader, files in result.loads.items()
         ],
+        "digests": _pairs(result.digests),
     }
     return row
 
@@ -100,26 +110,31 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
     """Return the result of a row of ``artifacts/``; its SBOM lacks metadata and warnings."""
     objects = tuple(
         ObjectResult(
-            item["url"], UNKNOWN_SIZE if item["size"] is None else item["size"], item["pin"]
+            original_address(item["url"]),
+            UNKNOWN_SIZE if item["size"] is None else item["size"],
+            item["pin"],
         )
         for item in row["objects"]
     )
     facts = {name: row[name] for name, _ in FACTS if name != "format"}
+    proven = is_proof(row["sha256_source"] or "")
+    url = original_address(row["url"])
     sbom = Sbom(
         sbom_version="1.0",
         generated_at=row["examined_at"],
         tool_name=TOOL_NAME,
         tool_version=row["tool_version"],
-        model_path=row["url"],
-        model_filename=row["url"].rpartition("/")[2],
+        model_path=url,
+        model_filename=url.rpartition("/")[2],
         file_size_bytes=row["size_bytes"],
-        sha256=row["sha256"] or "",
+        # Tables of 0.1 hold digests that were only stated.
+        sha256=(row["sha256"] or "") if proven else "",
         format=row["format"],
         **facts,
     )
     modified = row["modified_at"]
     return ScanResult(
-        url=row["url"],
+        url=url,
         kind=row["kind"],
         pin=row["pin"],
         objects=objects,
@@ -128,8 +143,8 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         sources=dict(row["sources"] or ()),
         facts=json.loads(row["facts"] or "{}"),
         header_sha256=row["header_sha256"] or "",
-        sha256_source=row["sha256_source"] or "",
-        findings=tuple(Finding(**finding) for finding in row["findings"]),
+        sha256_source=row["sha256_source"] if proven else "",
+        findings=tuple(map(_finding, row["findings"])),
         verdict=Verdict(
             row["status"],
             tuple(Reason(**reason) for reason in row["reasons"]),
@@ -138,10 +153,22 @@ def from_row(row: Mapping[str, Any]) -> ScanResult:
         ),
         drift=row["drift"],
         modified=modified.timestamp() if modified else None,
-        neighbours=dict(row["neighbours"]) if row.get("neighbours") is not None else None,
+        neighbours=_by_name(row["neighbours"]) if row.get("neighbours") is not None else None,
         drift_details=tuple(Change(**change) for change in row.get("drift_details") or ()),
-        loads={loader: tuple(files) for loader, files in row.get("loads") or ()},
+        loads={
+            loader: tuple(map(original_name, files)) for loader, files in row.get("loads") or ()
+        },
+        digests={original_label(label): one for label, one in row.get("digests") or ()},
     )
+
+
+def _by_name(pins: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {original_name(name): pin for name, pin in pins}
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    url, field = original_address(row["url"]), original_name(row["field"])
+    return Finding(**{**row, "url": url, "field": field})
 
 
 def stand_in_row(row: dict[str, Any], scan: ScanInfo, problem: Exception) -> dict[str, Any]:
@@ -178,16 +205,16 @@ def _sbom_row(
     return {
         **document,
         **_facts(sbom),
-        "model_path": _text(sbom.model_path),
-        "model_filename": _text(sbom.model_filename),
+        "model_path": storable(sbom.model_path),
+        "model_filename": storable_name(sbom.model_filename),
         "warnings": [_text(warning) for warning in sbom.warnings],
         "file_size_bytes": _int64(sbom.file_size_bytes),
         "metadata": metadata,
         "sbom_id": result.sbom_id,
         "scan_id": scan.id,
         "pin": result.pin,
-        "url": _text(result.url),
-        "object_url": _text(object_url),
+        "url": storable(result.url),
+        "object_url": None if object_url is None else storable(object_url),
     }
 
 
@@ -199,15 +226,21 @@ def with_documents(result: ScanResult, rows: Sequence[Mapping[str, Any]]) -> Sca
         rows: All rows with its ``sbom_id``, the latest last; without rows it is returned unchanged.
     """
     documents = {row.get("object_url"): _document(row) for row in rows}
+    if not result.sha256_source:
+        documents = {url: replace(sbom, sha256="") for url, sbom in documents.items()}
     return replace(
         result,
         sbom=documents.get(None, result.sbom),
-        objects=tuple(replace(item, sbom=documents.get(item.url)) for item in result.objects),
+        objects=tuple(
+            replace(item, sbom=documents.get(storable(item.url))) for item in result.objects
+        ),
     )
 
 
 def _document(row: Mapping[str, Any]) -> Sbom:
     known = {entry.name: row[entry.name] for entry in fields(Sbom)}
+    known["model_path"] = original_address(row["model_path"])
+    known["model_filename"] = original_name(row["model_filename"])
     known["metadata"] = {key: json.loads(value) for key, value in row["metadata"]}
     known["warnings"] = tuple(row["warnings"])
     return Sbom(**known)
@@ -228,7 +261,7 @@ def scan_row(
         **asdict(summary),
         **{name: drift.get(name, 0) for name in ("added", "changed", "removed", "unchanged")},
         "scan_id": scan.id,
-        "source": _text(scan.source),
+        "source": storable(scan.source),
         "started_at": moment(scan.started_at),
         "finished_at": moment(summary.finished_at),
         "tool_version": scan.tool_version,
@@ -259,12 +292,12 @@ def _int64(value: int | None) -> int | None:
 
 
 def _text(value: str | None) -> str | None:
-    return None if value is None else storable(value)
+    return None if value is None else readable(value)
 
 
 def _pairs(values: Mapping[str, str] | None) -> list[tuple[str, str | None]] | None:
     return (
-        None if values is None else [(storable(name), _text(pin)) for name, pin in values.items()]
+        None if values is None else [(readable(name), _text(pin)) for name, pin in values.items()]
     )
 
 

@@ -21,9 +21,9 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "4"
+SCHEMA_VERSION: Final = "5"
 """1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
-sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``."""
+sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``. 5: ``digests``."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -108,6 +108,7 @@ ARTIFACTS: Final = _schema(
         ("drift_details", pa.list_(CHANGE)),
         ("waived", pa.list_(REASON)),
         ("loads", pa.map_(pa.string(), pa.list_(pa.string()))),
+        ("digests", _TEXTS),
     ]
 )
 """One row for every artifact of a state."""

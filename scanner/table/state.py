@@ -13,15 +13,17 @@ import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.storage.address import storable
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
 from prefect_mutagen.scanner.table.rows import from_row, moment
 from prefect_mutagen.scanner.table.runs import KEY
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
+from prefect_mutagen.scanner.table.signed_folders import SignedFolders, names_any
 from prefect_mutagen.scanner.table.state_file import StateFile
 from prefect_mutagen.scanner.table.state_index import Flag, StateIndex
 
@@ -71,7 +73,11 @@ class State:
         return self.index.all_passed
 
     def find_current(
-        self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None
+        self,
+        artifact: Artifact,
+        hash_level: HashLevel,
+        policy: Policy | None = None,
+        folders: SignedFolders | None = None,
     ) -> int | None:
         """Find the row of an artifact that need not be examined again.
 
@@ -79,12 +85,14 @@ class State:
             artifact: The artifact as listed now.
             hash_level: Where SHA-256 values come from in this scan.
             policy: The current policy, which may limit the age of an examination.
+            folders: The signed folders; None: they are not looked at.
 
         Returns:
             The position of the row. None if the artifact has to be examined: it is new, its pin
             changed or is unknown, the tool version changed, the last examination failed or is older
             than the policy allows, its bytes are to be hashed and were not before, or it has a
-            signature that was not verified for all signers of the policy.
+            signature that was not verified for all signers of the policy, or not over what lies in
+            its folder now.
         """
         place = self.index.find(artifact.url)
         if place is None:
@@ -95,14 +103,43 @@ class State:
         if policy is not None:
             if policy.max_scan_age_hours and self._is_too_old(place, policy):
                 return None
-            if artifact.beside.signatures and not self._is_verified_for(policy):
+            if _is_signed(artifact) and not self._is_verified_now(place, artifact, policy, folders):
                 return None
         return place
 
+    def was_touched(self, artifact: Artifact) -> bool:
+        """Whether only change times differ from those of an artifact whose bytes were hashed."""
+        place = self.index.find(artifact.url)
+        if place is None or not self.index.is_hashed(place):
+            return False
+        known = self.result_at(place, artifact.url)
+        before = {item.url: item.pin for item in known.objects} if known is not None else {}
+        relations = {
+            relation_of(before.get(storable(item.url), ""), item.pin) for item in artifact.objects
+        }
+        return "touched" in relations and "other" not in relations
+
+    def _is_verified_now(
+        self, place: int, artifact: Artifact, policy: Policy, folders: SignedFolders | None
+    ) -> bool:
+        """Whether the signatures beside an artifact need not be verified again."""
+        if not (policy.allowed_signers or policy.require_signature):
+            return True
+        known = self.result_at(place, artifact.url)
+        if known is None:
+            return False
+        if not names_any(known.facts, {item.name for item in artifact.objects}):
+            return True
+        is_verified = self._is_verified_for(policy)
+        return is_verified and (folders is None or folders.are_unchanged(known.facts))
+
     def _is_verified_for(self, policy: Policy) -> bool:
-        """Whether recorded signatures were verified for all signers of a policy."""
-        known = self.policy.get("allowed_signers") if isinstance(self.policy, dict) else None
-        return all(asdict(signer) in (known or ()) for signer in policy.allowed_signers)
+        """Whether recorded signatures were verified as a policy asks."""
+        recorded = self.policy if isinstance(self.policy, dict) else {}
+        if policy.require_signature and not recorded.get("require_signature"):
+            return False
+        known = recorded.get("allowed_signers") or ()
+        return all(asdict(signer) in known for signer in policy.allowed_signers)
 
     def _is_too_old(self, place: int, policy: Policy) -> bool:
         if not self._examined_at:
@@ -127,6 +164,11 @@ class State:
                 yield from_row(row)
 
 
+def _is_signed(artifact: Artifact) -> bool:
+    """Whether signatures lie beside an artifact, or beside a part of it."""
+    return any(one.beside.signatures for one in (artifact, *artifact.parts))
+
+
 class Comparison:
     """A listing compared with a state: which rows are kept, and which are outside the selection.
 
@@ -145,13 +187,19 @@ class Comparison:
         self.state = state
         self.marks = state.index.fresh_marks() if marks is None else marks
 
-    def keep(self, artifact: Artifact, hash_level: HashLevel, policy: Policy | None = None) -> bool:
+    def keep(
+        self,
+        artifact: Artifact,
+        hash_level: HashLevel,
+        policy: Policy | None = None,
+        folders: SignedFolders | None = None,
+    ) -> bool:
         """Keep an artifact's row if it is current; see `State.find_current`.
 
         Returns:
             Whether it is; otherwise the artifact has to be examined.
         """
-        place = self.state.find_current(artifact, hash_level, policy)
+        place = self.state.find_current(artifact, hash_level, policy, folders)
         if place is None:
             return False
         self.marks[place] = Mark.KEPT

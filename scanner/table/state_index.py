@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_mutagen import __version__
-from prefect_mutagen.scanner.storage.address import VERSION_MARK, storable
+from prefect_mutagen.scanner.storage.address import VERSION_MARK
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.address_index import AddressIndex
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.runs import KEY
@@ -103,6 +104,10 @@ class StateIndex:
         if self._flags[place] & flags != flags:
             return False
         return bool(digest) and self._pins.startswith(digest, place * _PIN_BYTES)
+
+    def is_hashed(self, place: int) -> bool:
+        """Whether all bytes of a row's artifact were hashed."""
+        return bool(self._flags[place] & Flag.HASHED)
 
     def fresh_marks(self) -> bytearray:
         """Return the initial marks of a scan."""

@@ -18,6 +18,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.recording import Publication, Recording
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 
@@ -27,7 +28,7 @@ Rescan = Literal["changed", "all"]
 """What to examine: new and changed artifacts, or all selected ones."""
 
 
-def list_changed(  # noqa: PLR0913 - a listing depends on all of these
+def list_changed(
     known: Comparison,
     store: Store,
     selection: Selection,
@@ -36,7 +37,6 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
     hash_level: HashLevel,
     policy: Policy,
     rescan: Rescan = "changed",
-    siblings: bool = True,
 ) -> Iterator[Artifact]:
     """List the selected artifacts that have to be examined.
 
@@ -48,15 +48,16 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
         hash_level: Where SHA-256 values come from.
         policy: The current policy.
         rescan: Whether to examine unchanged artifacts too.
-        siblings: Whether to look for neighbours of a root that is one file.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
     """
-    for artifact in list_selected(store, selection, options, siblings=siblings, state=known):
-        if rescan == "all" or not known.keep(artifact, hash_level, policy):
-            yield artifact
+    folders = SignedFolders(store)
+    for artifact in list_selected(store, selection, options, state=known):
+        if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
+            touched = known.state.was_touched(artifact)
+            yield artifact._replace(was_touched=True) if touched else artifact
 
 
 def publish(table: Table, publication: Publication, retention: Retention) -> None:

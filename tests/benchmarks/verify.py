@@ -14,6 +14,7 @@ import safetensors
 from prefect_mutagen.scanner import Policy, open_verified, scan, verify
 from prefect_mutagen.scanner.policy.policy import Waiver, judge
 from tests.benchmarks.clock import Table, median
+from tests.dates import SOON
 from tests.faults.test_hostile_headers import large_header
 
 JUDGEMENTS: Final = 100_000
@@ -26,7 +27,7 @@ STRICT: Final = Policy(
     max_parameters=10**12,
     max_size_bytes=10**12,
     allowed_sources=("/",),
-    waivers=(Waiver("policy/license-missing", "/*", "made up", "bench@example.org", "2999-01-01"),),
+    waivers=(Waiver("policy/license-missing", "/*", "made up", "bench@example.org", SOON),),
 )
 
 

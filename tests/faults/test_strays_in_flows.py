@@ -183,6 +183,8 @@ def _start(pool: Pool, ending: str) -> Run:
 
 def _end(pool: Pool, ending: str, before: list[Future[Ended]]) -> Ended:
     """End a run, and look for what is left of it."""
+    if ending == "SIGKILL of the worker":
+        wait(before)  # it is their worker too; and its own agent's time does not run meanwhile
     run = _start(pool, ending)
     engine = 0
     if ending not in {"exit", "time limit"}:
@@ -192,7 +194,6 @@ def _end(pool: Pool, ending: str, before: list[Future[Ended]]) -> Ended:
     elif ending.endswith("of the flow"):
         os.kill(engine, getattr(signal, ending.partition(" ")[0]))
     elif ending == "SIGKILL of the worker":
-        wait(before)
         pool.worker.kill()
         pool.worker.wait()
         assert marked(run.mark), "the engine lives on, and so does its agent"

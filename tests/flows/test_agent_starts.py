@@ -14,6 +14,7 @@ from prefect import flow
 from prefect_mutagen.flows import AgentLaunch, scan_models
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.agents.start_record import StartRecord
+from prefect_mutagen.scanner.storage import local
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
@@ -93,6 +94,24 @@ def test_a_limit_leaves_the_rest_to_the_next_scans(tmp_path: Path) -> None:
         [],
     ]
     assert place.started() == [f"{n}.gguf" for n in range(5)]
+
+
+def test_pins_of_another_form_start_nothing_again_and_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade from 0.1, whose pins of local files lack the change time."""
+
+    def old_form(status: Any) -> str:
+        return f"stat:{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+    place = Place(tmp_path, 4)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(local, "file_pin", old_form)
+        assert sorted(place.scan(max_agent_runs=2)) == ["completed"] * 2 + ["waiting"] * 2
+    assert sorted(place.scan(max_agent_runs=1)) == ["completed", "waiting"]
+    assert place.scan(max_agent_runs=1) == ["completed"]
+    assert place.scan() == []
+    assert place.started() == [f"{n}.gguf" for n in range(4)]
 
 
 def test_what_waits_and_does_not_pass_any_more_starts_nothing(tmp_path: Path) -> None:

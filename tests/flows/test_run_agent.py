@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.flows import run_agent
+from prefect_mutagen.flows import AgentLaunch, run_agent, scan_models
 from prefect_mutagen.flows.agent import AgentFailed
+from prefect_mutagen.flows.scan import AgentsNotStarted
 from prefect_mutagen.scanner import ArtifactRejected, Policy, verify
 from tests.builders import gguf
 from tests.scanner.storing import put_local
+from tests.servers import WebServer
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
 GGUF = gguf().data
@@ -38,6 +40,19 @@ def test_a_changed_object_starts_nothing(model: str, tmp_path: Path) -> None:
         run_agent(_touch(tmp_path), model, pin)
     with pytest.raises(ArtifactRejected, match="no licence"):
         run_agent(_touch(tmp_path), model, policy=Policy(require_license=True))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_size_is_no_pin(tmp_path: Path) -> None:
+    put_local(tmp_path / "site", {"a.gguf": GGUF})
+    with WebServer(tmp_path / "site", etags=False) as site:
+        url = f"{site.url}/a.gguf"
+        pin = verify(url).pin
+        with pytest.raises(ArtifactRejected, match="serve them with ETag or Last-Modified"):
+            run_agent(_touch(tmp_path), url, pin)
+        assert not (tmp_path / "ran").exists()
+        with pytest.raises(AgentsNotStarted, match="serve them with ETag or Last-Modified"):
+            scan_models(f"{site.url}/", agents=[AgentLaunch(command=_touch(tmp_path))])
     assert not (tmp_path / "ran").exists()
 
 

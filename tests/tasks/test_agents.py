@@ -95,7 +95,7 @@ def test_a_command_is_run_with_what_passed(passed: ScanResult) -> None:
     first, second = start_agents.fn(passed, agents, HANDOFF, runner)
     assert (first.state, second.state) == ("completed", "failed")
     assert second.message == "status 3\\x1b[31m"
-    assert first.agent == "agent x"
+    assert first.agent == "/bin/agent x"
     assert seen[0] == {
         "command": ["/bin/agent", "x"],
         "url": passed.url,

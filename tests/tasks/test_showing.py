@@ -9,6 +9,7 @@ from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.showing import _rank, _row, artifact_key, plain, summary_markdown
 from tests.builders import gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 
 
@@ -59,7 +60,7 @@ def test_the_summary_says_why_and_what_to_do(tmp_path: Path) -> None:
 
 def test_what_passed_by_a_waiver_is_shown_before_what_just_passed(tmp_path: Path) -> None:
     root = put_local(tmp_path, {"a.gguf": gguf().data, "b.gguf": gguf().data[:90], "c.gguf": b"x"})
-    waiver = Waiver("gguf/truncated", "*/b.gguf", "[kept](http://x)", "ana", "2999-01-31")
+    waiver = Waiver("gguf/truncated", "*/b.gguf", "[kept](http://x)", "ana", SOON)
     results = list(scan(root, policy=Policy(waivers=(waiver,))))
     rows = [_row(result, root) for result in sorted(results, key=_rank)]
     assert [(row["artifact"], row["verdict"]) for row in rows] == [
@@ -68,20 +69,20 @@ def test_what_passed_by_a_waiver_is_shown_before_what_just_passed(tmp_path: Path
         ("a.gguf", "passed"),
     ]
     assert rows[1]["reason"] == "gguf/truncated (waived)"
-    assert rows[1]["in full"].endswith("(until 2999-01-31, ana)")
+    assert rows[1]["in full"].endswith(f"(until {SOON}, ana)")
     assert rows[2]["reason"] == rows[2]["in full"] == ""
     text = summary_markdown(new_scan(root, Policy()), Summary(), results, [])
     _, section = text.split("## Passed by a waiver\n\n")
     assert section.startswith(
         f"* **{plain(results[1].url)}**\n    * gguf/truncated: waived (\\[kept"
     )
-    assert "until 2999-01-31, ana" in section
+    assert f"until {SOON}, ana" in section
     assert "c.gguf" not in section
 
 
 def test_a_long_list_of_waivers_is_cut(tmp_path: Path) -> None:
     files = {f"{number}.gguf": gguf().data[:90] for number in range(55)}
-    waiver = Waiver("gguf/truncated", "*", "r", "ana", "2999-01-31")
+    waiver = Waiver("gguf/truncated", "*", "r", "ana", SOON)
     results = list(scan(put_local(tmp_path, files), policy=Policy(waivers=(waiver,))))
     text = summary_markdown(new_scan("/m", Policy()), Summary(), results, [])
     assert text.endswith("* and 5 more\n")

@@ -13,12 +13,13 @@ from prefect_mutagen.scanner import Policy, scan, verify
 from prefect_mutagen.scanner.agents.handoff import VERSION, encode, handoff_of, variables_of
 from prefect_mutagen.scanner.policy.policy import Waiver
 from tests.builders import F32, STRING, gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs/handoff.schema.json").read_text())
 WAIVING = Policy(
-    waivers=(Waiver("safetensors/truncated-data", "*", "weights unused", "ana", "2999-01-31"),)
+    waivers=(Waiver("safetensors/truncated-data", "*", "weights unused", "ana", SOON),)
 )
 RECORDED = sorted((ROOT / "tests/golden").glob("handoff-v*.json"))
 
@@ -97,7 +98,7 @@ def test_an_agent_sees_what_passed_only_by_a_waiver(golden_inputs: Path) -> None
     assert (verdict["status"], verdict["reasons"]) == ("passed", [])
     (reason,) = verdict["waived"]
     assert reason["code"] == "safetensors/truncated-data"
-    assert reason["value"] == "until 2999-01-31, ana"
+    assert reason["value"] == f"until {SOON}, ana"
     assert reason["message"].startswith("waived (weights unused): safetensors: tensor data")
 
 

@@ -40,7 +40,7 @@ FILES = {
     ),
     "policy that was cut off": (
         ["scan", "good", "--policy", "blank"],
-        "--policy blank: it is empty; write {{}} for the default policy",
+        "--policy blank: the policy is empty; write {{}} for the default policy",
     ),
     "misspelt field of a policy": (
         ["scan", "good", "--policy", "misspelt.yaml"],
@@ -255,7 +255,8 @@ def test_other_bytes_than_pinned(say: Say, here: Path, capfd: pytest.CaptureFixt
             4,
             (
                 "prefect-mutagen: {here}/good/a.gguf: storage/other-pin: its bytes differ from the "
-                f"pinned ones; their pin is {now}\n"
+                "pinned ones, or their change times do (chmod, chown, link and rename change "
+                f"them); their pin is {now}\n"
             ),
         )
     assert not (here / "ran").exists()

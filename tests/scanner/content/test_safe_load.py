@@ -7,11 +7,11 @@ import pytest
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.content.neighbours import (
-    LIMITS,
     Neighbours,
     read_neighbours,
     read_up_to,
 )
+from prefect_mutagen.scanner.content.read_limits import LIMITS
 from prefect_mutagen.scanner.content.template_places import holds_templates
 from tests.builders import gguf
 

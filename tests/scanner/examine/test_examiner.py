@@ -18,7 +18,6 @@ from prefect_mutagen.scanner.storage.requests import (
     Digest,
     Find,
     LookUp,
-    Parts,
     Read,
     Request,
 )
@@ -75,7 +74,7 @@ def _reply(request: Request, data: bytes) -> Any:
     if isinstance(request, Digest):
         request.digest.update(request.data)
         return None
-    assert not isinstance(request, Parts)
+    assert isinstance(request, Read)
     if not request.item.url.endswith((".gguf", ".safetensors")):
         return RangeReply(b"{}", 2, "etag:n")
     return RangeReply(data[request.start : request.end], len(data), request.item.pin or "etag:r")
@@ -197,15 +196,24 @@ def test_neighbours_are_read_once_for_a_folder() -> None:
     assert names == ["a.safetensors", "config.json", "README.md", "b.safetensors"]
 
 
-def test_a_neighbour_that_cannot_be_read_is_a_warning() -> None:
+@pytest.mark.parametrize(
+    ("name", "status", "codes"),
+    [
+        ("README.md", "passed", ["sbom/neighbour-unread"]),
+        ("config.json", "unknown", ["sbom/neighbour-unread", "sbom/unexamined"]),
+    ],
+)
+def test_a_neighbour_that_cannot_be_read_counts_where_a_loader_opens_it(
+    name: str, status: str, codes: list[str]
+) -> None:
     def refuse(request: Request, _number: int) -> Any:
-        if isinstance(request, Read) and request.item.name == "config.json":
+        if isinstance(request, Read) and request.item.name == name:
             raise StorageError("storage/denied", request.item.url, "access denied")
         return None
 
-    result, _ = _drive(_artifact(SMALL, neighbours=("config.json",)), SMALL, answer=refuse)
-    assert result.passed
-    assert [finding.code for finding in result.findings] == ["sbom/neighbour-unread"]
+    result, _ = _drive(_artifact(SMALL, neighbours=(name,)), SMALL, answer=refuse)
+    assert result.verdict.status == status
+    assert [finding.code for finding in result.findings] == codes
 
 
 @pytest.mark.parametrize(
@@ -213,9 +221,9 @@ def test_a_neighbour_that_cannot_be_read_is_a_warning() -> None:
     [
         ("none", "ab" * 32, "", ""),
         ("stored", "", "", ""),
-        ("stored", "ab" * 32, "ab" * 32, "blob"),
+        ("stored", "ab" * 32, "", ""),
         ("lookup", "", "cd" * 32, "stored checksum"),
-        ("lookup", "ab" * 32, "ab" * 32, "blob"),
+        ("lookup", "cd" * 32, "cd" * 32, "stored checksum"),
         ("full", "", hashlib.sha256(SMALL).hexdigest(), "computed"),
     ],
 )

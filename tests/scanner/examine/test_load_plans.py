@@ -131,12 +131,33 @@ CASES: dict[str, tuple[Files, set[tuple[str, str]]]] = {
     "named weights instead": (
         {"model.safetensors": shard("a"), "other.safetensors": shard("a")}
         | {"config.json": b'{"transformers_weights": "other.safetensors"}'},
-        {("set/ambiguous-weights", "loads.transformers")},
+        {("set/ambiguous-weights", f"loads.{loader}") for loader in ("transformers", "vllm")},
     ),
     "named pickle instead": (
         {"model.safetensors": shard("a"), "adapter_model.bin": b"\x80\x02."}
         | {"config.json": b'{"transformers_weights": "adapter_model.bin"}'},
         {("set/ambiguous-weights", "loads.transformers")},
+    ),
+    "weights of another name, without an index": (
+        {"model.safetensors": shard("a"), "more.safetensors": shard("b"), "config.json": CONFIG},
+        {("set/ambiguous-weights", "loads.vllm")},
+    ),
+    "weights that begin with the same word": (
+        {"model.safetensors": shard("a"), "model-x.safetensors": shard("b"), "config.json": CONFIG},
+        {("set/ambiguous-weights", f"loads.{loader}") for loader in ("mlx", "ollama", "vllm")},
+    ),
+    "the same beside an index": (
+        model("model-%05d-of-00002.safetensors")
+        | {
+            "model_x.safetensors": shard("b"),
+            "more.safetensors": shard("b"),
+            "config.json": CONFIG,
+        },
+        {("set/ambiguous-weights", f"loads.{loader}") for loader in ("mlx", "ollama")},
+    ),
+    "other models where nothing is loaded as a folder": (
+        {"model.safetensors": shard("a"), "more.safetensors": shard("b")},
+        set(),
     ),
     "component outside": (
         pipeline()
@@ -331,3 +352,21 @@ def test_what_is_asked_for_where_a_folder_cannot_be_listed(
         site.status["/m/"] = 403
         (result,) = scan(f"{site.url}/m/model.safetensors")
     assert code in {one.code for one in result.findings}
+
+
+def test_a_pickle_that_an_index_names_is_not_called_missing(tmp_path: Path) -> None:
+    files = {
+        "model.safetensors.index.json": index(
+            {"a": "model-00001-of-00002.safetensors", "b": "x.bin"}
+        ),
+        "model-00001-of-00002.safetensors": shard("a"),
+        "x.bin": b"\x80\x02}q\0.",
+    }
+    (result,) = results_of(tmp_path, files).values()
+    codes = {one.code: one for one in result.findings}
+    assert "set/missing-shard" not in codes
+    assert "a Python pickle" in codes["sbom/not-a-model"].message
+    assert result.verdict.status == "failed"
+    (tmp_path / "x.bin").unlink()
+    (result,) = results_of(tmp_path, {}).values()
+    assert "set/missing-shard" in {one.code for one in result.findings}

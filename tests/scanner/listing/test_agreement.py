@@ -82,6 +82,32 @@ LAYOUTS: dict[str, Files] = {
         "m.gguf.aria2": b"",
         "model.sig": b"{}",
     },
+    "signature above": {
+        "README.md": CARD,
+        "model.sig": b"{}",
+        "x.intoto.json": b"{}",
+        "m.gguf.intoto.json": b"{}",
+        "a/x.intoto.json": b"{}",
+        "a/q4/m.gguf": GGUF,
+        "a/q4/model.sig": b"{}",
+        "unet/model.safetensors": shard("a"),
+    },
+    "signature above without a card": {
+        "model.sig": b"{}",
+        "x.intoto.json": b"{}",
+        "a/b/model.sig": b"{}",
+        "a/b/c/m.gguf": GGUF,
+        "sub/README.md": CARD,
+        "sub/q/m.gguf": GGUF,
+    },
+    "signed pipeline": {
+        "modules.json": _named("m.Transformer"),
+        "model.sig": b"{}",
+        "model.safetensors": shard("a"),
+        "0_X/model.sig": b"{}",
+        "0_X/model.safetensors": shard("b"),
+        "1_Pooling/config.json": b"{}",
+    },
     "store": _store(),
 }
 

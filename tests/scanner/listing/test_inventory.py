@@ -121,6 +121,9 @@ def test_a_scan_starts_from_an_inventory(
         one["url"].rpartition("/")[2]: one["verdict"]["status"] for one in report["artifacts"]
     }
     assert verdicts == {"größe.gguf": "passed", "z.gguf": "passed", "cold.gguf": "unknown"}
+    # What lies beside them was written again after the inventory, and is read all the same.
+    codes = [finding["code"] for one in report["artifacts"] for finding in one["findings"]]
+    assert codes == ["storage/not-found"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "notes.txt", "z.gguf"])

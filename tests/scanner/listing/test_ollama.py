@@ -68,8 +68,10 @@ def test_what_is_wrong_in_a_store_is_found(place: str, tmp_path: Path, s3_server
     assert _codes(results) == EXPECTED
     passed = [result for result in results if result.passed]
     assert [result.url.rpartition("/")[2] for result in passed] == [blob_path(GOOD)[6:]]
-    assert passed[0].sbom.sha256 == hashlib.sha256(GOOD).hexdigest()
-    assert passed[0].sha256_source == "name of the store's blob"
+    assert passed[0].sbom.sha256 == ""
+    (stated,) = passed[0].facts["stated_sha256"]
+    assert stated["sha256"] == hashlib.sha256(GOOD).hexdigest()
+    assert stated["source"] == "name of the store's blob"
     (missing,) = (result for result in results if "dddd" in result.url)
     assert missing.verdict.status == "failed"
     message = missing.findings[0].message

@@ -55,7 +55,12 @@ def _beside(artifact: Artifact) -> list[str]:
             [],
         ),
         (["m/readme.md", "m/q/x.gguf"], "m/", ["m/readme.md"]),
-        (["m/README.md", "m/tokenizer_config.json", "m/q/x.gguf"], "m/", ["m/README.md"]),
+        (["m/README.md", "m/generation_config.json", "m/q/x.gguf"], "m/", ["m/README.md"]),
+        (
+            ["m/README.md", "m/tokenizer_config.json", "m/q/x.gguf"],
+            "m/",
+            ["m/README.md", "m/tokenizer_config.json"],
+        ),
     ],
     ids=[
         "card-above",
@@ -71,6 +76,7 @@ def _beside(artifact: Artifact) -> list[str]:
         "snapshot",
         "other-case",
         "not-inherited",
+        "template",
     ],
 )
 def test_files_of_the_root_count_for_weights_below_it(

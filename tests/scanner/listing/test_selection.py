@@ -93,19 +93,24 @@ def test_a_selection_says_what_it_is() -> None:
     assert Selection(modified_since=1e15).describe() == "changed since 1e+15"
 
 
-def test_folders_of_tools_hold_no_models(tmp_path: Path) -> None:
+def test_marks_of_tools_are_no_models(tmp_path: Path) -> None:
     hub = "models--org--m"
     root = put_local(
         tmp_path,
         {
             f"{hub}/.no_exist/abc/model.safetensors.index.json": b"",
             f"{hub}/snapshots/abc/m.gguf": GGUF,
+            "repo/__MACOSX/._m.gguf": b"\0\5\x16\7",
             "repo/.git/lfs/objects/ab/x.gguf": GGUF,
             "repo/m.gguf": GGUF,
         },
     )
     found = [artifact.url for artifact in list_artifacts(open_store(root))]
-    assert found == [f"{root}/{hub}/snapshots/abc/m.gguf", f"{root}/repo/m.gguf"]
+    assert found == [
+        f"{root}/{hub}/snapshots/abc/m.gguf",
+        f"{root}/repo/.git/lfs/objects/ab/x.gguf",
+        f"{root}/repo/m.gguf",
+    ]
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

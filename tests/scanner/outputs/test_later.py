@@ -4,7 +4,7 @@ import json
 import pytest
 
 from prefect_mutagen.scanner.outputs.later import Later
-from prefect_mutagen.scanner.sbom.json_text import to_exchange_json
+from prefect_mutagen.scanner.sbom.json_text import to_json
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_entries_come_back_in_order(entries: list[str]) -> None:
     out = io.StringIO(newline="")
     with Later() as later:
         for entry in entries:
-            later.add(to_exchange_json(entry))
+            later.add(to_json(entry))
         later.write_list(out)
     assert json.loads(out.getvalue()) == entries
 

@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.outputs.remarks import remarks, statements
 from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.results import Summary
 from tests.builders import gguf
+from tests.dates import SOON
 from tests.scanner.outputs.validating import read
 from tests.scanner.outputs.writing import NASTY
 from tests.scanner.storing import put_local
@@ -25,7 +26,7 @@ GGUF = gguf().data
 
 def _policy(reason: str = "re: load", owner: str = "ana") -> Policy:
     codes = ("gguf/truncated", "policy/size")
-    waivers = tuple(Waiver(code, "*", reason, owner, "2999-01-31") for code in codes)
+    waivers = tuple(Waiver(code, "*", reason, owner, SOON) for code in codes)
     return Policy(max_size_bytes=10, waivers=waivers)
 
 
@@ -46,15 +47,15 @@ def _write(form: str, results: list[ScanResult]) -> str:
 def test_a_remark_is_waived_or_is_not(results: list[ScanResult]) -> None:
     waived = {remark.code: remark.waived for remark in remarks(results[0])}
     assert waived == {
-        "gguf/truncated": "waived (re: load) until 2999-01-31, ana",
-        "policy/size": "until 2999-01-31, ana",
+        "gguf/truncated": f"waived (re: load) until {SOON}, ana",
+        "policy/size": f"until {SOON}, ana",
     }
     assert {remark.code: remark.waived for remark in remarks(results[1])} == {"gguf/web-page": ""}
     first, second = statements(results[0])
     assert first.startswith("error gguf/truncated: GGUF: ")
-    assert first.endswith("[waived (re: load) until 2999-01-31, ana]")
+    assert first.endswith(f"[waived (re: load) until {SOON}, ana]")
     assert second.startswith("error policy/size: waived (re: load): ")
-    assert second.endswith("[until 2999-01-31, ana]")
+    assert second.endswith(f"[until {SOON}, ana]")
 
 
 def test_the_table_says_it(results: list[ScanResult], tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_the_table_says_it(results: list[ScanResult], tmp_path: Path) -> None:
     assert row.rstrip().endswith("gguf/truncated (waived)")
     assert f"{tmp_path}/root/a.gguf: passed by a waiver\n" in text
     assert "  policy/size: waived (re: load): " in text
-    assert "    until 2999-01-31, ana\n" in text
+    assert f"    until {SOON}, ana\n" in text
     assert "2 artifacts: 1 passed (1 by a waiver), " in text
 
 
@@ -73,27 +74,27 @@ def test_sarif_calls_it_suppressed(results: list[ScanResult]) -> None:
         entry["ruleId"]: [one["justification"] for one in entry.get("suppressions", ())]
         for entry in found
     }
-    assert kinds["gguf/truncated"] == ["waived (re: load) until 2999-01-31, ana"]
+    assert kinds["gguf/truncated"] == [f"waived (re: load) until {SOON}, ana"]
     assert kinds["gguf/web-page"] == []
 
 
 @pytest.mark.parametrize("form", ["cyclonedx", "spdx3"])
 def test_documents_say_it_in_their_annotations(results: list[ScanResult], form: str) -> None:
     read(form, text := _write(form, results[:1]))
-    assert "[waived (re: load) until 2999-01-31, ana]" in text
+    assert f"[waived (re: load) until {SOON}, ana]" in text
 
 
 def test_the_model_card_says_it(results: list[ScanResult]) -> None:
     text = _write("model-card", results[:1])
     assert "Passed, under the policy of the scan.\n\nAccepted by a waiver of the policy:\n" in text
     assert "* policy/size: waived (re: load): " in text
-    assert "(until 2999-01-31, ana)" in text
+    assert f"(until {SOON}, ana)" in text
 
 
 @pytest.mark.parametrize("value", NASTY.values(), ids=NASTY)
 def test_what_a_waiver_says_is_shown_and_obeyed_by_nobody(tmp_path: Path, value: str) -> None:
     root = put_local(tmp_path / "root", {"a.gguf": GGUF[:100]})
-    text = value.strip() or "x"
+    text = f"x {value.strip()}"
     results = list(scan(root, policy=_policy(text, text)))
     assert results[0].passed
     table, card = _write("table", results), _write("model-card", results)

@@ -41,7 +41,7 @@ def _reason(policy: Policy, **changes: Any) -> Reason:
         ("s3://models-not/m.gguf", "s3://models", False),
         ("s3://models/a/../b/m.gguf", "s3://models/a", False),
         ("https://h/a/%2e%2E/b/m.gguf", "https://h/a", False),
-        ("https://h/a/%252e%252e/m.gguf", "https://h/a", True),
+        ("https://h/a/%252e%252e/m.gguf", "https://h/a", False),
         ("/srv/models/m.gguf", "/srv", True),
         ("/srv/models/m.gguf", "/", True),
         ("/srvmodels/m.gguf", "/srv", False),
@@ -65,7 +65,7 @@ def test_a_wrong_source_is_named() -> None:
     [
         (HUB, {"organization": "Somebody Else"}, "meta-llama", "address"),
         ("hf://owner/name/m.gguf", {}, "owner", "address"),
-        ("/c/models--org--name/snapshots/1/m.gguf", {}, "org", "address"),
+        ("/c/models--org--name/snapshots/1/m.gguf", {}, "org", "a folder of the address"),
         ("/m.gguf", {"organization": "Meta Llama"}, "Meta Llama", "general.organization"),
         ("/m.gguf", {"repo_url": HUB}, "meta-llama", "general.repo_url"),
         ("/m.gguf", {"url": "https://huggingface.co/x/y"}, "x", "general.url"),
@@ -87,12 +87,15 @@ def test_a_wrong_source_is_named() -> None:
 def test_a_publisher_is_whom_the_address_or_the_file_names(
     url: str, facts: dict[str, Any], publisher: str, source: str
 ) -> None:
-    assert publisher_of(url, facts) == (publisher, source)
+    assert publisher_of(url, facts) == (publisher, source, source == "address")
 
 
 def test_publishers_are_compared_as_people_write_them() -> None:
     policy = Policy(allowed_publishers=("meta-llama",))
-    assert judge(replace(SUBJECT, facts={"organization": "Meta Llama"}), policy).status == "passed"
+    assert judge(replace(SUBJECT, url=HUB), policy).status == "passed"
+    assert judge(replace(SUBJECT, url=HUB), Policy(allowed_publishers=("Meta Llama",))).status == (
+        "passed"
+    )
     assert not same_publisher("meta-llama", "m\u0435ta-llama")  # a Cyrillic letter
     assert not same_publisher("\u65e5\u672c", "\u4e2d\u56fd")
     assert _reason(policy).value == "none"

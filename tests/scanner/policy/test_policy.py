@@ -134,7 +134,7 @@ def test_a_policy_is_read_from_yaml_and_json() -> None:
     expected = Policy(allowed_licenses=("mit",), max_size_bytes=10)
     assert load_policy("allowed_licenses: [mit]\nmax_size_bytes: 10\n") == expected
     assert load_policy(json.dumps(expected.to_dict())) == expected
-    assert load_policy("") == Policy()
+    assert load_policy("{}") == Policy()
 
 
 @pytest.mark.parametrize(

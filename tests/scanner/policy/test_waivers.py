@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.policy.policy import Policy, SeverityChange, Waiver
 from prefect_mutagen.scanner.table.rows import from_row, to_row
 from prefect_mutagen.scanner.verdicts import Subject
 from tests.builders import gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 
 URL = "s3://models/a/m.gguf"
@@ -69,14 +70,12 @@ def test_a_changed_severity_is_the_field_that_decided() -> None:
 @pytest.mark.parametrize("code", ["storage/denied", "scan/crashed"])
 def test_nothing_makes_seen_what_was_not(code: str) -> None:
     subject = replace(_found(code), format="unknown")
-    policy = Policy(
-        severities=(SeverityChange(code, "info"),), waivers=(_waiver(code, "*", "2099-01-01"),)
-    )
+    policy = Policy(severities=(SeverityChange(code, "info"),), waivers=(_waiver(code, "*", SOON),))
     assert judge(subject, policy).status == "unknown"
 
 
 def test_the_fields_count_also_where_a_fault_of_storage_is_waived() -> None:
-    waiver = _waiver("storage/timeout", "*", "2099-01-01")
+    waiver = _waiver("storage/timeout", "*", SOON)
     verdict = judge(_found("storage/timeout"), replace(LICENSE, waivers=(waiver,)), NOW)
     assert verdict.status == "failed"
     assert [reason.code for reason in verdict.reasons] == ["policy/license"]
@@ -135,12 +134,13 @@ def test_a_used_waiver_is_in_the_report_the_table_and_on_the_terminal(
 ) -> None:
     root = put_local(tmp_path, {"m.gguf": gguf().data})
     text = "require_license: true\nwaivers:\n- {code: policy/license-missing, url: '*/m.gguf', "
-    text += "reason: no card yet, owner: ana, expires: 2999-01-31}\n"
+    text += "reason: no card yet, owner: ana, "
+    text += f"expires: {SOON}}}\n"
     (tmp_path / "policy.yaml").write_text(text)
     (result,) = scan(root, policy=load_policy(text))
     assert result.passed
     (waived,) = result.to_report()["verdict"]["waived"]
-    assert waived["value"] == "until 2999-01-31, ana"
+    assert waived["value"] == f"until {SOON}, ana"
     row = to_row(result, new_scan(root, load_policy(text)))
     assert from_row(row).verdict == result.verdict
     del row["waived"]

@@ -139,7 +139,8 @@ def _changed_payload(root: Path) -> None:
         (lambda root: (root / "model.sig").write_bytes(b""), []),
         (lambda root: (root / "model.sig").write_bytes(b"\xff"), ["signature/unreadable"]),
         (lambda root: os.truncate(root / "model.sig", 50 << 20), ["signature/unreadable"]),
-        (lambda root: (root / "m.gguf").rename(root / "model.sig.gguf"), None),
+        (lambda root: (root / "m.gguf").rename(root / "model.sig.gguf"), []),
+        (lambda root: (root / "m.gguf").rename(root / "M.GGUF"), []),
         (
             lambda root: (root / "README.md").write_text("---\nlicense: mit\n---\n"),
             ["signature/unsigned-file"],
@@ -160,16 +161,14 @@ def _changed_payload(root: Path) -> None:
         "signature-no-text",
         "signature-of-50-MB",
         "renamed",
+        "renamed-in-letters",
         "file-added",
         "signed-file-copied-to-another-name",
     ],
 )
-def test_what_was_tampered_with_fails(model: str, tamper: Any, codes: list[str] | None) -> None:
+def test_what_was_tampered_with_fails(model: str, tamper: Any, codes: list[str]) -> None:
     tamper(Path(model))
     result = _only(model)
-    if codes is None:  # the same bytes under another name
-        assert result.passed
-        return
     assert result.verdict.status == "failed"
     assert set(codes) <= set(_codes(result))
     with pytest.raises(ArtifactRejected):
@@ -201,13 +200,6 @@ def test_links_lead_to_the_bytes_that_count(tmp_path: Path, model: str) -> None:
     (Path(model) / "m.gguf").symlink_to(tmp_path / "elsewhere.gguf")
     assert _only(model).passed
     (tmp_path / "elsewhere.gguf").write_bytes(OTHER)
-    assert not _only(model).passed
-
-
-def test_names_in_another_case_change_nothing(model: str) -> None:
-    (Path(model) / "m.gguf").rename(Path(model) / "M.GGUF")
-    assert _only(model).passed
-    (Path(model) / "M.GGUF").write_bytes(OTHER)
     assert not _only(model).passed
 
 

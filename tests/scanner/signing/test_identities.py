@@ -4,11 +4,14 @@ import json
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sigstore.verify import Verifier as BundleVerifier
 
 from prefect_mutagen.scanner.policy.policy import Signer
+from prefect_mutagen.scanner.signing import identities
 from prefect_mutagen.scanner.signing.check import Checked, SignatureChecker, check_signers
 from tests.certificates import NOW, base64_of
 from tests.signing import oms, sha256
@@ -128,19 +131,42 @@ def test_a_trusted_root_that_is_none(root: str) -> None:
         check_signers([Signer(identity=IDENTITY, issuer=ISSUER, trusted_root=root)])
 
 
-def test_the_public_instance_needs_no_network(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folders, where every program of the user may write."""
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+def test_the_public_instance_needs_no_network(user: Path) -> None:
     checker = SignatureChecker([Signer(identity=IDENTITY, issuer=ISSUER)])
     found = checker.check("model.sig", SIGSTORE.sign(STATEMENT))
     assert (found.genuine, found.problem, found.strangers) == ((), "", 1)
+    assert not list(user.iterdir())  # nothing is left there for the next one to believe
 
 
-def test_a_cache_that_cannot_be_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_in_the_cache_is_not_believed(user: Path) -> None:
+    BundleVerifier.production(offline=True)  # makes the cache, as the sigstore command does
+    (cached,) = user.rglob("trusted_root.json")
+    cached.write_text(ROOT)
+    checker = SignatureChecker([Signer(identity=IDENTITY, issuer=ISSUER)])
+    assert checker.check("model.sig", SIGSTORE.sign(STATEMENT)).genuine == ()
+
+
+def test_a_cache_that_cannot_be_written_is_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "file"))
+    check_signers([Signer(identity=IDENTITY, issuer=ISSUER)])
+
+
+def test_an_installation_without_a_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(identities, "read_embedded", lost)
     with pytest.raises(ValueError, match="Sigstore's trusted root cannot be read"):
         check_signers([Signer(identity=IDENTITY, issuer=ISSUER)])

@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 
+from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.roles import is_signature, signed_name
+from prefect_mutagen.scanner.signing.coverage import ArtifactFiles
 from prefect_mutagen.scanner.signing.digests import (
     Comparison,
-    KnownFiles,
+    SignatureFile,
     compare,
     look_at_signatures,
 )
@@ -15,7 +17,9 @@ from prefect_mutagen.scanner.signing.signatures import (
     Kind,
     Signature,
     read_signature,
+    read_statements,
 )
+from prefect_mutagen.scanner.storage.store import StoredObject
 from tests.signing import attestation, bundle, envelope, message, oms, sha256
 
 A, B = sha256(b"a"), sha256(b"b")
@@ -150,6 +154,8 @@ def _broken(change: dict[str, Any], **changes: Any) -> bytes:
         ("model.sig", b"[" * 100_000, "nested too deeply"),
         ("model.sig", b"{}", "not a sigstore bundle"),
         ("model.sig", b" " * SIGNATURE_LIMIT, "exceeds the limit"),
+        ("model.sig", b"[{}" + b",{}" * 200_000 + b"]", "limit of 200,000 values"),
+        ("model.sig", bundle(b"[{}" + b",{}" * 200_000 + b"]"), "limit of 200,000 values"),
         ("model.sig", b'{"dsseEnvelope": {}, "dsseEnvelope": {}}', "is duplicated"),
         ("model.sig", b'{"dsseEnvelope": 3}', "no dsseEnvelope"),
         ("model.sig", bundle(oms({"a": A}), payloadType="text/plain"), "payload type is not"),
@@ -173,6 +179,11 @@ def _broken(change: dict[str, Any], **changes: Any) -> bytes:
             "model.sig",
             _broken({"predicate": {"resources": [{"name": "a", "digest": B}]}}),
             "does not match those",
+        ),
+        (
+            "model.sig",
+            _broken({"predicate": {"resources": [{"name": "a", "digest": d} for d in (A, B)]}}),
+            "states two digests of 'a'",
         ),
         (
             "x.intoto.json",
@@ -203,7 +214,7 @@ def test_what_is_wrong_is_said_and_nothing_is_named(name: str, raw: bytes, probl
         ({"a": B}, Comparison(differ=("a",))),
         ({"a": ""}, Comparison(unknown=("a",))),
         ({"c": A}, Comparison(unknown=("c",))),
-        ({"renamed": B}, Comparison(agree=("renamed",))),
+        ({"renamed": B}, Comparison()),
         ({"other": ""}, Comparison()),
         ({"other": sha256(b"x")}, Comparison()),
         ({"a": B, "b": A}, Comparison(differ=("a", "b"))),
@@ -213,6 +224,24 @@ def test_what_is_wrong_is_said_and_nothing_is_named(name: str, raw: bytes, probl
 def test_digests_are_compared(known: dict[str, str], expected: Comparison) -> None:
     digests = {"a": frozenset({A}), "b": frozenset({B}), "c": frozenset[str]()}
     assert compare(Signature("model.sig", digests=digests), known) == expected
+
+
+def _look(
+    name: str, raw: bytes, own: dict[str, str], beside: dict[str, str] | None = None
+) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Hold one signature file against files whose digests are known."""
+    known = own | (beside or {})
+    items = {path: StoredObject(f"/models/{path}", 1, "") for path in known}
+    sha256 = {items[path].url: digest for path, digest in known.items()}
+    files = ArtifactFiles(
+        tuple(items[path] for path in own),
+        tuple(items[path] for path in beside or ()),
+        sha256=sha256,
+        proven=sha256,
+    )
+    item = StoredObject(f"/models/{name}", len(raw), "")
+    file = SignatureFile(item, read_signature(name, raw), read_statements(name, raw))
+    return look_at_signatures([file], files)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +272,8 @@ def test_findings_and_facts(
     codes: list[str],
     covered: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    url = f"s3://models/{name}"
-    facts, findings = look_at_signatures({name: (url, raw)}, KnownFiles(known))
+    facts, findings = _look(name, raw, known)
+    url = f"/models/{name}"
     assert [finding.code for finding in findings] == [f"signature/{code}" for code in codes]
     assert all(finding.url == url and finding.hint for finding in findings)
     assert facts["covered"] == covered
@@ -254,27 +283,25 @@ def test_findings_and_facts(
 
 
 def test_files_beside_the_model_are_compared_too() -> None:
-    files = {"model.sig": ("/m/model.sig", bundle(oms({"a": A, "config.json": B})))}
-    facts, findings = look_at_signatures(files, KnownFiles({"a": A}, beside={"config.json": A}))
+    raw = bundle(oms({"a": A, "config.json": B}))
+    facts, findings = _look("model.sig", raw, {"a": A}, {"config.json": A})
     assert [finding.code for finding in findings] == ["signature/mismatch"]
     assert "config.json" in findings[0].message
     assert B in findings[0].message
     assert not facts["covered"]
-    facts, findings = look_at_signatures(
-        files, KnownFiles({"a": A}, beside={"config.json": B, "README.md": A})
-    )
+    facts, findings = _look("model.sig", raw, {"a": A}, {"config.json": B, "README.md": A})
     assert facts["covered"]
     assert [finding.code for finding in findings] == ["signature/unverified"]
 
 
 def test_without_signatures_there_is_nothing_to_say() -> None:
-    assert look_at_signatures({}, KnownFiles({"a": A})) == ({}, ())
+    assert look_at_signatures([], ArtifactFiles(())) == ({}, ())
 
 
 def test_hostile_names_stay_text() -> None:
     evil = "\x1b[31m\n\ud800</script>"
     raw = bundle(attestation({evil: A}, predicateType=evil))
-    facts, findings = look_at_signatures({"x.intoto.json": ("/x", raw)}, KnownFiles({evil: B}))
+    facts, findings = _look("x.intoto.json", raw, {evil: B})
     for finding in findings:
         assert finding.message.isascii()
         assert finding.message.isprintable()

@@ -11,7 +11,7 @@ from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.generic import _describe
-from prefect_mutagen.scanner.storage.hashing import ObjectHash, read_checksums
+from prefect_mutagen.scanner.storage.hashing import ObjectHash, is_proof, read_checksums
 from prefect_mutagen.scanner.storage.opening import open_store
 from tests.builders import gguf, safetensors
 from tests.memory import peak_apart
@@ -94,14 +94,17 @@ def test_checksums_of_powershell_are_utf_16() -> None:
 def test_a_checksum_file_beside_a_model_states_its_hash(tmp_path: Path, name: str) -> None:
     root = put_local(tmp_path, {"m.gguf": GGUF, name: f"{DIGEST}  m.gguf\n".encode()})
     result = _only(root, "stored")
-    assert (result.sbom.sha256, result.sha256_source) == (DIGEST, name)
-    assert _only(root, "none").sbom.sha256 == ""
+    assert (result.sbom.sha256, result.sha256_source) == ("", "")
+    stated = {"file": "m.gguf", "sha256": DIGEST, "source": name}
+    assert result.facts["stated_sha256"] == [stated]
+    assert "stated_sha256" not in _only(root, "none").facts
+    assert "stated_sha256" not in _only(root, "full").facts
     assert _only(root, "full").sha256_source == "computed"
 
 
 def test_a_checksum_file_that_is_wrong_is_found_by_reading(tmp_path: Path) -> None:
     root = put_local(tmp_path, {"m.gguf": GGUF, "m.gguf.sha256": OTHER.encode()})
-    assert _only(root, "stored").sbom.sha256 == OTHER
+    assert _only(root, "stored").sbom.sha256 == ""
     result = _only(root, "full")
     assert result.sbom.sha256 == DIGEST
     (finding,) = result.findings
@@ -182,7 +185,7 @@ def test_memory_does_not_grow_with_what_is_hashed(tmp_path: Path) -> None:
     ids=["sha256", "oid", "another-kind", "none", "no-record"],
 )
 def test_the_hub_lists_the_hash_of_what_it_keeps_in_lfs(lfs: object, digest: str) -> None:
-    item = _describe({"name": "x", "size": 3, "lfs": lfs}, "hf://a/b/x")
+    item = _describe({"name": "x", "size": 3, "lfs": lfs}, "hf://a/b/x", "LFS oid")
     assert item.sha256 == digest
     assert bool(item.sha256_source) is bool(digest)
 
@@ -196,7 +199,7 @@ def test_a_file_in_a_bucket_of_the_hub_is_pinned_by_what_names_its_bytes() -> No
             type="file", path="m.gguf", size=3, xetHash=xet_hash, mtime=time, uploadedAt=time
         )
         info = system._cache_info_from_path_info(file, "buckets/acme/store/m.gguf")
-        return _describe(info, "hf://buckets/acme/store/m.gguf").pin
+        return _describe(info, "hf://buckets/acme/store/m.gguf", "").pin
 
     first, later = "2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"
     assert pin("a" * 64, first) == pin("a" * 64, later) == f"etag:{'a' * 64}"
@@ -211,13 +214,17 @@ def test_a_file_in_a_bucket_of_the_hub_is_pinned_by_what_names_its_bytes() -> No
         ("stored checksum", True),
         ("the hub's LFS oid", True),
         ("name of the cache's blob", False),
+        ("LFS oid", False),
         ("SHA256SUMS", False),
         ("computed.gguf.sha256", False),
         ("", False),
     ],
 )
 def test_who_states_a_hash_need_not_have_seen_the_bytes(source: str, proven: bool) -> None:  # noqa: FBT001 - a column
-    assert ObjectHash(DIGEST, source).proven == (DIGEST if proven else "")
+    hashed = ObjectHash(DIGEST, source)
+    assert (hashed.proven, hashed.proof) == ((DIGEST, source) if proven else ("", ""))
+    assert hashed.stated == ("" if proven else DIGEST)
+    assert is_proof(source) is proven
 
 
 def test_a_lookup_asks_for_the_version_that_was_read(s3_server: S3Server) -> None:

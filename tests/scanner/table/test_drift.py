@@ -63,7 +63,7 @@ def _with(result: ScanResult, **sbom: Any) -> ScanResult:
         (lambda r: replace(r, neighbours=None), []),
         (
             lambda r: replace(r, objects=(*r.objects, ObjectResult("x/b.gguf", 5, "etag:2"))),
-            [("size_bytes", "384", "389"), ("object:b.gguf", "", "etag:2")],
+            [("size_bytes", "384", "389"), ("object:x/b.gguf", "", "etag:2")],
         ),
         (
             lambda r: replace(r, verdict=Verdict("unknown")),

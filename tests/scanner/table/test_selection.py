@@ -25,6 +25,7 @@ from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import Rescan, TableScan, list_changed, publish
 from tests.builders import STRING, gguf
+from tests.dates import SOON
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
 
@@ -176,7 +177,7 @@ def test_however_parts_were_judged_a_whole_scan_judges_all(
 
 
 def test_an_expired_waiver_of_a_part_is_noticed_by_a_whole_scan(scans: Scans) -> None:
-    waiver = Waiver("policy/architecture", "*", "r", "o", "2999-01-01")
+    waiver = Waiver("policy/architecture", "*", "r", "o", SOON)
     scans(None, Policy(denied_architectures=("llama",), waivers=(waiver,)))
     scans(Selection(include=("b/y.*",)), STRICT)
     assert scans.state()["b/x.gguf"][1] == "passed"

@@ -133,10 +133,8 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
     elif isinstance(header, PickleHeader):
-        facts = pickle_facts(header)
-        metadata, own_keys, details = {}, set(), {}
-        reported, templates = _pickle_report(header), ()
-        own_licenses = []
+        facts, reported = pickle_facts(header), _pickle_report(header)
+        metadata, own_keys, details, templates, own_licenses = {}, set(), {}, (), []
     elif isinstance(header, UnknownHeader):
         return Description()
     else:

@@ -229,7 +229,8 @@ def test_raw_data_is_not_read() -> None:
 
 def test_of_the_arrays_of_an_archive_the_headers_are_read() -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **{f"layer{number}": np.zeros(1 << 20, "f4") for number in range(10)})
+    arrays: dict[str, Any] = {f"layer{number}": np.zeros(1 << 20, "f4") for number in range(10)}
+    np.savez(buffer, **arrays)
     data = buffer.getvalue()
     reader = read_pickle(len(data))
     header, _ = drive(data, reader)

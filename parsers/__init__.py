@@ -2,6 +2,9 @@
 
 * `read_header` is the entry point; it works with `HeaderReader`, `NeedBytes` and `Header`.
 * ``gguf``, ``safetensors``: one reader per format; ``detect`` identifies other content.
+* ``pickle``: `read_pickle` for pickles and all that holds them, by ranges (``byte_ranges``) and
+  without unpickling; ``zip``, ``tar``, ``npy``: the containers. Import it by its own name: it needs
+  more of the standard library than a scan of safetensors does.
 * ``errors``: the error tree; ``rules``: every code with its severity, meaning and remedy.
 * ``window``, ``string_walk``, ``json_text``: cursors and scanners over the raw bytes.
 """
@@ -14,6 +17,7 @@ from prefect_mutagen.parsers.errors import (
     NotAModelError,
     Severity,
     TruncatedError,
+    UnsafeError,
     UnsupportedError,
 )
 from prefect_mutagen.parsers.gguf import GgufHeader
@@ -45,6 +49,7 @@ __all__ = [
     "TensorInfo",
     "TruncatedError",
     "UnknownHeader",
+    "UnsafeError",
     "UnsupportedError",
     "identify",
     "read_header",

@@ -4,6 +4,7 @@
     ├── NotAModelError          the file is something else, despite its name
     ├── TruncatedError          the file ends before what it declares
     ├── MalformedError          the writer broke a rule of the format
+    ├── UnsafeError             loading the file would run, import or change something
     ├── UnsupportedError        well formed, but refused by current loaders or by this reader
     └── IrregularityError       accepted by loaders but against the specification, or informational
 
@@ -26,6 +27,7 @@ __all__ = [
     "NotAModelError",
     "Severity",
     "TruncatedError",
+    "UnsafeError",
     "UnsupportedError",
     "named",
     "shown",
@@ -34,6 +36,7 @@ __all__ = [
 Severity = Literal["error", "warning", "info"]
 
 _SHOWN_LENGTH = 64
+_FAMILIES = {"gguf": "GGUF", "safetensors": "safetensors", "pickle": "pickle", "zip": "ZIP"}
 
 
 class HeaderError(Exception):
@@ -69,7 +72,7 @@ class HeaderError(Exception):
     def __str__(self) -> str:
         """Return one sentence: where, what was found, what was expected."""
         family = self.code.partition("/")[0]
-        name = {"gguf": "GGUF", "safetensors": "safetensors"}.get(family, "file")
+        name = _FAMILIES.get(family, "file")
         return f"{name}: {self.field} at byte {self.offset}: {self.found}; expected {self.expected}"
 
     def __eq__(self, other: object) -> bool:
@@ -95,6 +98,10 @@ class TruncatedError(HeaderError):
 
 class MalformedError(HeaderError):
     """The file breaks a rule of its format and has to be rewritten."""
+
+
+class UnsafeError(HeaderError):
+    """Loading the file would run, import or change what is not on the list of harmless things."""
 
 
 class UnsupportedError(HeaderError):

@@ -27,6 +27,7 @@ from prefect_mutagen.parsers.detect import (
 from prefect_mutagen.parsers.errors import HeaderError
 from prefect_mutagen.parsers.gguf import GgufHeader, GgufReader
 from prefect_mutagen.parsers.need import NeedBytes
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.parsers.safetensors import SafetensorsHeader, SafetensorsReader
 
 __all__ = ["Header", "HeaderReader", "UnknownHeader", "read_header"]
@@ -46,7 +47,7 @@ class UnknownHeader:
     """Always False: there is no header."""
 
 
-Header = GgufHeader | SafetensorsHeader | UnknownHeader
+Header = GgufHeader | SafetensorsHeader | PickleHeader | UnknownHeader
 
 
 class _FormatReader(Protocol):
@@ -91,7 +92,7 @@ class HeaderReader:
         self.position = 0
         self.format: Format | None = None
 
-    def feed(self, data: bytes) -> NeedBytes | Header:
+    def feed(self, data: bytes) -> NeedBytes | GgufHeader | SafetensorsHeader | UnknownHeader:
         """Consume the next bytes of the file.
 
         Args:

@@ -1,4 +1,4 @@
-"""The rules of both formats as one table: code, error class, severity, meaning, remedy.
+"""The rules of all formats as one table: code, error class, severity, meaning, remedy.
 
 Severities follow one principle. The reference loader refuses the file: ``error``. The specification
 forbids it but the reference loads it: ``warning``. Anything else worth knowing: ``info``. There are
@@ -18,6 +18,7 @@ from prefect_mutagen.parsers.errors import (
     NotAModelError,
     Severity,
     TruncatedError,
+    UnsafeError,
     UnsupportedError,
 )
 
@@ -280,13 +281,96 @@ _SAFETENSORS: Final = {
     ),
 }
 
+_TRUST = "Do not load it; ask its publisher for safetensors, or allow the name if you trust it."
+_PICKLE: Final = {
+    "forbidden-global": Rule(
+        UnsafeError, "error", "Loading the pickle imports or calls what is not harmless.", _TRUST
+    ),
+    "undecided-global": Rule(
+        UnsafeError,
+        "error",
+        "The pickle imports or calls something whose name shows only when it is loaded.",
+        _TRUST,
+    ),
+    "forbidden-build": Rule(
+        UnsafeError, "error", "The pickle changes the attributes of a class or function.", _TRUST
+    ),
+    "code-in-archive": Rule(
+        UnsafeError,
+        "error",
+        "The archive ships code that loading runs: TorchScript or torch.package.",
+        _TRUST,
+    ),
+    "unreadable": Rule(
+        MalformedError,
+        "error",
+        "The pickle, or what holds it, cannot be followed to its end; an unpickler may run what "
+        "comes before the fault.",
+        "Do not load it; fetch it again, or ask its publisher for safetensors.",
+    ),
+    "unexamined": Rule(
+        UnsupportedError, "error", "The pickle is larger than this tool examines.", _LIMIT
+    ),
+    "truncated-data": Rule(
+        TruncatedError, "error", "The stream is complete; the data behind it is truncated.", _FETCH
+    ),
+    "trailing-data": Rule(
+        IrregularityError, "info", "There are bytes behind the pickle that are none.", _REPORT
+    ),
+}
+
+_ZIP: Final = {
+    "no-directory": Rule(
+        MalformedError, "error", "The archive has no directory that can be read.", _FETCH
+    ),
+    "two-directories": Rule(
+        MalformedError, "error", "The archive has two directories; readers open either.", _LOOK
+    ),
+    "prefix": Rule(
+        IrregularityError, "warning", "There are bytes before the archive's first entry.", _LOOK
+    ),
+    "bad-entry": Rule(
+        MalformedError, "error", "An entry of the archive is not where its directory says.", _LOOK
+    ),
+    "header-mismatch": Rule(
+        MalformedError,
+        "error",
+        "An entry's own header disagrees with the directory; readers take either.",
+        _LOOK,
+    ),
+    "duplicate-name": Rule(
+        MalformedError, "error", "Two entries have one name, but for case; readers differ.", _LOOK
+    ),
+    "overlap": Rule(MalformedError, "error", "Two entries share bytes of the archive.", _LOOK),
+    "encrypted": Rule(
+        IrregularityError,
+        "error",
+        "An entry is marked as encrypted, which model loaders ignore or refuse.",
+        _LOOK,
+    ),
+    "wrong-crc": Rule(
+        MalformedError,
+        "error",
+        "An entry's bytes do not have the CRC-32 that the directory states.",
+        _FETCH,
+    ),
+    "hidden-data": Rule(
+        IrregularityError, "warning", "There are bytes in the archive that no entry has.", _LOOK
+    ),
+}
+
 
 def _collect() -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
-    for family, table in (("gguf", _GGUF), ("safetensors", _SAFETENSORS)):
+    for family, table in (
+        ("gguf", _GGUF),
+        ("safetensors", _SAFETENSORS),
+        ("pickle", _PICKLE),
+    ):
         for name, (meaning, remedy) in _NOT_A_MODEL.items():
             rules[f"{family}/{name}"] = Rule(NotAModelError, "error", meaning, remedy)
         rules.update((f"{family}/{name}", rule) for name, rule in table.items())
+    rules.update((f"zip/{name}", rule) for name, rule in _ZIP.items())
     rules["sbom/not-a-model"] = Rule(
         NotAModelError, "error", "The file is neither GGUF nor safetensors.", _LOOK
     )

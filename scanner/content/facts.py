@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from prefect_mutagen.parsers import ArrayValue, GgufHeader, LongText, SafetensorsHeader
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TENSORS
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "gguf_facts",
     "gguf_quantization",
     "gguf_type",
+    "pickle_facts",
     "plain_text",
     "safetensors_facts",
     "whole_number",
@@ -307,4 +309,18 @@ def safetensors_facts(header: SafetensorsHeader) -> Facts:
     text = plain_text(metadata.get("license"))
     if text:
         facts["license"] = Stated(text, "safetensors:__metadata__.license")
+    return facts
+
+
+def pickle_facts(header: PickleHeader) -> Facts:
+    """Extract the facts of a file of pickles, as far as its streams state them."""
+    facts: Facts = {}
+    if header.parameters:
+        facts["parameter_count"] = Stated(header.parameters, "pickle:tensors")
+    dtypes = {tensor.dtype for tensor in header.tensors} - {""}
+    if dtypes:
+        dtype = dtypes.pop() if len(dtypes) == 1 else "mixed"
+        facts["dtype"] = Stated(dtype, "pickle:tensors")
+    if header.framework:
+        facts["training_framework"] = Stated(header.framework, "pickle:format")
     return facts

@@ -91,6 +91,14 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         reply = yield from read(Read(item, 0, end, upto=upto))
         item = item.as_read(reply)
         data = reply.data
+    if role_of(item.name) == "pickle" and item.size:
+        # Imported here: a scan without pickles does not need their reader.
+        from prefect_mutagen.scanner.examine.pickles import format_of_pickle, read_pickles
+
+        pickled = yield from read_pickles(item, data)
+        if pickled.format:
+            return Seen(item, pickled, format_of_pickle(pickled))
+        # Its content decides: a model under such a name is read as what it is.
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
     last = (0, data)

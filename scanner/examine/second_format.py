@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, Final
 
-from prefect_mutagen.parsers import Format, GgufHeader, Header, UnknownHeader
+from prefect_mutagen.parsers import Format, GgufHeader, SafetensorsHeader, UnknownHeader
 from prefect_mutagen.parsers.polyglot import TAIL_SIZE, find_second_format
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.scanner.examine.read_plan import first_read
@@ -23,9 +23,13 @@ _AT_ONCE: Final = 256 << 10
 """Longest end of a file that is read whole instead of its start and its end."""
 
 
+_FromStart = GgufHeader | SafetensorsHeader | UnknownHeader
+"""Headers of files that are read from their start; a pickle's reader looks at its end itself."""
+
+
 def look_behind(
-    item: StoredObject, header: Header, last: tuple[int, bytes]
-) -> Generator[Request, Any, Header]:
+    item: StoredObject, header: _FromStart, last: tuple[int, bytes]
+) -> Generator[Request, Any, _FromStart]:
     """Add a finding to a header if its file is something else as well.
 
     Args:
@@ -66,7 +70,7 @@ def look_behind(
     return replace(header, errors=(*header.errors, error))
 
 
-def _end_of_data(header: Header) -> int:
+def _end_of_data(header: _FromStart) -> int:
     end = header.header_size
     if isinstance(header, UnknownHeader):
         return end

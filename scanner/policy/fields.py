@@ -33,7 +33,18 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LONGEST_WAIVER: Final = timedelta(days=5 * 366)
 """Longest time that a waiver may be valid from now on: what is meant for longer is a rule."""
-Format = Literal["gguf", "safetensors"]
+Format = Literal[
+    "gguf",
+    "safetensors",
+    "pytorch",
+    "torchscript",
+    "pickle",
+    "joblib",
+    "npy",
+    "npz",
+    "zip",
+    "tar",
+]
 RemoteCode = Literal["refuse", "pinned", "warn"]
 FailOn = Literal["error", "warning"]
 _NAMES: Final = {
@@ -176,7 +187,7 @@ class Policy:
     base_licenses: tuple[BaseLicense, ...] = ()
     """Licences of base models that are named without a licence."""
     allowed_formats: tuple[Format, ...] = ()
-    """Allowed formats; empty: both."""
+    """Allowed formats; empty: all that are read."""
     allowed_types: tuple[str, ...] = ()
     """Allowed kinds of content, such as model, adapter, mmproj or imatrix; empty: any. What states
     no kind and shows none is a model."""

@@ -28,6 +28,12 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
+_UNDECIDED: Final = frozenset({"pickle/unreadable", "pickle/undecided-global", "zip/no-directory"})
+"""Codes of pickles that could not be followed to their end."""
+_PROVEN: Final = frozenset(
+    {"pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"}
+)
+"""Codes that fail a pickle even if the rest of it could not be followed."""
 _NOT_EXAMINED: Final = ("/unexamined", "-unexamined")
 _LIMITS: Final = frozenset({"gguf/header-too-large", "safetensors/too-complex"})
 """Codes of headers beyond the limits of this tool; those of other limits end in ``unexamined``."""
@@ -74,13 +80,19 @@ def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
     if reasons and policy.waivers:
         today = (now or datetime.now(UTC)).astimezone(UTC).date()
         reasons, waived = waive(reasons, policy.waivers, subject.url, today)
-    if any(_is_unseen(reason.code) for reason in reasons):
+    proven = any(reason.code in _PROVEN for reason in reasons)
+    if not proven and any(_is_unseen(reason.code) for reason in reasons):
         return Verdict("unknown", reasons, waived)
     return Verdict("failed" if reasons else "passed", reasons, waived)
 
 
 def _is_unseen(code: str) -> bool:
-    return code.startswith(_UNSEEN) or code.endswith(_NOT_EXAMINED) or code in _LIMITS
+    return (
+        code.startswith(_UNSEEN)
+        or code.endswith(_NOT_EXAMINED)
+        or code in _LIMITS
+        or code in _UNDECIDED
+    )
 
 
 def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:

@@ -22,10 +22,17 @@ from prefect_mutagen.parsers import (
     UnknownHeader,
 )
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
-from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_facts, safetensors_facts
+from prefect_mutagen.scanner.content.facts import (
+    Facts,
+    Stated,
+    gguf_facts,
+    pickle_facts,
+    safetensors_facts,
+)
 from prefect_mutagen.scanner.content.license_statements import licenses_in
 from prefect_mutagen.scanner.content.lineage import (
     merge_lineage,
@@ -59,6 +66,7 @@ __all__ = [
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
+_GLOBALS_SHOWN: Final = 64
 _UNHASHED: Final = "SHA256 computation skipped by request."
 
 
@@ -124,6 +132,9 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             findings.append(make_finding("sbom/unexamined", unread, url=url, field="base_model"))
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
+    elif isinstance(header, PickleHeader):
+        facts, reported = pickle_facts(header), _pickle_report(header)
+        metadata, own_keys, details, templates, own_licenses = {}, set(), {}, (), []
     elif isinstance(header, UnknownHeader):
         return Description()
     else:
@@ -265,6 +276,17 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
     }
 
 
+def _pickle_report(header: PickleHeader) -> dict[str, Any]:
+    globals_ = sorted({f"{use.module}.{use.name}" for use in header.globals})
+    return {
+        "layout": header.format,
+        "protocol": header.protocol,
+        "tensor_count": len(header.tensors),
+        "global_count": len(globals_),
+        "globals": [shown(name) for name in globals_[:_GLOBALS_SHOWN]],
+    }
+
+
 def _safetensors_report(header: SafetensorsHeader) -> dict[str, Any]:
     names = header.tensors.names()
     return {
@@ -321,7 +343,7 @@ def build_sbom(
     Args:
         description: Its facts and metadata.
         item: The file.
-        file_format: Format of its content: ``gguf``, ``safetensors`` or ``unknown``.
+        file_format: Format of its content, such as ``gguf`` or ``pytorch``; or ``unknown``.
         sha256: Its digest; empty if unknown.
         generated_at: Time of the scan in ISO 8601.
         warnings: Result of `warnings_of`.

@@ -25,3 +25,20 @@ def test_nothing_breaks_a_promise(form: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "stat::number_of_executed_units" in done.stderr
+
+
+def test_no_pickle_breaks_a_promise(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="atheris is not built for this machine")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.fuzz.fuzz_pickles"),
+            *("-max_total_time=30", "-print_final_stats=1", f"-artifact_prefix={tmp_path}/"),
+        ],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "stat::number_of_executed_units" in done.stderr

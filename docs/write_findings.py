@@ -19,6 +19,7 @@ FAMILIES = {
     "gguf": "GGUF headers",
     "safetensors": "safetensors headers",
     "pickle": "Pickles, and the files that hold them",
+    "weights": "ONNX, Keras, TensorFlow and other weights",
     "zip": "ZIP archives of pickles",
     "set": "Sets of shards and other files beside a model",
     "sbom": "The SBOM and its sources",

@@ -319,6 +319,40 @@ _PICKLE: Final = {
     ),
 }
 
+_WEIGHTS: Final = {
+    "runs-code": Rule(
+        UnsafeError,
+        "error",
+        "Loading or running the model runs code, or reaches files, as the file says.",
+        "Do not load it; ask its publisher for safetensors, or waive this if you trust the code.",
+    ),
+    "outside-path": Rule(
+        UnsafeError,
+        "error",
+        "The file names a path outside of its own folder, which loading reads or writes.",
+        "Do not load it; have it exported again with its data beside it.",
+    ),
+    "custom-operator": Rule(
+        IrregularityError,
+        "warning",
+        "The model uses an operator, layer or class that its format does not define: running it "
+        "needs native code or Python code from elsewhere.",
+        "Find out which library defines it, and load the model with that one only.",
+    ),
+    "unreadable": Rule(
+        MalformedError,
+        "error",
+        "The file cannot be followed to its end; a loader may run what comes before the fault.",
+        "Do not load it; fetch it again and compare its size or SHA-256.",
+    ),
+    "truncated": Rule(
+        TruncatedError, "error", "The file ends before the length that it states.", _FETCH
+    ),
+    "unexamined": Rule(
+        UnsupportedError, "error", "The file is larger than this tool examines.", _LIMIT
+    ),
+}
+
 _ZIP: Final = {
     "no-directory": Rule(
         MalformedError, "error", "The archive has no directory that can be read.", _FETCH
@@ -371,6 +405,7 @@ def _collect() -> dict[str, Rule]:
             rules[f"{family}/{name}"] = Rule(NotAModelError, "error", meaning, remedy)
         rules.update((f"{family}/{name}", rule) for name, rule in table.items())
     rules.update((f"zip/{name}", rule) for name, rule in _ZIP.items())
+    rules.update((f"weights/{name}", rule) for name, rule in _WEIGHTS.items())
     rules["sbom/not-a-model"] = Rule(
         NotAModelError, "error", "The file is neither GGUF nor safetensors.", _LOOK
     )

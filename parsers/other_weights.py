@@ -1,0 +1,140 @@
+"""Read weights that are neither GGUF nor safetensors nor pickles, by ranged reads.
+
+Names propose, content decides: what a file is shows in its first bytes, in a container's directory,
+or in the fields of a message; its name only chooses between readings that its bytes allow. Where
+loading it runs code or reaches outside of its folder, that is an error of the header. The libraries
+of these formats (onnx, h5py, flatbuffers, tensorflow) want the whole file at hand, and parsers take
+nothing but the standard library: each reader follows the little that it needs of its format.
+
+At most `REQUEST_LIMIT` reads and `READ_LIMIT` bytes; what is beyond them is told as such.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prefect_mutagen.parsers.byte_ranges import Budget, NeedRanges, Pieces, Reads
+from prefect_mutagen.parsers.byte_sources import FilePart
+from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
+from prefect_mutagen.parsers.errors import HeaderError
+from prefect_mutagen.parsers.onnx import read_onnx
+from prefect_mutagen.parsers.protobuf import first_fields, tag_of
+from prefect_mutagen.parsers.rules import make_error
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
+
+__all__ = ["OtherWeightsHeader", "OtherWeightsReader", "read_other_weights"]
+
+REQUEST_LIMIT: Final = 32
+READ_LIMIT: Final = 16 << 20
+_INFLATE_LIMIT: Final = 32 << 20
+_HEAD: Final = 64 << 10
+
+Reader = Callable[[FilePart, WeightsReport], Reads[bool]]
+"""Reads a file of one format; returns whether it is one."""
+
+
+def read_other_weights(size: int, name: str) -> "OtherWeightsReader":
+    """Start reading one file.
+
+    Args:
+        size: Size of the whole file in bytes.
+        name: The file's name, with or without its folder.
+
+    Returns:
+        A reader; feed it nothing to learn what it needs first.
+    """
+    return OtherWeightsReader(size, name)
+
+
+class OtherWeightsReader:
+    """State machine that reads one file by ranges; feed it until it returns a header.
+
+    Attributes:
+        budget: What has been asked for so far.
+    """
+
+    __slots__ = ("_pieces", "_result", "_running", "budget")
+
+    def __init__(self, size: int, name: str) -> None:
+        """Start without any bytes; see `read_other_weights`."""
+        self.budget = Budget(REQUEST_LIMIT, READ_LIMIT, _INFLATE_LIMIT)
+        self._pieces = Pieces()
+        self._result: OtherWeightsHeader | None = None
+        source = FilePart(self._pieces, self.budget, 0, size)
+        report = WeightsReport(name.replace("\\", "/").rpartition("/")[2].lower())
+        self._running = _examine(source, report, self.budget)
+
+    def feed(self, parts: Iterable[tuple[int, bytes]]) -> NeedRanges | OtherWeightsHeader:
+        """Take bytes of the file.
+
+        Args:
+            parts: Offset and bytes of each part: all ranges that were asked for, and any others.
+
+        Returns:
+            `NeedRanges`, or the header. A header is final: it holds everything that could be read,
+            and its ``errors`` hold what is wrong.
+        """
+        for start, data in parts:
+            self._pieces.add(start, data)
+        if self._result is None:
+            try:
+                return next(self._running)
+            except StopIteration as stop:
+                self._result = stop.value
+                self._pieces.forget(0, 1 << 62)
+        return self._result
+
+
+def _examine(source: FilePart, report: WeightsReport, budget: Budget) -> Reads[OtherWeightsHeader]:
+    """Read a file by the first of the readers that find it theirs."""
+    head = yield from source.read(0, min(_HEAD, source.size))
+    for reader in _readers(head, source.size, report.name):
+        trial = WeightsReport(report.name)
+        try:
+            found = yield from reader(source, trial)
+        except HeaderError as error:
+            trial.errors.add(_own(error))
+            # What is cut or broken, or beyond the limits, is what its name says.
+            found = bool(trial.format) and (trial.found or _promises(report.name, trial.format))
+        if found:
+            return trial.finish(budget.bytes_read)
+    return report.finish(budget.bytes_read)
+
+
+def _own(error: HeaderError) -> HeaderError:
+    """Return an error of what pickles and other weights share under this family's code."""
+    code = error.code.replace("pickle/", "weights/")
+    return make_error(
+        code,
+        offset=error.offset,
+        field=error.field,
+        expected=error.expected,
+        found=error.found,
+    )
+
+
+_NAMES: Final = {
+    "onnx": (".onnx", ".onnx_data"),
+    "tensorflow": (".pb", ".meta"),
+    "coreml": (".mlmodel",),
+}
+
+
+def _promises(name: str, form: str) -> bool:
+    return name.endswith(_NAMES.get(form, ()))
+
+
+_ONNX_TAGS: Final = frozenset(
+    (tag_of(1, 0), tag_of(5, 0), *map(tag_of, (2, 3, 4, 6, 7, 8, 14, 20, 25, 26)))
+)
+
+
+def _readers(head: bytes, size: int, name: str) -> list[Reader]:
+    """Return the readers that a file's first bytes allow, the likeliest first."""
+    content = identify(head[:HEAD_SIZE], size)
+    if content.format is not None or content.kind not in ("bad-magic", "archive"):
+        return []
+    tags = {tag for tag, _, _ in first_fields(head, size)}
+    readers: list[Reader] = []
+    if tags <= _ONNX_TAGS and (tag_of(7) in tags or (tags and name.endswith(".onnx"))):
+        readers.append(read_onnx)
+    return readers

@@ -6,12 +6,13 @@ from typing import Any, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Pickles, Rivals
+from prefect_mutagen.scanner.listing.artifacts import Artifact, LooseFiles, Rivals
 from prefect_mutagen.scanner.listing.evidence import check_unfinished
 
 __all__ = ["check_beside", "places_of"]
 
 _MOST_PLACES: Final = 100
+_NAMED: Final = 5
 
 
 def check_beside(artifact: Artifact) -> Iterator[Finding]:
@@ -28,10 +29,10 @@ def check_beside(artifact: Artifact) -> Iterator[Finding]:
     yield from _check_unseen(beside.unseen, url)
 
 
-def _check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
+def _check_pickles(pickles: LooseFiles, url: str) -> Iterator[Finding]:
     """Report pickles that a loader of the folder may load instead."""
     if pickles.total:
-        names = some_of(map(shown, pickles.names), pickles.total)
+        names = some_of(map(shown, pickles.names[:_NAMED]), pickles.total)
         message = f"pickled weights in the same folder: {names}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 

@@ -27,9 +27,12 @@ from prefect_mutagen.scanner.examine.fetch import (
 from prefect_mutagen.scanner.examine.load_plans import (
     add_plans,
     documents_of_weights,
+    loaders_of,
     plan_loads,
     taken_by,
 )
+from prefect_mutagen.scanner.examine.loose_files import LooseMemory, check_loose
+from prefect_mutagen.scanner.examine.model_census import ModelCensus
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
 from prefect_mutagen.scanner.examine.parts import (
     Part,
@@ -90,6 +93,10 @@ class Examiner:
     """Code already read, by model."""
     plans: PlanMemory = field(default_factory=PlanMemory)
     """Load plans already made."""
+    loose: LooseMemory = field(init=False)
+    """Pickles and other weights beside artifacts that were already read."""
+    census: ModelCensus = field(default_factory=ModelCensus)
+    """Counts the files of models."""
     signed: SignedFiles = field(init=False)
     """Signatures already read, and digests of what they name."""
 
@@ -99,6 +106,7 @@ class Examiner:
         Raises:
             ValueError: Their signatures cannot be verified here; the message says why.
         """
+        self.loose = LooseMemory(self.policy.allowed_globals)
         self.signed = SignedFiles(self.policy, self.hash_level, self.on_hashed)
 
     def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
@@ -114,12 +122,15 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
-        cost = cost or Cost()
+        cost, listed = cost or Cost(), artifact
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         found = yield from examine(artifact, cost)
         documents = found.documents
         artifact, result = yield from self._add_code(found.artifact, found.result, documents)
-        result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
+        plans = plan_loads(artifact, documents, self.plans)
+        result = add_plans(artifact, result, plans)
+        loose = yield from check_loose(artifact, loaders_of(artifact, plans), self.loose)
+        result = _with_findings(self.census.add(listed, result), loose)
         if found.signatures:
             result = yield from self._add_signatures(artifact, result, found)
         verdict = judge(result.subject(), self.policy)
@@ -235,7 +246,7 @@ class Examiner:
     def _read_part(
         self, item: StoredObject, level: HashLevel, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, Part]:
-        seen = yield from see(item, digest=level != "none")
+        seen = yield from see(item, digest=level != "none", allowed=self.policy.allowed_globals)
         hashed = ObjectHash()
         if seen.fault is None:
             compute = self.signed.compute if self.signed.required else None

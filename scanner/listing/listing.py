@@ -5,23 +5,25 @@ is neither listed nor unselected counts as removed. So older versions are not re
 newest are listed, nor are objects that changed after an inventory was made.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
 
+from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
 from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_file
 from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
-from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
 
 __all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
@@ -62,30 +64,50 @@ def list_artifacts(
     store: Store,
     *,
     selection: Selection | None = None,
-    objects: Iterable[StoredObject] | None = None,
+    objects: Callable[[Wanted], Iterator[StoredObject]] | None = None,
     left_out: Callable[[Artifact], None] | None = None,
     above: bool = True,
     only: str = "",
+    census: Census | None = None,
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
     Args:
         store: The root.
         selection: Selection; all by default. A root that is one file is always selected.
-        objects: Objects of an inventory, to use instead of a listing.
+        objects: Lists the objects of an inventory, to use instead of a listing.
         left_out: Called with each artifact that exists but is not selected.
         above: Whether folders above a root that is one file may be its model's root.
         only: Address of the one artifact to list, such as that of a pipeline; empty: all.
+        census: Where all listed objects are counted, and those that are yielded as examined.
 
     Raises:
         NothingIncluded: No artifact matches the patterns to include.
         StorageError: The root does not exist or cannot be listed.
     """
-    listed = iter(store.list_objects(is_relevant) if objects is None else objects)
+    counting = Counting(Census() if census is None else census, store.root)
+    listed = (objects or store.list_objects)(counting.wanted)
+    for artifact in _select(store, listed, counting, selection, left_out, above=above, only=only):
+        counting.examined(artifact)
+        yield artifact
+
+
+def _select(
+    store: Store,
+    listed: Iterator[StoredObject],
+    counting: Counting,
+    selection: Selection | None,
+    left_out: Callable[[Artifact], None] | None,
+    *,
+    above: bool,
+    only: str,
+) -> Iterator[Artifact]:
+    """Yield the selected artifacts among listed objects; see `list_artifacts`."""
     first = next(listed, None)
     if first is None:
         return
     if first.url == store.root:
+        counting.count_root(first)
         first = with_stated_digest(first)
         try:
             found = _find_registered(store, first)
@@ -135,6 +157,7 @@ def list_selected(
     options: Mapping[str, Any],
     *,
     state: Known | None = None,
+    census: Census | None = None,
 ) -> Iterator[Artifact]:
     """List the selected artifacts below a store's root.
 
@@ -143,6 +166,7 @@ def list_selected(
         selection: Selection.
         options: Storage options for root and inventory.
         state: Previous results, told what is not selected; complete when the iterator is exhausted.
+        census: As for `list_artifacts`.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
@@ -154,12 +178,17 @@ def list_selected(
         if not selection.all_versions:
             state.leave_out_versions()
     if not selection.inventory:
-        yield from list_artifacts(store, selection=selection, left_out=left_out)
+        yield from list_artifacts(store, selection=selection, left_out=left_out, census=census)
         return
     from prefect_mutagen.scanner.listing.inventory import list_inventory, read_inventory
 
     inventory = read_inventory(selection.inventory, options)
-    objects = list_inventory(inventory, store.root, is_relevant)
-    yield from list_artifacts(store, selection=selection, objects=objects, left_out=left_out)
+    yield from list_artifacts(
+        store,
+        selection=selection,
+        objects=lambda wanted: list_inventory(inventory, store.root, wanted),
+        left_out=left_out,
+        census=census,
+    )
     if state is not None:
         state.leave_out_since(inventory.begun_at)

@@ -178,7 +178,7 @@ def _find_listed(store: Store, folder: str, url: str) -> Artifact | None:
 
 
 def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
-    def is_wanted(path: str) -> bool:
+    def is_wanted(path: str, _: int) -> bool:
         name = path.rpartition("/")[2]
         role = role_of(name)
         # A signature that is named after a model covers no weights in other folders.

@@ -82,6 +82,22 @@ class ListedFolder(Protocol):
     is_empty: bool
     unlisted: int
 
+    has_weights: bool
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything in it may be an artifact."""
+        ...
+
+    @property
+    def has_loose(self) -> bool:
+        """Whether all that it has are weights that are told with those of a folder above."""
+        ...
+
+    def take_loose(self, folder: Self) -> None:
+        """Take the weights of a folder below, which is no model of its own."""
+        ...
+
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
         """What it adds to a model whose root is above it."""
@@ -231,17 +247,24 @@ class FolderTree(Generic[_F]):
             yield from self._make_pipeline(done, pipeline, waiting)
             return
         folder.model = _own_model(done, whole=pipeline is not None)
+        whole = folder.has_weights and is_root(folder.url, folder.describing)
         for one in waiting:
-            yield from self._pass(one, done, len(self._path))
-        if not folder.is_empty:
+            if whole and not done.is_collection and one.folder.has_loose:
+                folder.take_loose(one.folder)
+            else:
+                yield from self._pass(one, done, len(self._path))
+        if folder.is_judged:
             yield from self._hold(_Waiting(folder), len(self._path))
 
     def _make_pipeline(
         self, done: _Open[_F], pipeline: StoredObject, waiting: list[_Waiting[_F]]
     ) -> Iterator[Unit[_F]]:
-        parts = [one for one in waiting if not one.above]
+        parts = [one for one in waiting if not (one.above or one.folder.has_loose)]
         root = done.folder.url
         for one in waiting:
+            if one.folder.has_loose:
+                done.folder.take_loose(one.folder)
+                continue
             one.folder.model = inherit(one.folder.model, one.above, root, done.describing)
             if one.above:  # deeper than the parts of a pipeline are
                 yield Unit(one.folder)

@@ -47,8 +47,11 @@ def write_table(
     # A pipe has no width; do not wrap lines there.
     width = None if out.isatty() else 400
     console = Console(file=out, width=width, highlight=False, soft_wrap=not out.isatty())
+    census = summary.census.describe()
     if not summary.artifacts:
         console.print("No model files found.")
+        if census:
+            console.print(census)
         return
     console.print(table)
     for lines in (*refused, *waived):
@@ -61,6 +64,8 @@ def write_table(
         f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waiver}, "
         f"{summary.failed} failed, {summary.unknown} unknown"
     )
+    if census:
+        console.print(census)
 
 
 def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:

@@ -23,6 +23,7 @@ from prefect_mutagen.parsers import (
 )
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.pickle_header import PickleHeader
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
 from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
@@ -30,7 +31,7 @@ from prefect_mutagen.scanner.content.facts import (
     Facts,
     Stated,
     gguf_facts,
-    pickle_facts,
+    loose_facts,
     safetensors_facts,
 )
 from prefect_mutagen.scanner.content.license_statements import licenses_in
@@ -132,8 +133,8 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             findings.append(make_finding("sbom/unexamined", unread, url=url, field="base_model"))
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
-    elif isinstance(header, PickleHeader):
-        facts, reported = pickle_facts(header), _pickle_report(header)
+    elif isinstance(header, PickleHeader | OtherWeightsHeader):
+        facts, reported = loose_facts(header), _loose_report(header)
         metadata, own_keys, details, templates, own_licenses = {}, set(), {}, (), []
     elif isinstance(header, UnknownHeader):
         return Description()
@@ -276,7 +277,10 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
     }
 
 
-def _pickle_report(header: PickleHeader) -> dict[str, Any]:
+def _loose_report(header: PickleHeader | OtherWeightsHeader) -> dict[str, Any]:
+    """Return what a pickle, or a file of other weights, states."""
+    if isinstance(header, OtherWeightsHeader):
+        return _other_report(header)
     globals_ = sorted({f"{use.module}.{use.name}" for use in header.globals})
     return {
         "layout": header.format,
@@ -284,6 +288,28 @@ def _pickle_report(header: PickleHeader) -> dict[str, Any]:
         "tensor_count": len(header.tensors),
         "global_count": len(globals_),
         "globals": [shown(name) for name in globals_[:_GLOBALS_SHOWN]],
+        **_tensor_report(header),
+    }
+
+
+def _other_report(header: OtherWeightsHeader) -> dict[str, Any]:
+    files = [shown(name) for name in header.external_files[:_GLOBALS_SHOWN]]
+    return {
+        "layout": header.description,
+        "tensor_count": len(header.tensors),
+        **({"external_files": files} if files else {}),
+        **_tensor_report(header),
+    }
+
+
+def _tensor_report(header: PickleHeader | OtherWeightsHeader) -> dict[str, Any]:
+    """Return names, dtypes and shapes of tensors, under the names that safetensors have."""
+    if not header.tensors:
+        return {}
+    return {
+        "layer_names": [tensor.name for tensor in header.tensors],
+        "tensor_dtypes": {tensor.name: tensor.dtype for tensor in header.tensors},
+        "tensor_shapes": {tensor.name: list(tensor.shape) for tensor in header.tensors},
     }
 
 

@@ -262,12 +262,24 @@ class Recording:
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
         self.drift = +self.drift  # drops zero counts
-        for rows in self._carried_over(["status", "objects"], kept_only=True):
+        doubtful = False
+        for rows in self._carried_over(["status", "objects", "format"], kept_only=True):
+            doubtful = doubtful or pc.any(pc.equal(rows["format"], "unknown")).as_py()
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
             for status in ("passed", "failed", "unknown"):
                 count = pc.sum(pc.equal(rows["status"], status)).as_py() or 0
                 setattr(summary, status, getattr(summary, status) + count)
+        if doubtful:
+            self._pass_over(summary)
+
+    def _pass_over(self, summary: Summary) -> None:
+        """Count the files of kept rows whose contents are in no known format as named only."""
+        for rows in self._carried_over(kept_only=True):
+            for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
+                passed_over = from_row(row).tally().passed_over
+                if passed_over is not None:
+                    summary.census.pass_over(*passed_over)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the new state by address, left-out and removed artifacts included.

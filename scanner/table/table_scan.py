@@ -41,7 +41,8 @@ def list_changed(
     """List the selected artifacts that have to be examined.
 
     Args:
-        known: The previous state; its marks are complete once the iterator is exhausted.
+        known: The previous state; its marks and its census are complete once the iterator is
+            exhausted.
         store: The root, opened with older versions if the selection asks for them.
         selection: Which artifacts to include.
         options: Storage options of root and inventory.
@@ -54,7 +55,7 @@ def list_changed(
         ValueError: The inventory is invalid, or of another bucket.
     """
     folders = SignedFolders(store)
-    for artifact in list_selected(store, selection, options, state=known):
+    for artifact in list_selected(store, selection, options, state=known, census=known.census):
         if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
             touched = known.state.was_touched(artifact)
             yield artifact._replace(was_touched=True) if touched else artifact

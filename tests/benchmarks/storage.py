@@ -100,7 +100,7 @@ def keys_of(server: Storage) -> list[str]:
     return [item.url.removeprefix("s3://bucket/") for item in store.list_objects(_is_model)]
 
 
-def _is_model(name: str) -> bool:
+def _is_model(name: str, _size: int) -> bool:
     return name.endswith((".safetensors", ".gguf"))
 
 

@@ -186,7 +186,7 @@ class Census:
         if number := self.objects(state="not-understood"):
             parts.append(f"{number:,} not understood")
         rest = total - self.objects(*_NOUNS) - self.objects("other", state="not-understood")
-        parts.append(f"{rest:,} other")
+        parts += [f"{rest:,} other"] if rest else []
         return f"{total:,} object{'s' if total != 1 else ''}: {'; '.join(parts)}"
 
     def _nouns(self, state: State) -> Iterator[str]:

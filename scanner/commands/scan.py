@@ -158,8 +158,9 @@ class _Run:
             self._complain(complaint(nothing))
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
-        # A table has this line below its verdicts.
-        if self.summary.census.overlooked and self._options.format != "table":
+        # A table has this line below its verdicts, and a complaint about an empty root has it.
+        told = self._options.format == "table" or not self.summary.artifacts
+        if self._selection.takes_all and self.summary.census.overlooked and not told:
             complain(self.summary.census.describe())
 
     def _complain(self, text: str) -> None:

@@ -12,7 +12,6 @@ from prefect_mutagen.scanner.listing.evidence import check_unfinished
 __all__ = ["check_beside", "places_of"]
 
 _MOST_PLACES: Final = 100
-_NAMED: Final = 5
 
 
 def check_beside(artifact: Artifact) -> Iterator[Finding]:
@@ -22,17 +21,27 @@ def check_beside(artifact: Artifact) -> Iterator[Finding]:
         artifact: The artifact, as it was listed.
     """
     url, beside = artifact.url, artifact.beside
-    yield from _check_pickles(beside.pickles, url)
+    own = {item.url for item in artifact.objects}
+    yield from _check_pickles(beside.pickles, own, url)
     yield from _check_rivals(artifact.rivals, url)
     yield from check_unfinished(beside.unfinished, url)
     yield from _check_unlisted(beside.unlisted, url)
     yield from _check_unseen(beside.unseen, url)
 
 
-def _check_pickles(pickles: LooseFiles, url: str) -> Iterator[Finding]:
-    """Report pickles that a loader of the folder may load instead."""
-    if pickles.total:
-        names = some_of(map(shown, pickles.names[:_NAMED]), pickles.total)
+def _check_pickles(pickles: LooseFiles, own: set[str], url: str) -> Iterator[Finding]:
+    """Report pickles that a loader of the folder may load instead.
+
+    Args:
+        pickles: The pickles.
+        own: Addresses of the artifact's own files, which an index may name.
+        url: Address of the artifact.
+    """
+    places = {item.url: name for name, item in zip(pickles.names, pickles.items, strict=False)}
+    inside = [name for place, name in places.items() if place in own]
+    others = [name for name in pickles.names if name not in inside]
+    if others:
+        names = some_of(map(shown, others), pickles.total - len(inside))
         message = f"pickled weights in the same folder: {names}"
         yield make_finding("set/pickle-beside", message, url=url, field="folder")
 

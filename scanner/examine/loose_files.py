@@ -15,8 +15,8 @@ from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, LooseFiles
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.requests import Parts, Request
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.requests import Find, Parts, Request
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
 
 __all__ = ["LooseMemory", "check_loose"]
 
@@ -82,6 +82,8 @@ class LooseMemory:
         try:
             if item.fault is not None:
                 raise item.fault
+            if item.size == UNKNOWN_SIZE:
+                item = yield Find(item.url)
             header = yield from read_loose(item, self.allowed)
         except StorageError as problem:
             return LooseFile("", "", is_judged=False, errors=(), fault=problem)

@@ -174,7 +174,7 @@ class FolderGroup:
             present.update((kind, name) for kind in stand_ins if self.objects.contains(kind, name))
             taken_by = self.sets.take(item)
             if taken_by is None:
-                judged = judged or role_of(name) == "weights"
+                judged = judged or (role_of(name) == "weights" and not item.version)
                 yield self.single(item)
             elif taken_by is not self.sets:
                 self.given_above.append(hash(item.url))

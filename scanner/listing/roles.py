@@ -121,13 +121,14 @@ _USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
 _PICKLE: Final = re.compile(
-    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz)", re.IGNORECASE | re.DOTALL
+    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz|ot)",
+    re.IGNORECASE | re.DOTALL,
 )
 """Names of files of pickles, and of arrays that may hold some."""
 _OTHER_WEIGHTS: Final = re.compile(
     r".+\.(h5|hdf5|keras|nemo|msgpack|pt2|ptl|mar|onnx|onnx[._]data(_\d+)?|ort|pb|tflite|lite"
     r"|engine|trt|mlmodel|ggml|llamafile|caffemodel|params|pdmodel|pdiparams|mnn|ncnn|rten|axera"
-    r"|xgb|ubj|cbm|ot|mnnweight|rknn)"
+    r"|xgb|ubj|cbm|mnnweight|rknn)"
     r"|openvino_\w+\.(xml|bin)|ggml-.+\.bin|.+\.data-\d{5}-of-\d{5}",
     re.IGNORECASE | re.DOTALL,
 )

@@ -60,12 +60,12 @@ def write_table(
             console.print(Text(line, style=style))
     console.print()
     by_waiver = f" ({len(waived)} by a waiver)" if waived else ""
+    if census:
+        console.print(census)
     console.print(
         f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waiver}, "
         f"{summary.failed} failed, {summary.unknown} unknown"
     )
-    if census:
-        console.print(census)
 
 
 def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:

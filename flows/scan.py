@@ -185,7 +185,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             rescan=rescan,
             selection=quoted(selection),
         )
-        table_scan.take_over(changes.marks)
+        table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)

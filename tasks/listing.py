@@ -1,6 +1,7 @@
 """List a root as a task: all artifacts, or selected ones that have changed."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,8 @@ class Changes:
     """Number of selected artifacts, including unchanged ones."""
     census: tuple[CensusRow, ...] = ()
     """All listed objects by role, as if all that is to be examined will be."""
+    looked: Mapping[bytes, bool] | None = None
+    """Files that were looked into because their names say nothing; see `Looked`."""
 
 
 @task(**_OPTIONS)
@@ -116,4 +119,4 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         )
     )
     selected = known.kept + len(manifest)
-    return Changes(manifest, bytes(known.marks), selected, known.census.listed)
+    return Changes(manifest, bytes(known.marks), selected, known.census.listed, known.looked.found)

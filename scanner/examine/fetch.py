@@ -119,6 +119,12 @@ def _see_once(
         last = (start, reply.data)
         answer = reader.feed(reply.data)
     answer = yield from look_behind(item, answer, last)
+    if isinstance(answer, UnknownHeader) and role_of(item.name) == "other":
+        from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
+
+        loose = yield from read_loose(item, allowed)
+        if loose.format:
+            return Seen(item, loose, format_of_loose(loose))
     if isinstance(answer, UnknownHeader) and _may_be_weights(item, answer.content):
         answer = replace(answer, errors=())
     sha256 = ""

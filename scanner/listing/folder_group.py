@@ -99,7 +99,7 @@ class FolderGroup:
             self.objects.add("apple", name.removeprefix(APPLE_DOUBLE), item)
         elif role in ("weights", "other"):  # other: a folder that cannot be listed
             self.is_empty = False
-            self.has_weights = self.has_weights or role == "weights"
+            self.has_weights = self.has_weights or _is_weights(item)
             self.models.append(item)
             self.sets.note(name)
             if len(self.models) >= self.spool.threshold:
@@ -174,7 +174,7 @@ class FolderGroup:
             present.update((kind, name) for kind in stand_ins if self.objects.contains(kind, name))
             taken_by = self.sets.take(item)
             if taken_by is None:
-                judged = judged or (role_of(name) == "weights" and not item.version)
+                judged = judged or (_is_weights(item) and not item.version)
                 yield self.single(item)
             elif taken_by is not self.sets:
                 self.given_above.append(hash(item.url))
@@ -328,3 +328,12 @@ class FolderGroup:
 
     def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
         return [other for item in items for other in self.objects.get(kind, item.name)]
+
+
+def _is_weights(item: StoredObject) -> bool:
+    """Whether an object is weights by its name, or begins like some under a name of no kind.
+
+    What else has such a name is a folder that cannot be listed.
+    """
+    role = role_of(item.name)
+    return role == "weights" or (role == "other" and item.fault is None)

@@ -21,6 +21,7 @@ from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_fi
 from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.listing.unnamed import Looked, Unnamed
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
@@ -30,6 +31,9 @@ __all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
 class Known(Protocol):
     """Previous results for a root, which are told what a listing does not cover."""
+
+    looked: Looked
+    """Files that were looked into because their names say nothing."""
 
     def leave_out(self, artifact: Artifact) -> None:
         """Keep the result of an artifact that exists but is not selected."""
@@ -68,7 +72,7 @@ def list_artifacts(
     left_out: Callable[[Artifact], None] | None = None,
     above: bool = True,
     only: str = "",
-    census: Census | None = None,
+    counting: Counting | None = None,
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
@@ -79,17 +83,19 @@ def list_artifacts(
         left_out: Called with each artifact that exists but is not selected.
         above: Whether folders above a root that is one file may be its model's root.
         only: Address of the one artifact to list, such as that of a pipeline; empty: all.
-        census: Where all listed objects are counted, and those that are yielded as examined.
+        counting: Counts all listed objects, and those that are yielded as examined.
 
     Raises:
         NothingIncluded: No artifact matches the patterns to include.
         StorageError: The root does not exist or cannot be listed.
     """
-    counting = Counting(Census() if census is None else census, store.root)
-    listed = (objects or store.list_objects)(counting.wanted)
+    counting = counting or Counting(store.root)
+    unnamed = Unnamed(store, counting.looked.known)
+    listed = unnamed.sort_out((objects or store.list_objects)(counting.wanted))
     for artifact in _select(store, listed, counting, selection, left_out, above=above, only=only):
         counting.examined(artifact)
         yield artifact
+    counting.count_unnamed(unnamed)
 
 
 def _select(
@@ -166,19 +172,20 @@ def list_selected(
         selection: Selection.
         options: Storage options for root and inventory.
         state: Previous results, told what is not selected; complete when the iterator is exhausted.
-        census: As for `list_artifacts`.
+        census: Where all listed objects are counted, and those that are yielded as examined.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
     """
-    left_out = None
+    left_out = looked = None
     if state is not None:
-        left_out = state.leave_out
+        left_out, looked = state.leave_out, state.looked
         if not selection.all_versions:
             state.leave_out_versions()
+    counting = Counting(store.root, census, looked)
     if not selection.inventory:
-        yield from list_artifacts(store, selection=selection, left_out=left_out, census=census)
+        yield from list_artifacts(store, selection=selection, left_out=left_out, counting=counting)
         return
     from prefect_mutagen.scanner.listing.inventory import list_inventory, read_inventory
 
@@ -188,7 +195,7 @@ def list_selected(
         selection=selection,
         objects=lambda wanted: list_inventory(inventory, store.root, wanted),
         left_out=left_out,
-        census=census,
+        counting=counting,
     )
     if state is not None:
         state.leave_out_since(inventory.begun_at)

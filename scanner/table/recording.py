@@ -32,7 +32,7 @@ from prefect_mutagen.scanner.table.rows import (
     to_row,
 )
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
-from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, LOOKED, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.verdicts import Status
@@ -99,6 +99,8 @@ class Publication:
     """Path of the rows for ``artifacts/``; empty if the state is unchanged."""
     scans: str
     """Path of the row for ``scans/``."""
+    looked: str = ""
+    """Path of the file for ``looked/``; empty if it is unchanged."""
 
 
 class Recording:
@@ -111,6 +113,7 @@ class Recording:
         drift: Numbers of added, changed, removed, unchanged and left-out artifacts; complete after
             `close`.
         differs: Whether the state has changed; known after `close`.
+        looked: Files that were looked into because their names say nothing.
         judged_apart: Whether left-out artifacts were judged by another policy; known after `close`.
         folder: Folder for further temporary files.
     """
@@ -125,7 +128,7 @@ class Recording:
         """
         known = known or Comparison(State())
         self.scan = scan
-        self.state, self.marks = known.state, known.marks
+        self.state, self.marks, self.looked = known.state, known.marks, known.looked
         self.judged_apart = False
         self._rows_before = self.state.file
         self._rejudged = False
@@ -365,7 +368,21 @@ class Recording:
         row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
         scans = os.path.join(self.folder, "scans.parquet")
         write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans)
+        looked = self._write_looked()
+        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans, looked)
+
+    def _write_looked(self) -> str:
+        """Write which files were looked into, if that differs."""
+        found = self.looked.found
+        if found is None or found == self.looked.known:
+            return ""
+        path = os.path.join(self.folder, "looked.parquet")
+        write_parquet(
+            path,
+            LOOKED,
+            [pa.table([sorted(found), [found[one] for one in sorted(found)]], schema=LOOKED)],
+        )
+        return path
 
 
 def _unknown(rows: pa.Table) -> Any:

@@ -14,6 +14,7 @@ __all__ = [
     "CHANGE",
     "FACTS",
     "FINDING",
+    "LOOKED",
     "OBJECT",
     "REASON",
     "SBOMS",
@@ -145,6 +146,10 @@ SBOMS: Final = _schema(
 )
 """The complete documents, metadata values as JSON text. Documents of the files of a set share the
 set's ``sbom_id`` and have their address in ``object_url``."""
+
+LOOKED: Final = _schema([("identity", pa.binary(16)), ("is_weights", pa.bool_())])
+"""The files that were looked into because their names say nothing, by a digest of address and pin,
+and whether they are weights: what the next scan need not read. Only the newest file counts."""
 
 SCANS: Final = _schema(
     [

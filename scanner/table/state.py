@@ -4,8 +4,9 @@ A state is immutable. What a scan finds about its rows is kept as marks (`Compar
 `scanner.table.recording.Recording`), one byte per row.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.loose_weights import LOOSE
 from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.listing.unnamed import Looked
 from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -44,10 +46,15 @@ class State:
             several.
         file: The rows.
         index: The rows by address.
+        looked: Files whose names say nothing; see `scanner.listing.unnamed.Looked`.
     """
 
     def __init__(
-        self, scan_id: str = "", file: pa.NativeFile | StateFile | None = None, policy: Any = None
+        self,
+        scan_id: str = "",
+        file: pa.NativeFile | StateFile | None = None,
+        policy: Any = None,
+        looked: Mapping[bytes, bool] = MappingProxyType({}),
     ) -> None:
         """Index the rows of a state.
 
@@ -55,8 +62,10 @@ class State:
             scan_id: Scan that wrote the file; empty before the first scan.
             file: The file; None before the first scan.
             policy: Policy of the last scan with this state, as plain values.
+            looked: See `scanner.listing.unnamed.Looked`.
         """
         self.scan_id = scan_id
+        self.looked = looked
         self.policy = policy
         self.file = file if isinstance(file, StateFile) else StateFile(file)
         self.index = StateIndex(self.file)
@@ -64,7 +73,7 @@ class State:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows only; the index uses hashes that are salted per process."""
-        return State, (self.scan_id, self.file, self.policy)
+        return State, (self.scan_id, self.file, self.policy, dict(self.looked))
 
     def __len__(self) -> int:
         """Return the number of artifacts."""
@@ -194,6 +203,7 @@ class Comparison:
         state: The previous state.
         marks: A `Mark` for each of its rows.
         census: All objects of the listing.
+        looked: Files that were looked into because their names say nothing.
     """
 
     def __init__(self, state: State, marks: bytearray | None = None) -> None:
@@ -206,6 +216,7 @@ class Comparison:
         self.state = state
         self.marks = state.index.fresh_marks() if marks is None else marks
         self.census = Census()
+        self.looked = Looked(state.looked)
 
     def keep(
         self,

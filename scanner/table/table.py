@@ -77,8 +77,21 @@ class Table:
                 continue  # the state was deleted while this scan still referenced it
             with self.files.reading():
                 policy = None if scan.get("judged_apart") else scan["policy"]
-                return State(scan["state_scan_id"], file, json.loads(policy or "null"))
-        return State()
+                policy = json.loads(policy or "null")
+                return State(scan["state_scan_id"], file, policy, self._looked())
+        return State(looked=self._looked())
+
+    def _looked(self) -> dict[bytes, bool]:
+        """Return the files that earlier scans looked into; see `scanner.listing.unnamed.Looked`."""
+        import pyarrow.parquet as pq
+
+        names = self.files.names("looked")
+        if not names:
+            return {}
+        with self.files.reading(), self.files.open("looked", names[-1]) as file:
+            rows = pq.read_table(file)
+        columns: list[list[Any]] = [rows[name].to_pylist() for name in ("identity", "is_weights")]
+        return dict(zip(*columns, strict=True))
 
     def _scan(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -147,12 +160,16 @@ class Table:
         """
         parts = {
             "sboms": publication.documents,
+            "looked": publication.looked,
             "artifacts": publication.artifacts,
             "scans": publication.scans,  # last: what it references exists
         }
         for part, path in parts.items():
             if path:
                 self.files.publish(path, part, publication.scan_id)
+        # Only the newest is ever read, and it holds all that still counts.
+        for name in self.files.names("looked")[:-1] if publication.looked else ():
+            self.files.delete("looked", name)
 
     def prune(self, retention: "Retention") -> dict[str, int]:
         """Apply a retention to the table.

@@ -107,13 +107,15 @@ class TableScan:
         """Delete the folder."""
         self.recording.__exit__(kind, problem, trace)
 
-    def take_over(self, marks: bytes) -> None:
-        """Apply the marks of a listing made elsewhere; before anything is added.
+    def take_over(self, marks: bytes, looked: Mapping[bytes, bool] | None = None) -> None:
+        """Apply what a listing made elsewhere found; before anything is added.
 
         Args:
             marks: Marks of a `Comparison` with the same state.
+            looked: Files that it looked into because their names say nothing.
         """
         self.known.marks[:] = marks
+        self.known.looked.found = looked
 
     def finish(self, summary: Summary) -> None:
         """Carry over unchanged artifacts; nothing can be added afterwards.

@@ -14,13 +14,18 @@ from typing import Final
 
 from prefect_mutagen.parsers.byte_ranges import Budget, NeedRanges, Pieces, Reads
 from prefect_mutagen.parsers.byte_sources import FilePart
+from prefect_mutagen.parsers.coreml import is_coreml, read_coreml
 from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.parsers.errors import HeaderError
+from prefect_mutagen.parsers.flatbuffers import IDENTIFIERS, read_flatbuffers
 from prefect_mutagen.parsers.hdf5 import find_superblock, read_hdf5
+from prefect_mutagen.parsers.named_weights import is_named, read_named
 from prefect_mutagen.parsers.onnx import read_onnx
+from prefect_mutagen.parsers.openvino import opens_like_openvino, read_openvino
 from prefect_mutagen.parsers.protobuf import first_fields, tag_of
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header
+from prefect_mutagen.parsers.tensorflow import kind_of_graph, read_tensorflow
 from prefect_mutagen.parsers.weights_archives import read_weights_tar, read_weights_zip
 from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
 
@@ -142,6 +147,10 @@ def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
         readers.append(read_hdf5)
     if is_tar_header(head[:BLOCK]):
         readers.append(read_weights_tar)
+    if head[4:8] in IDENTIFIERS:
+        readers.append(read_flatbuffers)
+    if opens_like_openvino(head):
+        readers.append(read_openvino)
     if readers:
         return readers
     content = identify(head[:HEAD_SIZE], size)
@@ -150,4 +159,11 @@ def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     tags = {tag for tag, _, _ in first_fields(head, size)}
     if tags <= _ONNX_TAGS and (tag_of(7) in tags or (tags and name.endswith(".onnx"))):
         readers.append(read_onnx)
+    if is_coreml(head, size):
+        readers.append(read_coreml)
+    kind = kind_of_graph(head, size, name)
+    if kind:
+        readers.append(lambda source, report: read_tensorflow(source, report, kind))
+    if is_named(head, name):
+        readers.append(read_named)
     return readers

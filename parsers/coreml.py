@@ -27,17 +27,42 @@ from prefect_mutagen.parsers.weights_paths import leaves_folder
 __all__ = ["is_coreml", "read_coreml"]
 
 _KINDS: Final = {
-    200: "pipeline classifier", 201: "pipeline regressor", 202: "pipeline",
-    300: "GLM regressor", 301: "SVM regressor", 302: "tree regressor",
-    303: "network regressor", 304: "Bayesian regressor", 400: "GLM classifier",
-    401: "SVM classifier", 402: "tree classifier", 403: "network classifier",
-    404: "nearest neighbours", 500: "neural network", 501: "item recommender",
-    502: "ML program", 555: "custom model", 556: "linked model", 600: "one-hot encoder",
-    601: "imputer", 602: "feature vectorizer", 603: "dictionary vectorizer", 604: "scaler",
-    606: "categorical mapping", 607: "normalizer", 609: "array feature extractor",
-    610: "non-maximum suppression", 900: "identity", 2000: "text classifier",
-    2001: "word tagger", 2002: "vision feature print", 2003: "sound analysis",
-    2004: "gazetteer", 2005: "word embedding", 2006: "audio feature print", 3000: "model",
+    200: "pipeline classifier",
+    201: "pipeline regressor",
+    202: "pipeline",
+    300: "GLM regressor",
+    301: "SVM regressor",
+    302: "tree regressor",
+    303: "network regressor",
+    304: "Bayesian regressor",
+    400: "GLM classifier",
+    401: "SVM classifier",
+    402: "tree classifier",
+    403: "network classifier",
+    404: "nearest neighbours",
+    500: "neural network",
+    501: "item recommender",
+    502: "ML program",
+    555: "custom model",
+    556: "linked model",
+    600: "one-hot encoder",
+    601: "imputer",
+    602: "feature vectorizer",
+    603: "dictionary vectorizer",
+    604: "scaler",
+    606: "categorical mapping",
+    607: "normalizer",
+    609: "array feature extractor",
+    610: "non-maximum suppression",
+    900: "identity",
+    2000: "text classifier",
+    2001: "word tagger",
+    2002: "vision feature print",
+    2003: "sound analysis",
+    2004: "gazetteer",
+    2005: "word embedding",
+    2006: "audio feature print",
+    3000: "model",
 }
 _NETWORKS: Final = {tag_of(number): "network" for number in (303, 403, 500)}
 _SCHEMA: Final[Schema] = {
@@ -61,20 +86,19 @@ _SCHEMA: Final[Schema] = {
     "network": {tag_of(1): "layer"},
     "layer": {
         tag_of(500): "custom layer",
-        tag_of(600): "branch",
+        tag_of(605): "branch",
         tag_of(615): "loop",
-        tag_of(620): "branch",
     },
     "branch": {tag_of(1): "network", tag_of(2): "network"},
-    "loop": {tag_of(2): "network", tag_of(4): "network", tag_of(5): "network"},
+    "loop": {tag_of(3): "network", tag_of(4): "network"},
     "custom layer": {tag_of(10): VALUE},
     "custom model": {tag_of(1): VALUE},
     "linked model": {tag_of(1): "linked file"},
     "linked file": {tag_of(1): "path", tag_of(2): "path"},
     "path": {tag_of(1): VALUE},
-    "program": {tag_of(2): "function entry"},
+    "program": {tag_of(2): "function entry", tag_of(4): "value entry"},
     "function entry": {tag_of(2): "function"},
-    "function": {tag_of(3): "block entry"},
+    "function": {tag_of(3): "block entry", tag_of(4): "value entry"},
     "block entry": {tag_of(2): "block"},
     "block": {tag_of(3): "operation", tag_of(4): "value entry"},
     "operation": {
@@ -87,7 +111,11 @@ _SCHEMA: Final[Schema] = {
     "argument": {tag_of(1): "binding"},
     "binding": {tag_of(2): "value"},
     "value entry": {tag_of(2): "value"},
-    "value": {tag_of(5): "blob"},
+    "value": {tag_of(3): "immediate", tag_of(5): "blob"},
+    "immediate": {tag_of(2): "values", tag_of(3): "values", tag_of(4): "pairs"},
+    "values": {tag_of(1): "value"},
+    "pairs": {tag_of(1): "pair"},
+    "pair": {tag_of(1): "value", tag_of(2): "value"},
     "blob": {tag_of(1): VALUE},
 }
 _MODEL_TAGS: Final = frozenset(
@@ -139,9 +167,9 @@ class _Model:
             if text.startswith("custom"):
                 self._note("weights/custom-operator", at, kind, "an operation of Core ML", text)
         elif kind in ("blob", "path"):
-            path = text.removeprefix(_PACKAGE) if kind == "blob" else text
-            self._report.add_file(path)
-            if leaves_folder(path):
+            paths = [text.removeprefix(_PACKAGE)] if kind == "blob" else text.split(":")
+            self._report.add_file(paths[0])
+            if any(map(leaves_folder, paths)):
                 self._note("weights/outside-path", at, kind, "a file of the package", text)
         elif kind == "metadata" and number == 3 and text:
             self._report.details.append(f"author {named_in_text(text)}")

@@ -20,8 +20,10 @@ from prefect_mutagen.parsers.weights_paths import leaves_folder
 __all__ = ["opens_like_openvino", "read_openvino"]
 
 _OPENING: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--.*?-->\s*)*<net\s", re.DOTALL
+    r"\ufeff?\s*(?:(?:<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\])?\s*>)\s*)*<net[\s>]",
+    re.DOTALL,
 )
+_OPENING_SIZE: Final = 4096
 _STEP: Final = 1 << 20
 _ELEMENT_LIMIT: Final = 300_000
 _DEPTH_LIMIT: Final = 256
@@ -32,8 +34,10 @@ _PATHS: Final = re.compile(
 
 
 def opens_like_openvino(head: bytes) -> bool:
-    """Whether a file begins as a description does."""
-    return _OPENING.match(head) is not None
+    """Whether a file begins as a description does, with whatever stands before the root."""
+    start = head[:_OPENING_SIZE]
+    wide = start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return _OPENING.match(start.decode("utf-16" if wide else "utf-8", "replace")) is not None
 
 
 def read_openvino(source: FilePart, report: WeightsReport) -> Reads[bool]:

@@ -34,16 +34,17 @@ __all__ = ["FORBIDDEN_OPERATORS", "kind_of_graph", "read_tensorflow"]
 
 FORBIDDEN_OPERATORS: Final = re.compile(
     r"""
-    (?:Eager)?Py(?:Func|Call)(?:Stateless)? | .*PyFunc.*            # Python functions
+    (?:Eager)?Py(?:Func|Call)(?:Stateless)? | .*PyFunc.*
     | ReadFile | WriteFile | MatchingFiles | .*MatchingFilesDataset.*
-    | (?:WholeFile|TextLine|FixedLengthRecord|TFRecord|LMDB|Identity)Reader(?:V2)?
-    | BigQueryReader | .*(?:TFRecord|TextLine|FixedLengthRecord|Sql|LMDB|Csv|CSV|Kafka)Dataset(?:V\d)?
-    | (?:Save|Load|DistributedSave|Snapshot|RegisterData|DataService).*Dataset.* | RegisterDataset(?:V\d)?
-    | .*CheckpointDataset.* | LoadAndRemapMatrix | GenerateVocabRemapping
-    | .*Summary(?:File|Db)Writer | ImportEvent | Write(?:Audio|Graph|Histogram|Image|Raw|Scalar)?.*Summary
-    | Debug(?:Identity|NanCount|NumericSummary)(?:V\d)?  # also to files and over the net
-    | .*Rpc.* | (?:_?Host)?(?:Send|Recv) | SendTPU.* | GcsConfigure.* | FileSystemSetConfiguration
-    | ShellExecute | .*LoadLibrary.* | RemoteFusedGraphExecute | TfLiteCall | DecodeProtoV2 | EncodeProto
+    | (?:WholeFile|TextLine|FixedLengthRecord|TFRecord|LMDB|Identity|BigQuery)Reader(?:V2)?
+    | .*(?:TFRecord|TextLine|FixedLengthRecord|Sql|LMDB|Csv|CSV|Kafka)Dataset(?:V\d)?
+    | (?:Save|Load|DistributedSave|Snapshot|RegisterData|DataService).*Dataset.*
+    | RegisterDataset(?:V\d)? | .*CheckpointDataset.* | LoadAndRemapMatrix | GenerateVocabRemapping
+    | .*Summary(?:File|Db)Writer | ImportEvent
+    | Write(?:Audio|Graph|Histogram|Image|Raw|Scalar)?.*Summary
+    | Debug(?:Identity|NanCount|NumericSummary)(?:V\d)?
+    | .*Rpc.* | (?:_?Host)?(?:Send|Recv) | GcsConfigure.* | FileSystemSetConfiguration
+    | ShellExecute | .*LoadLibrary.* | RemoteFusedGraphExecute | DecodeProtoV2 | EncodeProto
     """,
     re.VERBOSE,
 )
@@ -84,9 +85,9 @@ _SCHEMA: Final[Schema] = {
     "tensor": {tag_of(8): SHORT},
     "objects": {tag_of(1): "object"},
     "object": {tag_of(4): "user object"},
-    "user object": {tag_of(1): SHORT, tag_of(3): VALUE},
+    "user object": {tag_of(3): VALUE},
     "metadata": {tag_of(1): "layer"},
-    "layer": {tag_of(4): SHORT, tag_of(5): VALUE},
+    "layer": {tag_of(5): VALUE},
 }
 _TITLES: Final = {
     "saved model": "TensorFlow SavedModel",
@@ -150,8 +151,6 @@ class _Graph:
         self._tags: dict[str, None] = {}
         self._name, self._operator, self._at = "", "", 0
         self._texts: list[tuple[str, int]] = []
-        # Of the main graph or a function: checkpoint operators, and constants that are paths.
-        self._identifier = ""
 
     def enter(self, kind: str, at: int) -> bool:
         """Start a message; see `protobuf.Visitor`."""
@@ -164,8 +163,6 @@ class _Graph:
             return constant or self._operator in ("", "PrintV2")
         elif kind in ("graph", "function"):
             self._function = ""
-        elif kind in ("user object", "layer"):
-            self._identifier = ""
         return True
 
     def value(self, kind: str, number: int, value: bytes | int, at: int) -> None:
@@ -185,14 +182,12 @@ class _Graph:
             self._report.add_file(f"assets/{text}")
             if leaves_folder(text):
                 self._note("weights/outside-path", at, "asset", "a file of assets/", text)
+        elif kind == "information" and number == 5:
+            self._version = text
         elif kind == "information":
-            if number == 5:
-                self._version = text
-            else:
-                self._tags[text] = None
-        elif kind in ("user object", "layer"):
-            if number == 3 or number == 5:
-                self._judge_metadata(value, at)
+            self._tags[text] = None
+        elif number in (3, 5):  # of a user object, of a layer
+            self._judge_metadata(value, at)
 
     def leave(self, kind: str) -> None:
         """Finish a message; see `protobuf.Visitor`."""

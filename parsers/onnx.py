@@ -188,8 +188,8 @@ class _Model:
             text = value.decode("utf-8", "replace")
             self._node[-1] = (text, domain, start) if number == 4 else (operator, text, start)
         elif kind == "attribute":
-            name, text, start = self._attributes[-1]
-            self._attributes[-1] = (value, text, start) if number == 1 else (name, value, at)
+            name, raw, place = self._attributes[-1]
+            self._attributes[-1] = (value, raw, place) if number == 1 else (name, value, at)
         elif kind == "external":
             self._external[number - 1] = value
             self._judge_external(at)

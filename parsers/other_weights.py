@@ -14,11 +14,19 @@ from typing import Final
 
 from prefect_mutagen.parsers.byte_ranges import Budget, NeedRanges, Pieces, Reads
 from prefect_mutagen.parsers.byte_sources import FilePart
+from prefect_mutagen.parsers.coreml import is_coreml, read_coreml
 from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.parsers.errors import HeaderError
+from prefect_mutagen.parsers.flatbuffers import IDENTIFIERS, read_flatbuffers
+from prefect_mutagen.parsers.hdf5 import find_superblock, read_hdf5
+from prefect_mutagen.parsers.named_weights import is_named, read_named
 from prefect_mutagen.parsers.onnx import read_onnx
+from prefect_mutagen.parsers.openvino import opens_like_openvino, read_openvino
 from prefect_mutagen.parsers.protobuf import first_fields, tag_of
 from prefect_mutagen.parsers.rules import make_error
+from prefect_mutagen.parsers.tar import BLOCK, is_tar_header
+from prefect_mutagen.parsers.tensorflow import kind_of_graph, read_tensorflow
+from prefect_mutagen.parsers.weights_archives import read_weights_tar, read_weights_zip
 from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
 
 __all__ = ["OtherWeightsHeader", "OtherWeightsReader", "read_other_weights"]
@@ -87,7 +95,7 @@ class OtherWeightsReader:
 def _examine(source: FilePart, report: WeightsReport, budget: Budget) -> Reads[OtherWeightsHeader]:
     """Read a file by the first of the readers that find it theirs."""
     head = yield from source.read(0, min(_HEAD, source.size))
-    for reader in _readers(head, source.size, report.name):
+    for reader in _readers(head, source.size, report.name, budget):
         trial = WeightsReport(report.name)
         try:
             found = yield from reader(source, trial)
@@ -123,18 +131,39 @@ def _promises(name: str, form: str) -> bool:
     return name.endswith(_NAMES.get(form, ()))
 
 
+_ZIP_NAMES: Final = (".keras", ".pt2", ".mar")
+"""Their loaders look for an archive's end, whatever the first bytes are."""
 _ONNX_TAGS: Final = frozenset(
     (tag_of(1, 0), tag_of(5, 0), *map(tag_of, (2, 3, 4, 6, 7, 8, 14, 20, 25, 26)))
 )
 
 
-def _readers(head: bytes, size: int, name: str) -> list[Reader]:
+def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     """Return the readers that a file's first bytes allow, the likeliest first."""
+    readers: list[Reader] = []
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or name.endswith(_ZIP_NAMES):
+        readers.append(lambda source, report: read_weights_zip(source, report, budget))
+    if find_superblock(head) >= 0:
+        readers.append(read_hdf5)
+    if is_tar_header(head[:BLOCK]):
+        readers.append(read_weights_tar)
+    if head[4:8] in IDENTIFIERS:
+        readers.append(read_flatbuffers)
+    if opens_like_openvino(head):
+        readers.append(read_openvino)
+    if readers:
+        return readers
     content = identify(head[:HEAD_SIZE], size)
     if content.format is not None or content.kind not in ("bad-magic", "archive"):
         return []
     tags = {tag for tag, _, _ in first_fields(head, size)}
-    readers: list[Reader] = []
     if tags <= _ONNX_TAGS and (tag_of(7) in tags or (tags and name.endswith(".onnx"))):
         readers.append(read_onnx)
+    if is_coreml(head, size):
+        readers.append(read_coreml)
+    kind = kind_of_graph(head, size, name)
+    if kind:
+        readers.append(lambda source, report: read_tensorflow(source, report, kind))
+    if is_named(head, name):
+        readers.append(read_named)
     return readers

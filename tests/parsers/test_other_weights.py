@@ -5,7 +5,12 @@ import pytest
 from prefect_mutagen.parsers import other_weights, protobuf
 from prefect_mutagen.parsers.byte_ranges import NeedRanges
 from prefect_mutagen.parsers.other_weights import read_other_weights
-from tests.parsers import weights_onnx_cases
+from tests.parsers import (
+    weights_keras_cases,
+    weights_named_cases,
+    weights_onnx_cases,
+    weights_tensorflow_cases,
+)
 from tests.parsers.weights_case import WeightsCase, drive, read
 from tests.parsers.weights_protobuf import initializer, node, onnx
 
@@ -15,7 +20,12 @@ def twin() -> None:
     """No compiled walk has a part in this: each test runs once."""
 
 
-MODULES = (weights_onnx_cases,)
+MODULES = (
+    weights_onnx_cases,
+    weights_keras_cases,
+    weights_tensorflow_cases,
+    weights_named_cases,
+)
 HONEST: list[WeightsCase] = [case for module in MODULES for case in module.HONEST]
 HOSTILE: list[WeightsCase] = [case for module in MODULES for case in module.HOSTILE]
 

@@ -58,18 +58,28 @@ Format = Literal[
     "hdf5",
     "tensorflow",
     "tflite",
+    "ort",
     "openvino",
     "coreml",
     "pt2",
     "nemo",
     "mar",
     "ggml",
+    "ggmf",
+    "ggjt",
+    "ggla",
     "flax",
     "tensorrt",
+    "mxnet",
+    "xgboost",
+    "catboost",
+    "rknn",
+    "executorch",
 ]
 NAMED_FORMATS: Final = (
-    *("onnx", "keras", "hdf5", "tensorflow", "tflite", "openvino", "coreml", "pt2", "nemo", "mar"),
-    *("ggml", "flax", "tensorrt"),
+    *("onnx", "keras", "hdf5", "tensorflow", "tflite", "ort", "openvino", "coreml", "pt2", "nemo"),
+    *("mar", "ggml", "ggmf", "ggjt", "ggla", "flax", "tensorrt", "mxnet", "xgboost", "catboost"),
+    *("rknn", "executorch"),
 )
 """Formats of weights that are named, and whose content is not judged."""
 UnexaminedWeights = Literal["alone", "fail", "warn", "allow"]

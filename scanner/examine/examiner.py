@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_mutagen.scanner.content.folders import Folder, Folders
+from prefect_mutagen.scanner.content.folders import Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours
-from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside, places_of
 from prefect_mutagen.scanner.examine.fetch import (
@@ -21,6 +20,7 @@ from prefect_mutagen.scanner.examine.fetch import (
     find_shards,
     load_beside,
     load_index,
+    read_folder,
     see,
     stated_digests,
 )
@@ -163,7 +163,7 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(is_model(part.seen) for part in parts):
-            folder = yield from self._read_folder(artifact)
+            folder = yield from read_folder(artifact, self.folders)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed = yield from self.signed.load(beside.signatures)
         beside, unread = beside._replace(signatures=signed.objects), [*unread, *signed.findings]
@@ -192,7 +192,7 @@ class Examiner:
             tuple(self._examine_weights(part, cost) for part in readers)
         )
         results = [part.result for part in examined]
-        folder = yield from self._read_folder(artifact)
+        folder = yield from read_folder(artifact, self.folders)
         signed = yield from self.signed.load(artifact.beside.signatures)
         artifact = artifact._replace(
             objects=tuple(item for part in examined for item in part.artifact.objects),
@@ -381,20 +381,6 @@ class Examiner:
         stated, findings = yield from look
         facts = {**result.facts, "signature": stated}
         return replace(result, facts=facts, findings=(*result.findings, *findings))
-
-    def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
-        items = artifact.beside.neighbours
-        folder = self.folders.find(items)
-        if folder is None:
-            files = yield from load_beside(artifact.named(items), read_limit)
-            # Another artifact of the folder may have read the same files meanwhile.
-            folder = self.folders.find(items)
-            if folder is None:
-                length = sum(len(raw) for _, raw in files.contents.values())
-                neighbours = files.parse_neighbours(artifact.folder)
-                folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
-                folder = self.folders.add(items, folder)
-        return folder
 
 
 def _with_findings(result: ScanResult, findings: Sequence[Finding]) -> ScanResult:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import Content, Header, NeedBytes, UnknownHeader, read_header
 from prefect_mutagen.parsers.detect import format_of
+from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import (
     INDEX_LIMIT,
     ShardIndex,
@@ -41,6 +43,7 @@ __all__ = [
     "load_beside",
     "load_index",
     "read_beside",
+    "read_folder",
     "see",
     "stated_digests",
 ]
@@ -295,6 +298,27 @@ def load_beside(
         if len(raw) == found.size:
             whole.add(path)
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def read_folder(artifact: Artifact, folders: Folders) -> Generator[Request, Any, Folder]:
+    """Read the files that describe an artifact, unless another artifact of its folder has.
+
+    Args:
+        artifact: The artifact.
+        folders: Neighbours already read.
+    """
+    items = artifact.beside.neighbours
+    folder = folders.find(items)
+    if folder is None:
+        files = yield from load_beside(artifact.named(items), read_limit)
+        # Another artifact of the folder may have read the same files meanwhile.
+        folder = folders.find(items)
+        if folder is None:
+            length = sum(len(raw) for _, raw in files.contents.values())
+            neighbours = files.parse_neighbours(artifact.folder)
+            folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
+            folder = folders.add(items, folder)
+    return folder
 
 
 def read_beside(

@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Find, Parts, Request
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
 
-__all__ = ["LooseMemory", "check_loose"]
+__all__ = ["LooseFile", "LooseMemory", "check_loose"]
 
 _REMEMBERED: Final = 4096
 """Files whose contents are remembered for the other artifacts of their folders."""

@@ -21,9 +21,10 @@ from prefect_mutagen.scanner.listing.evidence import (
 )
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.loose_weights import LOOSE, LooseWeights, is_looked_for
+from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, is_tool_mark, role_of, signed_name
-from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING, Model
+from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING
 from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.storage.store import StoredObject

@@ -15,9 +15,10 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
 from prefect_mutagen.scanner.listing.loose_weights import is_looked_for
+from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import SPILL_THRESHOLD, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import TOOL_FOLDERS
-from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
+from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Unit
 from prefect_mutagen.scanner.listing.sets import FolderSets
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject

@@ -52,6 +52,7 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
+from prefect_mutagen.scanner.sbom.loose_report import loose_report
 from prefect_mutagen.scanner.sbom.statements import add_licenses
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -67,7 +68,6 @@ __all__ = [
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
-_GLOBALS_SHOWN: Final = 64
 _UNHASHED: Final = "SHA256 computation skipped by request."
 
 
@@ -134,7 +134,7 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
     elif isinstance(header, PickleHeader | OtherWeightsHeader):
-        facts, reported = loose_facts(header), _loose_report(header)
+        facts, reported = loose_facts(header), loose_report(header)
         metadata, own_keys, details, templates, own_licenses = {}, set(), {}, (), []
     elif isinstance(header, UnknownHeader):
         return Description()
@@ -274,42 +274,6 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
         "tensor_count": len(header.tensors),
         "tensor_type_counts": dict(counts),
         "tensor_type_parameter_counts": dict(parameters),
-    }
-
-
-def _loose_report(header: PickleHeader | OtherWeightsHeader) -> dict[str, Any]:
-    """Return what a pickle, or a file of other weights, states."""
-    if isinstance(header, OtherWeightsHeader):
-        return _other_report(header)
-    globals_ = sorted({f"{use.module}.{use.name}" for use in header.globals})
-    return {
-        "layout": header.format,
-        "protocol": header.protocol,
-        "tensor_count": len(header.tensors),
-        "global_count": len(globals_),
-        "globals": [shown(name) for name in globals_[:_GLOBALS_SHOWN]],
-        **_tensor_report(header),
-    }
-
-
-def _other_report(header: OtherWeightsHeader) -> dict[str, Any]:
-    files = [shown(name) for name in header.external_files[:_GLOBALS_SHOWN]]
-    return {
-        "layout": header.description,
-        "tensor_count": len(header.tensors),
-        **({"external_files": files} if files else {}),
-        **_tensor_report(header),
-    }
-
-
-def _tensor_report(header: PickleHeader | OtherWeightsHeader) -> dict[str, Any]:
-    """Return names, dtypes and shapes of tensors, under the names that safetensors have."""
-    if not header.tensors:
-        return {}
-    return {
-        "layer_names": [tensor.name for tensor in header.tensors],
-        "tensor_dtypes": {tensor.name: tensor.dtype for tensor in header.tensors},
-        "tensor_shapes": {tensor.name: list(tensor.shape) for tensor in header.tensors},
     }
 
 

@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.table.drift import compare, drift_of
+from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
 from prefect_mutagen.scanner.table.rows import (
@@ -32,7 +33,7 @@ from prefect_mutagen.scanner.table.rows import (
     to_row,
 )
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
-from prefect_mutagen.scanner.table.schema import ARTIFACTS, LOOKED, SBOMS, SCANS
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.verdicts import Status
@@ -368,21 +369,8 @@ class Recording:
         row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
         scans = os.path.join(self.folder, "scans.parquet")
         write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-        looked = self._write_looked()
+        looked = write_looked(self.looked, self.folder)
         return Publication(self.scan.id, self.scan.source, documents, artifacts, scans, looked)
-
-    def _write_looked(self) -> str:
-        """Write which files were looked into, if that differs."""
-        found = self.looked.found
-        if found is None or found == self.looked.known:
-            return ""
-        path = os.path.join(self.folder, "looked.parquet")
-        write_parquet(
-            path,
-            LOOKED,
-            [pa.table([sorted(found), [found[one] for one in sorted(found)]], schema=LOOKED)],
-        )
-        return path
 
 
 def _unknown(rows: pa.Table) -> Any:

@@ -63,8 +63,10 @@ class Table:
         Raises:
             StorageError: The table exists but cannot be read.
         """
+        from prefect_mutagen.scanner.table.looked import read_looked
         from prefect_mutagen.scanner.table.state import State
 
+        looked = read_looked(self.files)
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
             if not scan["state_scan_id"]:
@@ -78,20 +80,8 @@ class Table:
             with self.files.reading():
                 policy = None if scan.get("judged_apart") else scan["policy"]
                 policy = json.loads(policy or "null")
-                return State(scan["state_scan_id"], file, policy, self._looked())
-        return State(looked=self._looked())
-
-    def _looked(self) -> dict[bytes, bool]:
-        """Return the files that earlier scans looked into; see `scanner.listing.unnamed.Looked`."""
-        import pyarrow.parquet as pq
-
-        names = self.files.names("looked")
-        if not names:
-            return {}
-        with self.files.reading(), self.files.open("looked", names[-1]) as file:
-            rows = pq.read_table(file)
-        columns: list[list[Any]] = [rows[name].to_pylist() for name in ("identity", "is_weights")]
-        return dict(zip(*columns, strict=True))
+                return State(scan["state_scan_id"], file, policy, looked)
+        return State(looked=looked)
 
     def _scan(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -167,9 +157,10 @@ class Table:
         for part, path in parts.items():
             if path:
                 self.files.publish(path, part, publication.scan_id)
-        # Only the newest is ever read, and it holds all that still counts.
-        for name in self.files.names("looked")[:-1] if publication.looked else ():
-            self.files.delete("looked", name)
+        if publication.looked:
+            from prefect_mutagen.scanner.table.looked import drop_older
+
+            drop_older(self.files)
 
     def prune(self, retention: "Retention") -> dict[str, int]:
         """Apply a retention to the table.

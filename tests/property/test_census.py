@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.opening import open_store
@@ -46,7 +47,7 @@ def test_a_census_adds_up_to_the_listing(files: dict[str, bytes]) -> None:
         put_local(Path(folder), files)
         store, census, summary = open_store(folder), Census(), Summary()
         summary.census = census
-        artifacts = list_artifacts(store, census=census)
+        artifacts = list_artifacts(store, counting=Counting(store.root, census))
         for result in examine_artifacts(store, artifacts, Examiner()):
             summary.add(result)
     rows = census.rows

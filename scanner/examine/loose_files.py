@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import HeaderError
 from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.scanner.examine.beside import pickles_beside
 from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact, LooseFiles
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Find, Parts, Request
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
@@ -132,6 +134,7 @@ def _report(
     url: str,
 ) -> Iterator[Finding]:
     named: list[str] = []
+    unexpected: list[str] = []
     for path, item in placed.items():
         file, loaders = read[item.url], taken.get(path, ())
         if loaders:
@@ -144,6 +147,10 @@ def _report(
             yield make_finding("pickle/beside", message, url=item.url, field=path)
         if file.fault is None and not file.is_judged:
             named.append(f"{shown(path)} ({file.description})")
+        elif file.is_judged and role_of(item.name) != "pickle":
+            unexpected.append(path)
+    if unexpected:
+        yield pickles_beside(unexpected, len(unexpected), url)
     if named:
         message = f"weights that are not examined lie beside it: {some_of(named, len(named))}"
         yield make_finding("weights/named-only", message, url=url, field="folder")

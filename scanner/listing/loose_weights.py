@@ -24,7 +24,7 @@ MOST_BESIDE: Final = 128
 """Most files that are told with a model; of more in one folder, each is an artifact of its own."""
 
 _LOOKED_FOR: Final = re.compile(
-    r"(?:diffusion_)?pytorch_model(?:[.-][\w.-]+)?\.bin|adapter_model\.bin"
+    r"(?:diffusion_)?pytorch_model(?:[.-][\w.-]+)?\.bin|adapter_model\.bin|pytorch_lora_weights\.bin"
     r"|consolidated\.\d\d\.pth",
     re.DOTALL,
 )

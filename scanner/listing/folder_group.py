@@ -149,6 +149,13 @@ class FolderGroup:
         return not self.is_empty or len(self.loose) > 0
 
     @property
+    def is_described(self) -> bool:
+        """Whether a file here, or at the root of the model, says what the model is."""
+        if self.objects.has("index"):
+            return True
+        return bool(self.describing if self.model is None else self.model.describing)
+
+    @property
     def has_loose(self) -> bool:
         """Whether it has weights that are told with those of a folder above, if there are any."""
         return self.is_empty and len(self.loose) > 0 and not self.loose.is_model
@@ -183,7 +190,7 @@ class FolderGroup:
             judged = True
             yield self._set(found)
         yield from self._missing_models(present)
-        for item in self.loose.alone(beside_weights=judged):
+        for item in self.loose.alone(beside_weights=judged, described=self.is_described):
             yield self.single(item)
 
     def fail(self, item: StoredObject, fault: str) -> None:
@@ -267,7 +274,10 @@ class FolderGroup:
         beside = self._beside((item,))
         if not is_looked_for(item.name):
             return beside._replace(pickles=LooseFiles(), other_weights=LooseFiles())
-        pickles, others = (self.loose.beside(role, beside_weights=False) for role in LOOSE)
+        pickles, others = (
+            self.loose.beside(role, beside_weights=False, described=self.is_described)
+            for role in LOOSE
+        )
         return beside._replace(pickles=pickles, other_weights=others)
 
     def artifact_of(self, item: StoredObject, *, of_set: bool) -> Artifact:
@@ -300,11 +310,13 @@ class FolderGroup:
                 model.describing,
                 tuple(self.checksums[name] for name in sorted(self.checksums)),
                 (*self.signatures, *model.signatures),
-                self.loose.beside("pickle", beside_weights=True),
+                self.loose.beside("pickle", beside_weights=True, described=self.is_described),
                 model.code,
                 model.root,
                 self.unlisted,
-                other_weights=self.loose.beside("other-weights", beside_weights=True),
+                other_weights=self.loose.beside(
+                    "other-weights", beside_weights=True, described=self.is_described
+                ),
             )
             self._has_named_files = any(map(self.objects.has, _NAMED_AFTER))
         if not self._has_named_files:

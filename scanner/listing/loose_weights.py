@@ -2,7 +2,8 @@
 
 Beside weights that are examined, or beside pickles that loaders look for by their names, such a
 file is told with the model that it lies beside. Without, it is an artifact of its own, so that no
-folder of them is silently passed over; so is each of very many in one folder.
+folder of them is silently passed over; so is each of very many in one folder, and a pickle under a
+name of its own in a folder that nothing says is one model.
 """
 
 import hashlib
@@ -29,6 +30,14 @@ _LOOKED_FOR: Final = re.compile(
     re.DOTALL,
 )
 """Names of pickles that transformers, diffusers and PEFT look for, and Meta's layout."""
+_OF_TRAINERS: Final = re.compile(
+    r"training_args\.bin|(?:optimizer|scheduler|scaler|sampler|dl_state_dict)(?:_\d+)?\.(?:pt|bin|pth)"
+    r"|rng_state(?:_\d+)?\.pth|(?:random_states|custom_checkpoint)_\d+\.pkl"
+    r"|(?:bf16_)?(?:zero_pp|mp|layer_\d+-model|expert_\d+_mp)_(?:rank_)?\d+.*\.pt"
+    r"|mm_projector\.bin|non_lora_trainables\.bin|learned_embeds(?:[-_].+)?\.bin",
+    re.DOTALL,
+)
+"""Names under which transformers, accelerate, DeepSpeed, LLaVA and diffusers leave pickles."""
 _DATA: Final = re.compile(
     r".+\.onnx[._]data(?:_\d+)?|.+\.data-\d{5}-of-\d{5}|openvino_\w+\.bin|.+\.pdiparams|.+\.params",
     re.IGNORECASE | re.DOTALL,
@@ -78,28 +87,30 @@ class LooseWeights:
             for _, item in self.objects.items(role):
                 yield role, item
 
-    def alone(self, *, beside_weights: bool) -> Iterator[StoredObject]:
+    def alone(self, *, beside_weights: bool, described: bool) -> Iterator[StoredObject]:
         """Yield the files that are artifacts of their own.
 
         Args:
             beside_weights: Whether the folder has weights that are examined.
+            described: Whether a file says what the model of the folder is.
         """
         crowded = self._is_crowded(beside_weights=beside_weights)
         for role, item in self.files():
             if beside_weights or self._looked_for:
                 first = not beside_weights and role == "pickle" and is_looked_for(item.name)
-                if first or crowded:
+                if first or crowded or not (described or _is_everyday(item.name, role)):
                     yield item
             elif role == "pickle" or not (self._heads and _is_data(item.name)):
                 yield item
 
-    def beside(self, role: Role, *, beside_weights: bool) -> LooseFiles:
+    def beside(self, role: Role, *, beside_weights: bool, described: bool) -> LooseFiles:
         """Return the files of a role that lie beside an artifact of the folder.
 
         Args:
             role: The role.
             beside_weights: Whether the folder has weights that are examined. Without, the artifact
                 is one of these files itself, and others that are artifacts lie beside none.
+            described: Whether a file says what the model of the folder is.
         """
         if not self.counts[role] or not (beside_weights or self._looked_for):
             return LooseFiles()
@@ -109,6 +120,8 @@ class LooseWeights:
         digest, number = hashlib.sha256(), 0
         for name, item in self.objects.items(role):
             if not beside_weights and role == "pickle" and is_looked_for(item.name):
+                continue
+            if not (described or _is_everyday(item.name, role)):
                 continue
             number += 1
             text = f"{name}\0{item.pin}" if number == 1 else f"\n{name}\0{item.pin}"
@@ -123,6 +136,13 @@ class LooseWeights:
 
     def _is_crowded(self, *, beside_weights: bool) -> bool:
         return len(self) - (0 if beside_weights else self._looked_for) > MOST_BESIDE
+
+
+def _is_everyday(name: str, role: Role) -> bool:
+    """Whether a file lies beside weights wherever models are trained or converted."""
+    if role != "pickle" or is_looked_for(name):
+        return True
+    return _OF_TRAINERS.fullmatch(name) is not None
 
 
 def _is_data(name: str) -> bool:

@@ -120,17 +120,7 @@ def _own(error: HeaderError) -> HeaderError:
     )
 
 
-_NAMES: Final = {
-    "onnx": (".onnx", ".onnx_data"),
-    "tensorflow": (".pb", ".meta"),
-    "coreml": (".mlmodel",),
-}
-
-
-def _promises(name: str, form: str) -> bool:
-    return name.endswith(_NAMES.get(form, ()))
-
-
+_NAMES: Final = {"onnx": (".onnx",), "tensorflow": (".pb", ".meta"), "coreml": (".mlmodel",)}
 _ZIP_NAMES: Final = (".keras", ".pt2", ".mar")
 """Their loaders look for an archive's end, whatever the first bytes are."""
 _ONNX_TAGS: Final = frozenset(
@@ -138,25 +128,36 @@ _ONNX_TAGS: Final = frozenset(
 )
 
 
+def _promises(name: str, form: str) -> bool:
+    """Whether a name says that a file is of a format that has no magic."""
+    return name.endswith(_NAMES.get(form, ()))
+
+
 def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     """Return the readers that a file's first bytes allow, the likeliest first."""
     readers: list[Reader] = []
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or name.endswith(_ZIP_NAMES):
         readers.append(lambda source, report: read_weights_zip(source, report, budget))
-    if find_superblock(head) >= 0:
-        readers.append(read_hdf5)
-    if is_tar_header(head[:BLOCK]):
-        readers.append(read_weights_tar)
-    if head[4:8] in IDENTIFIERS:
-        readers.append(read_flatbuffers)
-    if opens_like_openvino(head):
-        readers.append(read_openvino)
+    for recognised, reader in (
+        (find_superblock(head) >= 0, read_hdf5),
+        (is_tar_header(head[:BLOCK]), read_weights_tar),
+        (head[4:8] in IDENTIFIERS, read_flatbuffers),
+        (opens_like_openvino(head), read_openvino),
+    ):
+        if recognised:
+            readers.append(reader)
     if readers:
         return readers
     content = identify(head[:HEAD_SIZE], size)
     if content.format is not None or content.kind not in ("bad-magic", "archive"):
         return []
+    return _message_readers(head, size, name)
+
+
+def _message_readers(head: bytes, size: int, name: str) -> list[Reader]:
+    """Return the readers of protobuf messages, which have no magic, and of what is named only."""
     tags = {tag for tag, _, _ in first_fields(head, size)}
+    readers: list[Reader] = []
     if tags <= _ONNX_TAGS and (tag_of(7) in tags or (tags and name.endswith(".onnx"))):
         readers.append(read_onnx)
     if is_coreml(head, size):

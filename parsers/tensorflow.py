@@ -170,10 +170,10 @@ class _Graph:
         if isinstance(value, int):
             return
         text = value.decode("utf-8", "replace")
-        if kind == "node" and number == 1:
-            self._name = text
-        elif kind == "node":
-            self._operator = text
+        if kind == "node":
+            self._name, self._operator = (
+                (text, self._operator) if number == 1 else (self._name, text)
+            )
         elif kind == "signature":
             self._function = text
         elif kind in ("tensor", "attribute"):
@@ -182,11 +182,12 @@ class _Graph:
             self._report.add_file(f"assets/{text}")
             if leaves_folder(text):
                 self._note("weights/outside-path", at, "asset", "a file of assets/", text)
-        elif kind == "information" and number == 5:
-            self._version = text
         elif kind == "information":
-            self._tags[text] = None
-        elif number in (3, 5):  # of a user object, of a layer
+            if number == 5:
+                self._version = text
+            else:
+                self._tags[text] = None
+        else:
             self._judge_metadata(value, at)
 
     def leave(self, kind: str) -> None:

@@ -16,7 +16,14 @@ from tests.parsers.weights_case import (
     WeightsCase,
     bad,
 )
-from tests.parsers.weights_hdf5 import external_link, hdf5, hdf5_new
+from tests.parsers.weights_hdf5 import (
+    DENSE_LINKS,
+    VIRTUAL,
+    external_data,
+    external_link,
+    hdf5,
+    hdf5_new,
+)
 
 DENSE = {
     "module": "keras.layers",
@@ -121,14 +128,13 @@ HONEST = [
     WeightsCase(
         *("model", "m.h5", OLD_FILE, "hdf5"),
         description="HDF5, Keras 2.11.0, backend tensorflow, 2 objects",
-        complete=False,
     ),
-    WeightsCase("under-another-name", "m.bin", OLD_FILE, "hdf5", complete=False),
-    WeightsCase("weights-alone", "m.h5", hdf5({"backend": "tensorflow"}), "hdf5", complete=False),
-    WeightsCase("new", "m.h5", hdf5_new({"model_config": old()}), "hdf5", complete=False),
-    WeightsCase(
-        "large", "m.h5", hdf5({"model_config": old()}, tail=3_000_000), "hdf5", complete=False
-    ),
+    WeightsCase("under-another-name", "m.bin", OLD_FILE, "hdf5"),
+    WeightsCase("group", "m.h5", hdf5({}, child=b"\0" * 8), "hdf5"),
+    WeightsCase("nine-megabytes", "m.h5", hdf5({}, tail=9 << 20), "hdf5"),
+    WeightsCase("weights-alone", "m.h5", hdf5({"backend": "tensorflow"}), "hdf5"),
+    WeightsCase("new", "m.h5", hdf5_new({"model_config": old()}), "hdf5"),
+    WeightsCase("three-megabytes", "m.h5", hdf5({"model_config": old()}, tail=3_000_000), "hdf5"),
     WeightsCase(
         *("operations", "m.h5"),
         hdf5(
@@ -139,7 +145,6 @@ HONEST = [
             }
         ),
         "hdf5",
-        complete=False,
     ),
 ]
 
@@ -261,5 +266,10 @@ HOSTILE = [
     bad("no-json", "m.h5", hdf5({"model_config": "{"}), "hdf5", UNREADABLE),
     bad("cut", "m.h5", OLD_FILE[:-1], "hdf5", TRUNCATED),
     bad("cut-early", "m.h5", OLD_FILE[:100], "hdf5", UNREADABLE),
+    bad("data-elsewhere", "m.h5", hdf5({}, child=external_data(16)), "hdf5", OUTSIDE),
+    bad("data-without-a-name", "m.h5", hdf5({}, child=external_data(999)), "hdf5", UNREADABLE),
+    bad("virtual", "m.h5", hdf5({}, child=VIRTUAL), "hdf5", UNEXAMINED),
+    bad("large", "m.h5", hdf5({}, child=external_data(16), tail=9 << 20), "hdf5", UNEXAMINED),
+    bad("many-links", "m.h5", hdf5_new({}, DENSE_LINKS), "hdf5", UNEXAMINED),
     bad("header-in-itself", "m.h5", ENDLESS, "hdf5", UNREADABLE),
 ]

@@ -41,6 +41,7 @@ _NO_CLASSES: Final = re.compile(
 _BUILDS_FROM_FILE: Final = {
     "TFSMLayer": "a SavedModel that it runs",
     "TorchModuleWrapper": "a pickled torch module",
+    "KerasLayer": "a SavedModel of TensorFlow Hub",
 }
 _PLAIN_CLASSES: Final = frozenset(
     ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
@@ -134,6 +135,8 @@ class _Judge:
             self._runs("function", "a function of Keras that computes", f"{module}.{name}")
 
     def _judge_class(self, name: str, value: Mapping[str, Any], module: Any) -> None:
+        if name == "__typespec__" and re.fullmatch(r"tensorflow\.[\w.]*", str(module)):
+            return
         registered = value.get("registered_name")
         if module is not None and not (
             isinstance(module, str)

@@ -26,7 +26,11 @@ from prefect_mutagen.parsers.protobuf import first_fields, tag_of
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header
 from prefect_mutagen.parsers.tensorflow import kind_of_graph, read_tensorflow
-from prefect_mutagen.parsers.weights_archives import read_weights_tar, read_weights_zip
+from prefect_mutagen.parsers.weights_archives import (
+    read_packed_nemo,
+    read_weights_tar,
+    read_weights_zip,
+)
 from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
 
 __all__ = ["OtherWeightsHeader", "OtherWeightsReader", "read_other_weights"]
@@ -141,6 +145,7 @@ def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     for recognised, reader in (
         (find_superblock(head) >= 0, read_hdf5),
         (is_tar_header(head[:BLOCK]), read_weights_tar),
+        (head.startswith(b"\x1f\x8b") and name.endswith(".nemo"), read_packed_nemo),
         (head[4:8] in IDENTIFIERS, read_flatbuffers),
         (opens_like_openvino(head), read_openvino),
     ):

@@ -40,7 +40,7 @@ _WHOLE: Final = 4 << 20
 _FIRST_WINDOW: Final = 256 << 10
 _AFTER_SKIP: Final = 256 << 10
 _LARGEST_WINDOW: Final = 4 << 20
-FIELD_LIMIT: Final = 300_000
+FIELD_LIMIT: Final = 250_000
 
 Schema = Mapping[str, Mapping[int, str]]
 """Kind of message → tag of a field → kind of the message in it, `VALUE` or `SHORT`."""
@@ -207,12 +207,12 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
         except ValueError:
             raise _malformed(source, at, kind, "a number of more than ten bytes") from None
         except IndexError:
-            raise _cut(source, at, kind, at + 1) from None
+            raise _cut(source, kind, at + 1) from None
         if tag < 8 or tag > 0xFFFFFFFF:
             raise _malformed(source, at, kind, "a field without a number")
         if stop > end:
             if stop > size and not open_messages:
-                raise _cut(source, at, kind, stop)
+                raise _cut(source, kind, stop)
             raise _malformed(source, at, kind, f"a field that ends at byte {source.locate(stop)}")
         target = table.get(tag)
         start = base + local
@@ -231,7 +231,7 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
             if len(value) < stop - start:
                 value = (yield from source.read(start, stop))[: stop - start]
                 if len(value) < stop - start:
-                    raise _cut(source, start, kind, stop)
+                    raise _cut(source, kind, stop)
             visitor.value(kind, tag >> 3, value, start)
         elif visitor.enter(target, start):
             if len(open_messages) >= _DEPTH_LIMIT:
@@ -250,8 +250,7 @@ def _malformed(source: Source, at: int, kind: str, found: str) -> Exception:
     )
 
 
-def _cut(source: Source, at: int, kind: str, stop: int) -> Exception:
-    del at
+def _cut(source: Source, kind: str, stop: int) -> Exception:
     size = source.size
     return make_error(
         "weights/truncated",

@@ -43,7 +43,7 @@ FORBIDDEN_OPERATORS: Final = re.compile(
     | .*Summary(?:File|Db)Writer | ImportEvent
     | Write(?:Audio|Graph|Histogram|Image|Raw|Scalar)?.*Summary
     | Debug(?:Identity|NanCount|NumericSummary)(?:V\d)?
-    | .*Rpc.* | (?:_?Host)?(?:Send|Recv) | GcsConfigure.* | FileSystemSetConfiguration
+    | .*Rpc.* | _?(?:Host)?(?:Send|Recv) | GcsConfigure.* | FileSystemSetConfiguration
     | ShellExecute | .*LoadLibrary.* | RemoteFusedGraphExecute | DecodeProtoV2 | EncodeProto
     """,
     re.VERBOSE,

@@ -50,7 +50,10 @@ def test_nothing_is_said_against_an_honest_file(case: WeightsCase) -> None:
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: f"{case.form}-{case.id}")
 def test_no_hostile_file_passes(case: WeightsCase) -> None:
-    header = read(case.data, case.name)
+    reader = read_other_weights(len(case.data), case.name)
+    header = drive(case.data, reader)
+    assert reader.budget.requests <= 32
+    assert reader.budget.bytes_read <= 16 << 20
     assert header.format == case.form
     assert case.codes <= {error.code for error in header.errors}, header.errors
     for error in header.errors:

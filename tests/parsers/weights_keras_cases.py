@@ -120,6 +120,21 @@ HONEST = [
         "keras",
     ),
     WeightsCase(
+        *("type", "m.keras"),
+        archive(
+            model(
+                {
+                    "class_name": "__typespec__",
+                    "spec_name": "TensorSpec",
+                    "module": "tensorflow.python.framework.tensor",
+                    "config": [[None], "float32"],
+                    "registered_name": None,
+                }
+            )
+        ),
+        "keras",
+    ),
+    WeightsCase(
         *("weights-as-arrays", "m.keras"),
         archive(model(), **{"model.weights.npz": b"PK"}),
         "keras",
@@ -195,6 +210,19 @@ HOSTILE = [
     ),
     _keras("saved-model", RUNS, layers=(layer("TFSMLayer", filepath="/x"),)),
     _keras("torch-module", RUNS, layers=(layer("TorchModuleWrapper", module="gA=="),)),
+    _keras(
+        "type-of-another-module",
+        RUNS,
+        layers=(
+            {
+                "class_name": "__typespec__",
+                "spec_name": "x",
+                "module": "os",
+                "config": [],
+                "registered_name": None,
+            },
+        ),
+    ),
     _keras("registered", CUSTOM, layers=({**layer("X", None), "registered_name": "mine>X"},)),
     _keras("unregistered", CUSTOM, layers=(layer("X", None),)),
     _keras("words-elsewhere", OUTSIDE, layers=(layer("StringLookup", vocabulary="/etc/passwd"),)),

@@ -1,5 +1,6 @@
 """Core ML, OpenVINO, archives of torch and NeMo, and what is named by its first bytes."""
 
+import gzip
 import io
 import json
 import struct
@@ -206,6 +207,8 @@ HOSTILE = [
         "pt2",
         RUNS,
     ),
+    bad("many-entries", "m.mar", zipped({str(n): b"" for n in range(17_000)}), "mar", UNEXAMINED),
+    bad("compressed", "m.nemo", gzip.compress(nemo(TARGET)), "nemo", UNEXAMINED),
     _nemo("target", RUNS, config="a:\n  _target_: os.system\n  command: id\n"),
     _nemo("target-on-the-next-line", RUNS, config="_target_:\n  subprocess.Popen\n"),
     _nemo("target-with-a-tag", RUNS, config="_target_: !!str os.system\n"),

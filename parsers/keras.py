@@ -31,11 +31,11 @@ _FUNCTION_MODULES: Final = re.compile(
 )
 """Modules of functions that compute and do nothing else."""
 _CLASS_MODULES: Final = re.compile(
-    r"(?:keras|tf_keras|keras_hub|keras_cv|keras_nlp|keras_rs)(?:\..*)?"
+    r"(?:(?:tensorflow\.(?:python\.)?)?keras|tf_keras|keras_hub|keras_cv|keras_nlp|keras_rs)(?:\..*)?"
 )
 """Packages whose classes Keras itself imports when a config names them."""
 _NO_CLASSES: Final = re.compile(
-    r"(?:keras|tf_keras)(?:\.src)?\.(?:config|saving|utils|preprocessing|backend|export)(?:\..*)?"
+    r"(?:(?:tensorflow\.(?:python\.)?)?keras|tf_keras)(?:\.src)?\.(?:config|saving|utils|preprocessing|backend|export)(?:\..*)?"
 )
 """Modules whose functions load, fetch, write or change settings, and that have no layers."""
 _BUILDS_FROM_FILE: Final = {
@@ -112,6 +112,9 @@ class _Judge:
 
     def judge(self, value: Mapping[str, Any]) -> None:
         """Judge an object, without those in it."""
+        module = value.get("fn_module")
+        if module is not None and not _FUNCTION_MODULES.fullmatch(str(module)):
+            self._runs("function", "a function of Keras that computes", f"{module}.")
         name = value.get("class_name")
         if not isinstance(name, str) or "config" not in value:
             if value.get("class_name") is not None and "config" in value:
@@ -135,6 +138,9 @@ class _Judge:
             self._runs("function", "a function of Keras that computes", f"{module}.{name}")
 
     def _judge_class(self, name: str, value: Mapping[str, Any], module: Any) -> None:
+        if name[:1].islower():  # a function of Keras is found by the name of a class as well
+            self._judge_function(name, module)
+            return
         if name == "__typespec__" and re.fullmatch(r"tensorflow\.[\w.]*", str(module)):
             return
         registered = value.get("registered_name")

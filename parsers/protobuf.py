@@ -38,7 +38,7 @@ _DEPTH_LIMIT: Final = 64
 _HEADER: Final = 20
 _WHOLE: Final = 4 << 20
 _FIRST_WINDOW: Final = 256 << 10
-_AFTER_SKIP: Final = 256 << 10
+_AFTER_SKIP: Final = 128 << 10
 _LARGEST_WINDOW: Final = 4 << 20
 FIELD_LIMIT: Final = 250_000
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from struct import pack
 from typing import Any
 
@@ -53,14 +54,16 @@ def model(*layers: Any, module: str = "keras") -> dict[str, Any]:
     }
 
 
-def archive(config: Any, method: int = zipfile.ZIP_STORED, **more: bytes) -> bytes:
+def archive(
+    config: Any, method: int = zipfile.ZIP_STORED, more: Mapping[str, bytes] | None = None
+) -> bytes:
     text = config if isinstance(config, bytes) else json.dumps(config).encode()
     entries = {
         "metadata.json": b'{"keras_version": "3.8.0"}',
         "config.json": text,
         "model.weights.h5": bytes(1000),
     }
-    return zipped({**entries, **more}, method)
+    return zipped({**entries, **(more or {})}, method)
 
 
 def old(*layers: Any) -> str:
@@ -103,6 +106,7 @@ HONEST = [
     WeightsCase(
         "internal-module", "m.keras", archive(model(module="keras.src.models.functional")), "keras"
     ),
+    WeightsCase("tensorflow", "m.keras", archive(model(module="tensorflow.keras.models")), "keras"),
     WeightsCase("hub", "m.keras", archive(model(layer("Backbone", "keras_hub.models"))), "keras"),
     WeightsCase(
         *("functions", "m.keras"),
@@ -136,7 +140,7 @@ HONEST = [
     ),
     WeightsCase(
         *("weights-as-arrays", "m.keras"),
-        archive(model(), **{"model.weights.npz": b"PK"}),
+        archive(model(), more={"model.weights.npz": b"PK"}),
         "keras",
         pickles=True,
     ),
@@ -185,6 +189,8 @@ HOSTILE = [
         "lambda-that-is-registered", RUNS, layers=({**OLD_LAMBDA, "class_name": "keras>Lambda"},)
     ),
     _keras("module", RUNS, layers=(layer("Popen", "subprocess"),)),
+    _keras("module-of-a-function", RUNS, layers=(layer("Dense", fn_module="subprocess"),)),
+    _keras("module-of-tensorflow", RUNS, layers=(layer("X", "tensorflow.io"),)),
     _keras("module-alike", RUNS, layers=(layer("X", "keras_evil.layers"),)),
     _keras("module-number", RUNS, layers=({**DENSE, "module": 3},)),
     _keras("class-number", RUNS, layers=({**DENSE, "class_name": ["Dense"]},)),
@@ -207,6 +213,11 @@ HOSTILE = [
     ),
     _keras(
         "class-of-settings", RUNS, layers=(layer("enable_unsafe_deserialization", "keras.config"),)
+    ),
+    _keras(
+        "function-as-a-class",
+        RUNS,
+        layers=(layer("Lambda", function=layer("load_model", "keras.models")),),
     ),
     _keras("saved-model", RUNS, layers=(layer("TFSMLayer", filepath="/x"),)),
     _keras("torch-module", RUNS, layers=(layer("TorchModuleWrapper", module="gA=="),)),
@@ -241,12 +252,18 @@ HOSTILE = [
     bad(
         "other-case",
         "m.keras",
-        archive(model(), **{"CONFIG.JSON": json.dumps(LAMBDA).encode()}),
+        archive(model(), more={"CONFIG.JSON": json.dumps(LAMBDA).encode()}),
         "keras",
         RUNS,
     ),
-    bad("entry-outside", "m.keras", archive(model(), **{"../../x": b"1"}), "keras", OUTSIDE),
-    bad("entry-absolute", "m.keras", archive(model(), **{"/etc/cron.d/x": b"1"}), "keras", OUTSIDE),
+    bad("entry-outside", "m.keras", archive(model(), more={"../../x": b"1"}), "keras", OUTSIDE),
+    bad(
+        "entry-absolute",
+        "m.keras",
+        archive(model(), more={"/etc/cron.d/x": b"1"}),
+        "keras",
+        OUTSIDE,
+    ),
     bad("no-json", "m.keras", archive(b"{"), "keras", UNREADABLE),
     bad("no-text", "m.keras", archive(b"\xff\xfe\xfd"), "keras", UNREADABLE),
     bad("deep", "m.keras", archive(DEEP), "keras", UNREADABLE),

@@ -12,7 +12,7 @@ Reference: the HDF5 File Format Specification 3.0, sections II and IV.A.
 import struct
 from typing import Final
 
-from prefect_mutagen.parsers.byte_ranges import ByteRange, Reads
+from prefect_mutagen.parsers.byte_ranges import ByteRange, Reads, coalesce
 from prefect_mutagen.parsers.byte_sources import FilePart
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.hdf5_objects import (
@@ -61,6 +61,8 @@ def read_hdf5(source: FilePart, report: WeightsReport) -> Reads[bool]:
     head = yield from source.read(0, min(64 << 10, source.size))
     base = find_superblock(head)
     if base < 0:
+        base = yield from _find_later(source)
+    if base < 0:
         return False
     report.recognise("hdf5", "HDF5")
     report.found = True
@@ -69,6 +71,22 @@ def read_hdf5(source: FilePart, report: WeightsReport) -> Reads[bool]:
     yield from file.read_model(root)
     yield from file.follow(root)
     return True
+
+
+def _find_later(source: FilePart) -> Reads[int]:
+    """Return where a superblock begins beyond the first bytes; -1 if it is nowhere."""
+    size = len(HDF5_MAGIC)
+    at = 64 << 10
+    places: list[int] = []
+    while at + size <= source.size:
+        places.append(at)
+        at *= 2
+    if missing := coalesce(source.missing(at, at + size) for at in places):
+        yield from source.prefetch(missing)
+    for at in places:
+        if (yield from source.read(at, at + size)) == HDF5_MAGIC:
+            return at
+    return -1
 
 
 class _File:

@@ -35,6 +35,8 @@ SHORT: Final = "~"
 _VALUE_LIMIT: Final = 4 << 20
 _SHORT_LIMIT: Final = 4096
 _DEPTH_LIMIT: Final = 64
+_IN_GROUP: Final = 4
+"""Stands for the tags of a group's fields, and of groups: all readers pass them over."""
 _HEADER: Final = 20
 _WHOLE: Final = 4 << 20
 _FIRST_WINDOW: Final = 256 << 10
@@ -108,20 +110,21 @@ def first_fields(head: bytes, size: int, limit: int = 64) -> list[tuple[int, int
         The fields; none if the bytes are no message.
     """
     fields: list[tuple[int, int, int]] = []
-    at = 0
+    at = groups = 0
     try:
         while at < min(len(head), size) and len(fields) < limit:
             tag, start = read_varint(head, at)
             wire = tag & 7
-            if tag < 8 or tag > 0xFFFFFFFF or wire not in (0, 1, 2, 5):
+            if tag < 8 or tag > 0xFFFFFFFF or wire > 5 or (wire == 4 and not groups):
                 return []
-            at = start + (8 if wire == 1 else 4)
+            groups += {3: 1, 4: -1}.get(wire, 0)
+            at = start + {1: 8, 5: 4}.get(wire, 0)
             if wire == 0:
                 _, at = read_varint(head, start)
             elif wire == 2:
                 length, start = read_varint(head, start)
                 at = start + length
-            fields.append((tag, start, at))
+            fields.append((tag if not groups else _IN_GROUP, start, at))
     except ValueError:
         return []
     except IndexError:
@@ -165,9 +168,11 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
     kind, table, end = root, schema[root], size
     open_messages: list[tuple[str, Mapping[int, str], int]] = []
     data, base, at, ahead = b"", 0, 0, _FIRST_WINDOW
-    left = count.left
+    left, groups = count.left, 0
     while True:
         while at == end:
+            if groups:
+                raise _malformed(source, at, kind, "a group without its end")
             visitor.leave(kind)
             if not open_messages:
                 count.left = left
@@ -202,6 +207,9 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
                 stop = base + local + 8
             elif wire == 5:
                 stop = base + local + 4
+            elif wire == 3 or (wire == 4 and groups):
+                groups += 1 if wire == 3 else -1
+                stop = base + local
             else:
                 raise _malformed(source, at, kind, f"a field of wire type {wire}")
         except ValueError:
@@ -214,7 +222,7 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
             if stop > size and not open_messages:
                 raise _cut(source, kind, stop)
             raise _malformed(source, at, kind, f"a field that ends at byte {source.locate(stop)}")
-        target = table.get(tag)
+        target = None if groups else table.get(tag)
         start = base + local
         at = stop
         if target is None:

@@ -89,6 +89,7 @@ _SCHEMA: Final[Schema] = {
     "metadata": {tag_of(1): "layer"},
     "layer": {tag_of(5): VALUE},
 }
+_BY_NAME: Final = {"saved_model.pb": "saved model", "keras_metadata.pb": "metadata"}
 _TITLES: Final = {
     "saved model": "TensorFlow SavedModel",
     "graph": "TensorFlow graph",
@@ -109,20 +110,25 @@ def kind_of_graph(head: bytes, size: int, name: str) -> str:
     if not fields:
         return ""
     tags = {tag for tag, _, _ in fields}
-    if name == "keras_metadata.pb" and tags == {tag_of(1)}:
-        return "metadata"
-    if tags <= {tag_of(1, 0), tag_of(2)} and tag_of(2) in tags:
-        return "saved model"
-    first_tag, start, stop = fields[0]
-    if first_tag == tag_of(1) and tags <= {*map(tag_of, range(1, 5)), tag_of(3, 0)}:
-        node = first_fields(head[start:stop], stop - start, 2)
-        if [tag for tag, _, _ in node] == [tag_of(1), tag_of(2)]:
-            texts = [head[start:][at:end] for _, at, end in node]
-            if all(text.isascii() and text.decode("ascii").isprintable() for text in texts):
-                return "graph"
-    if name.endswith(".meta") and tags <= set(map(tag_of, range(1, 8))):
+    # What its name says it is, its loader parses whatever other fields there are.
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if name.endswith(".meta") and tag_of(2) in tags:
         return "meta graph"
-    return "graph" if name.endswith(".pb") and tags <= {tag_of(1), tag_of(2), tag_of(4)} else ""
+    if _opens_with_node(head, fields[0]) or (name.endswith(".pb") and tag_of(1) in tags):
+        return "graph"
+    strict = tags <= {tag_of(1, 0), tag_of(2)} or name.endswith(".pb")
+    return "saved model" if strict and tag_of(2) in tags else ""
+
+
+def _opens_with_node(head: bytes, field: tuple[int, int, int]) -> bool:
+    """Whether a field is a node: its first fields are a name and an operator."""
+    tag, start, stop = field
+    node = first_fields(head[start:stop], stop - start, 2)
+    if tag != tag_of(1) or [tag for tag, _, _ in node] != [tag_of(1), tag_of(2)]:
+        return False
+    texts = [head[start + at : start + end] for _, at, end in node]
+    return all(text.isascii() and text.decode("ascii").isprintable() for text in texts)
 
 
 def read_tensorflow(source: FilePart, report: WeightsReport, kind: str) -> Reads[bool]:

@@ -212,31 +212,28 @@ def read_weights_tar(source: FilePart, report: WeightsReport) -> Reads[bool]:
     """
     if report.name.endswith(".nemo"):
         report.recognise("nemo", "NeMo archive", "nemo")
-    members = yield from read_members(source)
-    names = {member.name.removeprefix("./"): member for member in members}
-    configs = [
-        member for name, member in names.items() if name.rpartition("/")[2] == "model_config.yaml"
-    ]
-    if configs:
+    members = yield from read_members(source, links=True)
+    named = [(name, member) for member in members for name in (member.name, *member.paths)]
+    names = {name.removeprefix("./") for name, _ in named}
+    if any(name.rpartition("/")[2] == "model_config.yaml" for name in names):
         report.recognise("nemo", "NeMo archive", "nemo")
     elif "MAR-INF/MANIFEST.json" in names:
         report.recognise("mar", "TorchServe archive", "pytorch")
     if not report.format:
         return False
     report.found = report.holds_pickles = True
-    for name, member in names.items():
+    configs: dict[int, int] = {}
+    for name, member in named:
+        at = min(member.offset, source.size)
         if leaves_folder(name):
             expected = "a path within the archive"
-            report.note(
-                "weights/outside-path", source, member.offset, "member", expected, shown(name)
-            )
+            report.note("weights/outside-path", source, at, "member", expected, shown(name))
         if name.lower().endswith(_CODE):
-            report.note(
-                "weights/runs-code", source, member.offset, "member", "no code", shown(name)
-            )
-    for member in members:
-        if member.name.endswith((".yaml", ".yml")) and member.size:
-            yield from _read_targets(source, member.offset, member.size, report)
+            report.note("weights/runs-code", source, at, "member", "no code", shown(name))
+        if name.lower().endswith((".yaml", ".yml")) and member.size:
+            configs[member.offset] = member.size
+    for offset, size in configs.items():
+        yield from _read_targets(source, offset, size, report)
     return True
 
 

@@ -307,6 +307,13 @@ HOSTILE = [
         "hdf5",
         RUNS,
     ),
+    bad(
+        "lambda-after-much",
+        "m.h5",
+        bytes(1 << 17) + hdf5({"model_config": old(OLD_LAMBDA)}),
+        "hdf5",
+        RUNS,
+    ),
     bad("link", "m.h5", hdf5_new({}, external_link("x", "/etc/passwd")), "hdf5", OUTSIDE),
     bad("no-json", "m.h5", hdf5({"model_config": "{"}), "hdf5", UNREADABLE),
     bad("cut", "m.h5", OLD_FILE[:-1], "hdf5", TRUNCATED),

@@ -58,6 +58,29 @@ def tar(entries: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def linked(target: str, name: str = "x", form: int = tarfile.USTAR_FORMAT) -> bytes:
+    """Write a NeMo archive with a link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        info = tarfile.TarInfo("model_config.yaml")
+        info.size = len(TARGET)
+        archive.addfile(info, io.BytesIO(TARGET.encode()))
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        archive.addfile(info)
+    return buffer.getvalue()
+
+
+def renamed(name: str, data: bytes) -> bytes:
+    """Write an archive whose member has another name in a record before it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("a")
+        info.size, info.pax_headers = len(data), {"path": name}
+        archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
 def nemo(config: str, **more: bytes) -> bytes:
     return tar({"./model_config.yaml": config.encode(), "./model_weights.ckpt": b"PK", **more})
 
@@ -217,5 +240,29 @@ HOSTILE = [
     _nemo("target-alike", RUNS, config="_target_: nemo.__import__.x\n"),
     _nemo("target-escaped", UNREADABLE, config='"\\x5ftarget_": os.system\n'),
     bad("member-elsewhere", "m.nemo", nemo(TARGET, **{"../../x": b"1"}), "nemo", OUTSIDE),
+    bad("link", "m.nemo", linked("../../etc/passwd"), "nemo", OUTSIDE),
+    bad("link-long", "m.nemo", linked("/" + "a" * 200, form=tarfile.GNU_FORMAT), "nemo", OUTSIDE),
+    bad(
+        "link-long-name",
+        "m.nemo",
+        linked("b", "../" + "a" * 200, tarfile.GNU_FORMAT),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad(
+        "link-in-a-record",
+        "m.nemo",
+        linked("/" + "ä" * 90, form=tarfile.PAX_FORMAT),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad(
+        "prefix",
+        "m.nemo",
+        nemo(TARGET, **{"../" + "a" * 60 + "/" + "b" * 60: b""}),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad("renamed", "m.nemo", renamed("model_config.yaml", b"_target_: os.system\n"), "nemo", RUNS),
     bad("code", "m.nemo", nemo(TARGET, **{"a.py": b"1"}), "nemo", RUNS),
 ]

@@ -25,7 +25,11 @@ from prefect_mutagen.parsers.openvino import opens_like_openvino, read_openvino
 from prefect_mutagen.parsers.protobuf import first_fields, tag_of
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header
-from prefect_mutagen.parsers.tensorflow import kind_of_graph, read_tensorflow
+from prefect_mutagen.parsers.tensorflow import (
+    kind_of_graph,
+    read_tensorflow,
+    read_text_graph,
+)
 from prefect_mutagen.parsers.weights_archives import (
     read_packed_nemo,
     read_weights_tar,
@@ -158,6 +162,8 @@ def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     content = identify(head[:HEAD_SIZE], size)
     if content.format is None and content.kind in ("bad-magic", "archive"):
         readers += _message_readers(head, size, name)
+    elif content.kind == "text" and name.endswith(".pbtxt"):
+        readers.append(read_text_graph)
     return readers
 
 

@@ -30,7 +30,7 @@ from prefect_mutagen.parsers.protobuf import (
 from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
 
-__all__ = ["FORBIDDEN_OPERATORS", "kind_of_graph", "read_tensorflow"]
+__all__ = ["FORBIDDEN_OPERATORS", "kind_of_graph", "read_tensorflow", "read_text_graph"]
 
 FORBIDDEN_OPERATORS: Final = re.compile(
     r"""
@@ -89,6 +89,8 @@ _SCHEMA: Final[Schema] = {
     "metadata": {tag_of(1): "layer"},
     "layer": {tag_of(5): VALUE},
 }
+_OPERATOR: Final = re.compile(rb"_?[A-Z][A-Za-z0-9_.>]*")
+"""How TensorFlow spells the names of operators."""
 _BY_NAME: Final = {"saved_model.pb": "saved model", "keras_metadata.pb": "metadata"}
 _TITLES: Final = {
     "saved model": "TensorFlow SavedModel",
@@ -127,8 +129,17 @@ def _opens_with_node(head: bytes, field: tuple[int, int, int]) -> bool:
     node = first_fields(head[start:stop], stop - start, 2)
     if tag != tag_of(1) or [tag for tag, _, _ in node] != [tag_of(1), tag_of(2)]:
         return False
-    texts = [head[start + at : start + end] for _, at, end in node]
-    return all(text.isascii() and text.decode("ascii").isprintable() for text in texts)
+    _, at, end = node[1]
+    return _OPERATOR.fullmatch(head[start + at : start + end]) is not None
+
+
+def read_text_graph(source: FilePart, report: WeightsReport) -> Reads[bool]:
+    """Name a graph in protobuf's text format, which TensorFlow loads as well."""
+    yield from ()
+    report.recognise("tensorflow", "TensorFlow graph as a text", "tensorflow")
+    expected, found = "a graph in the binary format", "the text format"
+    report.note("weights/unexamined", source, 0, "graph", expected, found)
+    return True
 
 
 def read_tensorflow(source: FilePart, report: WeightsReport, kind: str) -> Reads[bool]:

@@ -27,7 +27,7 @@ from prefect_mutagen.parsers.zip import ZipDirectory, ZipEntry, entry_range, rea
 __all__ = ["read_packed_nemo", "read_weights_tar", "read_weights_zip"]
 
 _CODE: Final = (".py", ".pyc", ".so", ".dll", ".dylib", ".sh", ".jar", ".cubin", ".whl")
-_KERAS_PLAIN: Final = re.compile(r"(?:metadata\.json|config\.json|[^/]*\.h5|assets/.*)")
+_KERAS_PLAIN: Final = re.compile(r"[^/]*\.(?:json|h5)|assets/.*")
 _TARGET: Final = re.compile(rb"""["']?_target_["']?\s*:\s*["']?([^\s"'#,}\]]*)""")
 _TARGETS: Final = re.compile(
     r"(?:nemo|megatron|torch\.optim|torch\.nn|pytorch_lightning|lightning|torchaudio|torchmetrics"

@@ -11,8 +11,10 @@ from tests.parsers import (
     weights_onnx_cases,
     weights_tensorflow_cases,
 )
+from tests.parsers.pickle_builders import zipped
 from tests.parsers.weights_case import WeightsCase, drive, read
-from tests.parsers.weights_protobuf import initializer, node, onnx
+from tests.parsers.weights_named_cases import tar
+from tests.parsers.weights_protobuf import field, initializer, node, onnx
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +138,25 @@ def test_a_name_alone_makes_no_model(name: str, data: bytes) -> None:
     header = read(data, name)
     assert (header.format, header.description, header.errors) == ("", "", ())
     assert not header.complete
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        field(1, 1) + field(2, "some text") * 3,
+        field(1, field(1, "key") + field(2, "value")) * 3,
+        field(1, 5) + field(7, "a message"),
+        field(1, 5) + field(200, 3),
+        zipped({"config.json": b"{}", "x": b""}),
+        zipped({"word/document.xml": b"<w/>"}),
+        tar({"a.txt": b"x", "b.py": b"y"}),
+        b"\x82\xa1a\x01\xa1b\x02" + bytes(50),
+    ],
+    ids=["message", "map", "seven", "number", "json", "document", "tar", "pack"],
+)
+def test_what_is_alike_is_not_taken_for_a_model(data: bytes) -> None:
+    header = read(data, "x.bin")
+    assert (header.format, header.errors) == ("", ())
 
 
 def test_initializers_are_the_tensors_of_a_model() -> None:

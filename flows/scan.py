@@ -18,6 +18,7 @@ from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
+from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
@@ -84,6 +85,8 @@ class ScanSummary(BaseModel):
     """Requests sent for them, including failed ones; those of the listing and the table are not
     counted."""
     agents: list[AgentRun]
+    census: list[CensusRow] = []
+    """All listed objects by role and state: examined, named only, not understood."""
 
 
 class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
@@ -182,7 +185,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             rescan=rescan,
             selection=quoted(selection),
         )
-        table_scan.take_over(changes.marks)
+        table_scan.take_over(changes.marks, changes.looked)
+        summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
         reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
         examined = _examine(recording, summary, changes.manifest, reading)
@@ -214,6 +218,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         verdicts = recording.addresses(_ADDRESSES)
     counts = summary.passed, summary.failed, summary.unknown
     flow_logger().info("%d passed, %d failed, %d unknown", *counts)
+    if described := summary.census.describe():
+        flow_logger().info("%s", described)
     result = ScanSummary(
         scan_id=scan.id,
         source=scan.source,
@@ -224,6 +230,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         bytes_read=summary.bytes_read,
         requests=summary.requests,
         agents=started,
+        census=list(summary.census.rows),
         **verdicts,
     )
     refused = [run for run in started if run.state == "refused"]

@@ -29,6 +29,7 @@ from prefect_mutagen.parsers.gguf import GgufHeader, GgufReader
 from prefect_mutagen.parsers.need import NeedBytes
 from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.parsers.safetensors import SafetensorsHeader, SafetensorsReader
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
 
 __all__ = ["Header", "HeaderReader", "UnknownHeader", "read_header"]
 
@@ -40,14 +41,14 @@ class UnknownHeader:
     content: Content
     """What the file contains instead."""
     errors: tuple[HeaderError, ...]
-    """Why it is not a model; never empty."""
+    """Why it is not a model; empty for content that its name does not contradict."""
     header_size: int = 0
     """Always 0: there is no header."""
     complete: bool = False
     """Always False: there is no header."""
 
 
-Header = GgufHeader | SafetensorsHeader | PickleHeader | UnknownHeader
+Header = GgufHeader | SafetensorsHeader | PickleHeader | OtherWeightsHeader | UnknownHeader
 
 
 class _FormatReader(Protocol):

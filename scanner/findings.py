@@ -15,7 +15,19 @@ from prefect_mutagen.scanner.codes.remote_code import REMOTE_CODE_CODES
 from prefect_mutagen.scanner.codes.sets import SET_CODES
 from prefect_mutagen.scanner.codes.storage import STORAGE_CODES
 
-__all__ = ["CODES", "Finding", "from_header", "make_finding"]
+__all__ = ["CODES", "Finding", "from_header", "is_of_unseen", "make_finding"]
+
+_UNSEEN: Final = ("storage/", "scan/")
+_LIMITS: Final = frozenset(
+    {
+        "gguf/header-too-large",
+        "safetensors/too-complex",
+        "pickle/unexamined",
+        "set/unexamined",
+        "weights/unexamined",
+        "weights/named-only",
+    }
+)
 
 
 CODES: Final = MappingProxyType(
@@ -56,6 +68,15 @@ def make_finding(code: str, message: str, *, url: str = "", field: str = "") -> 
     """
     definition = CODES[code]
     return Finding(code, definition.severity, message, url, None, field, definition.remedy)
+
+
+def is_of_unseen(code: str) -> bool:
+    """Whether a finding says that an artifact's own files were not examined.
+
+    Args:
+        code: Code of an error, or of an observation about its content.
+    """
+    return code.startswith(_UNSEEN) or code in _LIMITS
 
 
 def from_header(error: HeaderError, url: str) -> Finding:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
-from prefect_mutagen.scanner.findings import Finding
+from prefect_mutagen.scanner.census import Census, Role
+from prefect_mutagen.scanner.findings import Finding, is_of_unseen
 from prefect_mutagen.scanner.pins import is_weak
 from prefect_mutagen.scanner.verdicts import Status, Subject, Verdict
 
@@ -105,6 +106,8 @@ class Tally(NamedTuple):
     objects: int
     bytes_read: int
     requests: int
+    passed_over: tuple[Role, int, int] | None = None
+    """Role, number and bytes of its files, if they were to be examined and could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,20 @@ class ScanResult:
 
     def tally(self) -> Tally:
         """Return its contribution to the summary."""
-        return Tally(self.verdict.status, len(self.objects), self.bytes_read, self.requests)
+        counts = self.verdict.status, len(self.objects), self.bytes_read, self.requests
+        if self.was_examined:
+            return Tally(*counts)
+        role: Role = self.facts.get("role") or "weights"
+        return Tally(*counts, (role, len(self.objects), self.size))
+
+    @property
+    def was_examined(self) -> bool:
+        """Whether the contents of its files were judged."""
+        return not any(
+            is_of_unseen(finding.code)
+            and (finding.severity == "error" or finding.field == "content")
+            for finding in self.findings
+        )
 
     def subject(self) -> Subject:
         """Return the input for a policy decision."""
@@ -273,6 +289,8 @@ class Summary:
     bytes_read: int = 0
     requests: int = 0
     finished_at: str = ""
+    census: Census = field(default_factory=Census)
+    """All listed objects by role, and whether they were examined."""
 
     def add(self, result: ScanResult) -> None:
         """Add a result to the totals."""
@@ -284,6 +302,8 @@ class Summary:
         self.objects += tally.objects
         self.bytes_read += tally.bytes_read
         self.requests += tally.requests
+        if tally.passed_over is not None:
+            self.census.pass_over(*tally.passed_over)
         setattr(self, tally.status, getattr(self, tally.status) + 1)
 
     def correct(self, before: Status, after: Status) -> None:
@@ -299,4 +319,5 @@ class Summary:
 
     def to_report(self) -> dict[str, Any]:
         """Return the ``summary`` object of the report."""
-        return asdict(self)
+        counts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return counts | {"census": self.census.to_report()}

@@ -1,12 +1,14 @@
 """List a root as a task: all artifacts, or selected ones that have changed."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.manifest import Manifest
@@ -67,6 +69,10 @@ class Changes:
     """A `scanner.table.marks.Mark` for each row of the state."""
     selected: int
     """Number of selected artifacts, including unchanged ones."""
+    census: tuple[CensusRow, ...] = ()
+    """All listed objects by role, as if all that is to be examined will be."""
+    looked: Mapping[bytes, bool] | None = None
+    """Files that were looked into because their names say nothing; see `Looked`."""
 
 
 @task(**_OPTIONS)
@@ -103,7 +109,14 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     manifest = Manifest(os.path.join(folder, "manifest.jsonl"))
     manifest.write(
         list_changed(
-            known, store, selection, options, hash_level=hash, policy=policy, rescan=rescan
+            known,
+            store,
+            selection,
+            options,
+            hash_level=hash,
+            policy=policy,
+            rescan=rescan,
         )
     )
-    return Changes(manifest, bytes(known.marks), known.kept + len(manifest))
+    selected = known.kept + len(manifest)
+    return Changes(manifest, bytes(known.marks), selected, known.census.listed, known.looked.found)

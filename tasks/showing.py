@@ -126,6 +126,7 @@ def summary_markdown(
 ) -> str:
     """Return the summary in Markdown: counts, failures and remedies, waivers, agents."""
     read = short_size(summary.bytes_read)
+    listed = summary.census.describe()
     counts = [summary.passed, summary.failed, summary.unknown, read, summary.requests]
     lines = [
         f"# {summary.passed} of {summary.artifacts} passed",
@@ -136,6 +137,7 @@ def summary_markdown(
         "| passed | failed | unknown | bytes read | requests |",
         "|---|---|---|---|---|",
         " | ".join(["", *map(str, counts), ""]).strip(),
+        *(["", f"{plain(listed, 1000)}."] if listed else []),
     ]
     shown = list(results)
     refused = [render(result, _refused)[1] for result in shown if not result.passed]

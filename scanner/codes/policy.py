@@ -64,6 +64,12 @@ POLICY_CODES: Final = {
         "A signature or an attestation lies beside the model; only its digests were compared.",
         "Name who has to have signed in the policy's allowed_signers, and it is verified.",
     ),
+    "policy/unexamined-weights": Code(
+        "error",
+        "The policy refuses weights in formats whose content is not judged.",
+        "Convert them to safetensors or GGUF, remove them from the model, or change the policy's "
+        "unexamined_weights.",
+    ),
     "policy/format": Code("error", "The policy does not allow this format.", "Convert it."),
     "policy/type": Code(
         "error",

@@ -114,6 +114,19 @@ SET_CODES: Final = {
         "loads the folder may load them and run code.",
         "Remove them, or make loaders take safetensors only.",
     ),
+    "pickle/beside": Code(
+        "warning",
+        "A pickle or other weights beside the model, which no loader of it takes, would run code, "
+        "or cannot be followed; the message names what.",
+        "Do not load that file; remove it, or move it out of the model's folder.",
+    ),
+    "weights/named-only": Code(
+        "warning",
+        "Weights in a format that is named and whose content is not judged. The policy's "
+        "unexamined_weights decides: alone (unknown where nothing else of the model is examined), "
+        "fail, warn or allow.",
+        "Convert them to safetensors or GGUF; or choose what the policy says about them.",
+    ),
     "set/unfinished-beside": Code(
         "warning",
         "An unfinished download of the same file lies beside it: it may be an older version.",

@@ -27,7 +27,13 @@ CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
 ) USING (source, scan_id) WHERE drift <> 'removed';
 CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
     QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
+CREATE VIEW census AS SELECT source, scan_id, started_at, counted.role, counted.state,
+    counted.objects, counted.bytes,
+    scan_id = max(scan_id) OVER (PARTITION BY source) AS is_newest
+    FROM (SELECT source, scan_id, started_at, unnest(census) AS counted FROM scans);
 """
+
+_CENSUS: Final = "FROM census WHERE is_newest ORDER BY source, objects DESC, role, state"
 
 
 def add_parser(commands: Any) -> None:
@@ -37,8 +43,18 @@ def add_parser(commands: Any) -> None:
         commands: From `argparse.ArgumentParser.add_subparsers`.
     """
     parser = commands.add_parser("query", help="query a table with SQL; needs DuckDB")
-    parser.add_argument(
-        "sql", metavar="SQL", type=filled, help="views: artifacts, history, sboms, scans"
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument(
+        "sql",
+        metavar="SQL",
+        type=filled,
+        nargs="?",
+        help="views: artifacts, history, sboms, scans, census",
+    )
+    asked.add_argument(
+        "--census",
+        action="store_true",
+        help="what the newest scan of each root listed, by role, and whether it was examined",
     )
     parser.add_argument(
         "--table", metavar="URL", type=filled, required=True, help="the Parquet table"
@@ -60,7 +76,7 @@ def _query(options: argparse.Namespace) -> int:
             config={"autoinstall_known_extensions": "false", "temp_directory": gettempdir()}
         ) as connection:
             _add_views(connection, options.table, load_options(options.storage_options or ""))
-            found = connection.execute(options.sql)
+            found = connection.execute(_CENSUS if options.census else options.sql)
             names = [name for name, *_ in found.description or ()]
             _WRITERS[options.format](names, found.fetchall())
             return PASSED

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, TextIO, TypeVar, cast
 
+from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.scan_options import add_options, output_options, refuse_idle
@@ -157,6 +158,10 @@ class _Run:
             self._complain(complaint(nothing))
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
+        # A table has this line below its verdicts, and a complaint about an empty root has it.
+        told = self._options.format == "table" or not self.summary.artifacts
+        if self._selection.takes_all and self.summary.census.overlooked and not told:
+            complain(self.summary.census.describe())
 
     def _complain(self, text: str) -> None:
         self._progress.clear()
@@ -171,10 +176,13 @@ class _Run:
     def _artifacts(self, store: Store) -> Iterator[Artifact]:
         """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
-        listed = list_selected(store, *selected)
-        return self._watched(store, listed)
+        census = Census()
+        listed = list_selected(store, *selected, census=census)
+        return self._watched(store, listed, census)
 
-    def _watched(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[Artifact]:
+    def _watched(
+        self, store: Store, artifacts: Iterator[Artifact], census: Census
+    ) -> Iterator[Artifact]:
         """Report an empty listing; skip artifacts that another root has shown."""
         found = False
         for artifact in artifacts:
@@ -184,12 +192,14 @@ class _Run:
                     continue
                 self._shown.add(artifact.url)
             yield artifact
+        self.summary.census.add(census.listed)
         if not found:
-            self._report_no_model(store)
+            self._report_no_model(store, census)
 
-    def _report_no_model(self, store: Store) -> None:
+    def _report_no_model(self, store: Store, census: Census) -> None:
         wanted = "model file" if self._selection.takes_all else "model file that is selected"
-        self._complain(f"{store.root}: there is no {wanted}")
+        listed = census.describe()
+        self._complain(f"{store.root}: there is no {wanted}{f' ({listed})' if listed else ''}")
 
     def _examined(self, root: Address) -> Iterator[ScanResult]:
         """Examine the selected artifacts of a root."""
@@ -211,8 +221,8 @@ class _Run:
         place = Address.parse(options.table)
         same = self._storage_options if place.shares_storage(root) else {}
         table = Table(place, root, same)
-        own = Summary()
         with TableScan(new_scan(root, self.policy), table) as scan:
+            own = Summary(census=scan.known.census)
             store = self._open(root)
             changed = list_changed(
                 scan.known,
@@ -229,7 +239,7 @@ class _Run:
                 own.add(compared)
                 yield compared
             if not own.artifacts and not scan.known.kept:
-                self._report_no_model(store)
+                self._report_no_model(store, own.census)
             scan.finish(own)
             scan.recording.correct(self.summary)
             # Look up documents only for formats that show them.
@@ -237,6 +247,7 @@ class _Run:
             for result in brief if options.format == "table" else table.documented(scan.recording):
                 self.summary.add(result)
                 yield result
+            self.summary.census.add(own.census.listed)
             own.finished_at = datetime.now(UTC).isoformat()
             retention = Retention(options.keep_states, options.keep_days)
             publish(table, scan.prepare(own), retention)

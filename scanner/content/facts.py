@@ -16,6 +16,7 @@ from prefect_mutagen.parsers import ArrayValue, GgufHeader, LongText, Safetensor
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TENSORS
 from prefect_mutagen.parsers.pickle_header import PickleHeader
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
 from prefect_mutagen.scanner.findings import Finding, make_finding
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
     "gguf_facts",
     "gguf_quantization",
     "gguf_type",
-    "pickle_facts",
+    "loose_facts",
     "plain_text",
     "safetensors_facts",
     "whole_number",
@@ -312,15 +313,16 @@ def safetensors_facts(header: SafetensorsHeader) -> Facts:
     return facts
 
 
-def pickle_facts(header: PickleHeader) -> Facts:
-    """Extract the facts of a file of pickles, as far as its streams state them."""
+def loose_facts(header: PickleHeader | OtherWeightsHeader) -> Facts:
+    """Extract the facts of a pickle, or of other weights, as far as they state them."""
     facts: Facts = {}
+    family = "pickle" if isinstance(header, PickleHeader) else header.format
     if header.parameters:
-        facts["parameter_count"] = Stated(header.parameters, "pickle:tensors")
+        facts["parameter_count"] = Stated(header.parameters, f"{family}:tensors")
     dtypes = {tensor.dtype for tensor in header.tensors} - {""}
     if dtypes:
         dtype = dtypes.pop() if len(dtypes) == 1 else "mixed"
-        facts["dtype"] = Stated(dtype, "pickle:tensors")
+        facts["dtype"] = Stated(dtype, f"{family}:tensors")
     if header.framework:
-        facts["training_framework"] = Stated(header.framework, "pickle:format")
+        facts["training_framework"] = Stated(header.framework, f"{family}:format")
     return facts

@@ -1,15 +1,15 @@
 """Report what lies beside an artifact that bears on it, whatever it is: file, set or pipeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, make_finding
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Pickles, Rivals
+from prefect_mutagen.scanner.listing.artifacts import Artifact, LooseFiles, Rivals
 from prefect_mutagen.scanner.listing.evidence import check_unfinished
 
-__all__ = ["check_beside", "places_of"]
+__all__ = ["check_beside", "pickles_beside", "places_of"]
 
 _MOST_PLACES: Final = 100
 
@@ -21,19 +21,39 @@ def check_beside(artifact: Artifact) -> Iterator[Finding]:
         artifact: The artifact, as it was listed.
     """
     url, beside = artifact.url, artifact.beside
-    yield from _check_pickles(beside.pickles, url)
+    own = {item.url for item in artifact.objects}
+    yield from _check_pickles(beside.pickles, own, url)
     yield from _check_rivals(artifact.rivals, url)
     yield from check_unfinished(beside.unfinished, url)
     yield from _check_unlisted(beside.unlisted, url)
     yield from _check_unseen(beside.unseen, url)
 
 
-def _check_pickles(pickles: Pickles, url: str) -> Iterator[Finding]:
-    """Report pickles that a loader of the folder may load instead."""
-    if pickles.total:
-        names = some_of(map(shown, pickles.names), pickles.total)
-        message = f"pickled weights in the same folder: {names}"
-        yield make_finding("set/pickle-beside", message, url=url, field="folder")
+def _check_pickles(pickles: LooseFiles, own: set[str], url: str) -> Iterator[Finding]:
+    """Report pickles that a loader of the folder may load instead.
+
+    Args:
+        pickles: The pickles.
+        own: Addresses of the artifact's own files, which an index may name.
+        url: Address of the artifact.
+    """
+    places = zip(pickles.names, pickles.items, strict=False)
+    inside = {name for name, item in places if item.url in own}
+    names = [name for name in pickles.names if name not in inside]
+    if names:
+        yield pickles_beside(names, pickles.total - len(inside), url)
+
+
+def pickles_beside(names: Iterable[str], total: int, url: str) -> Finding:
+    """Return the finding that pickles lie in the folder of an artifact.
+
+    Args:
+        names: Names of the first ones.
+        total: How many there are.
+        url: Address of the artifact.
+    """
+    message = f"pickled weights in the same folder: {some_of(map(shown, names), total)}"
+    return make_finding("set/pickle-beside", message, url=url, field="folder")
 
 
 def _check_rivals(rivals: Rivals, url: str) -> Iterator[Finding]:

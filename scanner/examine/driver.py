@@ -79,7 +79,7 @@ async def serve(store: Store, cost: Cost, request: Request) -> Any:
 
 async def _list_below(store: Store, request: ListBelow) -> tuple[StoredObject, ...] | None:
     def listed() -> tuple[StoredObject, ...] | None:
-        found = store.list_tree(request.url, lambda _: True)
+        found = store.list_tree(request.url, lambda *_: True)
         return None if found is None else tuple(islice(found, request.most))
 
     if store.loop is None:

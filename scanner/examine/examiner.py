@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_mutagen.scanner.content.folders import Folder, Folders
+from prefect_mutagen.scanner.content.folders import Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours
-from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.beside import check_beside, places_of
 from prefect_mutagen.scanner.examine.fetch import (
@@ -21,15 +20,19 @@ from prefect_mutagen.scanner.examine.fetch import (
     find_shards,
     load_beside,
     load_index,
+    read_folder,
     see,
     stated_digests,
 )
 from prefect_mutagen.scanner.examine.load_plans import (
     add_plans,
     documents_of_weights,
+    loaders_of,
     plan_loads,
     taken_by,
 )
+from prefect_mutagen.scanner.examine.loose_files import LooseMemory, check_loose
+from prefect_mutagen.scanner.examine.model_census import ModelCensus
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
 from prefect_mutagen.scanner.examine.parts import (
     Part,
@@ -90,6 +93,10 @@ class Examiner:
     """Code already read, by model."""
     plans: PlanMemory = field(default_factory=PlanMemory)
     """Load plans already made."""
+    loose: LooseMemory = field(init=False)
+    """Pickles and other weights beside artifacts that were already read."""
+    census: ModelCensus = field(default_factory=ModelCensus)
+    """Counts the files of models."""
     signed: SignedFiles = field(init=False)
     """Signatures already read, and digests of what they name."""
 
@@ -99,6 +106,7 @@ class Examiner:
         Raises:
             ValueError: Their signatures cannot be verified here; the message says why.
         """
+        self.loose = LooseMemory(self.policy.allowed_globals)
         self.signed = SignedFiles(self.policy, self.hash_level, self.on_hashed)
 
     def examine(self, artifact: Artifact, cost: Cost | None = None) -> Examination:
@@ -114,12 +122,15 @@ class Examiner:
         Returns:
             The result. Problems of the artifact or its storage are findings, never raised.
         """
-        cost = cost or Cost()
+        cost, listed = cost or Cost(), artifact
         examine = self._examine_pipeline if artifact.parts else self._examine_weights
         found = yield from examine(artifact, cost)
         documents = found.documents
         artifact, result = yield from self._add_code(found.artifact, found.result, documents)
-        result = add_plans(artifact, result, plan_loads(artifact, documents, self.plans))
+        plans = plan_loads(artifact, documents, self.plans)
+        result = add_plans(artifact, result, plans)
+        loose = yield from check_loose(artifact, loaders_of(artifact, plans), self.loose)
+        result = _with_findings(self.census.add(listed, result), loose)
         if found.signatures:
             result = yield from self._add_signatures(artifact, result, found)
         verdict = judge(result.subject(), self.policy)
@@ -152,7 +163,7 @@ class Examiner:
             parts = yield Parts(readers)
         neighbours = Neighbours()
         if any(is_model(part.seen) for part in parts):
-            folder = yield from self._read_folder(artifact)
+            folder = yield from read_folder(artifact, self.folders)
             neighbours, beside = folder.neighbours, beside._replace(neighbours=folder.objects)
         signed = yield from self.signed.load(beside.signatures)
         beside, unread = beside._replace(signatures=signed.objects), [*unread, *signed.findings]
@@ -181,7 +192,7 @@ class Examiner:
             tuple(self._examine_weights(part, cost) for part in readers)
         )
         results = [part.result for part in examined]
-        folder = yield from self._read_folder(artifact)
+        folder = yield from read_folder(artifact, self.folders)
         signed = yield from self.signed.load(artifact.beside.signatures)
         artifact = artifact._replace(
             objects=tuple(item for part in examined for item in part.artifact.objects),
@@ -235,7 +246,7 @@ class Examiner:
     def _read_part(
         self, item: StoredObject, level: HashLevel, stated: Mapping[str, tuple[str, str]]
     ) -> Generator[Request, Any, Part]:
-        seen = yield from see(item, digest=level != "none")
+        seen = yield from see(item, digest=level != "none", allowed=self.policy.allowed_globals)
         hashed = ObjectHash()
         if seen.fault is None:
             compute = self.signed.compute if self.signed.required else None
@@ -370,20 +381,6 @@ class Examiner:
         stated, findings = yield from look
         facts = {**result.facts, "signature": stated}
         return replace(result, facts=facts, findings=(*result.findings, *findings))
-
-    def _read_folder(self, artifact: Artifact) -> Generator[Request, Any, Folder]:
-        items = artifact.beside.neighbours
-        folder = self.folders.find(items)
-        if folder is None:
-            files = yield from load_beside(artifact.named(items), read_limit)
-            # Another artifact of the folder may have read the same files meanwhile.
-            folder = self.folders.find(items)
-            if folder is None:
-                length = sum(len(raw) for _, raw in files.contents.values())
-                neighbours = files.parse_neighbours(artifact.folder)
-                folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
-                folder = self.folders.add(items, folder)
-        return folder
 
 
 def _with_findings(result: ScanResult, findings: Sequence[Finding]) -> ScanResult:

@@ -5,13 +5,15 @@ sent the replies (`scanner.storage.requests`).
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from prefect_mutagen.parsers import Header, NeedBytes, read_header
+from prefect_mutagen.parsers import Content, Header, NeedBytes, UnknownHeader, read_header
 from prefect_mutagen.parsers.detect import format_of
+from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
+from prefect_mutagen.scanner.content.read_limits import read_limit
 from prefect_mutagen.scanner.content.shard_index import (
     INDEX_LIMIT,
     ShardIndex,
@@ -24,6 +26,7 @@ from prefect_mutagen.scanner.examine.second_format import look_behind
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listed_index import unpack
+from prefect_mutagen.scanner.listing.loose_weights import LOOSE, is_looked_for
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.shards import siblings
 from prefect_mutagen.scanner.storage.address import below
@@ -40,6 +43,7 @@ __all__ = [
     "load_beside",
     "load_index",
     "read_beside",
+    "read_folder",
     "see",
     "stated_digests",
 ]
@@ -59,12 +63,15 @@ class Seen:
     fault: StorageError | None = None
 
 
-def see(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
+def see(
+    item: StoredObject, *, digest: bool, allowed: Collection[str] = ()
+) -> Generator[Request, Any, Seen]:
     """Read a header; start over once if the object was replaced meanwhile.
 
     Args:
         item: The object.
         digest: Whether to compute the header's SHA-256.
+        allowed: Globals of pickles that a policy trusts, each ``module.name``.
 
     Returns:
         The file; a storage error is in ``fault``, never raised.
@@ -73,17 +80,19 @@ def see(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
         if item.fault is not None:
             raise item.fault
         try:
-            return (yield from _see_once(item, digest=digest))
+            return (yield from _see_once(item, allowed, digest=digest))
         except StorageError as problem:
             if problem.code != "storage/changed-during-scan":
                 raise
         fresh: StoredObject = yield Find(item.url)
-        return (yield from _see_once(fresh, digest=digest))
+        return (yield from _see_once(fresh, allowed, digest=digest))
     except StorageError as problem:
         return Seen(item, None, "unknown", fault=problem)
 
 
-def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Seen]:
+def _see_once(
+    item: StoredObject, allowed: Collection[str], *, digest: bool
+) -> Generator[Request, Any, Seen]:
     expected = format_of(item.name)
     data = b""
     if item.size == UNKNOWN_SIZE:
@@ -91,13 +100,13 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         reply = yield from read(Read(item, 0, end, upto=upto))
         item = item.as_read(reply)
         data = reply.data
-    if role_of(item.name) == "pickle" and item.size:
+    if role_of(item.name) in LOOSE and item.size:
         # Imported here: a scan without pickles does not need their reader.
-        from prefect_mutagen.scanner.examine.pickles import format_of_pickle, read_pickles
+        from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
 
-        pickled = yield from read_pickles(item, data)
-        if pickled.format:
-            return Seen(item, pickled, format_of_pickle(pickled))
+        loose = yield from read_loose(item, allowed, data)
+        if loose.format:
+            return Seen(item, loose, format_of_loose(loose))
         # Its content decides: a model under such a name is read as what it is.
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
@@ -113,10 +122,25 @@ def _see_once(item: StoredObject, *, digest: bool) -> Generator[Request, Any, Se
         last = (start, reply.data)
         answer = reader.feed(reply.data)
     answer = yield from look_behind(item, answer, last)
+    if isinstance(answer, UnknownHeader) and role_of(item.name) == "other":
+        from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
+
+        loose = yield from read_loose(item, allowed)
+        if loose.format:
+            return Seen(item, loose, format_of_loose(loose))
+    if isinstance(answer, UnknownHeader) and _may_be_weights(item, answer.content):
+        answer = replace(answer, errors=())
     sha256 = ""
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
     return Seen(item, answer, reader.format or "unknown", sha256)
+
+
+def _may_be_weights(item: StoredObject, content: Content) -> bool:
+    """Whether content in no known format may be the weights that a file's name promises."""
+    if role_of(item.name) not in LOOSE or is_looked_for(item.name):
+        return False
+    return content.kind in ("bad-magic", "archive")
 
 
 def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:
@@ -274,6 +298,27 @@ def load_beside(
         if len(raw) == found.size:
             whole.add(path)
     return FilesBeside(tuple(objects), contents, tuple(unread), frozenset(whole))
+
+
+def read_folder(artifact: Artifact, folders: Folders) -> Generator[Request, Any, Folder]:
+    """Read the files that describe an artifact, unless another artifact of its folder has.
+
+    Args:
+        artifact: The artifact.
+        folders: Neighbours already read.
+    """
+    items = artifact.beside.neighbours
+    folder = folders.find(items)
+    if folder is None:
+        files = yield from load_beside(artifact.named(items), read_limit)
+        # Another artifact of the folder may have read the same files meanwhile.
+        folder = folders.find(items)
+        if folder is None:
+            length = sum(len(raw) for _, raw in files.contents.values())
+            neighbours = files.parse_neighbours(artifact.folder)
+            folder = Folder(neighbours, files.objects, max(length, neighbours.memory))
+            folder = folders.add(items, folder)
+    return folder
 
 
 def read_beside(

@@ -28,6 +28,7 @@ __all__ = [
     "add_plans",
     "check_plans",
     "documents_of_weights",
+    "loaders_of",
     "loads_of",
     "plan_loads",
     "taken_by",
@@ -100,6 +101,23 @@ def loads_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, tuple[s
         plans: What `plan_loads` returned.
     """
     return {plan.loader: plan.opened() for plan in plans if _takes(plan, artifact)}
+
+
+def loaders_of(artifact: Artifact, plans: Sequence[LoadPlan]) -> dict[str, list[str]]:
+    """Return the loaders that take each file as weights together with an artifact's.
+
+    Args:
+        artifact: The artifact.
+        plans: What `plan_loads` returned.
+
+    Returns:
+        Names of loaders by path relative to the model's root.
+    """
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        for path in plan.weights if _takes(plan, artifact) else ():
+            found.setdefault(path, []).append(plan.loader)
+    return found
 
 
 def taken_by(

@@ -1,10 +1,12 @@
 """One file of an artifact: what was read of it, and what is found about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prefect_mutagen.parsers import UnknownHeader
+from prefect_mutagen.parsers.errors import shown
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
 from prefect_mutagen.scanner.content.neighbours import Neighbours
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.examine.fetch import Seen
@@ -57,8 +59,21 @@ def describe_part(part: Part, neighbours: Neighbours) -> Part:
         return Part(seen, part.hashed, findings=(*findings, *part.hashed.findings))
     description = describe(seen.header, neighbours, seen.item.url)
     findings = [from_header(error, seen.item.url) for error in seen.header.errors]
-    found = (*findings, *description.findings, *part.hashed.findings)
+    found = (*findings, *_named_only(seen), *description.findings, *part.hashed.findings)
     return Part(seen, part.hashed, description, found)
+
+
+def _named_only(seen: Seen) -> Iterator[Finding]:
+    """Yield the finding about a file whose format is named, and whose content is not judged."""
+    header = seen.header
+    if isinstance(header, OtherWeightsHeader):
+        described = header.description
+    elif isinstance(header, UnknownHeader) and not header.errors:
+        described = f"{header.content.description}, no format that is known"
+    else:
+        return
+    message = f"{shown(seen.item.name)} is not examined: {described}, {seen.item.size} bytes"
+    yield make_finding("weights/named-only", message, url=seen.item.url, field="content")
 
 
 def digests_beside(

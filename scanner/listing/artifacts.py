@@ -21,20 +21,22 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 __all__ = [
     "Artifact",
     "Beside",
-    "Pickles",
+    "LooseFiles",
     "RegistryModel",
     "Rivals",
 ]
 
 
-class Pickles(NamedTuple):
-    """Pickled weights in a folder, which a loader may prefer to the artifact."""
+class LooseFiles(NamedTuple):
+    """Weights of other kinds beside an artifact, which a loader may prefer to it."""
 
     names: tuple[str, ...] = ()
-    """The first few names."""
+    """Paths of the first ones below the artifact's folder."""
     total: int = 0
     pin: str = "absent"
-    """Digest over the names and pins of all of them."""
+    """Digest over the paths and pins of all of them."""
+    items: tuple[StoredObject, ...] = ()
+    """The first ones; none where there are so many that each is an artifact of its own."""
 
 
 class Rivals(NamedTuple):
@@ -57,7 +59,7 @@ class Beside(NamedTuple):
     """Files that may state the SHA-256 of its files."""
     signatures: tuple[StoredObject, ...] = ()
     """Signatures and attestations that may cover it."""
-    pickles: Pickles = Pickles()
+    pickles: LooseFiles = LooseFiles()
     code: tuple[StoredObject, ...] = ()
     """Python files in its folder and below it."""
     root: str = ""
@@ -68,6 +70,8 @@ class Beside(NamedTuple):
     """Names of unfinished downloads of its files."""
     unseen: str = ""
     """Why nothing beside it can be looked at, as a clause; empty if it was."""
+    other_weights: LooseFiles = LooseFiles()
+    """Weights in formats that are not examined."""
 
 
 class RegistryModel(NamedTuple):
@@ -153,7 +157,7 @@ class Artifact(NamedTuple):
 
     def _digest(self) -> tuple[bytes, str]:
         """Return the digest, and `WEAK` if storage states no more than the size of a file."""
-        pickles = f"pickles\0{self.beside.pickles.pin}{_rivals_line(self.rivals)}"
+        pickles = f"{_loose_lines(self.beside)}{_rivals_line(self.rivals)}"
         pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
         if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
             item = self.objects[0]  # fast path for the common case
@@ -163,7 +167,7 @@ class Artifact(NamedTuple):
         if not all(item.pin for item in pinned):
             return b"", ""
         lines = sorted(f"{self.path_of(item)}\0{item.pin}" for item in pinned)
-        lines += [pickles, *(f"pickles\0{part.beside.pickles.pin}" for part in self.parts)]
+        lines += [pickles, *(_loose_lines(part.beside) for part in self.parts)]
         weak = any(is_weak(item.pin) for item in pinned)
         return _digest("\n".join(lines)), WEAK if weak else ""
 
@@ -171,7 +175,7 @@ class Artifact(NamedTuple):
     def neighbour_pins(self) -> dict[str, str]:
         """Pins by path of the files beside it and its parts; a change of one is drift.
 
-        ``pickles`` and ``rivals`` stand for what could be loaded instead of it.
+        ``pickles``, ``other weights`` and ``rivals`` stand for what could be loaded instead of it.
         """
         pins: dict[str, str] = {}
         for one in (self, *self.parts):
@@ -179,8 +183,11 @@ class Artifact(NamedTuple):
             pins |= {self.path_of(item): item.pin for item in files}
             # Tags of several models have the same file name.
             pins |= {model.name: model.manifest.pin for model in one.registry}
+            where = "" if one is self else one.folder
             if one.beside.pickles.total:
-                pins["pickles" if one is self else f"{one.folder}pickles"] = one.beside.pickles.pin
+                pins[f"{where}pickles"] = one.beside.pickles.pin
+            if one.beside.other_weights.total:
+                pins[f"{where}other weights"] = one.beside.other_weights.pin
             pins |= dict.fromkeys(one.beside.unfinished, "unfinished")
         if any(self.rivals):
             pins["rivals"] = f"names:{_digest(_rivals_line(self.rivals)).hex()[:16]}"
@@ -210,6 +217,11 @@ class Artifact(NamedTuple):
         for one in (self, *self.parts):
             yield from one.describing
             yield from one.beside.code
+
+
+def _loose_lines(beside: Beside) -> str:
+    others = f"\nother weights\0{beside.other_weights.pin}" if beside.other_weights.total else ""
+    return f"pickles\0{beside.pickles.pin}{others}"
 
 
 def _rivals_line(rivals: Rivals) -> str:

@@ -5,31 +5,32 @@ not grow with a flat bucket. It only grows with the largest set, whose shards ar
 it is yielded.
 """
 
-import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from typing import Final
 
 from prefect_mutagen.parsers.detect import format_of
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, LooseFiles
 from prefect_mutagen.scanner.listing.evidence import (
     checksum_target,
     missing_model,
     unfinished_mark,
 )
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
+from prefect_mutagen.scanner.listing.loose_weights import LOOSE, LooseWeights, is_looked_for
+from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, is_tool_mark, role_of, signed_name
-from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING, Model
+from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING
 from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.listing.shards import shard_name
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["FolderGroup"]
 
-_PICKLE_NAMES: Final = 5
 _SHARED_CHECKSUMS: Final = 16
 """Checksum files of a folder that are read for every artifact; of more, those of its name."""
 _NAMED_AFTER: Final = ("checksums", "signature", "unfinished")
@@ -53,8 +54,8 @@ class FolderGroup:
     describing: list[StoredObject] = field(default_factory=list)
     """Files that describe models: configurations, tokenizers, templates, card, licence."""
     code: list[StoredObject] = field(default_factory=list)
-    pickled: list[StoredObject] = field(default_factory=list)
-    """The first few pickles."""
+    loose: LooseWeights = field(init=False)
+    """Pickles, and weights in other formats, here and in folders below that are no models."""
     unlisted: int = 0
     """Number of files that describe models, or are code, beyond those that are kept."""
     checksums: dict[str, StoredObject] = field(default_factory=dict)
@@ -71,7 +72,11 @@ class FolderGroup:
     model: Model | None = None
     """The model that it belongs to; by default it is one by itself."""
     is_empty: bool = True
-    """Whether nothing in it can be an artifact."""
+    """Whether it has nothing but what describes models, and pickles or other weights."""
+    has_weights: bool = False
+    """Whether it has weights that are examined, or an index of some."""
+    is_pipeline: bool = False
+    """Whether its subfolders are the parts of a pipeline, which its other files lie beside."""
     _shared: Beside | None = None
     """Files beside every artifact of the folder; cached once it has been listed."""
     _has_named_files: bool = False
@@ -80,6 +85,7 @@ class FolderGroup:
     def __post_init__(self) -> None:
         """Start without objects."""
         self.objects = FolderObjects(self.spool)
+        self.loose = LooseWeights(self.url, self.objects)
         above = self.above.sets if self.above is not None else None
         self.sets = FolderSets(self.url, self.objects, self.read_index, above)
 
@@ -94,6 +100,7 @@ class FolderGroup:
             self.objects.add("apple", name.removeprefix(APPLE_DOUBLE), item)
         elif role in ("weights", "other"):  # other: a folder that cannot be listed
             self.is_empty = False
+            self.has_weights = self.has_weights or _is_weights(item)
             self.models.append(item)
             self.sets.note(name)
             if len(self.models) >= self.spool.threshold:
@@ -101,11 +108,10 @@ class FolderGroup:
                 self.models.clear()
         elif role == "index":
             self.is_empty = False
+            self.has_weights = True
             self.sets.add_index(item)
-        elif role == "pickle":
-            self.objects.add("pickle", name, item)
-            if len(self.pickled) < _PICKLE_NAMES:
-                self.pickled.append(item)
+        elif role in LOOSE:
+            self.loose.add(item, role)
         elif role in ("checksum", "signature", "unfinished"):
             self._add_evidence(item, role)
         elif len(self.describing) + len(self.code) < MOST_DESCRIBING:
@@ -134,12 +140,24 @@ class FolderGroup:
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
-        """What it adds to a model whose root is above it.
+        """What it adds to a model whose root is above it."""
+        return (*self.describing, *self.code)
 
-        Pickles of a folder without other weights are those of a part of a pipeline.
-        """
-        pickled = self.pickled if self.is_empty else ()
-        return (*self.describing, *self.code, *pickled)
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything in it may be an artifact."""
+        return not self.is_empty or len(self.loose) > 0
+
+    @property
+    def has_loose(self) -> bool:
+        """Whether it has weights that are told with those of a folder above, if there are any."""
+        return self.is_empty and len(self.loose) > 0 and not self.loose.is_model
+
+    def take_loose(self, folder: "FolderGroup") -> None:
+        """Take the pickles and other weights of a folder below, which is no model of its own."""
+        for role, item in folder.loose.files():
+            self.loose.add(item, role)
+        folder.objects.clear()
 
     @property
     def held(self) -> int:
@@ -147,21 +165,26 @@ class FolderGroup:
         return len(self.models) + len(self.objects) + len(self.describing) + len(self.code)
 
     def artifacts(self) -> Iterator[Artifact]:
-        """Yield single files in listing order, then sets, then what is not there."""
+        """Yield single files in listing order, then sets, then what is not there, then pickles."""
         self.sets.prepare(self._models)
         present: set[tuple[str, str]] = set()
+        judged = self.is_pipeline
         stand_ins = [kind for kind in ("unfinished", "apple") if self.objects.has(kind)]
         for item in self._models():
             name = item.name
             present.update((kind, name) for kind in stand_ins if self.objects.contains(kind, name))
             taken_by = self.sets.take(item)
             if taken_by is None:
+                judged = judged or (_is_weights(item) and not item.version)
                 yield self.single(item)
             elif taken_by is not self.sets:
                 self.given_above.append(hash(item.url))
         for found in self.sets.found():
+            judged = True
             yield self._set(found)
         yield from self._missing_models(present)
+        for item in self.loose.alone(beside_weights=judged):
+            yield self.single(item)
 
     def fail(self, item: StoredObject, fault: str) -> None:
         """Record a bug that occurred while an object was added."""
@@ -186,6 +209,7 @@ class FolderGroup:
                 singles -= 1
             elif code not in in_sets:
                 yield item
+        yield from islice((item for _, item in self.loose.files()), singles, None)
         for _, item in self.objects.items("index"):
             if hash(item.url) not in in_sets:
                 yield item
@@ -229,8 +253,22 @@ class FolderGroup:
         """Return the artifact of one file; an older version has no files beside it."""
         if item.version:
             return Artifact(item.url, (item,))
+        role = role_of(item.name)
+        if role in LOOSE:
+            return Artifact(item.url, (item,), self._beside_loose(item))
         rivals = self.sets.rivals_of(item)
         return Artifact(item.url, (item,), self._beside((item,)), rivals=rivals)
+
+    def _beside_loose(self, item: StoredObject) -> Beside:
+        """Return the files beside a pickle, or beside weights that are not examined.
+
+        Others lie beside it only if loaders look for it, and so take it for the model.
+        """
+        beside = self._beside((item,))
+        if not is_looked_for(item.name):
+            return beside._replace(pickles=LooseFiles(), other_weights=LooseFiles())
+        pickles, others = (self.loose.beside(role, beside_weights=False) for role in LOOSE)
+        return beside._replace(pickles=pickles, other_weights=others)
 
     def artifact_of(self, item: StoredObject, *, of_set: bool) -> Artifact:
         """Return the artifact that one of the files stands for.
@@ -262,10 +300,11 @@ class FolderGroup:
                 model.describing,
                 tuple(self.checksums[name] for name in sorted(self.checksums)),
                 (*self.signatures, *model.signatures),
-                self._collect_pickles(),
+                self.loose.beside("pickle", beside_weights=True),
                 model.code,
                 model.root,
                 self.unlisted,
+                other_weights=self.loose.beside("other-weights", beside_weights=True),
             )
             self._has_named_files = any(map(self.objects.has, _NAMED_AFTER))
         if not self._has_named_files:
@@ -291,14 +330,11 @@ class FolderGroup:
     def _named_after(self, kind: str, items: Sequence[StoredObject]) -> list[StoredObject]:
         return [other for item in items for other in self.objects.get(kind, item.name)]
 
-    def _collect_pickles(self) -> Pickles:
-        if not self.objects.has("pickle"):
-            return Pickles()
-        first: list[str] = []
-        digest, number = hashlib.sha256(), 0
-        for number, (name, item) in enumerate(self.objects.items("pickle"), 1):
-            text = f"{name}\0{item.pin}" if number == 1 else f"\n{name}\0{item.pin}"
-            digest.update(text.encode("utf-8", "surrogateescape"))
-            if number <= _PICKLE_NAMES:
-                first.append(name)
-        return Pickles(tuple(first), number, digest.hexdigest())
+
+def _is_weights(item: StoredObject) -> bool:
+    """Whether an object is weights by its name, or begins like some under a name of no kind.
+
+    What else has such a name is a folder that cannot be listed.
+    """
+    role = role_of(item.name)
+    return role == "weights" or (role == "other" and item.fault is None)

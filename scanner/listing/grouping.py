@@ -14,9 +14,11 @@ from prefect_mutagen.scanner.internal_errors import CODE, log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
+from prefect_mutagen.scanner.listing.loose_weights import is_looked_for
+from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import SPILL_THRESHOLD, ObjectSpool
-from prefect_mutagen.scanner.listing.roles import TOOL_FOLDERS, role_of
-from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Model, Unit
+from prefect_mutagen.scanner.listing.roles import TOOL_FOLDERS
+from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Unit
 from prefect_mutagen.scanner.listing.sets import FolderSets
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -92,14 +94,19 @@ def _emit_pipeline(unit: Unit[FolderGroup], index: StoredObject) -> Iterator[Art
     for folder in unit.parts:
         parts += _emit_folder(folder)
     of_root = index.name == _WITH_OWN_WEIGHTS and parts
+    unit.folder.is_pipeline = bool(parts) and not (of_root and unit.folder.loose.is_model)
     for artifact in _emit_folder(unit.folder):
         # An index whose shards are missing has no objects, and is a part all the same.
-        if of_root and all(format_of(item.name) == "safetensors" for item in artifact.objects):
+        if of_root and all(_is_part(item.name) for item in artifact.objects):
             parts.append(artifact)
         else:
             yield artifact
     if parts:
         yield unit.folder.pipeline(index, parts)
+
+
+def _is_part(name: str) -> bool:
+    return format_of(name) == "safetensors" or is_looked_for(name)
 
 
 def _emit_folder(folder: FolderGroup) -> Iterator[Artifact]:
@@ -162,8 +169,7 @@ def artifact_of(
                 or (form == other_form == "safetensors" and FolderSets.is_notable(other.name))
             ):
                 folder.add(other)
-        if role_of(item.name) != "pickle":  # it does not lie beside itself
-            folder.add(item)
+        folder.add(item)
         own = Model(folder.url, tuple(folder.describing), tuple(folder.code))
         folder.model = own if model is None else model(own)
         return folder.artifact_of(item, of_set=of_set)

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from prefect_mutagen.scanner.storage.address import versioned
 from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
 
 __all__ = ["Inventory", "list_inventory", "read_inventory"]
 
@@ -78,16 +78,14 @@ def read_inventory(manifest_url: str, options: Mapping[str, Any]) -> Inventory:
     return Inventory(store, manifest, milliseconds / 1000)
 
 
-def list_inventory(
-    inventory: Inventory, root: str, wanted: Callable[[str], bool]
-) -> Iterator[StoredObject]:
+def list_inventory(inventory: Inventory, root: str, wanted: Wanted) -> Iterator[StoredObject]:
     """List the objects of an inventory below a root.
 
     Args:
         inventory: The inventory. Its data files are looked up in the destination bucket, then
             beside the manifest, so that a copy works too.
         root: Address of the bucket or of a prefix in it.
-        wanted: Predicate on paths.
+        wanted: As for `Store.list_objects`.
 
     Yields:
         Objects sorted by key, as a listing does.
@@ -119,7 +117,7 @@ def list_inventory(
             for row in _rows(path, manifest):
                 if row[0].startswith(prefix):
                     seen = True
-                    if wanted(row[0]):
+                    if wanted(row[0], row[1]):
                         yield row
 
         for entry in manifest["files"]:

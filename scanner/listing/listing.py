@@ -5,29 +5,35 @@ is neither listed nor unselected counts as removed. So older versions are not re
 newest are listed, nor are objects that changed after an inventory was made.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
 
+from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
 from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_file
 from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
-from prefect_mutagen.scanner.listing.roles import is_relevant, role_of
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
+from prefect_mutagen.scanner.listing.unnamed import Looked, Unnamed
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
 
 __all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
 
 class Known(Protocol):
     """Previous results for a root, which are told what a listing does not cover."""
+
+    looked: Looked
+    """Files that were looked into because their names say nothing."""
 
     def leave_out(self, artifact: Artifact) -> None:
         """Keep the result of an artifact that exists but is not selected."""
@@ -62,30 +68,52 @@ def list_artifacts(
     store: Store,
     *,
     selection: Selection | None = None,
-    objects: Iterable[StoredObject] | None = None,
+    objects: Callable[[Wanted], Iterator[StoredObject]] | None = None,
     left_out: Callable[[Artifact], None] | None = None,
     above: bool = True,
     only: str = "",
+    counting: Counting | None = None,
 ) -> Iterator[Artifact]:
     """List the artifacts below a store's root.
 
     Args:
         store: The root.
         selection: Selection; all by default. A root that is one file is always selected.
-        objects: Objects of an inventory, to use instead of a listing.
+        objects: Lists the objects of an inventory, to use instead of a listing.
         left_out: Called with each artifact that exists but is not selected.
         above: Whether folders above a root that is one file may be its model's root.
         only: Address of the one artifact to list, such as that of a pipeline; empty: all.
+        counting: Counts all listed objects, and those that are yielded as examined.
 
     Raises:
         NothingIncluded: No artifact matches the patterns to include.
         StorageError: The root does not exist or cannot be listed.
     """
-    listed = iter(store.list_objects(is_relevant) if objects is None else objects)
+    counting = counting or Counting(store.root)
+    unnamed = Unnamed(store, counting.looked.known)
+    listed = unnamed.sort_out((objects or store.list_objects)(counting.wanted))
+    for artifact in _select(store, listed, counting, selection, left_out, above=above, only=only):
+        counting.examined(artifact)
+        yield artifact
+    counting.count_unnamed(unnamed)
+
+
+def _select(
+    store: Store,
+    listed: Iterator[StoredObject],
+    counting: Counting,
+    selection: Selection | None,
+    left_out: Callable[[Artifact], None] | None,
+    *,
+    above: bool,
+    only: str,
+) -> Iterator[Artifact]:
+    """Yield the selected artifacts among listed objects; see `list_artifacts`."""
     first = next(listed, None)
     if first is None:
         return
     if first.url == store.root:
+        counting.count_root(first)
         first = with_stated_digest(first)
         try:
             found = _find_registered(store, first)
@@ -135,6 +163,7 @@ def list_selected(
     options: Mapping[str, Any],
     *,
     state: Known | None = None,
+    census: Census | None = None,
 ) -> Iterator[Artifact]:
     """List the selected artifacts below a store's root.
 
@@ -143,23 +172,30 @@ def list_selected(
         selection: Selection.
         options: Storage options for root and inventory.
         state: Previous results, told what is not selected; complete when the iterator is exhausted.
+        census: Where all listed objects are counted, and those that are yielded as examined.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
     """
-    left_out = None
+    left_out = looked = None
     if state is not None:
-        left_out = state.leave_out
+        left_out, looked = state.leave_out, state.looked
         if not selection.all_versions:
             state.leave_out_versions()
+    counting = Counting(store.root, census, looked)
     if not selection.inventory:
-        yield from list_artifacts(store, selection=selection, left_out=left_out)
+        yield from list_artifacts(store, selection=selection, left_out=left_out, counting=counting)
         return
     from prefect_mutagen.scanner.listing.inventory import list_inventory, read_inventory
 
     inventory = read_inventory(selection.inventory, options)
-    objects = list_inventory(inventory, store.root, is_relevant)
-    yield from list_artifacts(store, selection=selection, objects=objects, left_out=left_out)
+    yield from list_artifacts(
+        store,
+        selection=selection,
+        objects=lambda wanted: list_inventory(inventory, store.root, wanted),
+        left_out=left_out,
+        counting=counting,
+    )
     if state is not None:
         state.leave_out_since(inventory.begun_at)

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.grouping import artifact_of, group_artifacts
 from prefect_mutagen.scanner.listing.listed_index import index_reader
+from prefect_mutagen.scanner.listing.models import Model, inherit, is_root, signed_above
 from prefect_mutagen.scanner.listing.roles import (
     MARKS,
     OMS_NAME,
@@ -19,15 +20,7 @@ from prefect_mutagen.scanner.listing.roles import (
     role_of,
     signed_name,
 )
-from prefect_mutagen.scanner.listing.roots import (
-    ABOVE,
-    MOST_DESCRIBING,
-    SUBFOLDERS,
-    Model,
-    inherit,
-    is_root,
-    signed_above,
-)
+from prefect_mutagen.scanner.listing.roots import ABOVE, MOST_DESCRIBING, SUBFOLDERS
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
 from prefect_mutagen.scanner.storage.address import below
 from prefect_mutagen.scanner.storage.coroutines import run_repeated
@@ -178,7 +171,7 @@ def _find_listed(store: Store, folder: str, url: str) -> Artifact | None:
 
 
 def _list_describing(store: Store, folder: str, *also: str) -> tuple[StoredObject, ...]:
-    def is_wanted(path: str) -> bool:
+    def is_wanted(path: str, _: int) -> bool:
         name = path.rpartition("/")[2]
         role = role_of(name)
         # A signature that is named after a model covers no weights in other folders.

@@ -13,7 +13,7 @@ from typing import Any
 from prefect_mutagen.scanner.listing.artifacts import (
     Artifact,
     Beside,
-    Pickles,
+    LooseFiles,
     RegistryModel,
     Rivals,
 )
@@ -77,18 +77,19 @@ class Manifest:
 
 def _to_artifact(plain: list[Any]) -> Artifact:
     url, objects, beside, kind, index, listed, parts, rivals, packed, registry, touched = plain
-    neighbours, checksums, signatures, pickles, code, root, unlisted, unfinished, unseen = beside
-    names, total, pin = pickles
+    neighbours, checksums, signatures, pickles, code, root, *more = beside
+    unlisted, unfinished, unseen, other_weights = more
     beside = Beside(
         _to_objects(neighbours),
         _to_objects(checksums),
         _to_objects(signatures),
-        Pickles(tuple(names), total, pin),
+        _to_loose_files(pickles),
         _to_objects(code),
         root,
         unlisted,
         tuple(unfinished),
         unseen,
+        _to_loose_files(other_weights),
     )
     shard_index = None if index is None else StoredObject.from_plain(index)
     return Artifact(
@@ -110,6 +111,11 @@ def _to_registry_model(plain: list[Any]) -> RegistryModel:
     name, kind, size, manifest, texts = plain
     blobs = tuple((what, StoredObject.from_plain(item)) for what, item in texts)
     return RegistryModel(name, kind, size, StoredObject.from_plain(manifest), blobs)
+
+
+def _to_loose_files(plain: list[Any]) -> LooseFiles:
+    names, total, pin, items = plain
+    return LooseFiles(tuple(names), total, pin, _to_objects(items))
 
 
 def _to_objects(plain: list[Any]) -> tuple[StoredObject, ...]:

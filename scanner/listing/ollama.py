@@ -43,7 +43,7 @@ def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
         root = place[0]
     else:
         return []
-    listed = store.list_tree(f"{root}manifests/", lambda path: manifest_place(path) is not None)
+    listed = store.list_tree(f"{root}manifests/", lambda path, _: manifest_place(path) is not None)
     if listed is None:
         return []
     with (

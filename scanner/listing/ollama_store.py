@@ -35,7 +35,7 @@ from prefect_mutagen.scanner.storage.coroutines import finish, run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["OllamaStore", "broken", "with_stated_digest"]
+__all__ = ["OllamaStore", "broken", "read_beginnings", "with_stated_digest"]
 
 _T = TypeVar("_T")
 
@@ -110,7 +110,7 @@ class OllamaStore:
             for digest, item in self.objects.items("blob")
             if bytes.fromhex(digest) not in self._named
         )
-        for item, raw in _read_all(store, orphans, HEAD_SIZE):
+        for item, raw in read_beginnings(store, orphans, HEAD_SIZE):
             if isinstance(raw, StorageError) or identify(raw, item.size).format is not None:
                 yield Artifact(item.url, (with_stated_digest(item),))
         yield from self._unfinished()
@@ -143,7 +143,7 @@ class OllamaStore:
             store: What the file was found in; the other blobs are looked up in it.
             item: A blob, or a manifest.
         """
-        contents = list(_read_all(store, self._manifest_items(), MANIFEST_LIMIT + 1))
+        contents = list(read_beginnings(store, self._manifest_items(), MANIFEST_LIMIT + 1))
         wanted = {blob_digest(item.name)}
         for manifest, raw in contents:
             if manifest.url == item.url and isinstance(raw, bytes):
@@ -176,7 +176,7 @@ class OllamaStore:
 
     def _manifests(self, store: Store) -> Iterator[tuple[StoredObject, bytes | StorageError]]:
         """Yield the manifests with their contents; none if nothing here is of Ollama."""
-        contents = _read_all(store, self._manifest_items(), MANIFEST_LIMIT + 1)
+        contents = read_beginnings(store, self._manifest_items(), MANIFEST_LIMIT + 1)
         if self.has_blobs:
             yield from contents
             return
@@ -268,7 +268,7 @@ def _all_layers(manifest: OllamaManifest) -> tuple[Layer, ...]:
     return (*config, *manifest.layers)
 
 
-def _read_all(
+def read_beginnings(
     store: Store, items: Iterable[StoredObject], most: int
 ) -> Iterator[tuple[StoredObject, bytes | StorageError]]:
     """Read the beginnings of many small objects, those of a remote store some at a time."""

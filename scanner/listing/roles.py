@@ -6,15 +6,17 @@ diffusers, PEFT, sentence-transformers, mlx-lm and vLLM open; `scanner.loading` 
 """
 
 import re
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final
 
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
+from prefect_mutagen.scanner.census import Role
 from prefect_mutagen.scanner.content.license_files import is_license_file
 from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.content.read_limits import is_config_of_many
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
 from prefect_mutagen.scanner.listing.shards import index_stem
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, StoredObject
 
 __all__ = [
     "APPLE_DOUBLE",
@@ -31,24 +33,6 @@ __all__ = [
     "is_tool_mark",
     "role_of",
     "signed_name",
-]
-
-Role = Literal[
-    "weights",
-    "index",
-    "config",
-    "tokenizer",
-    "template",
-    "pipeline",
-    "adapter",
-    "card",
-    "licence",
-    "code",
-    "pickle",
-    "checksum",
-    "signature",
-    "unfinished",
-    "other",
 ]
 
 _MODEL_SUFFIXES: Final = tuple(SUFFIXES)
@@ -136,13 +120,20 @@ _TOKENIZER_VERSION: Final = re.compile(r"tokenizer\.[\d.]+\.json")
 _USE_POLICY: Final = re.compile(r"(?:[\w-]+[-_.])?use[-_]policy(?:[-_.][\w.-]*)?", re.IGNORECASE)
 _TEXT_SUFFIXES: Final = (".md", ".txt", ".rst", ".html")
 
-# Extensions of weights that are pickles or may hold them, and of other formats that a loader may
-# take instead and that are not read here.
 _PICKLE: Final = re.compile(
-    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz"
-    r"|h5|hdf5|keras|nemo|msgpack|pt2|mar|onnx|pb|tflite|engine)",
+    r".+\.(bin|pt|pth|pkl|pickle|ckpt|joblib|dill|t7|pdparams|npy|npz|ot)",
     re.IGNORECASE | re.DOTALL,
 )
+"""Names of files of pickles, and of arrays that may hold some."""
+_OTHER_WEIGHTS: Final = re.compile(
+    r".+\.(h5|hdf5|keras|nemo|msgpack|pt2|ptl|mar|onnx|onnx[._]data(_\d+)?|ort|pb|tflite|lite"
+    r"|engine|trt|mlmodel|ggml|llamafile|caffemodel|params|pdmodel|pdiparams|mnn|ncnn|rten|axera"
+    r"|xgb|ubj|cbm|mnnweight|rknn)"
+    r"|openvino_\w+\.(xml|bin)|ggml-.+\.bin|.+\.data-\d{5}-of-\d{5}",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Names of weights in formats that are named, and of which some may run code, but whose contents
+are not judged."""
 
 
 def is_signature(name: str) -> bool:
@@ -177,6 +168,7 @@ def is_tool_mark(item: StoredObject, folders: frozenset[str]) -> bool:
     return ".no_exist" in folders and item.size == 0 and item.fault is None
 
 
+@lru_cache(maxsize=1 << 12)
 def role_of(name: str) -> Role:
     """Return the role of a file by its name; ``other`` for files that no loader takes."""
     if name.endswith(_MODEL_SUFFIXES) or format_of(name) is not None:  # most are lower case
@@ -192,6 +184,8 @@ def role_of(name: str) -> Role:
         return "checksum"
     if is_signature(name):
         return "signature"
+    if _OTHER_WEIGHTS.fullmatch(name):
+        return "other-weights"
     if _PICKLE.fullmatch(name):
         return "pickle"
     return _by_form(name)
@@ -225,6 +219,6 @@ def is_described_by(role: Role) -> bool:
     return role in _DESCRIBING
 
 
-def is_relevant(path: str) -> bool:
+def is_relevant(path: str, size: int = UNKNOWN_SIZE) -> bool:  # noqa: ARG001 - see `Wanted`
     """Whether a listing has to include a file, by its path."""
     return role_of(path.rpartition("/")[2]) != "other" or is_of_store(path)

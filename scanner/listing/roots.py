@@ -13,10 +13,10 @@ weights, so that a scan and a check of one file find the same.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
-from prefect_mutagen.scanner.content.template_places import holds_templates
-from prefect_mutagen.scanner.listing.roles import OMS_NAME, PIPELINE_MARKS, role_of
+from prefect_mutagen.scanner.listing.models import Model, inherit, is_root, signed_above
+from prefect_mutagen.scanner.listing.roles import PIPELINE_MARKS
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = [
@@ -26,11 +26,7 @@ __all__ = [
     "FolderTree",
     "ListedFolder",
     "Look",
-    "Model",
     "Unit",
-    "inherit",
-    "is_root",
-    "signed_above",
 ]
 
 ABOVE: Final = 4
@@ -51,26 +47,6 @@ Look = Callable[[str], tuple[StoredObject, ...] | None]
 model's root."""
 
 
-class Model(NamedTuple):
-    """What a folder's weights have in common with the rest of their model."""
-
-    root: str
-    """Address of the model's root, with a trailing slash."""
-    describing: tuple[StoredObject, ...]
-    """Files that describe the weights: of each name the nearest one."""
-    code: tuple[StoredObject, ...]
-    """Python files in the folder and below it."""
-    signatures: tuple[StoredObject, ...] = ()
-    """Signatures in the folders above it, which may cover its weights."""
-
-    def with_files(self, files: Iterable[StoredObject]) -> Self:
-        """Return the model with more files: describing ones, and Python files."""
-        describing, code = list(self.describing), list(self.code)
-        for item in files:
-            (code if role_of(item.name) == "code" else describing).append(item)
-        return self._replace(describing=tuple(describing), code=tuple(code))
-
-
 class ListedFolder(Protocol):
     """A folder of a listing, as `FolderTree` needs it."""
 
@@ -81,6 +57,22 @@ class ListedFolder(Protocol):
     model: Model | None
     is_empty: bool
     unlisted: int
+
+    has_weights: bool
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything in it may be an artifact."""
+        ...
+
+    @property
+    def has_loose(self) -> bool:
+        """Whether all that it has are weights that are told with those of a folder above."""
+        ...
+
+    def take_loose(self, folder: Self) -> None:
+        """Take the weights of a folder below, which is no model of its own."""
+        ...
 
     @property
     def given_to_root(self) -> tuple[StoredObject, ...]:
@@ -231,17 +223,24 @@ class FolderTree(Generic[_F]):
             yield from self._make_pipeline(done, pipeline, waiting)
             return
         folder.model = _own_model(done, whole=pipeline is not None)
+        whole = folder.has_weights and is_root(folder.url, folder.describing)
         for one in waiting:
-            yield from self._pass(one, done, len(self._path))
-        if not folder.is_empty:
+            if whole and not done.is_collection and one.folder.has_loose:
+                folder.take_loose(one.folder)
+            else:
+                yield from self._pass(one, done, len(self._path))
+        if folder.is_judged:
             yield from self._hold(_Waiting(folder), len(self._path))
 
     def _make_pipeline(
         self, done: _Open[_F], pipeline: StoredObject, waiting: list[_Waiting[_F]]
     ) -> Iterator[Unit[_F]]:
-        parts = [one for one in waiting if not one.above]
+        parts = [one for one in waiting if not (one.above or one.folder.has_loose)]
         root = done.folder.url
         for one in waiting:
+            if one.folder.has_loose:
+                done.folder.take_loose(one.folder)
+                continue
             one.folder.model = inherit(one.folder.model, one.above, root, done.describing)
             if one.above:  # deeper than the parts of a pipeline are
                 yield Unit(one.folder)
@@ -308,35 +307,6 @@ def _without_root(one: _Waiting[_F]) -> Unit[_F]:
     return Unit(one.folder)
 
 
-def signed_above(model: Model, above: Iterable[StoredObject]) -> Model:
-    """Return a model with the signatures of whole folders above it, none of which is its root.
-
-    Args:
-        model: The model.
-        above: Files of these folders.
-    """
-    signatures = tuple(item for item in above if item.name == OMS_NAME)
-    return model._replace(signatures=signatures) if signatures else model
-
-
-def is_root(url: str, describing: Iterable[StoredObject]) -> bool:
-    """Whether a folder is the root of a model.
-
-    Args:
-        url: Its address, with a trailing slash.
-        describing: Describing files directly in it.
-    """
-    return _is_snapshot(url) or any(
-        role_of(item.name) in ("card", "pipeline") for item in describing
-    )
-
-
-def _is_snapshot(url: str) -> bool:
-    """Whether a folder is a revision in a hub's cache: ``models--O--N/snapshots/REVISION``."""
-    *_, repository, snapshots, _ = ("", "", *url.rstrip("/").split("/"))
-    return snapshots == "snapshots" and repository.startswith("models--")
-
-
 def _pipeline_of(folder: _Open[_F]) -> StoredObject | None:
     if folder.is_collection:
         return None
@@ -360,39 +330,3 @@ def _is_taken_below(path: str) -> bool:
     """Whether a loader of a folder's weights takes a file with this path below the folder."""
     folder, _, name = path.partition("/")
     return folder in SUBFOLDERS and "/" not in name
-
-
-def inherit(
-    model: Model | None,
-    above: Iterable[tuple[StoredObject, ...]],
-    root: str,
-    of_root: tuple[StoredObject, ...],
-) -> Model:
-    """Return the model of weights whose root is a folder above them.
-
-    Args:
-        model: What is known of their own folder.
-        above: Describing files and signatures of the folders between, the nearest first.
-        root: Address of the root.
-        of_root: Describing files and signatures of the root.
-    """
-    own = model or Model(root, (), ())
-    known = {item.name for item in own.describing}
-    inherited: dict[str, StoredObject] = {}
-    signatures: list[StoredObject] = []
-    for level in (*above, of_root):
-        signatures += (item for item in level if role_of(item.name) == "signature")
-        nearer = known | inherited.keys()
-        for item in level:
-            if item.name not in nearer and _counts_below(item.name):
-                inherited[item.name] = item
-    return Model(root, (*own.describing, *inherited.values()), own.code, tuple(signatures))
-
-
-def _counts_below(name: str) -> bool:
-    """Whether a file counts for the weights in folders below, where no nearer one has its name.
-
-    Who loads a GGUF file of a subfolder from the root, as transformers and vLLM do by its path, has
-    the root's template rendered.
-    """
-    return name == "config.json" or role_of(name) in ("card", "licence") or holds_templates(name)

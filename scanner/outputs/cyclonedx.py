@@ -42,7 +42,7 @@ def write_cyclonedx(
 ) -> None:
     """Write the BOM, a component per line; see `scanner.outputs.Writer`."""
     parts = render_each(results, summary, partial(make_component, scan))
-    write_bom(parts, scan, out, options.cyclonedx_version)
+    write_bom(parts, scan, out, options.cyclonedx_version, summary)
     out.write("\n")
 
 
@@ -80,7 +80,13 @@ def _tool(scan: ScanInfo) -> dict[str, str]:
     return {"type": "application", "name": TOOL_NAME, "version": scan.tool_version}
 
 
-def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, version: str) -> None:
+def write_bom(
+    components: Iterable[Component],
+    scan: ScanInfo,
+    out: TextIO,
+    version: str,
+    summary: Summary | None = None,
+) -> None:
     """Stream one BOM of all artifacts.
 
     Args:
@@ -88,6 +94,7 @@ def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, vers
         scan: The scan; its id determines the serial number.
         out: The stream to write to. Nothing is written after the closing brace.
         version: Version of the specification, ``1.6`` or ``1.7``.
+        summary: Counts of the scan, for its census; None: the document has none.
     """
     head = {
         "$schema": f"http://cyclonedx.org/schema/bom-{version}.schema.json",
@@ -114,7 +121,16 @@ def write_bom(components: Iterable[Component], scan: ScanInfo, out: TextIO, vers
                 annotations.add(annotation)
         out.write('],\n"annotations":')
         annotations.write_list(out)
-        out.write("}")
+        census = [] if summary is None else list(_census(summary))
+        out.write(f',\n"properties":{to_json(census)}}}' if census else "}")
+
+
+def _census(summary: Summary) -> Iterator[dict[str, str]]:
+    """Yield what the census counts, as properties."""
+    for row in summary.census.rows:
+        name = f"mutagen:census:{row.role}:{row.state}"
+        yield {"name": f"{name}:objects", "value": str(row.objects)}
+        yield {"name": f"{name}:bytes", "value": str(row.bytes)}
 
 
 def _component(result: ScanResult, ref: str) -> dict[str, Any]:

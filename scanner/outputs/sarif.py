@@ -83,6 +83,7 @@ def write_sarif(
             },
             "invocations": [{name: value for name, value in invocation.items() if value}],
             "automationDetails": {"id": f"{TOOL_NAME}/{scan.id}"},
+            "properties": {"census": summary.census.to_report()},
         }
         out.write(f",\n{to_json(tail)[1:]}]}}\n")
 

@@ -47,8 +47,11 @@ def write_table(
     # A pipe has no width; do not wrap lines there.
     width = None if out.isatty() else 400
     console = Console(file=out, width=width, highlight=False, soft_wrap=not out.isatty())
+    census = summary.census.describe()
     if not summary.artifacts:
         console.print("No model files found.")
+        if census:
+            console.print(census)
         return
     console.print(table)
     for lines in (*refused, *waived):
@@ -57,6 +60,8 @@ def write_table(
             console.print(Text(line, style=style))
     console.print()
     by_waiver = f" ({len(waived)} by a waiver)" if waived else ""
+    if census:
+        console.print(census)
     console.print(
         f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waiver}, "
         f"{summary.failed} failed, {summary.unknown} unknown"

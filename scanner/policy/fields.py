@@ -26,10 +26,19 @@ from prefect_mutagen.scanner.policy.entries import (
 from prefect_mutagen.scanner.policy.known_names import ARCHITECTURES, QUANTIZATIONS, TYPES
 from prefect_mutagen.scanner.signing.signers import Signer
 
-__all__ = ["BaseLicense", "Policy", "SeverityChange", "Signer", "Waiver", "check_given"]
+__all__ = [
+    "NAMED_FORMATS",
+    "BaseLicense",
+    "Policy",
+    "SeverityChange",
+    "Signer",
+    "Waiver",
+    "check_given",
+]
 
 _CONFIG: Final = {"extra": "forbid", "use_attribute_docstrings": True}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_GLOBAL: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LONGEST_WAIVER: Final = timedelta(days=5 * 366)
 """Longest time that a waiver may be valid from now on: what is meant for longer is a rule."""
@@ -44,7 +53,36 @@ Format = Literal[
     "npz",
     "zip",
     "tar",
+    "onnx",
+    "keras",
+    "hdf5",
+    "tensorflow",
+    "tflite",
+    "ort",
+    "openvino",
+    "coreml",
+    "pt2",
+    "nemo",
+    "mar",
+    "ggml",
+    "ggmf",
+    "ggjt",
+    "ggla",
+    "flax",
+    "tensorrt",
+    "mxnet",
+    "xgboost",
+    "catboost",
+    "rknn",
+    "executorch",
 ]
+NAMED_FORMATS: Final = (
+    *("onnx", "keras", "hdf5", "tensorflow", "tflite", "ort", "openvino", "coreml", "pt2", "nemo"),
+    *("mar", "ggml", "ggmf", "ggjt", "ggla", "flax", "tensorrt", "mxnet", "xgboost", "catboost"),
+    *("rknn", "executorch"),
+)
+"""Formats of weights that are named, and whose content is not judged."""
+UnexaminedWeights = Literal["alone", "fail", "warn", "allow"]
 RemoteCode = Literal["refuse", "pinned", "warn"]
 FailOn = Literal["error", "warning"]
 _NAMES: Final = {
@@ -57,7 +95,7 @@ _NAMES: Final = {
 """Names that are known, for fields whose names are open."""
 _OF_TEXTS: Final = (
     *("allowed_licenses", "denied_licenses", "allowed_formats", *_NAMES, "allowed_sources"),
-    *("allowed_publishers", "allowed_templates", "loaders", "allowed_code"),
+    *("allowed_publishers", "allowed_templates", "loaders", "allowed_code", "allowed_globals"),
 )
 
 
@@ -228,6 +266,14 @@ class Policy:
     allowed_code: tuple[str, ...] = ()
     """SHA-256 values of allowed modules, with remote_code: pinned; the facts of an artifact list
     its modules."""
+    allowed_globals: tuple[str, ...] = ()
+    """Names that pickles may import besides harmless ones, each as module.name, such as
+    sklearn.linear_model._base.LinearRegression. Whatever the named class does when it is loaded is
+    trusted with it."""
+    unexamined_weights: UnexaminedWeights = "alone"
+    """Weights in a format that is named and not judged, such as ONNX: alone leaves the verdict
+    unknown where nothing else of their model is examined, and warns beside examined weights; fail
+    refuses both, warn passes both with a warning, allow says nothing."""
     max_scan_age_hours: int = 0
     """Longest time since the artifact was examined; 0: no limit. A scan does not reuse older
     results; judged as they are, they fail."""
@@ -263,6 +309,10 @@ class Policy:
             _check_choice("format", form, get_args(Format))
         for loader in self.loaders:
             _check_choice("loader", loader, get_args(Loader))
+        _check_globals(self.allowed_globals)
+        _check_choice(
+            "value of unexamined_weights", self.unexamined_weights, get_args(UnexaminedWeights)
+        )
         _check_choice("remote_code", self.remote_code, get_args(RemoteCode))
         _check_choice("fail_on", self.fail_on, get_args(FailOn))
         if self.allowed_code and self.remote_code != "pinned":
@@ -315,6 +365,12 @@ def _check_fields(given: Mapping[Any, Any], record: Any, what: str) -> None:
             raise ValueError(f"{what} has no field {str(name)!a}{nearest(str(name), known)}")
         if isinstance(value, bool) and known[name] in (int, "int"):
             raise ValueError(f"policy field {name} is not a whole number: {value}")
+
+
+def _check_globals(names: Iterable[str]) -> None:
+    for name in names:
+        if not _GLOBAL.fullmatch(name):
+            raise ValueError(f"an entry of allowed_globals is no module.name: {name!a}")
 
 
 def _check_digests(name: str, digests: Iterable[str]) -> None:

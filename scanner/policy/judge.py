@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.policy.publishers import (
     same_publisher,
 )
 from prefect_mutagen.scanner.policy.remote_code import judge_code
+from prefect_mutagen.scanner.policy.unexamined_weights import judge_weights
 from prefect_mutagen.scanner.policy.unseen import unseen_folder, unseen_signatures
 from prefect_mutagen.scanner.policy.waivers import severity_of, waive
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
@@ -28,10 +29,18 @@ __all__ = ["is_time_bound", "is_too_old", "judge"]
 
 # These findings mean that the artifact was not examined, rather than that something is wrong.
 _UNSEEN: Final = ("storage/", "scan/")
-_UNDECIDED: Final = frozenset({"pickle/unreadable", "pickle/undecided-global", "zip/no-directory"})
-"""Codes of pickles that could not be followed to their end."""
+_UNDECIDED: Final = frozenset(
+    {
+        *("pickle/unreadable", "pickle/undecided-global", "zip/no-directory"),
+        *("weights/unreadable", "weights/named-only"),
+    }
+)
+"""Codes of files that could not be followed to their end, or of which only the format is known."""
 _PROVEN: Final = frozenset(
-    {"pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"}
+    {
+        *("pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"),
+        *("weights/runs-code", "weights/outside-path"),
+    }
 )
 """Codes that fail a pickle even if the rest of it could not be followed."""
 _NOT_EXAMINED: Final = ("/unexamined", "-unexamined")
@@ -97,6 +106,8 @@ def _is_unseen(code: str) -> bool:
 
 def _from_findings(subject: Subject, policy: Policy) -> Iterator[Reason]:
     for finding in subject.findings:
+        if finding.code == "weights/named-only":
+            continue  # `judge_weights` decides
         severity = finding.severity
         if policy.severities:
             severity = severity_of(finding, policy.severities)
@@ -136,6 +147,7 @@ def _from_fields(
     if policy.remote_code != "warn":
         yield from judge_code(subject.facts, policy)
     yield from unseen_folder(subject, policy)
+    yield from judge_weights(subject, policy)
     if is_too_old(subject.examined_at, policy, now):
         yield _age(subject, policy, now)
 

@@ -23,6 +23,7 @@ from prefect_mutagen.parsers import (
 )
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.pickle_header import PickleHeader
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
 from prefect_mutagen.scanner.content.config_shapes import check_config, is_loaded_by_config
 from prefect_mutagen.scanner.content.details import gguf_details, template_details
 from prefect_mutagen.scanner.content.empty_weights import check_gguf_weights, check_weights
@@ -30,7 +31,7 @@ from prefect_mutagen.scanner.content.facts import (
     Facts,
     Stated,
     gguf_facts,
-    pickle_facts,
+    loose_facts,
     safetensors_facts,
 )
 from prefect_mutagen.scanner.content.license_statements import licenses_in
@@ -51,6 +52,7 @@ from prefect_mutagen.scanner.content.templates import (
 )
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.results import STATED, Sbom
+from prefect_mutagen.scanner.sbom.loose_report import loose_report
 from prefect_mutagen.scanner.sbom.statements import add_licenses
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -66,7 +68,6 @@ __all__ = [
 
 TOOL_NAME: Final = "prefect-mutagen"
 _TEXT_LIMIT: Final = 1 << 16
-_GLOBALS_SHOWN: Final = 64
 _UNHASHED: Final = "SHA256 computation skipped by request."
 
 
@@ -132,8 +133,8 @@ def describe(header: Header, neighbours: Neighbours, url: str) -> Description:
             findings.append(make_finding("sbom/unexamined", unread, url=url, field="base_model"))
         own_licenses = licenses_in(header.metadata, "safetensors:__metadata__.")
         reported |= _count_weights(header, neighbours, url, facts, findings)
-    elif isinstance(header, PickleHeader):
-        facts, reported = pickle_facts(header), _pickle_report(header)
+    elif isinstance(header, PickleHeader | OtherWeightsHeader):
+        facts, reported = loose_facts(header), loose_report(header)
         metadata, own_keys, details, templates, own_licenses = {}, set(), {}, (), []
     elif isinstance(header, UnknownHeader):
         return Description()
@@ -273,17 +274,6 @@ def _gguf_report(header: GgufHeader) -> dict[str, Any]:
         "tensor_count": len(header.tensors),
         "tensor_type_counts": dict(counts),
         "tensor_type_parameter_counts": dict(parameters),
-    }
-
-
-def _pickle_report(header: PickleHeader) -> dict[str, Any]:
-    globals_ = sorted({f"{use.module}.{use.name}" for use in header.globals})
-    return {
-        "layout": header.format,
-        "protocol": header.protocol,
-        "tensor_count": len(header.tensors),
-        "global_count": len(globals_),
-        "globals": [shown(name) for name in globals_[:_GLOBALS_SHOWN]],
     }
 
 

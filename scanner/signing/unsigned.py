@@ -4,28 +4,15 @@ What is allowed is listed, not what is forbidden: a list of endings that run is 
 loaders take is known from their plans; this is about everything else in a signed folder.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
+from prefect_mutagen.scanner.listing.known_kinds import is_harmless
 from prefect_mutagen.scanner.listing.roles import role_of
 
 __all__ = ["could_run", "is_exempt"]
 
-_RUN: Final = ("code", "pickle")
-_TEXTS: Final = "txt|md|rst|pdf|csv|tsv|log|bib|cff|tex|json|jsonl|ndjson|yaml|yml|toml"
-_MEDIA: Final = (
-    "png|jpg|jpeg|gif|webp|bmp|tif|tiff|ico|heic|avif|wav|flac|mp3|ogg|opus|m4a|mp4|webm|mov|mkv"
-)
-_DATA: Final = "parquet|arrow|vocab|sha256|sha512|md5|asc|sig|crt|imatrix|metadata|lock"
-_HARMLESS: Final = re.compile(
-    rf".+\.(?:{_TEXTS}|{_MEDIA}|{_DATA})"
-    r"|\.git(?:attributes|ignore|keep|modules)|\.gitkeep|\.ds_store|thumbs\.db|desktop\.ini|cachedir\.tag"
-    r"|(?:readme|changelog|changes|authors|contributors|codeowners|citation|credits|version|news"
-    r"|notice|copying|copyright|patents)(?:[-_]\w+)?"
-    r"|events\.out\.tfevents\.[\w.-]+\.\d+",
-    re.IGNORECASE | re.DOTALL,
-)
+_RUN: Final = ("code", "pickle", "other-weights")
 
 
 def could_run(path: str) -> bool:
@@ -38,7 +25,7 @@ def could_run(path: str) -> bool:
     role = role_of(name)
     if role != "other":
         return role in _RUN
-    return _HARMLESS.fullmatch(name) is None
+    return not is_harmless(name)
 
 
 def is_exempt(path: str, ignored: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from prefect_mutagen.scanner.pins import file_pin, relation_of
@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.storage.local import (
     read_fully,
     storage_error,
 )
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,15 +85,15 @@ class DescriptorStore:
             reason = "the file was changed while it was open"
             raise StorageError("storage/changed-during-scan", self.root, reason)
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:  # noqa: ARG002 - a contract
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:  # noqa: ARG002 - a contract
         """See `Store.list_objects`."""
         yield self._describe()
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         return self._beside.list_folder(folder, wanted)
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_tree`."""
         return self._beside.list_tree(folder, wanted)
 

@@ -32,7 +32,7 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast_options import make_obstore
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3_replies import reply_error
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 
 if TYPE_CHECKING:
     from prefect_mutagen.scanner.storage.s3 import S3Store
@@ -87,7 +87,7 @@ class FastStore:
         self._other: S3Store | None = None
         self._elsewhere = False
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
         last = ""
         try:
@@ -98,7 +98,11 @@ class FastStore:
             for key, meta in self._walk():
                 last = key
                 name = key.rpartition("/")[2]
-                if name and wanted(key) and (meta["size"] or not self._is_folder(key)):
+                if (
+                    name
+                    and wanted(key, meta["size"])
+                    and (meta["size"] or not self._is_folder(key))
+                ):
                     yield self._describe(meta)
         except _NotSupported:
             yield from self._plain().list_objects(wanted, last)
@@ -197,7 +201,7 @@ class FastStore:
             raise
         return False
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
 
         async def fast(key: str) -> Sequence[_Meta]:
@@ -213,10 +217,10 @@ class FastStore:
             yield from self._plain().list_folder(folder, wanted)
             return
         for meta in inside:
-            if wanted(meta["path"]):
+            if wanted(meta["path"], meta["size"]):
                 yield self._describe(meta)
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_tree`; by fsspec, because it is asked for rarely."""
         yield from self._plain().list_tree(folder, wanted)
 

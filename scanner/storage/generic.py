@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.storage.address import ACCOUNT_VARIABLE, HUB, Addre
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HUB_OID
 from prefect_mutagen.scanner.storage.local import storage_error
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 
 __all__ = ["GenericStore"]
 
@@ -80,7 +80,7 @@ class GenericStore:
         endpoint = str(getattr(self._fs, "endpoint", "")).rstrip("/")
         self._oid_source = HUB_OID if endpoint == HUB else _OTHER_OID
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
         info = self._call(self._fs.info, self._path)
         if info.get("type") == "file":
@@ -88,24 +88,24 @@ class GenericStore:
             return
         found = self._call(self._fs.find, self._path, detail=True)
         for name in sorted(found):
-            if wanted(name):
+            if wanted(name, _size_of(found[name])):
                 inside = name.removeprefix(self._path.rstrip("/"))
                 yield self._describe(found[name], self.root.rstrip("/") + inside)
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         path = self._fs._strip_protocol(folder)
         for info in self._call(self._fs.ls, path, detail=True):
             name = str(info["name"])
-            if info.get("type") == "file" and wanted(name):
+            if info.get("type") == "file" and wanted(name, _size_of(info)):
                 yield self._describe(info, folder + name.rpartition("/")[2])
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_tree`."""
         path = self._fs._strip_protocol(folder).rstrip("/")
         found = self._call(self._fs.find, path, detail=True)
         for name in sorted(found):
-            if wanted(name):
+            if wanted(name, _size_of(found[name])):
                 inside = name.removeprefix(path).lstrip("/")
                 yield self._describe(found[name], folder + inside)
 
@@ -149,7 +149,7 @@ class GenericStore:
 
 
 def _describe(info: Mapping[str, Any], url: str, oid_source: str) -> StoredObject:
-    size = int(info.get("size") or 0)
+    size = _size_of(info)
     modified = next((info[key] for key in _TIMES if info.get(key)), None)
     if isinstance(modified, datetime):
         # The memory file system has a number in listings and a datetime in ``info``.
@@ -170,6 +170,10 @@ def _describe(info: Mapping[str, Any], url: str, oid_source: str) -> StoredObjec
         sha256=oid,
         sha256_source=oid_source if oid else "",
     )
+
+
+def _size_of(info: Mapping[str, Any]) -> int:
+    return int(info.get("size") or 0)
 
 
 def _hub_sha256(info: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ address that is shown: the query of a signed URL is a secret.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -22,7 +22,7 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.html_links import PAGE_LIMIT, TAG_LIMIT, find_links
 from prefect_mutagen.scanner.storage.pacing import repeat
-from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE, RangeReply, StoredObject, Wanted
 
 __all__ = ["HttpStore"]
 
@@ -75,9 +75,9 @@ class HttpStore:
             ) from None
         self.loop = self._fs.loop
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_objects`."""
-        if not self.root.endswith("/") and wanted(unquote(self.root)):
+        if not self.root.endswith("/") and wanted(unquote(self.root), UNKNOWN_SIZE):
             try:
                 yield sync(self.loop, repeat, lambda: self.find(self.root), self.root)
             except StorageError as problem:
@@ -95,7 +95,7 @@ class HttpStore:
             if page.problem:
                 yield _unread(folder, page.problem)
             for link in inside:
-                if "/" not in link.removeprefix(folder) and wanted(unquote(link)):
+                if "/" not in link.removeprefix(folder) and wanted(unquote(link), UNKNOWN_SIZE):
                     yield StoredObject(link, UNKNOWN_SIZE, "")
             for link in reversed([link for link in inside if link.endswith("/")]):
                 if len(seen) == _FOLDER_LIMIT:
@@ -134,9 +134,7 @@ class HttpStore:
             links, "" if complete else f"its page has more than {TAG_LIMIT:,} tags and attributes"
         )
 
-    def list_folder(
-        self, folder: str, wanted: Callable[[str], bool]
-    ) -> Iterator[StoredObject] | None:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject] | None:
         """See `Store.list_folder`; None where the page of a folder is no list of its files.
 
         The page of the root's own folder counts if it lists the root.
@@ -152,7 +150,9 @@ class HttpStore:
         inside = [
             link
             for name, link in sorted(names.items())
-            if link.startswith(folder) and "/" not in link.removeprefix(folder) and wanted(name)
+            if link.startswith(folder)
+            and "/" not in link.removeprefix(folder)
+            and wanted(name, UNKNOWN_SIZE)
         ]
         found: list[StoredObject] = sync(self.loop, self._find_all, inside)
         return iter(found)
@@ -178,7 +178,7 @@ class HttpStore:
             found.append(StoredObject(link, UNKNOWN_SIZE, "", fault=fault))
         return found
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
+    def list_tree(self, folder: str, wanted: Wanted) -> None:
         """See `Store.list_tree`; web servers have no folders."""
 
     async def find(self, url: str) -> StoredObject:

@@ -5,7 +5,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.pins import file_pin
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,7 +55,7 @@ class LocalStore:
         self.root = root
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_objects`.
 
         Symbolic links are followed and keep their own names, as in the Hugging Face cache and as
@@ -64,11 +64,11 @@ class LocalStore:
         """
         yield from self._list(wanted, links=False)
 
-    def _list(self, wanted: Callable[[str], bool], *, links: bool) -> Iterator[StoredObject]:
+    def _list(self, wanted: Wanted, *, links: bool) -> Iterator[StoredObject]:
         """List objects; see `list_objects`.
 
         Args:
-            wanted: Whether the caller wants a file, by its path.
+            wanted: See `Store.list_objects`.
             links: Whether a link to a folder is listed, with a fault.
         """
         try:
@@ -89,7 +89,7 @@ class LocalStore:
                 for path in linked:
                     refusal = followed.refuse(path)
                     if links:
-                        refusal = "it is a link to a folder" if wanted(path) else ""
+                        refusal = "it is a link to a folder" if wanted(path, 0) else ""
                     if refusal is None:
                         inside.append((path, _real_path(path)))
                     elif refusal:
@@ -102,7 +102,7 @@ class LocalStore:
             inside.sort(reverse=True)
             folders += inside
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         try:
             real = _real_path(folder)
@@ -110,7 +110,7 @@ class LocalStore:
         except OSError as problem:
             raise storage_error(problem, folder) from None
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_tree`; a link to a folder is listed with a fault."""
         return LocalStore(folder.rstrip("/"))._list(wanted, links=True)
 
@@ -151,7 +151,7 @@ class LocalStore:
 
 def _files_in(
     place: tuple[str, str],
-    wanted: Callable[[str], bool],
+    wanted: Wanted,
     inside: list[tuple[str, str]],
     linked: list[str],
 ) -> Iterator[StoredObject]:
@@ -175,13 +175,22 @@ def _files_in(
                         inside.append((start + entry.name, real + entry.name))
                     elif (link := entry.is_symlink()) and _links_to_folder(entry):
                         linked.append(start + entry.name)
-                    elif wanted(start + entry.name):
+                    elif wanted(start + entry.name, _size_of(entry)):
                         found = _describe_entry(entry, start, link=link)
                         if moved and not found.real:
                             found = found._replace(real=moved + entry.name)
                         yield found
     finally:
         os.close(handle)
+
+
+def _size_of(entry: "os.DirEntry[str]") -> int:
+    """Return the size of an entry; 0 for what is no file, and for a link to nothing."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _links_to_folder(entry: "os.DirEntry[str]") -> bool:

@@ -8,7 +8,7 @@ throttled read; `scanner.examine.retries` retries instead.
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -25,7 +25,7 @@ from prefect_mutagen.scanner.storage.address import VERSION_MARK, Address, versi
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3_replies import reply_error
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 
 __all__ = ["S3Store"]
 
@@ -102,9 +102,7 @@ class S3Store:
             ) from None
         self.loop = self._fs.loop
 
-    def list_objects(
-        self, wanted: Callable[[str], bool], after: str = ""
-    ) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted, after: str = "") -> Iterator[StoredObject]:
         """See `Store.list_objects`.
 
         Args:
@@ -130,24 +128,22 @@ class S3Store:
             for entry in page["Contents"]:
                 seen = True
                 key = entry["Key"]
-                if not key.endswith("/") and wanted(key):
+                if not key.endswith("/") and wanted(key, entry["Size"]):
                     yield self._describe(entry)
             if not token:
                 break
         if prefix and not seen:
             raise StorageError("storage/not-found", self.root, "there is nothing under this prefix")
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_folder`."""
         return self._list(folder, wanted, "/")
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject]:
         """See `Store.list_tree`."""
         return self._list(folder, wanted, "")
 
-    def _list(
-        self, folder: str, wanted: Callable[[str], bool], delimiter: str
-    ) -> Iterator[StoredObject]:
+    def _list(self, folder: str, wanted: Wanted, delimiter: str) -> Iterator[StoredObject]:
         token = ""
         while True:
             page = self._wait_for_page(
@@ -155,7 +151,7 @@ class S3Store:
             )
             for entry in page["Contents"]:
                 key = entry["Key"]
-                if not key.endswith("/") and wanted(key):
+                if not key.endswith("/") and wanted(key, entry["Size"]):
                     yield self._describe(entry)
             token = page.get("NextContinuationToken") or ""
             if not token:

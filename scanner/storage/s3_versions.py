@@ -6,7 +6,7 @@ no common history.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prefect_mutagen.parsers.detect import format_of
@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.storage.address import Address, split_version, vers
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.pacing import repeat
 from prefect_mutagen.scanner.storage.s3 import S3Store
-from prefect_mutagen.scanner.storage.store import StoredObject
+from prefect_mutagen.scanner.storage.store import StoredObject, Wanted
 
 __all__ = ["S3VersionStore"]
 
@@ -27,9 +27,7 @@ class S3VersionStore(S3Store):
         super().__init__(address, options)
         self._version = address.version
 
-    def list_objects(
-        self, wanted: Callable[[str], bool], after: str = ""
-    ) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted, after: str = "") -> Iterator[StoredObject]:
         """See `Store.list_objects`; older versions included."""
         if self._version:
             yield asyncio.run_coroutine_threadsafe(self.find(self.root), self.loop).result()
@@ -40,7 +38,7 @@ class S3VersionStore(S3Store):
             seen = True
             name = entry["Key"].rpartition("/")[2]
             if entry.get("IsLatest"):
-                if name and wanted(entry["Key"]):
+                if name and wanted(entry["Key"], entry["Size"]):
                     yield self._describe(entry)
             elif format_of(name) is not None:
                 yield self._describe_version(entry)

@@ -24,9 +24,14 @@ __all__ = [
     "StoredObject",
     "StreamingStore",
     "VersionedStore",
+    "Wanted",
 ]
 
 UNKNOWN_SIZE: Final = -1
+
+Wanted = Callable[[str, int], bool]
+"""Whether the caller of a listing wants a file, by its path and its size in bytes. It is called for
+each listed file once, and so may count them."""
 
 
 class StoredObject(NamedTuple):
@@ -158,12 +163,12 @@ class Store(Protocol):
     loop: "asyncio.AbstractEventLoop | None"
     """Event loop of its coroutines; None if they never suspend."""
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         """List the objects below the root, or the root itself if it is one object.
 
         Args:
-            wanted: Whether the caller wants a file, by its path. A root that is one object is
-                listed whatever its name.
+            wanted: Whether the caller wants a file. A root that is one object is listed whatever
+                its name.
 
         Yields:
             Objects; those directly in a folder are not interrupted by those of its siblings.
@@ -173,9 +178,7 @@ class Store(Protocol):
         """
         ...
 
-    def list_folder(
-        self, folder: str, wanted: Callable[[str], bool]
-    ) -> Iterator[StoredObject] | None:
+    def list_folder(self, folder: str, wanted: Wanted) -> Iterator[StoredObject] | None:
         """List the objects directly in one folder, such as the neighbours of a root that is a file.
 
         Args:
@@ -190,9 +193,7 @@ class Store(Protocol):
         """
         ...
 
-    def list_tree(
-        self, folder: str, wanted: Callable[[str], bool]
-    ) -> Iterator[StoredObject] | None:
+    def list_tree(self, folder: str, wanted: Wanted) -> Iterator[StoredObject] | None:
         """List the objects below any folder of the storage, such as one beside the root's.
 
         Args:

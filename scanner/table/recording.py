@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.table.drift import compare, drift_of
+from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
 from prefect_mutagen.scanner.table.rows import (
@@ -99,6 +100,8 @@ class Publication:
     """Path of the rows for ``artifacts/``; empty if the state is unchanged."""
     scans: str
     """Path of the row for ``scans/``."""
+    looked: str = ""
+    """Path of the file for ``looked/``; empty if it is unchanged."""
 
 
 class Recording:
@@ -111,6 +114,7 @@ class Recording:
         drift: Numbers of added, changed, removed, unchanged and left-out artifacts; complete after
             `close`.
         differs: Whether the state has changed; known after `close`.
+        looked: Files that were looked into because their names say nothing.
         judged_apart: Whether left-out artifacts were judged by another policy; known after `close`.
         folder: Folder for further temporary files.
     """
@@ -125,7 +129,7 @@ class Recording:
         """
         known = known or Comparison(State())
         self.scan = scan
-        self.state, self.marks = known.state, known.marks
+        self.state, self.marks, self.looked = known.state, known.marks, known.looked
         self.judged_apart = False
         self._rows_before = self.state.file
         self._rejudged = False
@@ -262,12 +266,24 @@ class Recording:
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
         self.drift = +self.drift  # drops zero counts
-        for rows in self._carried_over(["status", "objects"], kept_only=True):
+        doubtful = False
+        for rows in self._carried_over(["status", "objects", "format"], kept_only=True):
+            doubtful = doubtful or pc.any(pc.equal(rows["format"], "unknown")).as_py()
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
             for status in ("passed", "failed", "unknown"):
                 count = pc.sum(pc.equal(rows["status"], status)).as_py() or 0
                 setattr(summary, status, getattr(summary, status) + count)
+        if doubtful:
+            self._pass_over(summary)
+
+    def _pass_over(self, summary: Summary) -> None:
+        """Count the files of kept rows whose contents are in no known format as named only."""
+        for rows in self._carried_over(kept_only=True):
+            for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
+                passed_over = from_row(row).tally().passed_over
+                if passed_over is not None:
+                    summary.census.pass_over(*passed_over)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the new state by address, left-out and removed artifacts included.
@@ -353,7 +369,8 @@ class Recording:
         row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
         scans = os.path.join(self.folder, "scans.parquet")
         write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans)
+        looked = write_looked(self.looked, self.folder)
+        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans, looked)
 
 
 def _unknown(rows: pa.Table) -> Any:

@@ -6,7 +6,7 @@ are stored as JSON text. `scanner.table.schema` defines the columns.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -258,7 +258,7 @@ def scan_row(
         state: Scan that wrote its state, and whether parts were judged by another policy.
     """
     return {
-        **asdict(summary),
+        **summary.to_report(),
         **{name: drift.get(name, 0) for name in ("added", "changed", "removed", "unchanged")},
         "scan_id": scan.id,
         "source": storable(scan.source),

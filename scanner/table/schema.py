@@ -10,9 +10,11 @@ import pyarrow as pa
 
 __all__ = [
     "ARTIFACTS",
+    "CENSUS",
     "CHANGE",
     "FACTS",
     "FINDING",
+    "LOOKED",
     "OBJECT",
     "REASON",
     "SBOMS",
@@ -21,9 +23,10 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "5"
+SCHEMA_VERSION: Final = "6"
 """1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
-sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``. 5: ``digests``."""
+sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``. 5: ``digests``. 6: the
+scans' ``census``."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -46,6 +49,14 @@ REASON: Final = pa.struct(
         ("policy_field", pa.string()),
         ("value", pa.string()),
         ("message", pa.string()),
+    ]
+)
+CENSUS: Final = pa.struct(
+    [
+        ("role", pa.string()),
+        ("state", pa.string()),
+        ("objects", pa.int64()),
+        ("bytes", pa.int64()),
     ]
 )
 OBJECT: Final = pa.struct([("url", pa.string()), ("size", pa.int64()), ("pin", pa.string())])
@@ -136,6 +147,10 @@ SBOMS: Final = _schema(
 """The complete documents, metadata values as JSON text. Documents of the files of a set share the
 set's ``sbom_id`` and have their address in ``object_url``."""
 
+LOOKED: Final = _schema([("identity", pa.binary(16)), ("is_weights", pa.bool_())])
+"""The files that were looked into because their names say nothing, by a digest of address and pin,
+and whether they are weights: what the next scan need not read. Only the newest file counts."""
+
 SCANS: Final = _schema(
     [
         ("scan_id", pa.string()),
@@ -158,8 +173,9 @@ SCANS: Final = _schema(
         ("requests", pa.int64()),
         ("left_out", pa.int64()),
         ("judged_apart", pa.bool_()),
+        ("census", pa.list_(CENSUS)),
     ]
 )
 """One row for every scan; ``state_scan_id`` references its state, a file in ``artifacts/``.
 ``left_out`` counts known artifacts outside the selection; ``judged_apart`` states that they were
-judged by another policy than the scan's."""
+judged by another policy than the scan's. ``census`` counts all listed objects by role and state."""

@@ -65,7 +65,7 @@ class SignedFolders:
 
     def _list(self, folder: str) -> str:
         try:
-            found = self._store.list_tree(folder, lambda _: True)
+            found = self._store.list_tree(folder, lambda *_: True)
             items = None if found is None else tuple(islice(found, MOST_BELOW + 1))
         except StorageError:
             return ""

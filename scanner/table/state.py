@@ -4,15 +4,20 @@ A state is immutable. What a scan finds about its rows is kept as marks (`Compar
 `scanner.table.recording.Recording`), one byte per row.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.loose_weights import LOOSE
+from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.listing.unnamed import Looked
 from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -41,10 +46,15 @@ class State:
             several.
         file: The rows.
         index: The rows by address.
+        looked: Files whose names say nothing; see `scanner.listing.unnamed.Looked`.
     """
 
     def __init__(
-        self, scan_id: str = "", file: pa.NativeFile | StateFile | None = None, policy: Any = None
+        self,
+        scan_id: str = "",
+        file: pa.NativeFile | StateFile | None = None,
+        policy: Any = None,
+        looked: Mapping[bytes, bool] = MappingProxyType({}),
     ) -> None:
         """Index the rows of a state.
 
@@ -52,8 +62,10 @@ class State:
             scan_id: Scan that wrote the file; empty before the first scan.
             file: The file; None before the first scan.
             policy: Policy of the last scan with this state, as plain values.
+            looked: See `scanner.listing.unnamed.Looked`.
         """
         self.scan_id = scan_id
+        self.looked = looked
         self.policy = policy
         self.file = file if isinstance(file, StateFile) else StateFile(file)
         self.index = StateIndex(self.file)
@@ -61,7 +73,7 @@ class State:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows only; the index uses hashes that are salted per process."""
-        return State, (self.scan_id, self.file, self.policy)
+        return State, (self.scan_id, self.file, self.policy, dict(self.looked))
 
     def __len__(self) -> int:
         """Return the number of artifacts."""
@@ -92,7 +104,7 @@ class State:
             changed or is unknown, the tool version changed, the last examination failed or is older
             than the policy allows, its bytes are to be hashed and were not before, or it has a
             signature that was not verified for all signers of the policy, or not over what lies in
-            its folder now.
+            its folder now; or pickles that were read while the policy trusted other globals.
         """
         place = self.index.find(artifact.url)
         if place is None:
@@ -102,6 +114,8 @@ class State:
             return None
         if policy is not None:
             if policy.max_scan_age_hours and self._is_too_old(place, policy):
+                return None
+            if _has_pickles(artifact) and not self._trusts_as(policy):
                 return None
             if _is_signed(artifact) and not self._is_verified_now(place, artifact, policy, folders):
                 return None
@@ -141,6 +155,11 @@ class State:
         known = recorded.get("allowed_signers") or ()
         return all(asdict(signer) in known for signer in policy.allowed_signers)
 
+    def _trusts_as(self, policy: Policy) -> bool:
+        """Whether recorded pickles were read while the same globals were trusted."""
+        recorded = self.policy if isinstance(self.policy, dict) else {}
+        return set(recorded.get("allowed_globals") or ()) == set(policy.allowed_globals)
+
     def _is_too_old(self, place: int, policy: Policy) -> bool:
         if not self._examined_at:
             self._examined_at = [time or "" for time in self.file.column("examined_at")]
@@ -169,12 +188,22 @@ def _is_signed(artifact: Artifact) -> bool:
     return any(one.beside.signatures for one in (artifact, *artifact.parts))
 
 
+def _has_pickles(artifact: Artifact) -> bool:
+    """Whether an artifact is a pickle, or has some beside it."""
+    return any(
+        one.beside.pickles.total > 0 or one.beside.other_weights.total > 0
+        for one in (artifact, *artifact.parts)
+    ) or any(role_of(item.name) in LOOSE for item in artifact.objects)
+
+
 class Comparison:
     """A listing compared with a state: which rows are kept, and which are outside the selection.
 
     Attributes:
         state: The previous state.
         marks: A `Mark` for each of its rows.
+        census: All objects of the listing.
+        looked: Files that were looked into because their names say nothing.
     """
 
     def __init__(self, state: State, marks: bytearray | None = None) -> None:
@@ -186,6 +215,8 @@ class Comparison:
         """
         self.state = state
         self.marks = state.index.fresh_marks() if marks is None else marks
+        self.census = Census()
+        self.looked = Looked(state.looked)
 
     def keep(
         self,

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.policy.fields import NAMED_FORMATS
 from prefect_mutagen.scanner.storage.address import VERSION_MARK
 from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.address_index import AddressIndex
@@ -55,16 +56,17 @@ class StateIndex:
             self._add(file, number, start)
 
     def _add(self, file: StateFile, number: int, start: int) -> None:
-        columns = [KEY, "pin", "drift", "status", "tool_version", "sha256_source"]
+        columns = [KEY, "pin", "drift", "status", "tool_version", "sha256_source", "format"]
         rows = file.read(number, columns)
         there = pc.not_equal(rows["drift"], "removed")
         # Artifacts without a pin are always examined; their zero digest never matches.
         pinned = pc.fill_null(pc.match_substring_regex(rows["pin"], _PIN), fill_value=False)
         digests = pc.if_else(pinned, pc.utf8_slice_codeunits(rows["pin"], _PIN_START), _NO_DIGEST)
         self._pins += bytes.fromhex("".join(digests.to_pylist()))
-        confirmed = pc.and_(
-            pc.not_equal(rows["status"], "unknown"), pc.equal(rows["tool_version"], __version__)
-        )
+        # More than their format is not known of some weights, and never will be.
+        named = pc.is_in(rows["format"], pa.array(NAMED_FORMATS))
+        settled = pc.or_(pc.not_equal(rows["status"], "unknown"), named)
+        confirmed = pc.and_(settled, pc.equal(rows["tool_version"], __version__))
         examined = pc.and_(pinned, confirmed)
         hashed = pc.fill_null(pc.equal(rows["sha256_source"], "computed"), fill_value=False)
         flags = pc.add(

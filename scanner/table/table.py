@@ -63,8 +63,10 @@ class Table:
         Raises:
             StorageError: The table exists but cannot be read.
         """
+        from prefect_mutagen.scanner.table.looked import read_looked
         from prefect_mutagen.scanner.table.state import State
 
+        looked = read_looked(self.files)
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
             if not scan["state_scan_id"]:
@@ -77,8 +79,9 @@ class Table:
                 continue  # the state was deleted while this scan still referenced it
             with self.files.reading():
                 policy = None if scan.get("judged_apart") else scan["policy"]
-                return State(scan["state_scan_id"], file, json.loads(policy or "null"))
-        return State()
+                policy = json.loads(policy or "null")
+                return State(scan["state_scan_id"], file, policy, looked)
+        return State(looked=looked)
 
     def _scan(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -147,12 +150,17 @@ class Table:
         """
         parts = {
             "sboms": publication.documents,
+            "looked": publication.looked,
             "artifacts": publication.artifacts,
             "scans": publication.scans,  # last: what it references exists
         }
         for part, path in parts.items():
             if path:
                 self.files.publish(path, part, publication.scan_id)
+        if publication.looked:
+            from prefect_mutagen.scanner.table.looked import drop_older
+
+            drop_older(self.files)
 
     def prune(self, retention: "Retention") -> dict[str, int]:
         """Apply a retention to the table.

@@ -41,7 +41,8 @@ def list_changed(
     """List the selected artifacts that have to be examined.
 
     Args:
-        known: The previous state; its marks are complete once the iterator is exhausted.
+        known: The previous state; its marks and its census are complete once the iterator is
+            exhausted.
         store: The root, opened with older versions if the selection asks for them.
         selection: Which artifacts to include.
         options: Storage options of root and inventory.
@@ -54,7 +55,7 @@ def list_changed(
         ValueError: The inventory is invalid, or of another bucket.
     """
     folders = SignedFolders(store)
-    for artifact in list_selected(store, selection, options, state=known):
+    for artifact in list_selected(store, selection, options, state=known, census=known.census):
         if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
             touched = known.state.was_touched(artifact)
             yield artifact._replace(was_touched=True) if touched else artifact
@@ -106,13 +107,15 @@ class TableScan:
         """Delete the folder."""
         self.recording.__exit__(kind, problem, trace)
 
-    def take_over(self, marks: bytes) -> None:
-        """Apply the marks of a listing made elsewhere; before anything is added.
+    def take_over(self, marks: bytes, looked: Mapping[bytes, bool] | None = None) -> None:
+        """Apply what a listing made elsewhere found; before anything is added.
 
         Args:
             marks: Marks of a `Comparison` with the same state.
+            looked: Files that it looked into because their names say nothing.
         """
         self.known.marks[:] = marks
+        self.known.looked.found = looked
 
     def finish(self, summary: Summary) -> None:
         """Carry over unchanged artifacts; nothing can be added afterwards.

@@ -14,17 +14,22 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import Policy, scan
+from prefect_mutagen.scanner.census import Census
+from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
+from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
+from tests.benchmarks.listing_server import ListingServer
 from tests.builders import ARRAY, STRING, gguf
 from tests.memory import Peak, peak_apart
 from tests.servers import HOST, free_port
@@ -100,7 +105,7 @@ def keys_of(server: Storage) -> list[str]:
     return [item.url.removeprefix("s3://bucket/") for item in store.list_objects(_is_model)]
 
 
-def _is_model(name: str) -> bool:
+def _is_model(name: str, _size: int) -> bool:
     return name.endswith((".safetensors", ".gguf"))
 
 
@@ -270,6 +275,49 @@ def listing(models: int) -> None:
             _say(f"listing {models} keys, {engine}", value, "")
 
 
+def _count_all(options: dict[str, Any], engine: str) -> tuple[float, float, int, str]:
+    """List and count a bucket; return wall and CPU seconds, artifacts, and the census."""
+    os.environ["PREFECT_MUTAGEN_ENGINE"] = engine
+    store, census, found = open_store("s3://models/", options), Census(), list[int]()
+    counting = Counting(store.root, census)
+
+    def count() -> None:
+        found.append(sum(1 for _ in list_artifacts(store, counting=counting)))
+
+    wall, cpu = timed(count)
+    return wall, cpu, found[0], census.describe()
+
+
+def _exhaust(pages: Iterable[Sequence[Any]]) -> int:
+    return sum(map(len, pages))
+
+
+def counting_all(counts: Sequence[int]) -> None:
+    """Print what listing and counting a mixed bucket takes against a bare listing."""
+    import obstore
+    from obstore.store import S3Store
+
+    for count in counts:
+        with ListingServer(count, LATENCY) as server:
+            store = S3Store(
+                "models",
+                config={"access_key_id": "k", "secret_access_key": "s", "endpoint": server.url},
+                client_options={"allow_http": True},
+            )
+            rival, _ = timed(partial(_exhaust, obstore.list(store, chunk_size=1000)))
+            for engine in ("obstore", "fsspec"):
+                megabytes, (wall, cpu, models, census) = peak_apart(
+                    _count_all, server.options, engine
+                )
+                assert models == count // 10
+                assert census.startswith(f"{count:,} objects: ")
+                value = (
+                    f"{wall:.1f} s ({cpu:.1f} s CPU, {megabytes:.0f} MB), bare obstore "
+                    f"{rival:.1f} s: {wall / rival:.2f}"
+                )
+                _say(f"census of {count} objects, 60 ms a page, {engine}", value, "1.3, flat")
+
+
 def _scan_at(port: int, engine: str) -> int:
     return full_scan(Storage(port), engine, 64)
 
@@ -339,6 +387,7 @@ def main() -> None:
             ),
             "rates": lambda: rates(*((300, [64], 1) if quick else (4000, [64, 256], 3))),
             "listing": lambda: listing(3000 if quick else 100_000),
+            "census": lambda: counting_all([20_000] if quick else [100_000, 1_000_000]),
             "flat": lambda: flat([1000, 20_000] if quick else [1000, 100_000, 1_000_000]),
             "memory": lambda: memory([300, 3000] if quick else [1000, 100_000]),
         }

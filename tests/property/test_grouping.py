@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from prefect_mutagen.scanner.listing.folder_group import FolderGroup
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
+from prefect_mutagen.scanner.listing.loose_weights import LOOSE
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 STEMS = st.sampled_from(["m", "model", "größe", "\udcff", "a-00001-of-00002", "x/y", "n\n", "M"])
@@ -64,9 +66,15 @@ def test_a_file_and_memory_give_the_same_artifacts(
 
 @given(listings())
 def test_every_model_is_given_out(listed: list[StoredObject]) -> None:
-    models = {item.url for item in listed if item.name.lower().endswith((".gguf", ".safetensors"))}
+    """What is examined is in an artifact; other weights are one, or lie beside one."""
+    models = {item.url for item in listed if role_of(item.name) == "weights"}
+    loose = {item.url for item in listed if role_of(item.name) in LOOSE}
     artifacts = list(group_artifacts(listed, "s3://r", 3))
-    assert {item.url for one in artifacts for item in one.objects} == models
+    own = {item.url for one in artifacts for item in one.objects}
+    besides = [one.beside for one in artifacts]
+    told = {item.url for one in besides for item in (*one.pickles.items, *one.other_weights.items)}
+    assert models <= own <= models | loose
+    assert loose <= own | told
     for one in artifacts:
         assert all(a.name <= b.name for a, b in pairwise(one.objects))
 

@@ -102,7 +102,7 @@ def test_an_inventory_names_no_version(s3_server: S3Server) -> None:
     client = s3_server.client()
     client.put_object(Bucket=bucket, Key="i/manifest.json", Body=json.dumps(manifest).encode())
     inventory = read_inventory(f"s3://{bucket}/i/manifest.json", s3_server.options)
-    (item,) = list_inventory(inventory, f"s3://{bucket}/m", lambda _name: True)
+    (item,) = list_inventory(inventory, f"s3://{bucket}/m", lambda *_: True)
     assert (item.version, item.name) == ("", MARKED)
 
 

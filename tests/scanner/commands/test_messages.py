@@ -131,7 +131,7 @@ PLACES = {
     "all left out": (
         ["scan", "good", "--exclude", "*"],
         0,
-        "{here}/good: there is no model file that is selected",
+        "{here}/good: there is no model file that is selected (1 object: 1 model file named only)",
     ),
     "pattern of nothing": (
         ["scan", "good", "--include", "*.safetensor"],

@@ -39,7 +39,7 @@ USAGE = {
     "no root": (["scan"], "scan needs URL; see prefect-mutagen scan --help"),
     "no SQL, no table": (
         ["query"],
-        "query needs SQL and --table; see prefect-mutagen query --help",
+        "query needs --table; see prefect-mutagen query --help",
     ),
     "misspelt option": (
         ["scan", "good", "--formt", "json"],

@@ -94,7 +94,7 @@ def test_a_broken_index_of_a_pipeline_fails_it(tmp_path: Path) -> None:
 
 
 def test_pickles_in_the_root_of_a_pipeline_are_named(tmp_path: Path) -> None:
-    result = _only(put_local(tmp_path, PIPELINE | {"pytorch_model.bin": b"\x80\x02."}))
+    result = _only(put_local(tmp_path, PIPELINE | {"pytorch_model.bin": b"\x80\x02}."}))
     assert codes_of(result) == {"set/pickle-beside"}
 
 

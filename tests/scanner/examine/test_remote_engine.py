@@ -13,7 +13,7 @@ from prefect_mutagen.scanner.examine.remote_engine import examine_remote, share_
 from prefect_mutagen.scanner.examine.retries import RequestServer
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.storage.errors import StorageError
-from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject
+from prefect_mutagen.scanner.storage.store import RangeReply, StoredObject, Wanted
 from tests.builders import gguf
 
 GGUF = gguf().data
@@ -29,13 +29,13 @@ class Shelf:
         self.most = self._now = 0
         self._act = act
 
-    def list_objects(self, wanted: Callable[[str], bool]) -> Iterator[StoredObject]:
+    def list_objects(self, wanted: Wanted) -> Iterator[StoredObject]:
         raise NotImplementedError
 
-    def list_folder(self, folder: str, wanted: Callable[[str], bool]) -> None:
+    def list_folder(self, folder: str, wanted: Wanted) -> None:
         raise NotImplementedError
 
-    def list_tree(self, folder: str, wanted: Callable[[str], bool]) -> None:
+    def list_tree(self, folder: str, wanted: Wanted) -> None:
         raise NotImplementedError
 
     async def find(self, url: str) -> StoredObject:

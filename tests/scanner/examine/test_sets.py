@@ -180,7 +180,14 @@ BROKEN: dict[str, tuple[Files, list[str]]] = {
         GOOD | {ONE: shard("a", "b", license="mit"), TWO: shard("c", license="gemma")},
         ["sbom/license-conflict"],
     ),
-    "pickle-beside": (GOOD | {"pytorch_model.bin": b"x"}, ["set/pickle-beside"]),
+    "pickle-beside": (
+        GOOD | {"pytorch_model.bin": b"\x80\x02}."},
+        ["set/pickle-beside"],
+    ),
+    "no-pickle-beside": (
+        GOOD | {"pytorch_model.bin": b"x"},
+        ["set/pickle-beside", "weights/named-only"],
+    ),
     "shard-is-cut": (GOOD | {TWO: GOOD[TWO][:-1]}, ["safetensors/truncated-data"]),
     "shard-is-a-page": (GOOD | {TWO: b"<!DOCTYPE html>" * 9}, ["safetensors/web-page"]),
 }

@@ -46,7 +46,7 @@ def test_signatures_of_a_folder_are_read_once(stored: Any) -> None:
 
 
 def test_a_plain_scan_reads_nothing_that_a_signature_names(stored: Any) -> None:
-    files = {"m.gguf": GGUF, "a.bin": b"x", "b.txt": b"x"}
+    files = {"m.gguf": GGUF, "a.xyz": b"x", "b.txt": b"x"}
     digests = {name: sha256(data) for name, data in files.items()}
     url, options = stored(files | {"model.sig": bundle(oms(digests))})
     (result,) = scan(url, storage_options=options)

@@ -120,6 +120,16 @@ def test_names_promise_formats(name: str, promised: str | None) -> None:
                 "x.pdparams",
                 "x.npy",
                 "x.npz",
+                "x.ckpt",
+                "x.dill",
+                "x.joblib",
+                "x.pickle",
+                "rust_model.ot",
+            ]
+        ),
+        *(
+            (name, "other-weights")
+            for name in [
                 "x.h5",
                 "m.keras",
                 "m.nemo",
@@ -127,13 +137,14 @@ def test_names_promise_formats(name: str, promised: str | None) -> None:
                 "p.pt2",
                 "a.mar",
                 "model.onnx",
+                "model.onnx_data",
+                "m\n.onnx",
                 "m.pb",
                 "m.tflite",
                 "m.engine",
-                "x.ckpt",
-                "x.dill",
-                "x.joblib",
-                "x.pickle",
+                "openvino_model.bin",
+                "ggml-base.bin",
+                "variables.data-00000-of-00001",
             ]
         ),
     ],

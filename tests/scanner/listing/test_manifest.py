@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, Pickles, Rivals
+from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside, LooseFiles, Rivals
 from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -21,7 +21,7 @@ def _artifacts(count: int) -> list[Artifact]:
                 ),
                 (StoredObject("/models/SHA256SUMS", 3, "etag:1"),),
                 (StoredObject("/models/model.sig", 3, "etag:2", sha256="ab", sha256_source="s"),),
-                Pickles(("a.pt", "b.pt"), 7, "cd"),
+                LooseFiles(("a.pt", "b.pt"), 7, "cd"),
             ),
             "set",
             StoredObject("/models/model.safetensors.index.json", 9, "etag:3"),

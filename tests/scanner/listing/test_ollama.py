@@ -298,7 +298,9 @@ def test_nested_stores_of_any_size(tmp_path: Path, threshold: int) -> None:
         return (Artifact(item.url, (item,)) for item in objects)
 
     stores = OllamaStores(store, threshold)
-    found = [(one.url, one.pin) for one in stores.group(store.list_objects(lambda _: True), others)]
+    found = [
+        (one.url, one.pin) for one in stores.group(store.list_objects(lambda *_: True), others)
+    ]
     assert len(expected) == 16
     assert {url for url, _ in found} == {url for url, _ in expected}
     assert sorted(found)[:-1] == sorted(expected)[:-1]

@@ -230,7 +230,7 @@ def test_who_states_a_hash_need_not_have_seen_the_bytes(source: str, proven: boo
 def test_a_lookup_asks_for_the_version_that_was_read(s3_server: S3Server) -> None:
     bucket = s3_server.bucket({"m.gguf": GGUF})
     store = open_store(f"s3://{bucket}", s3_server.options)
-    (item,) = store.list_objects(lambda _: True)
+    (item,) = store.list_objects(lambda *_: True)
     assert run(store, store.stored_sha256(item)) == ""
     s3_server.client().put_object(Bucket=bucket, Key="m.gguf", Body=b"other")
     with pytest.raises(StorageError) as caught:

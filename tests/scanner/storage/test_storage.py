@@ -66,7 +66,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _wanted(name: str) -> bool:
+def _wanted(name: str, _: int) -> bool:
     return name.endswith((".gguf", ".safetensors", ".json"))
 
 
@@ -81,7 +81,7 @@ def _listed(root: Root) -> tuple[Store, dict[str, StoredObject]]:
 
 def test_listing_shows_what_is_wanted_with_size_and_pin(root: Root) -> None:
     _, found = _listed(root)
-    expected = {name for name in FILES if _wanted(name)}
+    expected = {name for name in FILES if _wanted(name, 0)}
     if root[0].startswith("http"):
         expected = {name for name in expected if "?" not in name}
     assert set(found) == expected
@@ -374,7 +374,9 @@ def test_a_link_that_goes_while_it_is_looked_at_costs_only_itself(
         raise FileNotFoundError(2, "gone", path)
 
     monkeypatch.setattr("os.readlink", gone)
-    found = list(local.LocalStore(str(tmp_path)).list_objects(lambda name: name.endswith(".gguf")))
+    found = list(
+        local.LocalStore(str(tmp_path)).list_objects(lambda name, _: name.endswith(".gguf"))
+    )
     assert [(item.name, item.sha256, item.fault) for item in found] == [
         ("a.gguf", "", None),
         ("b.gguf", "", None),

@@ -33,7 +33,7 @@ def synthetic() -> Iterator[SyntheticS3]:
         yield server
 
 
-def _wanted(name: str) -> bool:
+def _wanted(name: str, _: int) -> bool:
     return name.endswith((".gguf", ".safetensors", ".json"))
 
 
@@ -169,7 +169,7 @@ def test_odd_keys_are_listed_and_read_as_they_are(synthetic: SyntheticS3, key: s
     synthetic.page = 7
     store = open_store("s3://bucket", synthetic.options)
     found = list(store.list_objects(_wanted))
-    expected = {f"s3://bucket/{name}" for name in (*keys, "empty.gguf") if _wanted(name)}
+    expected = {f"s3://bucket/{name}" for name in (*keys, "empty.gguf") if _wanted(name, 0)}
     assert {item.url for item in found} == expected
     assert len(found) == len(expected)
     for item in found:

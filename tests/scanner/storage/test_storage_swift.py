@@ -50,17 +50,17 @@ def test_pages_prefixes_and_single_objects(swift_server: SwiftServer) -> None:
     files = {f"m/{number:02}.gguf": b"x" for number in range(12)} | {"m.gguf": b"y"}
     bucket, options = swift_server.bucket(files), swift_server.options
     store = open_store(f"s3://{bucket}/m", options)
-    assert len(list(store.list_objects(lambda _: True))) == 12
-    (item,) = open_store(f"s3://{bucket}/m.gguf", options).list_objects(lambda _: True)
+    assert len(list(store.list_objects(lambda *_: True))) == 12
+    (item,) = open_store(f"s3://{bucket}/m.gguf", options).list_objects(lambda *_: True)
     assert wait(store, store.read(item, 0, 1)).data == b"y"
     empty = open_store(f"s3://{swift_server.bucket()}", options)
-    assert list(empty.list_objects(bool)) == []
+    assert list(empty.list_objects(lambda *_: True)) == []
 
 
 def test_a_replaced_object_is_noticed(swift_server: SwiftServer) -> None:
     bucket = swift_server.bucket({"m/a.gguf": b"0123456789"})
     store = open_store(f"s3://{bucket}/m", swift_server.options)
-    (item,) = store.list_objects(lambda _: True)
+    (item,) = store.list_objects(lambda *_: True)
     swift_server.client().put_object(Bucket=bucket, Key="m/a.gguf", Body=b"9876543210")
     with pytest.raises(StorageError) as caught:
         wait(store, store.read(item, 0, 10))
@@ -81,6 +81,8 @@ def test_what_is_refused(
 ) -> None:
     name = bucket or swift_server.bucket({"a.gguf": b"x"})
     with pytest.raises(StorageError) as caught:
-        list(open_store(f"s3://{name}", swift_server.options | options).list_objects(bool))
+        list(
+            open_store(f"s3://{name}", swift_server.options | options).list_objects(lambda *_: True)
+        )
     assert caught.value.code == code
     assert "wrong" not in str(caught.value)

@@ -42,6 +42,10 @@ _WHOLE: Final = 4 << 20
 _FIRST_WINDOW: Final = 256 << 10
 _AFTER_SKIP: Final = 128 << 10
 _LARGEST_WINDOW: Final = 4 << 20
+_SKIP_LIMIT: Final = 32
+"""Large fields that are passed over, each at the cost of a read."""
+_SKIPS_TRIED: Final = 4
+_MUCH: Final = 16 << 20
 FIELD_LIMIT: Final = 250_000
 
 Schema = Mapping[str, Mapping[int, str]]
@@ -169,6 +173,7 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
     open_messages: list[tuple[str, Mapping[int, str], int]] = []
     data, base, at, ahead = b"", 0, 0, _FIRST_WINDOW
     left, groups = count.left, 0
+    skips = first_skip = 0
     while True:
         while at == end:
             if groups:
@@ -182,6 +187,10 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
         if local + _HEADER > len(data) and base + len(data) < size:
             touching = local <= len(data)
             ahead = min(ahead * 2, _LARGEST_WINDOW) if touching else _AFTER_SKIP
+            if not touching:
+                skips, first_skip = skips + 1, first_skip or base
+                if _is_hopeless(skips, at - first_skip, size - at):
+                    raise _beyond(source, at, f"at most {_SKIP_LIMIT} large fields", "more")
             window = size - at if size - at <= _WHOLE else ahead
             data = yield from source.read(at, min(at + _HEADER, size), at + window)
             base, local = at, 0
@@ -246,6 +255,13 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
                 raise _beyond(source, start, f"at most {_DEPTH_LIMIT} levels", "more")
             open_messages.append((kind, table, end))
             kind, table, end, at = target, schema[target], stop, start
+
+
+def _is_hopeless(skips: int, passed: int, rest: int) -> bool:
+    """Whether the rest would need far more reads than there are, by what they led past so far."""
+    if skips < _SKIPS_TRIED or rest < _MUCH:
+        return False
+    return rest * skips > 2 * passed * (_SKIP_LIMIT - skips)
 
 
 def _malformed(source: Source, at: int, kind: str, found: str) -> Exception:

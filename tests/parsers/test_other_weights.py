@@ -176,6 +176,24 @@ def test_large_tensors_are_passed_over() -> None:
     assert reader.budget.bytes_read < 2_000_000
 
 
+def test_a_file_of_too_many_large_tensors_is_given_up_early() -> None:
+    data = onnx(node("X", "my.ops"), *(initializer(data=bytes(1 << 20)) for _ in range(100)))
+    reader = read_other_weights(len(data), "m.onnx")
+    header = drive(data, reader)
+    codes = {error.code for error in header.errors}
+    assert codes == {"weights/unexamined", "weights/custom-operator"}
+    assert (header.tensors, header.complete) == ((), False)
+    assert reader.budget.requests <= 8
+
+
+def test_a_few_large_tensors_are_not_too_many() -> None:
+    sizes = (40 << 20, *(1 << 20,) * 20)
+    data = onnx(node("Add"), *(initializer(data=bytes(size)) for size in sizes))
+    header = read(data, "m.onnx")
+    assert header.complete
+    assert len(header.tensors) == 21
+
+
 def test_a_reader_that_is_fed_nothing_asks_no_end() -> None:
     reader = read_other_weights(1 << 20, "m.onnx")
     for _ in range(40):

@@ -46,7 +46,7 @@ _SKIP_LIMIT: Final = 32
 """Large fields that are passed over, each at the cost of a read."""
 _SKIPS_TRIED: Final = 4
 _MUCH: Final = 16 << 20
-FIELD_LIMIT: Final = 250_000
+FIELD_LIMIT: Final = 200_000
 
 Schema = Mapping[str, Mapping[int, str]]
 """Kind of message → tag of a field → kind of the message in it, `VALUE` or `SHORT`."""

@@ -218,6 +218,13 @@ HOSTILE = [
     ),
     bad("cut", "m.xml", openvino(layer())[:-10], "openvino", UNREADABLE),
     bad("many-elements", "m.xml", openvino("<a/>" * 310_000), "openvino", UNEXAMINED),
+    bad(
+        "many-attributes",
+        "m.xml",
+        openvino("<layer " + " ".join(f'a{n}="1"' for n in range(999)) + "/>"),
+        "openvino",
+        UNEXAMINED,
+    ),
     bad("deep", "m.xml", openvino("<a>" * 1000), "openvino", UNEXAMINED),
     bad("code", "m.mar", mar(HANDLER, **{"handler.py": b"import os"}), "mar", RUNS),
     bad("packages", "m.mar", mar({"model": {"requirementsFile": "requirements.txt"}}), "mar", RUNS),

@@ -136,8 +136,9 @@ class _File:
             elif name in _CONFIGS:
                 at = self._file.offset(message.address)
                 value = yield from self._text(message, name, kind, data)
-                objects = judge_config(parse_json(value, source, at, name), report, source, at)
-                if name == "model_config":
+                config, model = parse_json(value, source, at, name), name == "model_config"
+                objects = judge_config(config, report, source, at, model=model)
+                if model:
                     report.details.append(f"{objects} objects")
 
     def _attribute(self, message: Message) -> tuple[str, int, bytes]:

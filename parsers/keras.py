@@ -43,6 +43,13 @@ _BUILDS_FROM_FILE: Final = {
     "TorchModuleWrapper": "a pickled torch module",
     "KerasLayer": "a SavedModel of TensorFlow Hub",
 }
+_SETTING: Final = re.compile(
+    r"(?:tf_)?keras\.(?:\w+\.)*(?:enable_unsafe_deserialization|get_file|load_model|load_weights"
+    r"|save_model|save_weights|load_img|save_img|model_from_json|deserialize_keras_object"
+    r"|register_keras_serializable|\w+_dataset_from_directory)"
+)
+"""Functions that Keras itself refuses in a config: they make no part of a model."""
+_MODELS: Final = frozenset(("Sequential", "Functional", "Model"))
 _PLAIN_CLASSES: Final = frozenset(
     ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 )
@@ -82,7 +89,9 @@ def parse_json(raw: bytes, source: Source, at: int, field: str) -> Any:
         ) from None
 
 
-def judge_config(config: Any, report: WeightsReport, source: Source, at: int) -> int:
+def judge_config(
+    config: Any, report: WeightsReport, source: Source, at: int, *, model: bool = False
+) -> int:
     """Judge all objects of a parsed config; return the number of layers and the like in it.
 
     Args:
@@ -90,8 +99,11 @@ def judge_config(config: Any, report: WeightsReport, source: Source, at: int) ->
         report: Receives what is wrong.
         source: Where the config stands, for offsets.
         at: Its offset.
+        model: Whether it is that of a whole model.
     """
     judge = _Judge(report, source, at)
+    if model:
+        judge.judge_model(config)
     todo = [config]
     while todo:
         value = todo.pop()
@@ -100,6 +112,8 @@ def judge_config(config: Any, report: WeightsReport, source: Source, at: int) ->
             todo.extend(value.values())
         elif isinstance(value, list):
             todo.extend(value)
+        elif isinstance(value, str) and _SETTING.fullmatch(value):
+            judge.name(value)
     return judge.objects
 
 
@@ -110,8 +124,21 @@ class _Judge:
         self._report, self._source, self._at = report, source, at
         self.objects = 0
 
+    def judge_model(self, config: Any) -> None:
+        """Judge the class of a model: one without a module is Keras' own, or not in the file."""
+        name = config.get("class_name") if isinstance(config, dict) else None
+        if isinstance(name, str) and name not in _MODELS and config.get("module") is None:
+            self._custom("model", name)
+
+    def name(self, value: str) -> None:
+        """Tell a text that is the name of a function that loads, fetches or changes settings."""
+        self._runs("text", "no function of Keras that is none of models", value)
+
     def judge(self, value: Mapping[str, Any]) -> None:
         """Judge an object, without those in it."""
+        for key in ("fn", "function"):
+            if isinstance(value.get(key), str) and _SETTING.fullmatch(f"keras.utils.{value[key]}"):
+                self.name(value[key])
         module = value.get("fn_module")
         if module is not None and not _FUNCTION_MODULES.fullmatch(str(module)):
             self._runs("function", "a function of Keras that computes", f"{module}.")

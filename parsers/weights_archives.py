@@ -175,7 +175,7 @@ def _read_keras(
             if isinstance(version, str):
                 report.details.append(f"Keras {named_in_text(version)}")
             continue
-        objects = judge_config(config, report, source, at)
+        objects = judge_config(config, report, source, at, model=True)
         report.details.append(f"{objects} objects")
 
 

@@ -11,7 +11,9 @@ from prefect_mutagen.parsers.tensor import TensorInfo
 
 __all__ = ["OtherWeightsHeader", "WeightsReport", "named_in_text"]
 
-_INCOMPLETE: Final = frozenset(("weights/unreadable", "weights/unexamined", "zip/no-directory"))
+_INCOMPLETE: Final = frozenset(
+    ("weights/unreadable", "weights/truncated", "weights/unexamined", "zip/no-directory")
+)
 _FILE_LIMIT: Final = 4096
 
 
@@ -109,13 +111,12 @@ class WeightsReport:
         errors = self.errors.finish()
         codes = {error.code for error in errors}
         complete = bool(self.format) and self.complete and not codes & _INCOMPLETE
-        whole = complete and "weights/truncated" not in codes
         return OtherWeightsHeader(
             format=self.format,
             description=", ".join(self.details),
             holds_pickles=self.holds_pickles,
             framework=self.framework,
-            tensors=tuple(self._tensors) if whole else (),
+            tensors=tuple(self._tensors) if complete else (),
             errors=errors,
             complete=complete,
             header_size=size,

@@ -219,6 +219,20 @@ HOSTILE = [
         RUNS,
         layers=(layer("Lambda", function=layer("load_model", "keras.models")),),
     ),
+    _keras("function-of-a-loss", RUNS, layers=(layer("Dense", fn="get_file"),)),
+    _keras(
+        "setting-in-a-text",
+        RUNS,
+        layers=(layer("Dense", x=["keras.config.enable_unsafe_deserialization"]),),
+    ),
+    bad("class", "m.keras", archive({"class_name": "Mine", "config": {}}), "keras", CUSTOM),
+    bad(
+        "class",
+        "m.h5",
+        hdf5({"model_config": json.dumps({"class_name": "Mine", "config": {}})}),
+        "hdf5",
+        CUSTOM,
+    ),
     _keras("saved-model", RUNS, layers=(layer("TFSMLayer", filepath="/x"),)),
     _keras("torch-module", RUNS, layers=(layer("TorchModuleWrapper", module="gA=="),)),
     _keras(

@@ -29,6 +29,7 @@ from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
 from prefect_mutagen.parsers.errors import HeaderError, shown
 from prefect_mutagen.parsers.npy import NPY_MAGIC, read_npy
 from prefect_mutagen.parsers.pickle_archives import Archive, format_of_entries
+from prefect_mutagen.parsers.pickle_encoded import decoded_pickle
 from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.parsers.pickle_opcodes import NAMES
 from prefect_mutagen.parsers.pickle_report import PickleReport
@@ -143,9 +144,31 @@ class _Examination:
                     if error.code == "pickle/unexamined":
                         raise
                     self._report.errors.add(error)
+            yield from self._decode_texts()
         except HeaderError as error:
             self._report.errors.add(error)
         return self._finish()
+
+    def _decode_texts(self) -> Reads[None]:
+        """Walk the pickles that stand as texts inside of others."""
+        texts, self._report.texts = self._report.texts, []
+        for text, source, offset in texts:
+            at = source.locate(offset)
+            data = decoded_pickle(text)
+            if not data:
+                continue
+            trial = self._report.trial()
+            trial.opcodes = self._report.opcodes
+            yield from walk_streams(Memory(data, at, source.label), 0, trial, quiet=True)
+            self._report.opcodes = trial.opcodes
+            names = sorted(
+                f"{one.module}.{one.name}" for one in trial.globals.values() if not one.allowed
+            )
+            if trial.forbidden:
+                found = shown(names[0]) if names else "a name that shows only when it is loaded"
+                field = f"text in {shown(source.label)}" if source.label else "text"
+                expected = "no pickle in other digits that imports what is not harmless"
+                self._report.note("pickle/encoded-payload", at, field, expected, found)
 
     def _finish(self) -> PickleHeader:
         report = self._report

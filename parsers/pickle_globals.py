@@ -75,7 +75,8 @@ _BY_MODULE: Final = {
         f"{name}DType"
         for name in (
             "Bool Int8 UInt8 Int16 UInt16 Int32 UInt32 Int64 UInt64 Float16 Float32 Float64 "
-            "Complex64 Complex128 Str Bytes Void Object"
+            "Complex64 Complex128 Str Bytes Void Object Byte UByte Short UShort Int UInt Long "
+            "ULong LongLong ULongLong LongDouble CLongDouble DateTime64 TimeDelta64 String"
         ).split()
     ),
     "joblib.numpy_pickle": ("NumpyArrayWrapper",),

@@ -15,6 +15,7 @@ from prefect_mutagen.parsers.tensor import TensorInfo
 __all__ = ["GlobalUse", "PickleReport"]
 
 _GLOBAL_LIMIT: Final = 4096
+_TEXT_LIMIT: Final = 256
 _STORAGE_LIMIT: Final = 1 << 18
 
 
@@ -43,6 +44,8 @@ class PickleReport:
         protocol: Highest protocol that was declared.
         forbidden: Number of uses of names that are not allowed or not decided.
         calls: Number of calls that unpicklers would make.
+        opcodes: Number of opcodes that were walked.
+        texts: Texts that may be pickles in other digits, each with its place.
     """
 
     def __init__(self, allowed: Collection[str]) -> None:
@@ -54,6 +57,8 @@ class PickleReport:
         self.protocol = 0
         self.forbidden = 0
         self.calls = 0
+        self.opcodes = 0
+        self.texts: list[tuple[bytes, Source, int]] = []
         self._allowed = allowed
 
     def trial(self) -> "PickleReport":
@@ -72,6 +77,12 @@ class PickleReport:
         self.protocol = max(self.protocol, other.protocol)
         self.forbidden += other.forbidden
         self.calls += other.calls
+        self.texts += other.texts[: _TEXT_LIMIT - len(self.texts)]
+
+    def keep_text(self, text: bytes, source: Source, offset: int) -> None:
+        """Keep a text that may be a pickle in other digits; beyond a limit none is."""
+        if len(self.texts) < _TEXT_LIMIT:
+            self.texts.append((text, source, offset))
 
     def note(self, code: str, offset: int, field: str, expected: str, found: str) -> None:
         """Add an error."""

@@ -8,12 +8,14 @@ on with opcodes there. If these bytes could be opcodes, both readings are walked
 does not say who will load it.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from prefect_mutagen.parsers.byte_ranges import Reads
-from prefect_mutagen.parsers.byte_sources import Memory, Source
+from prefect_mutagen.parsers.byte_sources import Source
 from prefect_mutagen.parsers.errors import HeaderError
 from prefect_mutagen.parsers.pickle_arguments import TEXT_LIMIT, Broken
+from prefect_mutagen.parsers.pickle_encoded import ENCODED, ENCODED_LIMIT
+from prefect_mutagen.parsers.pickle_frames import Cut, Frame, Peek, StreamEnd
 from prefect_mutagen.parsers.pickle_machine import Machine, Signal
 from prefect_mutagen.parsers.pickle_opcodes import FIXED, LINES, NAMES, PREFIXES
 from prefect_mutagen.parsers.pickle_report import PickleReport
@@ -29,6 +31,7 @@ OPENINGS: Final = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _BYTES: Final = frozenset(
     byte for byte, name in NAMES.items() if "BYTES" in name or name == "BYTEARRAY8"
 ) | {0x54, 0x55}  # the strings of Python 2
+_QUOTES: Final = b"'\""
 _FIRST_WINDOW: Final = 64 << 10
 _LARGEST_WINDOW: Final = 4 << 20
 _LONGEST_FIXED: Final = 9
@@ -36,50 +39,11 @@ _LINE_LIMIT: Final = 1 << 12
 _ROOM: Final = 1 << 20
 _STREAM_COST: Final = 256
 """What the state of a stream counts in containers."""
+_OPCODE_LIMIT: Final = 1 << 23
+"""Most opcodes of all streams of a file; a checkpoint of 2,000 tensors has 100,000."""
 _FRAME_LIMIT: Final = 8
 _FORK_LIMIT: Final = 64
 _FORK_WINDOW: Final = 64 << 10
-
-
-class StreamEnd(NamedTuple):
-    """How a stream came to its end."""
-
-    at: int
-    """Offset behind its last opcode, or of the opcode that cannot be followed."""
-    whole: bool
-    """Whether it came to STOP."""
-    result: Any
-    """Stand-in for the object that it makes; None without STOP."""
-    cut: bool = False
-    """Whether it was cut off by the end of the bytes."""
-
-
-class _Cut(Broken):
-    """The bytes end before the stream does."""
-
-
-class _Frame:
-    """A stream that is being walked, and what follows it."""
-
-    __slots__ = ("inline", "machine", "stop")
-
-    def __init__(self, machine: Machine, stop: int, *, inline: bool = False) -> None:
-        self.machine, self.stop = machine, stop
-        self.inline = inline
-        """Whether the outer stream goes on behind its STOP, not behind a byte string."""
-
-
-class _Peek(Memory):
-    """Bytes that were read ahead of the walk."""
-
-    __slots__ = ("_outer", "_outer_at")
-
-    def __init__(self, data: bytes, outer: Source, at: int) -> None:
-        super().__init__(data, 0, outer.label)
-        self._outer, self._outer_at = outer, at
-
-    def locate(self, offset: int) -> int:
-        return self._outer.locate(self._outer_at + offset)
 
 
 class Walk:
@@ -96,7 +60,7 @@ class Walk:
         """
         self._source, self._report = source, report
         self._room = [_ROOM]
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._buffer = b""
         self._base = self._index = 0
         self._window = _FIRST_WINDOW
@@ -115,7 +79,7 @@ class Walk:
             machine: State to start from; a fresh one by default.
         """
         self._seek(start)
-        self._frames = [_Frame(machine or self._machine(), stop)]
+        self._frames = [Frame(machine or self._machine(), stop)]
         while True:
             frame = self._frames[-1]
             try:
@@ -130,7 +94,7 @@ class Walk:
             if not self._frames:
                 return StreamEnd(self._position, whole=True, result=frame.machine.result)
             if not frame.inline and self._position < frame.stop:
-                self._frames.append(_Frame(self._machine(), frame.stop))
+                self._frames.append(Frame(self._machine(), frame.stop))
 
     def _leave_broken(self, broken: Broken, *, quiet: bool) -> StreamEnd | None:
         """Go on behind a byte string that is no pickle, or not to its end; else end the walk."""
@@ -143,7 +107,7 @@ class Walk:
             return None
         if not quiet:
             self._report.unreadable(self._source, at, broken.expected, broken.found)
-        return StreamEnd(at, whole=False, result=None, cut=isinstance(broken, _Cut))
+        return StreamEnd(at, whole=False, result=None, cut=isinstance(broken, Cut))
 
     def _machine(self) -> Machine:
         self._room[0] -= _STREAM_COST
@@ -180,49 +144,55 @@ class Walk:
         self._window = min(self._window * 2, _LARGEST_WINDOW)
         return len(self._buffer) >= count
 
-    def _run(self, frame: _Frame) -> Reads[bool]:  # noqa: C901, PLR0912 - one loop: calls cost more
+    def _run(self, frame: Frame) -> Reads[bool]:  # noqa: C901, PLR0912, PLR0915 - calls cost more
         """Walk the innermost stream; return whether it came to STOP, or another begins in it."""
         machine = frame.machine
         handlers = machine.handlers
         while self._frames[-1] is frame:
+            if self._report.opcodes > _OPCODE_LIMIT:
+                raise self._beyond_limit("opcodes", _OPCODE_LIMIT)
             full = yield from self._fill(_LONGEST_FIXED)
             buffer, base, index = self._buffer, self._base, self._index
             end = min(len(buffer), frame.stop - base)
             if index >= end:
                 machine.at = base + index
-                raise _Cut("STOP", "the end of the bytes")
+                raise Cut("STOP", "the end of the bytes")
             last = not full or base + end == frame.stop
             safe = end if last else end - _LONGEST_FIXED + 1
-            signal = None
-            while index < safe:
-                op = buffer[index]
-                machine.at = base + index
-                size = FIXED[op]
-                if size == 0:
-                    index += 1
-                    signal = handlers[op]()  # type: ignore[misc]
-                elif size > 0:
-                    first, index = index + 1, index + 1 + size
-                    if index > end:
-                        raise _Cut(f"{size} bytes behind {NAMES[op]}", "the end of the bytes")
-                    if machine.frame_end and base + index > machine.frame_end:
-                        machine.judge_frame(base + index)
-                    signal = handlers[op](buffer[first:index])  # type: ignore[misc]
-                elif (behind := self._quick(op, machine, index + 1, end)) > 0:
-                    index = behind
-                else:
-                    self._index = index + 1
-                    yield from self._argument(op, frame)
-                    if self._frames[-1] is not frame:
-                        return False
-                    if self._buffer is not buffer:
+            signal, count = None, 0
+            try:
+                while index < safe:
+                    op = buffer[index]
+                    machine.at = base + index
+                    count += 1
+                    size = FIXED[op]
+                    if size == 0:
+                        index += 1
+                        signal = handlers[op]()  # type: ignore[misc]
+                    elif size > 0:
+                        first, index = index + 1, index + 1 + size
+                        if index > end:
+                            raise Cut(f"{size} bytes behind {NAMES[op]}", "the end of the bytes")
+                        if machine.frame_end and base + index > machine.frame_end:
+                            machine.judge_frame(base + index)
+                        signal = handlers[op](buffer[first:index])  # type: ignore[misc]
+                    elif (behind := self._quick(op, machine, index + 1, end)) > 0:
+                        index = behind
+                    else:
+                        self._index = index + 1
+                        yield from self._argument(op, frame)
+                        if self._frames[-1] is not frame:
+                            return False
+                        if self._buffer is not buffer:
+                            break
+                        index = self._index
+                    if signal is not None:
                         break
-                    index = self._index
-                if signal is not None:
-                    break
-            else:
-                self._index = index
-                continue
+                else:
+                    self._index = index
+                    continue
+            finally:
+                self._report.opcodes += count
             if signal is not None:
                 self._index = index
                 if signal == Signal.STOP:
@@ -243,6 +213,7 @@ class Walk:
             data = buffer[first:stop]
             if op in _BYTES and data[:2] in OPENINGS:
                 return 0
+            self._keep(data)
             parts: tuple[bytes, ...] = (data,)
         else:
             limit = min(end, index + TEXT_LIMIT)
@@ -252,12 +223,13 @@ class Walk:
             if not stop or op not in LINES:
                 return 0
             parts = (buffer[index : middle - 1], buffer[middle : stop - 1])[: LINES[op]]
+            self._keep(parts[0])
         if self._base + stop > machine.frame_end > machine.at:
             machine.judge_frame(self._base + stop)
         machine.handlers[op](*parts)  # type: ignore[misc]
         return stop
 
-    def _argument(self, op: int, frame: _Frame) -> Reads[None]:
+    def _argument(self, op: int, frame: Frame) -> Reads[None]:
         """Read an argument whose size varies, and hand it to the machine."""
         handler = frame.machine.handlers[op]
         if handler is None:
@@ -269,10 +241,11 @@ class Walk:
                 line, ended = yield from self._line(frame)
                 lines.append(line)
             frame.machine.judge_frame(self._position)
+            self._keep(lines[0])
             if ended or len(lines) > 1:  # an unpickler looks the name up before it sees the end
                 handler(*lines)
             if not ended:
-                raise _Cut("the end of a line", "the end of the bytes")
+                raise Cut("the end of a line", "the end of the bytes")
             return
         width, signed = PREFIXES[op]
         yield from self._fill(width)
@@ -281,20 +254,35 @@ class Walk:
         self._index += len(prefix)
         stop = self._position + length
         if length < 0 or len(prefix) < width or stop > frame.stop:
-            kind = _Cut if stop <= self._beyond else Broken
+            kind = Cut if stop <= self._beyond else Broken
             raise kind("a length within the file", f"{NAMES[op]} of {length} bytes")
         frame.machine.judge_frame(max(stop, frame.machine.at + 2))
         if op in _BYTES:
             yield from self._bytes(handler, length, stop)
         elif length <= TEXT_LIMIT:
             if not (yield from self._fill(length)):
-                raise _Cut(f"{length} bytes", "the end of the bytes")
+                raise Cut(f"{length} bytes", "the end of the bytes")
             data = self._buffer[self._index : self._index + length]
             self._index += length
+            self._keep(data)
             handler(data)
         else:
+            yield from self._look_at_text(length)
             handler(None)
             self._seek(stop)
+
+    def _look_at_text(self, length: int) -> Reads[None]:
+        """Keep a long text that may be a pickle in other digits."""
+        yield from self._fill(len(ENCODED[0]))
+        if self._buffer[self._index : self._index + len(ENCODED[0])] in ENCODED:
+            kept = min(length, ENCODED_LIMIT)
+            yield from self._fill(kept)
+            self._keep(self._buffer[self._index : self._index + kept])
+
+    def _keep(self, text: bytes | None) -> None:
+        """Keep a text that may be a pickle in other digits."""
+        if text is not None and text.lstrip(_QUOTES)[:2] in ENCODED:
+            self._report.keep_text(text, self._source, self._frames[-1].machine.at)
 
     def _bytes(self, handler: Any, length: int, stop: int) -> Reads[None]:
         """Pass over a byte string, or begin to walk it if it is a pickle itself."""
@@ -306,13 +294,16 @@ class Walk:
         if length <= TEXT_LIMIT and not nested:
             yield from self._fill(length)
             data = self._buffer[self._index : self._index + length]
+            self._keep(data)
+        elif not nested:
+            yield from self._look_at_text(length)
         handler(data)
         if nested:
-            self._begin(_Frame(self._machine(), stop))
+            self._begin(Frame(self._machine(), stop))
         else:
             self._seek(stop)
 
-    def _begin(self, frame: _Frame) -> None:
+    def _begin(self, frame: Frame) -> None:
         if len(self._frames) >= _FRAME_LIMIT:
             raise self._beyond_limit("pickles inside of each other", _FRAME_LIMIT)
         self._frames.append(frame)
@@ -326,7 +317,7 @@ class Walk:
             found="more",
         )
 
-    def _line(self, frame: _Frame) -> Reads[tuple[bytes | None, bool]]:
+    def _line(self, frame: Frame) -> Reads[tuple[bytes | None, bool]]:
         """Read a line; return it without its end, None if it is long, and whether it has an end."""
         kept = b""
         while True:
@@ -342,7 +333,7 @@ class Walk:
                 return (kept if len(kept) < _LINE_LIMIT else None), True
             kept = kept[:_LINE_LIMIT]
 
-    def _array(self, frame: _Frame) -> Reads[None]:
+    def _array(self, frame: Frame) -> Reads[None]:
         """Pass over an array that joblib's unpickler reads out of the stream."""
         if self._beyond:
             return
@@ -357,7 +348,7 @@ class Walk:
             raise Broken("an array of plain values", "an array whose size is not stated")
         machine.stack.items[-1] = array = Tensor(*described, shape)
         if array.dtype == "OBJECT":
-            inner = _Frame(self._machine(), frame.stop, inline=True)
+            inner = Frame(self._machine(), frame.stop, inline=True)
             inner.machine.forbid_memoize()
             self._begin(inner)
             return
@@ -369,7 +360,7 @@ class Walk:
             yield from self._fill(1)
             size += 1 + self._buffer[self._index] if self._index < len(self._buffer) else 0
         if self._position + size > frame.stop:
-            raise _Cut(f"an array of {size} bytes", "the end of the bytes")
+            raise Cut(f"an array of {size} bytes", "the end of the bytes")
         self._seek(self._position + size)
 
     def _walk_as_opcodes(self, machine: Machine) -> Reads[None]:
@@ -381,7 +372,7 @@ class Walk:
         if not self._forks:
             raise self._beyond_limit("arrays that could be opcodes", _FORK_LIMIT)
         self._forks -= 1
-        peek = _Peek(data[:_FORK_WINDOW], self._source, at)
+        peek = Peek(data[:_FORK_WINDOW], self._source, at)
         walk = Walk(peek, self._report, self._source.size - at)
         end = yield from walk.stream(0, peek.size, quiet=True, machine=machine.fork(peek))
         if end.cut and peek.size == _FORK_WINDOW:

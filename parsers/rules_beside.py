@@ -31,6 +31,13 @@ PICKLE: Final = {
     "forbidden-build": Rule(
         UnsafeError, "error", "The pickle changes the attributes of a class or function.", _TRUST
     ),
+    "encoded-payload": Rule(
+        UnsafeError,
+        "error",
+        "A text in the pickle is another pickle, in base64 or hexadecimal digits, that imports or "
+        "calls what is not harmless. Loading the file does not load it; code that decodes it does.",
+        _TRUST,
+    ),
     "code-in-archive": Rule(
         UnsafeError,
         "error",

@@ -39,6 +39,7 @@ _UNDECIDED: Final = frozenset(
 _PROVEN: Final = frozenset(
     {
         *("pickle/forbidden-global", "pickle/forbidden-build", "pickle/code-in-archive"),
+        "pickle/encoded-payload",
         *("weights/runs-code", "weights/outside-path"),
     }
 )

@@ -1,5 +1,6 @@
 """Hostile pickle streams: every way to come to a call, and every way to hide it."""
 
+import base64
 import pickle
 import struct
 from collections.abc import Iterator
@@ -204,6 +205,34 @@ def _joblib() -> Iterator[Case]:
     yield hostile("joblib-cut-array", PROTO2 + joblib_array(floats, 1 << 20) + b".", UNREADABLE)
 
 
+def _encoded() -> Iterator[Case]:
+    """Pickles that stand as texts inside of others."""
+    code = "pickle/encoded-payload"
+    inner = PROTO4 + PAYLOAD + b"."
+    digits = {
+        "base64": base64.b64encode(inner),
+        "base64-without-padding": base64.b64encode(inner).rstrip(b"="),
+        "base64-in-lines": base64.encodebytes(inner * 4),
+        "base64-urlsafe": base64.urlsafe_b64encode(PROTO2 + PAYLOAD + b"\x8c\x03\xff\xbf\xbe0."),
+        "hex": inner.hex().encode(),
+        "hex-upper-case": inner.hex().upper().encode(),
+        "hex-escapes": "".join(f"\\x{byte:02x}" for byte in inner).encode(),
+        "long": base64.b64encode(PROTO2 + PAYLOAD + b"0" + binary(bytes(3000)) + b"."),
+        "longer-than-is-decoded": base64.b64encode(
+            PROTO2 + PAYLOAD + b"0" + binary(bytes(300_000)) + b"."
+        ),
+    }
+    for name, value in digits.items():
+        size = struct.pack("<I", len(value))
+        yield hostile(f"{name}-as-text", PROTO2 + b"X" + size + value + b".", code)
+        yield hostile(f"{name}-as-bytes", PROTO4 + b"B" + size + value + b".", code)
+        yield hostile(f"{name}-as-python-2-text", PROTO2 + b"T" + size + value + b".", code)
+    yield hostile("base64-as-a-line", b"V" + digits["base64"] + b"\n.", code)
+    yield hostile("base64-in-quotes", b"S'" + digits["base64"] + b"'\n.", code)
+
+
 CASES = [
-    case for group in (_opcodes, _memo, _undecided, _broken, _several, _joblib) for case in group()
+    case
+    for group in (_opcodes, _memo, _undecided, _broken, _several, _joblib, _encoded)
+    for case in group()
 ]

@@ -1,4 +1,6 @@
+import base64
 import io
+import pickle
 import pickletools
 import re
 import struct
@@ -22,6 +24,7 @@ from tests.parsers.pickle_builders import (
     miniz,
     read,
     state_dict,
+    text,
     torch_legacy,
     torch_tar,
     torch_zip,
@@ -105,6 +108,36 @@ def test_the_offset_is_that_of_the_opcode() -> None:
     (error,) = read(stored).errors
     assert error.offset == stored.index(b"cos\n")
     assert "archive/data.pkl" in error.field
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "gA" * 40, "80" * 40, "gASVPwAA", "8004", "\\x80\\x04"])
+def test_a_text_that_encodes_no_hostile_pickle_is_a_text(name: str) -> None:
+    assert read(PROTO2 + text(name) + b".").errors == ()
+
+
+def test_a_harmless_pickle_in_other_digits_is_a_text() -> None:
+    inner = base64.b64encode(pickle.dumps({"a": [1, 2]}, 4)).decode()
+    assert read(PROTO2 + text(inner) + b".").errors == ()
+
+
+def test_too_many_opcodes_are_told_as_a_limit_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_walk, "_OPCODE_LIMIT", 1000)
+    header = read(PROTO2 + b"N0" * 200_000 + PAYLOAD + b".")
+    assert [error.code for error in header.errors] == ["pickle/unexamined"]
+    assert not header.complete
+
+
+def test_a_large_checkpoint_has_far_fewer_opcodes_than_are_walked() -> None:
+    shapes = {f"layers.{number}.weight": (64, 2) for number in range(2000)}
+    stream = state_dict(shapes)
+    count = sum(1 for _ in pickletools.genops(stream))
+    assert 50 * count < pickle_walk._OPCODE_LIMIT
+
+
+def test_numpy_s_own_dtypes_are_harmless() -> None:
+    names = [name for name in dir(np.dtypes) if name.endswith("DType")]
+    assert len(names) > 20
+    assert all(is_allowed("numpy.dtypes", name) for name in names)
 
 
 def test_a_name_that_a_policy_adds_is_allowed() -> None:

@@ -5,6 +5,8 @@
 * ``pickle``: `read_pickle` for pickles and all that holds them, by ranges (``byte_ranges``) and
   without unpickling; ``zip``, ``tar``, ``npy``: the containers. Import it by its own name: it needs
   more of the standard library than a scan of safetensors does.
+* ``other_weights``: `read_other_weights` for ONNX, Keras, TensorFlow and other weights, by ranges
+  as well; a module for each family (``onnx``, ``keras``, ``hdf5``, …). Import it by its own name.
 * ``errors``: the error tree; ``rules``: every code with its severity, meaning and remedy.
 * ``window``, ``string_walk``, ``json_text``: cursors and scanners over the raw bytes.
 """

@@ -36,7 +36,13 @@ __all__ = [
 Severity = Literal["error", "warning", "info"]
 
 _SHOWN_LENGTH = 64
-_FAMILIES = {"gguf": "GGUF", "safetensors": "safetensors", "pickle": "pickle", "zip": "ZIP"}
+_FAMILIES = {
+    "gguf": "GGUF",
+    "safetensors": "safetensors",
+    "pickle": "pickle",
+    "weights": "weights",
+    "zip": "ZIP",
+}
 
 
 class HeaderError(Exception):

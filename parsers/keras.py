@@ -31,17 +31,25 @@ _FUNCTION_MODULES: Final = re.compile(
 )
 """Modules of functions that compute and do nothing else."""
 _CLASS_MODULES: Final = re.compile(
-    r"(?:keras|tf_keras|keras_hub|keras_cv|keras_nlp|keras_rs)(?:\..*)?"
+    r"(?:(?:tensorflow\.(?:python\.)?)?keras|tf_keras|keras_hub|keras_cv|keras_nlp|keras_rs)(?:\..*)?"
 )
 """Packages whose classes Keras itself imports when a config names them."""
 _NO_CLASSES: Final = re.compile(
-    r"(?:keras|tf_keras)(?:\.src)?\.(?:config|saving|utils|preprocessing|backend|export)(?:\..*)?"
+    r"(?:(?:tensorflow\.(?:python\.)?)?keras|tf_keras)(?:\.src)?\.(?:config|saving|utils|preprocessing|backend|export)(?:\..*)?"
 )
 """Modules whose functions load, fetch, write or change settings, and that have no layers."""
 _BUILDS_FROM_FILE: Final = {
     "TFSMLayer": "a SavedModel that it runs",
     "TorchModuleWrapper": "a pickled torch module",
+    "KerasLayer": "a SavedModel of TensorFlow Hub",
 }
+_SETTING: Final = re.compile(
+    r"(?:tf_)?keras\.(?:\w+\.)*(?:enable_unsafe_deserialization|get_file|load_model|load_weights"
+    r"|save_model|save_weights|load_img|save_img|model_from_json|deserialize_keras_object"
+    r"|register_keras_serializable|\w+_dataset_from_directory)"
+)
+"""Functions that Keras itself refuses in a config: they make no part of a model."""
+_MODELS: Final = frozenset(("Sequential", "Functional", "Model"))
 _PLAIN_CLASSES: Final = frozenset(
     ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 )
@@ -81,7 +89,9 @@ def parse_json(raw: bytes, source: Source, at: int, field: str) -> Any:
         ) from None
 
 
-def judge_config(config: Any, report: WeightsReport, source: Source, at: int) -> int:
+def judge_config(
+    config: Any, report: WeightsReport, source: Source, at: int, *, model: bool = False
+) -> int:
     """Judge all objects of a parsed config; return the number of layers and the like in it.
 
     Args:
@@ -89,8 +99,11 @@ def judge_config(config: Any, report: WeightsReport, source: Source, at: int) ->
         report: Receives what is wrong.
         source: Where the config stands, for offsets.
         at: Its offset.
+        model: Whether it is that of a whole model.
     """
     judge = _Judge(report, source, at)
+    if model:
+        judge.judge_model(config)
     todo = [config]
     while todo:
         value = todo.pop()
@@ -99,6 +112,8 @@ def judge_config(config: Any, report: WeightsReport, source: Source, at: int) ->
             todo.extend(value.values())
         elif isinstance(value, list):
             todo.extend(value)
+        elif isinstance(value, str) and _SETTING.fullmatch(value):
+            judge.name(value)
     return judge.objects
 
 
@@ -109,8 +124,24 @@ class _Judge:
         self._report, self._source, self._at = report, source, at
         self.objects = 0
 
+    def judge_model(self, config: Any) -> None:
+        """Judge the class of a model: one without a module is Keras' own, or not in the file."""
+        name = config.get("class_name") if isinstance(config, dict) else None
+        if isinstance(name, str) and name not in _MODELS and config.get("module") is None:
+            self._custom("model", name)
+
+    def name(self, value: str) -> None:
+        """Tell a text that is the name of a function that loads, fetches or changes settings."""
+        self._runs("text", "no function of Keras that is none of models", value)
+
     def judge(self, value: Mapping[str, Any]) -> None:
         """Judge an object, without those in it."""
+        for key in ("fn", "function"):
+            if isinstance(value.get(key), str) and _SETTING.fullmatch(f"keras.utils.{value[key]}"):
+                self.name(value[key])
+        module = value.get("fn_module")
+        if module is not None and not _FUNCTION_MODULES.fullmatch(str(module)):
+            self._runs("function", "a function of Keras that computes", f"{module}.")
         name = value.get("class_name")
         if not isinstance(name, str) or "config" not in value:
             if value.get("class_name") is not None and "config" in value:
@@ -134,6 +165,11 @@ class _Judge:
             self._runs("function", "a function of Keras that computes", f"{module}.{name}")
 
     def _judge_class(self, name: str, value: Mapping[str, Any], module: Any) -> None:
+        if name[:1].islower():  # a function of Keras is found by the name of a class as well
+            self._judge_function(name, module)
+            return
+        if name == "__typespec__" and re.fullmatch(r"tensorflow\.[\w.]*", str(module)):
+            return
         registered = value.get("registered_name")
         if module is not None and not (
             isinstance(module, str)

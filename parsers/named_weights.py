@@ -107,4 +107,4 @@ def _is_flax(head: bytes, name: str) -> bool:
         return False
     if extension:
         return head[at + extension : at + extension + 1] == b"\1"
-    return name.endswith(".msgpack")
+    return name.endswith((".msgpack", ".flax"))

@@ -24,9 +24,11 @@ _OPENING: Final = re.compile(
     re.DOTALL,
 )
 _OPENING_SIZE: Final = 4096
-_STEP: Final = 1 << 20
+_STEP: Final = 2 << 20
 _ELEMENT_LIMIT: Final = 300_000
+_LAYER_LIMIT: Final = 50_000
 _DEPTH_LIMIT: Final = 256
+_ATTRIBUTE_LIMIT: Final = 256
 _SETS: Final = re.compile(r"opset\d{1,3}")
 _PATHS: Final = re.compile(
     r"(?:\w*_)?(?:path|file|filename|location|library|lib|plugin)", re.IGNORECASE
@@ -57,7 +59,7 @@ def read_openvino(source: FilePart, report: WeightsReport) -> Reads[bool]:
     at = 0
     try:
         while at < source.size:
-            data = yield from source.read(at, min(at + 1, source.size), at + _STEP)
+            data = yield from source.read(at, min(at + 1, source.size), at + max(at, _STEP))
             at += len(data)
             source.forget(at)
             parser.Parse(data, at >= source.size)
@@ -88,12 +90,13 @@ class _Elements:
         """Judge an element."""
         self._count += 1
         self._depth += 1
-        if self._count > _ELEMENT_LIMIT or self._depth > _DEPTH_LIMIT:
+        beyond = self._count > _ELEMENT_LIMIT or self.layers > _LAYER_LIMIT
+        if beyond or self._depth > _DEPTH_LIMIT or len(attributes) > _ATTRIBUTE_LIMIT:
             raise make_error(
                 "weights/unexamined",
                 offset=self._at(),
                 field="XML",
-                expected=f"at most {_ELEMENT_LIMIT} elements, {_DEPTH_LIMIT} deep",
+                expected=f"at most {_LAYER_LIMIT} layers of {_ELEMENT_LIMIT} elements",
                 found="more",
             )
         if self._depth == 1:

@@ -25,8 +25,16 @@ from prefect_mutagen.parsers.openvino import opens_like_openvino, read_openvino
 from prefect_mutagen.parsers.protobuf import first_fields, tag_of
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import BLOCK, is_tar_header
-from prefect_mutagen.parsers.tensorflow import kind_of_graph, read_tensorflow
-from prefect_mutagen.parsers.weights_archives import read_weights_tar, read_weights_zip
+from prefect_mutagen.parsers.tensorflow import (
+    kind_of_graph,
+    read_tensorflow,
+    read_text_graph,
+)
+from prefect_mutagen.parsers.weights_archives import (
+    read_packed_nemo,
+    read_weights_tar,
+    read_weights_zip,
+)
 from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
 
 __all__ = ["OtherWeightsHeader", "OtherWeightsReader", "read_other_weights"]
@@ -120,22 +128,19 @@ def _own(error: HeaderError) -> HeaderError:
     )
 
 
-_NAMES: Final = {
-    "onnx": (".onnx", ".onnx_data"),
-    "tensorflow": (".pb", ".meta"),
-    "coreml": (".mlmodel",),
-}
-
-
-def _promises(name: str, form: str) -> bool:
-    return name.endswith(_NAMES.get(form, ()))
-
-
+_NAMES: Final = {"onnx": (".onnx",), "tensorflow": (".pb", ".meta"), "coreml": (".mlmodel",)}
 _ZIP_NAMES: Final = (".keras", ".pt2", ".mar")
 """Their loaders look for an archive's end, whatever the first bytes are."""
+_HDF5_NAMES: Final = (".h5", ".hdf5")
+"""Their loader looks for a superblock anywhere."""
 _ONNX_TAGS: Final = frozenset(
     (tag_of(1, 0), tag_of(5, 0), *map(tag_of, (2, 3, 4, 6, 7, 8, 14, 20, 25, 26)))
 )
+
+
+def _promises(name: str, form: str) -> bool:
+    """Whether a name says that a file is of a format that has no magic."""
+    return name.endswith(_NAMES.get(form, ()))
 
 
 def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
@@ -143,23 +148,33 @@ def _readers(head: bytes, size: int, name: str, budget: Budget) -> list[Reader]:
     readers: list[Reader] = []
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or name.endswith(_ZIP_NAMES):
         readers.append(lambda source, report: read_weights_zip(source, report, budget))
-    if find_superblock(head) >= 0:
-        readers.append(read_hdf5)
-    if is_tar_header(head[:BLOCK]):
-        readers.append(read_weights_tar)
-    if head[4:8] in IDENTIFIERS:
-        readers.append(read_flatbuffers)
-    if opens_like_openvino(head):
-        readers.append(read_openvino)
-    if readers:
+    for recognised, reader in (
+        (find_superblock(head) >= 0 or name.endswith(_HDF5_NAMES), read_hdf5),
+        (is_tar_header(head[:BLOCK]), read_weights_tar),
+        (head.startswith(b"\x1f\x8b") and name.endswith(".nemo"), read_packed_nemo),
+        (head[4:8] in IDENTIFIERS, read_flatbuffers),
+        (opens_like_openvino(head), read_openvino),
+    ):
+        if recognised:
+            readers.append(reader)
+    if any(reader is not read_hdf5 for reader in readers) or find_superblock(head) >= 0:
         return readers
     content = identify(head[:HEAD_SIZE], size)
-    if content.format is not None or content.kind not in ("bad-magic", "archive"):
-        return []
+    if content.format is None and content.kind in ("bad-magic", "archive"):
+        readers += _message_readers(head, size, name)
+    elif content.kind == "text" and name.endswith(".pbtxt"):
+        readers.append(read_text_graph)
+    return readers
+
+
+def _message_readers(head: bytes, size: int, name: str) -> list[Reader]:
+    """Return the readers of protobuf messages, which have no magic, and of what is named only."""
     tags = {tag for tag, _, _ in first_fields(head, size)}
-    if tags <= _ONNX_TAGS and (tag_of(7) in tags or (tags and name.endswith(".onnx"))):
+    readers: list[Reader] = []
+    # What its name says it is, its loader parses whatever other fields there are.
+    if tags and (name.endswith(".onnx") or (tags <= _ONNX_TAGS and tag_of(7) in tags)):
         readers.append(read_onnx)
-    if is_coreml(head, size):
+    if tags and (name.endswith(".mlmodel") or is_coreml(head, size)):
         readers.append(read_coreml)
     kind = kind_of_graph(head, size, name)
     if kind:

@@ -35,12 +35,18 @@ SHORT: Final = "~"
 _VALUE_LIMIT: Final = 4 << 20
 _SHORT_LIMIT: Final = 4096
 _DEPTH_LIMIT: Final = 64
+_IN_GROUP: Final = 4
+"""Stands for the tags of a group's fields, and of groups: all readers pass them over."""
 _HEADER: Final = 20
 _WHOLE: Final = 4 << 20
 _FIRST_WINDOW: Final = 256 << 10
-_AFTER_SKIP: Final = 256 << 10
+_AFTER_SKIP: Final = 128 << 10
 _LARGEST_WINDOW: Final = 4 << 20
-FIELD_LIMIT: Final = 300_000
+_SKIP_LIMIT: Final = 32
+"""Large fields that are passed over, each at the cost of a read."""
+_SKIPS_TRIED: Final = 4
+_MUCH: Final = 16 << 20
+FIELD_LIMIT: Final = 200_000
 
 Schema = Mapping[str, Mapping[int, str]]
 """Kind of message → tag of a field → kind of the message in it, `VALUE` or `SHORT`."""
@@ -108,20 +114,21 @@ def first_fields(head: bytes, size: int, limit: int = 64) -> list[tuple[int, int
         The fields; none if the bytes are no message.
     """
     fields: list[tuple[int, int, int]] = []
-    at = 0
+    at = groups = 0
     try:
         while at < min(len(head), size) and len(fields) < limit:
             tag, start = read_varint(head, at)
             wire = tag & 7
-            if tag < 8 or tag > 0xFFFFFFFF or wire not in (0, 1, 2, 5):
+            if tag < 8 or tag > 0xFFFFFFFF or wire > 5 or (wire == 4 and not groups):
                 return []
-            at = start + (8 if wire == 1 else 4)
+            groups += {3: 1, 4: -1}.get(wire, 0)
+            at = start + {1: 8, 5: 4}.get(wire, 0)
             if wire == 0:
                 _, at = read_varint(head, start)
             elif wire == 2:
                 length, start = read_varint(head, start)
                 at = start + length
-            fields.append((tag, start, at))
+            fields.append((tag if not groups else _IN_GROUP, start, at))
     except ValueError:
         return []
     except IndexError:
@@ -165,9 +172,12 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
     kind, table, end = root, schema[root], size
     open_messages: list[tuple[str, Mapping[int, str], int]] = []
     data, base, at, ahead = b"", 0, 0, _FIRST_WINDOW
-    left = count.left
+    left, groups = count.left, 0
+    skips = first_skip = 0
     while True:
         while at == end:
+            if groups:
+                raise _malformed(source, at, kind, "a group without its end")
             visitor.leave(kind)
             if not open_messages:
                 count.left = left
@@ -177,6 +187,10 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
         if local + _HEADER > len(data) and base + len(data) < size:
             touching = local <= len(data)
             ahead = min(ahead * 2, _LARGEST_WINDOW) if touching else _AFTER_SKIP
+            if not touching:
+                skips, first_skip = skips + 1, first_skip or base
+                if _is_hopeless(skips, at - first_skip, size - at):
+                    raise _beyond(source, at, f"at most {_SKIP_LIMIT} large fields", "more")
             window = size - at if size - at <= _WHOLE else ahead
             data = yield from source.read(at, min(at + _HEADER, size), at + window)
             base, local = at, 0
@@ -202,19 +216,22 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
                 stop = base + local + 8
             elif wire == 5:
                 stop = base + local + 4
+            elif wire == 3 or (wire == 4 and groups):
+                groups += 1 if wire == 3 else -1
+                stop = base + local
             else:
                 raise _malformed(source, at, kind, f"a field of wire type {wire}")
         except ValueError:
             raise _malformed(source, at, kind, "a number of more than ten bytes") from None
         except IndexError:
-            raise _cut(source, at, kind, at + 1) from None
+            raise _cut(source, kind, at + 1) from None
         if tag < 8 or tag > 0xFFFFFFFF:
             raise _malformed(source, at, kind, "a field without a number")
         if stop > end:
             if stop > size and not open_messages:
-                raise _cut(source, at, kind, stop)
+                raise _cut(source, kind, stop)
             raise _malformed(source, at, kind, f"a field that ends at byte {source.locate(stop)}")
-        target = table.get(tag)
+        target = None if groups else table.get(tag)
         start = base + local
         at = stop
         if target is None:
@@ -231,13 +248,20 @@ def walk_message(  # noqa: C901, PLR0912, PLR0915 - one loop, as the wire format
             if len(value) < stop - start:
                 value = (yield from source.read(start, stop))[: stop - start]
                 if len(value) < stop - start:
-                    raise _cut(source, start, kind, stop)
+                    raise _cut(source, kind, stop)
             visitor.value(kind, tag >> 3, value, start)
         elif visitor.enter(target, start):
             if len(open_messages) >= _DEPTH_LIMIT:
                 raise _beyond(source, start, f"at most {_DEPTH_LIMIT} levels", "more")
             open_messages.append((kind, table, end))
             kind, table, end, at = target, schema[target], stop, start
+
+
+def _is_hopeless(skips: int, passed: int, rest: int) -> bool:
+    """Whether the rest would need far more reads than there are, by what they led past so far."""
+    if skips < _SKIPS_TRIED or rest < _MUCH:
+        return False
+    return rest * skips > 2 * passed * (_SKIP_LIMIT - skips)
 
 
 def _malformed(source: Source, at: int, kind: str, found: str) -> Exception:
@@ -250,8 +274,7 @@ def _malformed(source: Source, at: int, kind: str, found: str) -> Exception:
     )
 
 
-def _cut(source: Source, at: int, kind: str, stop: int) -> Exception:
-    del at
+def _cut(source: Source, kind: str, stop: int) -> Exception:
     size = source.size
     return make_error(
         "weights/truncated",

@@ -18,8 +18,10 @@ _AHEAD: Final = 64 << 10
 _RECORDS: Final = (b"x", b"g", b"X")
 """Extended headers; those that change where a member ends are refused."""
 _RESIZED: Final = re.compile(rb" size=|GNU\.sparse")
+_PATH: Final = re.compile(rb"(?:link)?path=([^\n]*)\n")
+_LONG_NAMES: Final = (b"L", b"K")
 _WITHOUT_BYTES: Final = (b"1", b"2", b"3", b"4", b"5", b"6")
-"""Links, devices, folders, pipes."""
+"""Links (the first two), devices, folders, pipes."""
 
 
 class TarMember(NamedTuple):
@@ -29,6 +31,8 @@ class TarMember(NamedTuple):
     offset: int
     """Offset of its bytes."""
     size: int
+    paths: tuple[str, ...] = ()
+    """Other paths that its headers state: a longer name, the target of a link."""
 
 
 def is_tar_header(block: bytes) -> bool:
@@ -49,14 +53,40 @@ def _number(field: bytes) -> int | None:
         return None
 
 
-def read_members(source: Source) -> Reads[list[TarMember]]:
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode("utf-8", "replace")
+
+
+def _stated_paths(source: Source, at: int, block: bytes, size: int) -> Reads[list[str]]:
+    """Return the paths of a header besides its short name: with its prefix, and its target.
+
+    Of a record for the next header, those that it states for it.
+    """
+    kind = block[156:157]
+    if kind not in (*_RECORDS, *_LONG_NAMES):
+        name, prefix, target = _text(block[:100]), _text(block[345:500]), _text(block[157:257])
+        whole = f"{prefix}/{name}" if prefix and block.startswith(b"ustar", 257) else ""
+        return [path for path in (whole, target) if path]
+    record = yield from source.read(at + BLOCK, at + BLOCK + min(size, _AHEAD))
+    if kind in _LONG_NAMES:
+        return [_text(record[:size])]
+    return [_text(match[1]) for match in _PATH.finditer(record[:size])]
+
+
+def read_members(source: Source, *, links: bool = False) -> Reads[list[TarMember]]:
     """Return the members of an archive.
+
+    Args:
+        source: The archive.
+        links: Whether links are members as well; they have no bytes.
 
     Raises:
         MalformedError: A header cannot be read; what follows it is not known.
         UnsupportedError: There are more members than are looked at.
     """
+    without = _WITHOUT_BYTES[2:] if links else _WITHOUT_BYTES
     members: list[TarMember] = []
+    paths: list[str] = []  # that the records before a header state for it
     at = 0
     while True:
         block = yield from source.read(at, at + BLOCK, at + _AHEAD)
@@ -83,11 +113,13 @@ def read_members(source: Source) -> Reads[list[TarMember]]:
                 expected="sizes in the headers of members",
                 found="a sparse member, or sizes in other records",
             )
+        paths += yield from _stated_paths(source, at, block, size)
         if kind in _WITHOUT_BYTES:
             size = 0
-        else:
-            name = block[:100].split(b"\0")[0].decode("utf-8", "replace")
-            members.append(TarMember(name, at + BLOCK, size))
+        if kind not in without:
+            members.append(TarMember(_text(block[:100]), at + BLOCK, size, tuple(paths)))
+        if kind not in (*_RECORDS, *_LONG_NAMES):
+            paths = []
         if len(members) > _MEMBER_LIMIT:
             raise make_error(
                 "pickle/unexamined",

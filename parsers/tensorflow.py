@@ -30,7 +30,7 @@ from prefect_mutagen.parsers.protobuf import (
 from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
 
-__all__ = ["FORBIDDEN_OPERATORS", "kind_of_graph", "read_tensorflow"]
+__all__ = ["FORBIDDEN_OPERATORS", "kind_of_graph", "read_tensorflow", "read_text_graph"]
 
 FORBIDDEN_OPERATORS: Final = re.compile(
     r"""
@@ -43,7 +43,7 @@ FORBIDDEN_OPERATORS: Final = re.compile(
     | .*Summary(?:File|Db)Writer | ImportEvent
     | Write(?:Audio|Graph|Histogram|Image|Raw|Scalar)?.*Summary
     | Debug(?:Identity|NanCount|NumericSummary)(?:V\d)?
-    | .*Rpc.* | (?:_?Host)?(?:Send|Recv) | GcsConfigure.* | FileSystemSetConfiguration
+    | .*Rpc.* | _?(?:Host)?(?:Send|Recv) | GcsConfigure.* | FileSystemSetConfiguration
     | ShellExecute | .*LoadLibrary.* | RemoteFusedGraphExecute | DecodeProtoV2 | EncodeProto
     """,
     re.VERBOSE,
@@ -89,6 +89,9 @@ _SCHEMA: Final[Schema] = {
     "metadata": {tag_of(1): "layer"},
     "layer": {tag_of(5): VALUE},
 }
+_OPERATOR: Final = re.compile(rb"_?[A-Z][A-Za-z0-9_.>]*")
+"""How TensorFlow spells the names of operators."""
+_BY_NAME: Final = {"saved_model.pb": "saved model", "keras_metadata.pb": "metadata"}
 _TITLES: Final = {
     "saved model": "TensorFlow SavedModel",
     "graph": "TensorFlow graph",
@@ -109,20 +112,34 @@ def kind_of_graph(head: bytes, size: int, name: str) -> str:
     if not fields:
         return ""
     tags = {tag for tag, _, _ in fields}
-    if name == "keras_metadata.pb" and tags == {tag_of(1)}:
-        return "metadata"
-    if tags <= {tag_of(1, 0), tag_of(2)} and tag_of(2) in tags:
-        return "saved model"
-    first_tag, start, stop = fields[0]
-    if first_tag == tag_of(1) and tags <= {*map(tag_of, range(1, 5)), tag_of(3, 0)}:
-        node = first_fields(head[start:stop], stop - start, 2)
-        if [tag for tag, _, _ in node] == [tag_of(1), tag_of(2)]:
-            texts = [head[start:][at:end] for _, at, end in node]
-            if all(text.isascii() and text.decode("ascii").isprintable() for text in texts):
-                return "graph"
-    if name.endswith(".meta") and tags <= set(map(tag_of, range(1, 8))):
+    # What its name says it is, its loader parses whatever other fields there are.
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if name.endswith(".meta") and tag_of(2) in tags:
         return "meta graph"
-    return "graph" if name.endswith(".pb") and tags <= {tag_of(1), tag_of(2), tag_of(4)} else ""
+    if _opens_with_node(head, fields[0]) or (name.endswith(".pb") and tag_of(1) in tags):
+        return "graph"
+    strict = tags <= {tag_of(1, 0), tag_of(2)} or name.endswith(".pb")
+    return "saved model" if strict and tag_of(2) in tags else ""
+
+
+def _opens_with_node(head: bytes, field: tuple[int, int, int]) -> bool:
+    """Whether a field is a node: its first fields are a name and an operator."""
+    tag, start, stop = field
+    node = first_fields(head[start:stop], stop - start, 2)
+    if tag != tag_of(1) or [tag for tag, _, _ in node] != [tag_of(1), tag_of(2)]:
+        return False
+    _, at, end = node[1]
+    return _OPERATOR.fullmatch(head[start + at : start + end]) is not None
+
+
+def read_text_graph(source: FilePart, report: WeightsReport) -> Reads[bool]:
+    """Name a graph in protobuf's text format, which TensorFlow loads as well."""
+    yield from ()
+    report.recognise("tensorflow", "TensorFlow graph as a text", "tensorflow")
+    expected, found = "a graph in the binary format", "the text format"
+    report.note("weights/unexamined", source, 0, "graph", expected, found)
+    return True
 
 
 def read_tensorflow(source: FilePart, report: WeightsReport, kind: str) -> Reads[bool]:
@@ -170,10 +187,10 @@ class _Graph:
         if isinstance(value, int):
             return
         text = value.decode("utf-8", "replace")
-        if kind == "node" and number == 1:
-            self._name = text
-        elif kind == "node":
-            self._operator = text
+        if kind == "node":
+            self._name, self._operator = (
+                (text, self._operator) if number == 1 else (self._name, text)
+            )
         elif kind == "signature":
             self._function = text
         elif kind in ("tensor", "attribute"):
@@ -182,11 +199,12 @@ class _Graph:
             self._report.add_file(f"assets/{text}")
             if leaves_folder(text):
                 self._note("weights/outside-path", at, "asset", "a file of assets/", text)
-        elif kind == "information" and number == 5:
-            self._version = text
         elif kind == "information":
-            self._tags[text] = None
-        elif number in (3, 5):  # of a user object, of a layer
+            if number == 5:
+                self._version = text
+            else:
+                self._tags[text] = None
+        else:
             self._judge_metadata(value, at)
 
     def leave(self, kind: str) -> None:

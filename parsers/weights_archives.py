@@ -24,10 +24,10 @@ from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
 from prefect_mutagen.parsers.zip import ZipDirectory, ZipEntry, entry_range, read_directory
 
-__all__ = ["read_weights_tar", "read_weights_zip"]
+__all__ = ["read_packed_nemo", "read_weights_tar", "read_weights_zip"]
 
 _CODE: Final = (".py", ".pyc", ".so", ".dll", ".dylib", ".sh", ".jar", ".cubin", ".whl")
-_KERAS_PLAIN: Final = re.compile(r"(?:metadata\.json|config\.json|[^/]*\.h5|assets/.*)")
+_KERAS_PLAIN: Final = re.compile(r"[^/]*\.(?:json|h5)|assets/.*")
 _TARGET: Final = re.compile(rb"""["']?_target_["']?\s*:\s*["']?([^\s"'#,}\]]*)""")
 _TARGETS: Final = re.compile(
     r"(?:nemo|megatron|torch\.optim|torch\.nn|pytorch_lightning|lightning|torchaudio|torchmetrics"
@@ -36,6 +36,7 @@ _TARGETS: Final = re.compile(
 """What NeMo's own configs name."""
 _DISGUISED: Final = re.compile(rb"""\0|"[^"\n]*\\[xuU\n][^"\n]*"\s*:""")
 """Keys that are spelled with escapes, and texts that are not in UTF-8."""
+_ENTRY_LIMIT: Final = 1 << 14
 _YAML_LIMIT: Final = 1 << 20
 
 
@@ -46,7 +47,11 @@ def read_weights_zip(source: FilePart, report: WeightsReport, budget: Budget) ->
         HeaderError: It cannot be followed to its end.
     """
     head = yield from source.read(0, min(4, source.size))
-    directory = yield from read_directory(source, report.errors)
+    try:
+        directory = yield from read_directory(source, report.errors, _ENTRY_LIMIT)
+    except HeaderError:
+        _promise(report)
+        raise
     if directory is None:
         if head.startswith(b"PK"):
             _promise(report)
@@ -88,11 +93,12 @@ def _recognise(keys: dict[str, ZipEntry], report: WeightsReport) -> bool:
 
 
 def _promise(report: WeightsReport) -> None:
-    """Take the format from the name: the bytes begin as an archive, and have no directory."""
+    """Take the format from the name: it is an archive, and its directory cannot be read."""
     forms = {".keras": "keras", ".mar": "mar", ".pt2": "pt2"}
     form = next((form for end, form in forms.items() if report.name.endswith(end)), "")
     if form:
-        report.recognise(form, f"a broken {form} archive")
+        report.recognise(form, f"{form} archive by its name")
+        report.found = True
 
 
 def _judge_paths(directory: ZipDirectory, report: WeightsReport, source: FilePart) -> None:
@@ -169,7 +175,7 @@ def _read_keras(
             if isinstance(version, str):
                 report.details.append(f"Keras {named_in_text(version)}")
             continue
-        objects = judge_config(config, report, source, at)
+        objects = judge_config(config, report, source, at, model=True)
         report.details.append(f"{objects} objects")
 
 
@@ -206,31 +212,39 @@ def read_weights_tar(source: FilePart, report: WeightsReport) -> Reads[bool]:
     """
     if report.name.endswith(".nemo"):
         report.recognise("nemo", "NeMo archive", "nemo")
-    members = yield from read_members(source)
-    names = {member.name.removeprefix("./"): member for member in members}
-    configs = [
-        member for name, member in names.items() if name.rpartition("/")[2] == "model_config.yaml"
-    ]
-    if configs:
+    members = yield from read_members(source, links=True)
+    named = [(name, member) for member in members for name in (member.name, *member.paths)]
+    names = {name.removeprefix("./") for name, _ in named}
+    if any(name.rpartition("/")[2] == "model_config.yaml" for name in names):
         report.recognise("nemo", "NeMo archive", "nemo")
     elif "MAR-INF/MANIFEST.json" in names:
         report.recognise("mar", "TorchServe archive", "pytorch")
     if not report.format:
         return False
     report.found = report.holds_pickles = True
-    for name, member in names.items():
+    configs: dict[int, int] = {}
+    for name, member in named:
+        at = min(member.offset, source.size)
         if leaves_folder(name):
             expected = "a path within the archive"
-            report.note(
-                "weights/outside-path", source, member.offset, "member", expected, shown(name)
-            )
+            report.note("weights/outside-path", source, at, "member", expected, shown(name))
         if name.lower().endswith(_CODE):
-            report.note(
-                "weights/runs-code", source, member.offset, "member", "no code", shown(name)
-            )
-    for member in members:
-        if member.name.endswith((".yaml", ".yml")) and member.size:
-            yield from _read_targets(source, member.offset, member.size, report)
+            report.note("weights/runs-code", source, at, "member", "no code", shown(name))
+        if name.lower().endswith((".yaml", ".yml")) and member.size:
+            configs[member.offset] = member.size
+    for offset, size in configs.items():
+        yield from _read_targets(source, offset, size, report)
+    return True
+
+
+def read_packed_nemo(source: FilePart, report: WeightsReport) -> Reads[bool]:
+    """Name a NeMo archive that is compressed as a whole: it cannot be read by ranges."""
+    yield from ()
+    report.recognise("nemo", "NeMo archive, compressed", "nemo")
+    report.note(
+        *("weights/unexamined", source, 0, "archive", "an archive that is not compressed"),
+        "gzip",
+    )
     return True
 
 

@@ -11,7 +11,9 @@ from prefect_mutagen.parsers.tensor import TensorInfo
 
 __all__ = ["OtherWeightsHeader", "WeightsReport", "named_in_text"]
 
-_TENSOR_LIMIT: Final = 1 << 16
+_INCOMPLETE: Final = frozenset(
+    ("weights/unreadable", "weights/truncated", "weights/unexamined", "zip/no-directory")
+)
 _FILE_LIMIT: Final = 4096
 
 
@@ -28,7 +30,7 @@ class OtherWeightsHeader:
     framework: str
     """Framework that wrote it, or ""."""
     tensors: tuple[TensorInfo, ...]
-    """Tensors, where the header states them."""
+    """Tensors, where the header states them and all of it was read."""
     errors: tuple[HeaderError, ...]
     """Errors and observations, in file order."""
     complete: bool
@@ -96,9 +98,8 @@ class WeightsReport:
         )
 
     def add_tensor(self, tensor: TensorInfo) -> None:
-        """Add a tensor; beyond a limit they are left out."""
-        if len(self._tensors) < _TENSOR_LIMIT:
-            self._tensors.append(tensor)
+        """Add a tensor."""
+        self._tensors.append(tensor)
 
     def add_file(self, name: str) -> None:
         """Add a file that a loader reads besides."""
@@ -108,17 +109,16 @@ class WeightsReport:
     def finish(self, size: int) -> OtherWeightsHeader:
         """Return the header; ``size`` is the number of bytes that were read."""
         errors = self.errors.finish()
-        incomplete = ("weights/unreadable", "weights/unexamined", "zip/no-directory")
+        codes = {error.code for error in errors}
+        complete = bool(self.format) and self.complete and not codes & _INCOMPLETE
         return OtherWeightsHeader(
             format=self.format,
             description=", ".join(self.details),
             holds_pickles=self.holds_pickles,
             framework=self.framework,
-            tensors=tuple(self._tensors),
+            tensors=tuple(self._tensors) if complete else (),
             errors=errors,
-            complete=bool(self.format)
-            and self.complete
-            and not any(error.code in incomplete for error in errors),
+            complete=complete,
             header_size=size,
             external_files=tuple(self._files),
         )

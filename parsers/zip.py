@@ -11,6 +11,7 @@ References: PKWARE's APPNOTE 6.3, ``zipfile._RealGetContents`` of CPython, ``min
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers.byte_ranges import ByteRange, Reads
@@ -147,12 +148,15 @@ def _places(stop: int, start: int, length: int, at: int) -> Iterator[_Record]:
         yield _Record(at, start, length, 0)
 
 
-def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDirectory | None]:
+def read_directory(
+    source: FilePart | Memory, errors: ErrorList, limit: int = _ENTRY_LIMIT
+) -> Reads[ZipDirectory | None]:
     """Read the entries of an archive.
 
     Args:
         source: The archive.
         errors: Receives what is wrong with it.
+        limit: Largest number of entries that are looked at.
 
     Returns:
         The entries; None if no end record leads to a directory.
@@ -170,24 +174,24 @@ def read_directory(source: FilePart | Memory, errors: ErrorList) -> Reads[ZipDir
             if head != b"PK\x01\x02" and record.size:
                 continue
             data = yield from source.read(record.start, stop)
-        found = list(_entries(data, record))
+        found = list(islice(_entries(data, record), limit + 1))
         if not found and (record.size or starts):
             continue
         starts.setdefault(record.start, data)
-        _judge_length(found, record, source, errors)
         if record.shift and found:
             start = f"entries from byte {record.shift}"
             _note(errors, "zip/prefix", source.locate(0), "archive", "entries from byte 0", start)
         for entry, _ in found:
             entries.setdefault(entry._replace(at=0), entry)
-        if len(entries) > _ENTRY_LIMIT:
+        if max(len(found), len(entries)) > limit:
             raise make_error(
                 "pickle/unexamined",
                 offset=source.locate(record.start),
                 field="directory",
-                expected=f"at most {_ENTRY_LIMIT} entries",
+                expected=f"at most {limit} entries",
                 found="more",
             )
+        _judge_length(found, record, source, errors)
     if not starts:
         return None
     if len(set(starts.values())) > 1:

@@ -27,11 +27,12 @@ def test_nothing_breaks_a_promise(form: str, tmp_path: Path) -> None:
     assert "stat::number_of_executed_units" in done.stderr
 
 
-def test_no_pickle_breaks_a_promise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["fuzz_pickles", "fuzz_other_weights"])
+def test_no_file_breaks_a_promise(module: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris is not built for this machine")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.fuzz.fuzz_pickles"),
+            *(sys.executable, "-m", f"tests.fuzz.{module}"),
             *("-max_total_time=30", "-print_final_stats=1", f"-artifact_prefix={tmp_path}/"),
         ],
         cwd=Path(__file__).parent.parent.parent,

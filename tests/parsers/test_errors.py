@@ -36,7 +36,7 @@ def test_errors_compare_by_facts_and_survive_pickling() -> None:
 def test_every_rule_says_what_it_means_and_what_to_do() -> None:
     for code, rule in RULES.items():
         family, _, name = code.partition("/")
-        assert family in {"gguf", "safetensors", "pickle", "zip", "sbom"}
+        assert family in {"gguf", "safetensors", "pickle", "weights", "zip", "sbom"}
         assert name == name.lower().replace(" ", "-")
         assert rule.kind is not HeaderError
         assert rule.meaning.endswith(".")

@@ -11,8 +11,10 @@ from tests.parsers import (
     weights_onnx_cases,
     weights_tensorflow_cases,
 )
+from tests.parsers.pickle_builders import zipped
 from tests.parsers.weights_case import WeightsCase, drive, read
-from tests.parsers.weights_protobuf import initializer, node, onnx
+from tests.parsers.weights_named_cases import tar
+from tests.parsers.weights_protobuf import field, initializer, node, onnx
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +52,17 @@ def test_nothing_is_said_against_an_honest_file(case: WeightsCase) -> None:
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: f"{case.form}-{case.id}")
 def test_no_hostile_file_passes(case: WeightsCase) -> None:
-    header = read(case.data, case.name)
+    reader = read_other_weights(len(case.data), case.name)
+    header = drive(case.data, reader)
+    assert reader.budget.requests <= 32
+    assert reader.budget.bytes_read <= 16 << 20
     assert header.format == case.form
     assert case.codes <= {error.code for error in header.errors}, header.errors
     for error in header.errors:
         assert 0 <= error.offset <= len(case.data), error
         assert str(error).isprintable()
         assert len(str(error)) < 1000
-    if case.codes & {"weights/unreadable", "weights/unexamined"}:
+    if case.codes & {"weights/unreadable", "weights/unexamined", "weights/truncated"}:
         assert not header.complete
 
 
@@ -135,6 +140,25 @@ def test_a_name_alone_makes_no_model(name: str, data: bytes) -> None:
     assert not header.complete
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        field(1, 1) + field(2, "some text") * 3,
+        field(1, field(1, "key") + field(2, "value")) * 3,
+        field(1, 5) + field(7, "a message"),
+        field(1, 5) + field(200, 3),
+        zipped({"config.json": b"{}", "x": b""}),
+        zipped({"word/document.xml": b"<w/>"}),
+        tar({"a.txt": b"x", "b.py": b"y"}),
+        b"\x82\xa1a\x01\xa1b\x02" + bytes(50),
+    ],
+    ids=["message", "map", "seven", "number", "json", "document", "tar", "pack"],
+)
+def test_what_is_alike_is_not_taken_for_a_model(data: bytes) -> None:
+    header = read(data, "x.bin")
+    assert (header.format, header.errors) == ("", ())
+
+
 def test_initializers_are_the_tensors_of_a_model() -> None:
     data = onnx(node("Add"), initializer(name="a"), initializer(name="b", dims=(5,), dtype=10))
     assert [tuple(tensor) for tensor in read(data, "m.onnx").tensors] == [
@@ -150,6 +174,24 @@ def test_large_tensors_are_passed_over() -> None:
     assert header.complete
     assert len(header.tensors) == 4
     assert reader.budget.bytes_read < 2_000_000
+
+
+def test_a_file_of_too_many_large_tensors_is_given_up_early() -> None:
+    data = onnx(node("X", "my.ops"), *(initializer(data=bytes(1 << 20)) for _ in range(100)))
+    reader = read_other_weights(len(data), "m.onnx")
+    header = drive(data, reader)
+    codes = {error.code for error in header.errors}
+    assert codes == {"weights/unexamined", "weights/custom-operator"}
+    assert (header.tensors, header.complete) == ((), False)
+    assert reader.budget.requests <= 8
+
+
+def test_a_few_large_tensors_are_not_too_many() -> None:
+    sizes = (40 << 20, *(1 << 20,) * 20)
+    data = onnx(node("Add"), *(initializer(data=bytes(size)) for size in sizes))
+    header = read(data, "m.onnx")
+    assert header.complete
+    assert len(header.tensors) == 21
 
 
 def test_a_reader_that_is_fed_nothing_asks_no_end() -> None:

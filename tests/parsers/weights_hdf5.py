@@ -38,7 +38,12 @@ def _variable_attribute(name: str, length: int, heap: int, index: int) -> bytes:
 
 
 def hdf5(
-    attributes: Mapping[str, str], *, variable: bool = True, split: bool = False, tail: int = 0
+    attributes: Mapping[str, str],
+    *,
+    variable: bool = True,
+    split: bool = False,
+    tail: int = 0,
+    child: bytes = b"",
 ) -> bytes:
     """Write a file whose root has attributes.
 
@@ -47,6 +52,7 @@ def hdf5(
         variable: Whether texts of more than 64 bytes are in the global heap.
         split: Whether the messages are in a second block of the header.
         tail: Bytes of data after everything.
+        child: Messages of an object in the root group.
     """
     heap, at = b"", 4096
     places: dict[str, tuple[int, int]] = {}
@@ -72,18 +78,33 @@ def hdf5(
     else:
         second = b""
     header = struct.pack("<BxHII4x", 1, len(messages) + split, 1, len(body)) + body
-    tree = b"TREE" + struct.pack("<BBH", 0, 0, 0) + UNDEFINED * 2 + bytes(544 - 24)
-    names = b"HEAP" + struct.pack("<B3xQQQ", 0, 8, 1, 1600) + bytes(8)
+    tree = b"TREE" + struct.pack("<BBH", 0, 0, bool(child)) + UNDEFINED * 2
+    tree += struct.pack("<3Q", 0, 3000, 8)
+    symbols = b"SNOD" + struct.pack("<BBH", 1, 0, 1) + struct.pack("<QQI4x16x", 8, 3200, 0)
+    below = struct.pack("<BxHII4x", 1, 1, 1, len(child)) + child
+    texts = bytes(8) + b"c\0" + bytes(6) + b"/etc/passwd\0".ljust(72, b"\0")
+    names = b"HEAP" + struct.pack("<B3xQQQ", 0, 88, 1, 1600) + texts
     entry = struct.pack("<QQI4x2Q", 0, 96, 1, 1024, 1568)
     end = at + len(heap) + tail
     block = MAGIC + struct.pack("<8BHHI", 0, 0, 0, 0, 0, 8, 8, 0, 4, 16, 0)
     block += struct.pack("<Q", 0) + UNDEFINED + struct.pack("<Q", end) + UNDEFINED + entry
     out = bytearray(end)
-    for start, part in ((0, block), (96, header), (1024, tree), (1568, names), (2048, second)):
+    parts = {0: block, 96: header, 1024: tree, 1568: names, 2048: second}
+    for start, part in {**parts, 3000: symbols, 3200: below}.items():
         assert start + len(part) <= at, (start, len(part))
         out[start : start + len(part)] = part
     out[at : at + len(heap)] = heap
     return bytes(out)
+
+
+def external_data(name_at: int) -> bytes:
+    """A message with a file that holds a dataset's data; its name is in the root's heap."""
+    slots = struct.pack("<3Q", name_at, 0, 16)
+    return _message(0x07, struct.pack("<B3xHHQ", 1, 1, 1, 1568) + slots)
+
+
+VIRTUAL = _message(0x08, b"\4\3" + bytes(12))
+"""A message of a dataset that is made of parts of other files."""
 
 
 def hdf5_new(attributes: Mapping[str, str], *messages: bytes) -> bytes:
@@ -113,3 +134,7 @@ def external_link(name: str, path: str) -> bytes:
         struct.pack("<BBBB", 1, 0x08, 64, len(raw)) + raw + struct.pack("<H", len(target)) + target
     )
     return struct.pack("<BHB", 0x06, len(body), 0) + body
+
+
+DENSE_LINKS = struct.pack("<BHB", 0x02, 18, 0) + b"\0\0" + struct.pack("<2Q", 64, 64)
+"""A message that leads to links in a fractal heap."""

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from struct import pack
 from typing import Any
 
@@ -16,7 +17,14 @@ from tests.parsers.weights_case import (
     WeightsCase,
     bad,
 )
-from tests.parsers.weights_hdf5 import external_link, hdf5, hdf5_new
+from tests.parsers.weights_hdf5 import (
+    DENSE_LINKS,
+    VIRTUAL,
+    external_data,
+    external_link,
+    hdf5,
+    hdf5_new,
+)
 
 DENSE = {
     "module": "keras.layers",
@@ -46,14 +54,16 @@ def model(*layers: Any, module: str = "keras") -> dict[str, Any]:
     }
 
 
-def archive(config: Any, method: int = zipfile.ZIP_STORED, **more: bytes) -> bytes:
+def archive(
+    config: Any, method: int = zipfile.ZIP_STORED, more: Mapping[str, bytes] | None = None
+) -> bytes:
     text = config if isinstance(config, bytes) else json.dumps(config).encode()
     entries = {
         "metadata.json": b'{"keras_version": "3.8.0"}',
         "config.json": text,
         "model.weights.h5": bytes(1000),
     }
-    return zipped({**entries, **more}, method)
+    return zipped({**entries, **(more or {})}, method)
 
 
 def old(*layers: Any) -> str:
@@ -96,6 +106,7 @@ HONEST = [
     WeightsCase(
         "internal-module", "m.keras", archive(model(module="keras.src.models.functional")), "keras"
     ),
+    WeightsCase("tensorflow", "m.keras", archive(model(module="tensorflow.keras.models")), "keras"),
     WeightsCase("hub", "m.keras", archive(model(layer("Backbone", "keras_hub.models"))), "keras"),
     WeightsCase(
         *("functions", "m.keras"),
@@ -113,22 +124,36 @@ HONEST = [
         "keras",
     ),
     WeightsCase(
+        *("type", "m.keras"),
+        archive(
+            model(
+                {
+                    "class_name": "__typespec__",
+                    "spec_name": "TensorSpec",
+                    "module": "tensorflow.python.framework.tensor",
+                    "config": [[None], "float32"],
+                    "registered_name": None,
+                }
+            )
+        ),
+        "keras",
+    ),
+    WeightsCase(
         *("weights-as-arrays", "m.keras"),
-        archive(model(), **{"model.weights.npz": b"PK"}),
+        archive(model(), more={"model.weights.npz": b"PK"}),
         "keras",
         pickles=True,
     ),
     WeightsCase(
         *("model", "m.h5", OLD_FILE, "hdf5"),
         description="HDF5, Keras 2.11.0, backend tensorflow, 2 objects",
-        complete=False,
     ),
-    WeightsCase("under-another-name", "m.bin", OLD_FILE, "hdf5", complete=False),
-    WeightsCase("weights-alone", "m.h5", hdf5({"backend": "tensorflow"}), "hdf5", complete=False),
-    WeightsCase("new", "m.h5", hdf5_new({"model_config": old()}), "hdf5", complete=False),
-    WeightsCase(
-        "large", "m.h5", hdf5({"model_config": old()}, tail=3_000_000), "hdf5", complete=False
-    ),
+    WeightsCase("under-another-name", "m.bin", OLD_FILE, "hdf5"),
+    WeightsCase("group", "m.h5", hdf5({}, child=b"\0" * 8), "hdf5"),
+    WeightsCase("nine-megabytes", "m.h5", hdf5({}, tail=9 << 20), "hdf5"),
+    WeightsCase("weights-alone", "m.h5", hdf5({"backend": "tensorflow"}), "hdf5"),
+    WeightsCase("new", "m.h5", hdf5_new({"model_config": old()}), "hdf5"),
+    WeightsCase("three-megabytes", "m.h5", hdf5({"model_config": old()}, tail=3_000_000), "hdf5"),
     WeightsCase(
         *("operations", "m.h5"),
         hdf5(
@@ -139,7 +164,6 @@ HONEST = [
             }
         ),
         "hdf5",
-        complete=False,
     ),
 ]
 
@@ -165,6 +189,8 @@ HOSTILE = [
         "lambda-that-is-registered", RUNS, layers=({**OLD_LAMBDA, "class_name": "keras>Lambda"},)
     ),
     _keras("module", RUNS, layers=(layer("Popen", "subprocess"),)),
+    _keras("module-of-a-function", RUNS, layers=(layer("Dense", fn_module="subprocess"),)),
+    _keras("module-of-tensorflow", RUNS, layers=(layer("X", "tensorflow.io"),)),
     _keras("module-alike", RUNS, layers=(layer("X", "keras_evil.layers"),)),
     _keras("module-number", RUNS, layers=({**DENSE, "module": 3},)),
     _keras("class-number", RUNS, layers=({**DENSE, "class_name": ["Dense"]},)),
@@ -188,8 +214,40 @@ HOSTILE = [
     _keras(
         "class-of-settings", RUNS, layers=(layer("enable_unsafe_deserialization", "keras.config"),)
     ),
+    _keras(
+        "function-as-a-class",
+        RUNS,
+        layers=(layer("Lambda", function=layer("load_model", "keras.models")),),
+    ),
+    _keras("function-of-a-loss", RUNS, layers=(layer("Dense", fn="get_file"),)),
+    _keras(
+        "setting-in-a-text",
+        RUNS,
+        layers=(layer("Dense", x=["keras.config.enable_unsafe_deserialization"]),),
+    ),
+    bad("class", "m.keras", archive({"class_name": "Mine", "config": {}}), "keras", CUSTOM),
+    bad(
+        "class",
+        "m.h5",
+        hdf5({"model_config": json.dumps({"class_name": "Mine", "config": {}})}),
+        "hdf5",
+        CUSTOM,
+    ),
     _keras("saved-model", RUNS, layers=(layer("TFSMLayer", filepath="/x"),)),
     _keras("torch-module", RUNS, layers=(layer("TorchModuleWrapper", module="gA=="),)),
+    _keras(
+        "type-of-another-module",
+        RUNS,
+        layers=(
+            {
+                "class_name": "__typespec__",
+                "spec_name": "x",
+                "module": "os",
+                "config": [],
+                "registered_name": None,
+            },
+        ),
+    ),
     _keras("registered", CUSTOM, layers=({**layer("X", None), "registered_name": "mine>X"},)),
     _keras("unregistered", CUSTOM, layers=(layer("X", None),)),
     _keras("words-elsewhere", OUTSIDE, layers=(layer("StringLookup", vocabulary="/etc/passwd"),)),
@@ -208,12 +266,18 @@ HOSTILE = [
     bad(
         "other-case",
         "m.keras",
-        archive(model(), **{"CONFIG.JSON": json.dumps(LAMBDA).encode()}),
+        archive(model(), more={"CONFIG.JSON": json.dumps(LAMBDA).encode()}),
         "keras",
         RUNS,
     ),
-    bad("entry-outside", "m.keras", archive(model(), **{"../../x": b"1"}), "keras", OUTSIDE),
-    bad("entry-absolute", "m.keras", archive(model(), **{"/etc/cron.d/x": b"1"}), "keras", OUTSIDE),
+    bad("entry-outside", "m.keras", archive(model(), more={"../../x": b"1"}), "keras", OUTSIDE),
+    bad(
+        "entry-absolute",
+        "m.keras",
+        archive(model(), more={"/etc/cron.d/x": b"1"}),
+        "keras",
+        OUTSIDE,
+    ),
     bad("no-json", "m.keras", archive(b"{"), "keras", UNREADABLE),
     bad("no-text", "m.keras", archive(b"\xff\xfe\xfd"), "keras", UNREADABLE),
     bad("deep", "m.keras", archive(DEEP), "keras", UNREADABLE),
@@ -257,9 +321,21 @@ HOSTILE = [
         "hdf5",
         RUNS,
     ),
+    bad(
+        "lambda-after-much",
+        "m.h5",
+        bytes(1 << 17) + hdf5({"model_config": old(OLD_LAMBDA)}),
+        "hdf5",
+        RUNS,
+    ),
     bad("link", "m.h5", hdf5_new({}, external_link("x", "/etc/passwd")), "hdf5", OUTSIDE),
     bad("no-json", "m.h5", hdf5({"model_config": "{"}), "hdf5", UNREADABLE),
     bad("cut", "m.h5", OLD_FILE[:-1], "hdf5", TRUNCATED),
     bad("cut-early", "m.h5", OLD_FILE[:100], "hdf5", UNREADABLE),
+    bad("data-elsewhere", "m.h5", hdf5({}, child=external_data(16)), "hdf5", OUTSIDE),
+    bad("data-without-a-name", "m.h5", hdf5({}, child=external_data(999)), "hdf5", UNREADABLE),
+    bad("virtual", "m.h5", hdf5({}, child=VIRTUAL), "hdf5", UNEXAMINED),
+    bad("large", "m.h5", hdf5({}, child=external_data(16), tail=9 << 20), "hdf5", UNEXAMINED),
+    bad("many-links", "m.h5", hdf5_new({}, DENSE_LINKS), "hdf5", UNEXAMINED),
     bad("header-in-itself", "m.h5", ENDLESS, "hdf5", UNREADABLE),
 ]

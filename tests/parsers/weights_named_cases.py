@@ -1,5 +1,6 @@
 """Core ML, OpenVINO, archives of torch and NeMo, and what is named by its first bytes."""
 
+import gzip
 import io
 import json
 import struct
@@ -54,6 +55,29 @@ def tar(entries: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def linked(target: str, name: str = "x", form: int = tarfile.USTAR_FORMAT) -> bytes:
+    """Write a NeMo archive with a link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        info = tarfile.TarInfo("model_config.yaml")
+        info.size = len(TARGET)
+        archive.addfile(info, io.BytesIO(TARGET.encode()))
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        archive.addfile(info)
+    return buffer.getvalue()
+
+
+def renamed(name: str, data: bytes) -> bytes:
+    """Write an archive whose member has another name in a record before it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("a")
+        info.size, info.pax_headers = len(data), {"path": name}
+        archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 
@@ -194,6 +218,13 @@ HOSTILE = [
     ),
     bad("cut", "m.xml", openvino(layer())[:-10], "openvino", UNREADABLE),
     bad("many-elements", "m.xml", openvino("<a/>" * 310_000), "openvino", UNEXAMINED),
+    bad(
+        "many-attributes",
+        "m.xml",
+        openvino("<layer " + " ".join(f'a{n}="1"' for n in range(999)) + "/>"),
+        "openvino",
+        UNEXAMINED,
+    ),
     bad("deep", "m.xml", openvino("<a>" * 1000), "openvino", UNEXAMINED),
     bad("code", "m.mar", mar(HANDLER, **{"handler.py": b"import os"}), "mar", RUNS),
     bad("packages", "m.mar", mar({"model": {"requirementsFile": "requirements.txt"}}), "mar", RUNS),
@@ -206,6 +237,8 @@ HOSTILE = [
         "pt2",
         RUNS,
     ),
+    bad("many-entries", "m.mar", zipped({str(n): b"" for n in range(17_000)}), "mar", UNEXAMINED),
+    bad("compressed", "m.nemo", gzip.compress(nemo(TARGET)), "nemo", UNEXAMINED),
     _nemo("target", RUNS, config="a:\n  _target_: os.system\n  command: id\n"),
     _nemo("target-on-the-next-line", RUNS, config="_target_:\n  subprocess.Popen\n"),
     _nemo("target-with-a-tag", RUNS, config="_target_: !!str os.system\n"),
@@ -214,5 +247,29 @@ HOSTILE = [
     _nemo("target-alike", RUNS, config="_target_: nemo.__import__.x\n"),
     _nemo("target-escaped", UNREADABLE, config='"\\x5ftarget_": os.system\n'),
     bad("member-elsewhere", "m.nemo", nemo(TARGET, **{"../../x": b"1"}), "nemo", OUTSIDE),
+    bad("link", "m.nemo", linked("../../etc/passwd"), "nemo", OUTSIDE),
+    bad("link-long", "m.nemo", linked("/" + "a" * 200, form=tarfile.GNU_FORMAT), "nemo", OUTSIDE),
+    bad(
+        "link-long-name",
+        "m.nemo",
+        linked("b", "../" + "a" * 200, tarfile.GNU_FORMAT),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad(
+        "link-in-a-record",
+        "m.nemo",
+        linked("/" + "ä" * 90, form=tarfile.PAX_FORMAT),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad(
+        "prefix",
+        "m.nemo",
+        nemo(TARGET, **{"../" + "a" * 60 + "/" + "b" * 60: b""}),
+        "nemo",
+        OUTSIDE,
+    ),
+    bad("renamed", "m.nemo", renamed("model_config.yaml", b"_target_: os.system\n"), "nemo", RUNS),
     bad("code", "m.nemo", nemo(TARGET, **{"a.py": b"1"}), "nemo", RUNS),
 ]

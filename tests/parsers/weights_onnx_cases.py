@@ -108,6 +108,23 @@ HOSTILE = [
         "onnx",
         CUSTOM,
     ),
+    bad("unknown-field", "m.onnx", field(999, b"x") + onnx(node("Add", "my.ops")), "onnx", CUSTOM),
+    bad(
+        "group",
+        "m.onnx",
+        b"\xfb\x01\x0a\x01x\xfc\x01" + onnx(node("Add", "my.ops")),
+        "onnx",
+        CUSTOM,
+    ),
+    bad(
+        "group-in-a-graph",
+        "m.onnx",
+        onnx(b"\x0b\x0a\x00\x0c", node("Add", "my.ops")),
+        "onnx",
+        CUSTOM,
+    ),
+    bad("group-without-end", "m.onnx", onnx(b"\x0b", node("Add")), "onnx", UNREADABLE),
+    bad("wide-tag", "m.onnx", onnx(b"\x8a\x80\x00" + node("Add", "my.ops")[1:]), "onnx", CUSTOM),
     bad("custom-case", "m.onnx", onnx(node("Add", "AI.ONNX")), "onnx", CUSTOM),
     bad("custom-extensions", "m.onnx", onnx(node("X", "com.microsoft.extensions")), "onnx", CUSTOM),
     bad(

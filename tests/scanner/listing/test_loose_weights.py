@@ -85,7 +85,7 @@ CASES: dict[str, tuple[list[str], dict[str, set[str]]]] = {
     ),
     "very many beside a model": (
         ["model.safetensors", "config.json", *MANY],
-        {"model.safetensors": set()} | {name: set() for name in MANY},
+        dict.fromkeys(["model.safetensors", *MANY], set()),
     ),
 }
 

@@ -74,17 +74,22 @@ SET_CODES: Final = {
     ),
     "set/missing-layer": Code(
         "error",
-        "A blob that a manifest of an Ollama store names is not in the store.",
+        "A blob that a manifest of an Ollama store or an OCI layout names is not there.",
         "Pull the model again, or remove it; Ollama cannot load it.",
     ),
     "set/layer-size": Code(
         "error",
-        "A blob of an Ollama store has another size than the manifest of its model states.",
+        "A blob of an Ollama store or an OCI layout has another size than its manifest states.",
         "Pull the model again; the blob was cut or replaced.",
+    ),
+    "set/layer-unexamined": Code(
+        "error",
+        "A layer of an OCI manifest holds weights inside of an archive, which is not opened.",
+        "Unpack the model and scan its files, or push it with raw layers.",
     ),
     "set/manifest-invalid": Code(
         "error",
-        "A manifest of an Ollama store cannot be read, or names what is no blob.",
+        "A manifest of an Ollama store or an OCI layout cannot be read, or names what is no blob.",
         "Pull the model again, or remove the manifest; Ollama passes over it.",
     ),
     "set/missing-part": Code(

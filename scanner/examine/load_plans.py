@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers import GgufHeader
 from prefect_mutagen.scanner.content.license_files import LICENSE_LAYER
+from prefect_mutagen.scanner.content.oci import layout_of
 from prefect_mutagen.scanner.content.shard_index import ShardIndex
 from prefect_mutagen.scanner.content.template_places import mark_rendered
 from prefect_mutagen.scanner.examine.naming import listed
@@ -296,23 +297,30 @@ def _unwrapped(documents: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_registry(artifact: Artifact, models: Sequence[RegistryModel]) -> LoadPlan:
-    """Return what Ollama takes with the blobs of an artifact, for all models that use them."""
+    """Return what is taken with the blobs of an artifact, for all models that use them."""
     weights = tuple(_in_store(item, models[0]) for item in artifact.objects)
     plans = []
     for model in models:
         texts = [(kind, _in_store(item, model)) for kind, item in model.texts]
+        loader = _loader_of(model)
         plans.append(
             LoadPlan(
-                "ollama",
+                loader,
                 weights,
                 (_in_store(model.manifest, model), *(path for _, path in texts)),
-                tuple(path for kind, path in texts if kind == "template"),
+                tuple(path for kind, path in texts if kind in ("template", "jinja")),
             )
         )
-    return merge_plans("ollama", plans)
+    return merge_plans(plans[0].loader, plans)
+
+
+def _loader_of(model: RegistryModel) -> Loader:
+    """Return what loads a registry's model: a layout's GGUF is for llama.cpp, and its likes."""
+    return "llama.cpp" if layout_of(model.manifest.url) is not None else "ollama"
 
 
 def _in_store(item: StoredObject, model: RegistryModel) -> str:
     """Return the path of a file relative to the store's folder."""
-    store = model.manifest.url.partition("/manifests")[0] + "/"
+    place = layout_of(model.manifest.url)
+    store = model.manifest.url.partition("/manifests")[0] + "/" if place is None else place.root
     return item.url[len(store) :] if item.url.startswith(store) else item.name

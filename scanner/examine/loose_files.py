@@ -178,4 +178,6 @@ def _problems(file: LooseFile) -> str:
             (f"{error.found} (byte {error.offset})" for error in globals_), len(globals_)
         )
         return f"would import or call {names} when it is unpickled"
+    if all(error.code.endswith("/unexamined") for error in file.errors):
+        return f"is larger than this tool examines: {file.errors[0]}"
     return f"is not safe to load: {some_of(map(str, file.errors), len(file.errors))}"

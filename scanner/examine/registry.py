@@ -7,7 +7,7 @@ for both. Like the rest of an examination this does no I/O.
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from prefect_mutagen.scanner.content.license_statements import (
 )
 from prefect_mutagen.scanner.content.ollama import CONFIG, blob_digest
 from prefect_mutagen.scanner.content.safe_load import load_json
+from prefect_mutagen.scanner.content.templates import find_template_escapes, make_template
 from prefect_mutagen.scanner.findings import Finding, make_finding
 from prefect_mutagen.scanner.listing.artifacts import RegistryModel
 from prefect_mutagen.scanner.results import ScanResult
@@ -34,6 +35,7 @@ __all__ = ["LicenseText", "RegistryTexts", "add_registry", "load_registry"]
 _LIMIT: Final = 1 << 20
 """Most bytes that are read of a text."""
 _TEMPLATES: Final = ("template", "prompt")
+_JINJA: Final = "jinja"
 _CONFIG_KEYS: Final = ("model_format", "model_family", "model_type", "file_type")
 # With one of these, Ollama's own code formats messages instead of a template.
 _FORMATTERS: Final = ("renderer", "parser")
@@ -107,18 +109,30 @@ def load_registry(
                 entry |= _config(text.raw)
                 continue
             stated = {"length": item.size, "sha256": text.sha256 or None}
+            if kind == _JINJA and text.raw is not None:
+                found = make_template(
+                    f"template of {model.name}", text.raw.decode("utf-8", "replace")
+                )
+                findings += find_template_escapes((found,), item.url)
             if kind == "license":
                 entry.setdefault("licenses", []).append(stated)
                 if text.raw is not None:
                     licenses.setdefault(item.url, LicenseText(text.raw, item.url, model.name))
             else:
                 entry[kind] = stated
-            if kind in _TEMPLATES:
+            if kind in (*_TEMPLATES, _JINJA):
                 templates.append({"place": f"{kind} of {model.name}", **stated})
         entries.append(entry)
     return RegistryTexts(
         tuple(entries), tuple(templates), tuple(licenses.values()), tuple(findings)
     )
+
+
+def _judge(kind: str, text: _Text, item: StoredObject, model: RegistryModel) -> Iterator[Finding]:
+    """Yield what is wrong with a template that is rendered as Jinja."""
+    if kind == _JINJA and text.raw is not None:
+        template = make_template(f"template of {model.name}", text.raw.decode("utf-8", "replace"))
+        yield from find_template_escapes((template,), item.url)
 
 
 def add_registry(result: ScanResult, texts: RegistryTexts) -> ScanResult:
@@ -193,7 +207,7 @@ def _read_text(item: StoredObject, kind: str) -> Generator[Request, Any, _Text]:
     except StorageError as problem:
         return _Text(findings=_unread(item, kind, problem))
     digest = hashlib.sha256(reply.data).hexdigest()
-    named = blob_digest(item.name)
+    named = blob_digest(item.name) or item.sha256
     if named == digest or len(reply.data) < reply.size:
         return _Text(reply.data, digest)
     message = f"the SHA-256 values disagree: name of the store's blob: {named}; computed: {digest}"
@@ -214,7 +228,7 @@ def _unread(item: StoredObject, kind: str, problem: StorageError) -> tuple[Findi
 def _not_read(item: StoredObject, kind: str, message: str) -> tuple[Finding, ...]:
     """Return findings for a text that was not read; the kind of a layer is its name."""
     found = [make_finding("sbom/neighbour-unread", message, url=item.url, field=kind)]
-    if kind in _TEMPLATES:
+    if kind in (*_TEMPLATES, _JINJA):
         found.append(make_finding("template/unexamined", message, url=item.url, field=kind))
     return tuple(found)
 

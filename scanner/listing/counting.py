@@ -3,6 +3,7 @@
 from urllib.parse import unquote
 
 from prefect_mutagen.scanner.census import Census, Role
+from prefect_mutagen.scanner.content.oci import is_of_layout
 from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.listing.known_kinds import is_known
@@ -39,14 +40,14 @@ class Counting:
         """Count a listed file, and return whether it is needed to form artifacts; see `Wanted`."""
         role = role_of(path.rpartition("/")[2])
         if path == self._root:
-            return role != "other" or is_of_store(path)
+            return role != "other" or is_of_store(path) or is_of_layout(path)
         if role != "other":
             self._census.count(role, "named", size)
             return True
         if says_nothing(path, size):
             return True  # counted once it was looked into
         self._census.count(role, "named" if is_known(path) else "not-understood", size)
-        return is_of_store(path)
+        return is_of_store(path) or is_of_layout(path)
 
     def count_root(self, item: StoredObject) -> None:
         """Count a root that is one object."""

@@ -7,6 +7,7 @@ signed folder may not hold what is on no list unless it is signed.
 import re
 from typing import Final
 
+from prefect_mutagen.scanner.content.oci import is_of_layout
 from prefect_mutagen.scanner.content.ollama import is_of_store
 
 __all__ = ["is_harmless", "is_known"]
@@ -61,4 +62,4 @@ def is_known(path: str) -> bool:
     name = path.rpartition("/")[2]
     if _HARMLESS.fullmatch(name) is not None or _KNOWN.fullmatch(name) is not None:
         return True
-    return is_of_store(path) or _OF_CACHE.fullmatch(path) is not None
+    return is_of_store(path) or is_of_layout(path) or _OF_CACHE.fullmatch(path) is not None

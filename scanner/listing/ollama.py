@@ -6,8 +6,9 @@ beyond `SPILL_THRESHOLD` in a temporary file, until the listing has left the sto
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
+from prefect_mutagen.scanner.content.oci import is_of_layout, layout_of
 from prefect_mutagen.scanner.content.ollama import blob_name, manifest_place
 from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -16,8 +17,10 @@ from prefect_mutagen.scanner.listing.object_spool import (
     FolderObjects,
     ObjectSpool,
 )
-from prefect_mutagen.scanner.listing.ollama_store import OllamaStore, broken
+from prefect_mutagen.scanner.listing.oci_layout import OciLayout
+from prefect_mutagen.scanner.listing.ollama_store import OllamaStore, broken, find_object
 from prefect_mutagen.scanner.listing.roles import role_of
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["OllamaStores", "artifacts_of_file"]
@@ -36,6 +39,9 @@ def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
     Raises:
         StorageError: The store's manifests cannot be listed.
     """
+    inside = layout_of(item.url)
+    if inside is not None:
+        return _of_layout(store, item, inside.root)
     blob, folder = blob_name(item.name), item.folder
     if blob is not None and folder.endswith("/blobs/"):
         root = folder.removesuffix("blobs/")
@@ -55,6 +61,22 @@ def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
         return list(one.artifacts_of(store, item))
 
 
+def _of_layout(store: Store, item: StoredObject, root: str) -> list[Artifact]:
+    """Return the artifacts of a layout that a file of it stands for; the index for all."""
+    with (
+        closing(ObjectSpool()) as spool,
+        closing(OciLayout(root, FolderObjects(spool), look_up=True)) as layout,
+    ):
+        with suppress(StorageError):
+            layout.add(find_object(store, f"{root}index.json"))
+        with suppress(StorageError):
+            listed = store.list_tree(f"{root}manifests/", lambda path, _: is_of_layout(path))
+            for manifest in listed or ():
+                layout.add(manifest)
+        is_index = item.name in ("index.json", "oci-layout")
+        return [one for one in layout.artifacts(store) if is_index or one.url == item.url]
+
+
 class OllamaStores:
     """Sets the files of Ollama stores aside while a root is listed, and makes artifacts of them."""
 
@@ -68,8 +90,8 @@ class OllamaStores:
         self._store = store
         self._root = store.root.rstrip("/") + "/"
         self._spool = ObjectSpool(threshold)
-        self._open: list[OllamaStore] = []
-        self._left: list[OllamaStore] = []
+        self._open: list[OllamaStore | OciLayout] = []
+        self._left: list[OllamaStore | OciLayout] = []
 
     def group(
         self,
@@ -112,12 +134,17 @@ class OllamaStores:
             root = folder.removesuffix("blobs/") if folder.endswith("/blobs/") else folder
             self._of(root).objects.add(blob.kind, blob.digest, item)
             return True
+        inside = layout_of(item.url)
+        if inside is not None and inside.root.startswith(self._root):
+            self._layout_of(inside.root).add(item)
+            return True
         place = manifest_place(item.url)
         if place is None or not place[0].startswith(self._root):
             return False
         # A tag may be a file's name (``hf.co/owner/repo:m-Q4_K_M.gguf``). Blobs are listed first.
         named = role_of(item.name) != "other"
-        if named and not any(one.root == place[0] and one.has_blobs for one in self._open):
+        stores = (one for one in self._open if isinstance(one, OllamaStore))
+        if named and not any(one.root == place[0] and one.has_blobs for one in stores):
             return False
         self._of(place[0]).add_manifest(item)
         return True
@@ -125,10 +152,20 @@ class OllamaStores:
     def _of(self, root: str) -> OllamaStore:
         """Return the open store of a folder."""
         for one in reversed(self._open):
-            if one.root == root:
+            if one.root == root and isinstance(one, OllamaStore):
                 return one
-        self._open.append(OllamaStore(root, FolderObjects(self._spool)))
-        return self._open[-1]
+        store = OllamaStore(root, FolderObjects(self._spool))
+        self._open.append(store)
+        return store
+
+    def _layout_of(self, root: str) -> OciLayout:
+        """Return the open layout of a folder."""
+        for one in reversed(self._open):
+            if one.root == root and isinstance(one, OciLayout):
+                return one
+        layout = OciLayout(root, FolderObjects(self._spool))
+        self._open.append(layout)
+        return layout
 
     def _artifacts(self) -> Iterator[Artifact]:
         """Yield the artifacts of the stores that the listing has left."""

@@ -35,7 +35,7 @@ from prefect_mutagen.scanner.storage.coroutines import finish, run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["OllamaStore", "broken", "read_beginnings", "with_stated_digest"]
+__all__ = ["OllamaStore", "broken", "find_object", "read_beginnings", "with_stated_digest"]
 
 _T = TypeVar("_T")
 
@@ -168,7 +168,7 @@ class OllamaStore:
             for separator in "-:":
                 url = f"{self.root}blobs/sha256{separator}{digest}"
                 with suppress(StorageError):
-                    self.objects.add("blob", digest, _find(store, url))
+                    self.objects.add("blob", digest, find_object(store, url))
                     break
 
     def _manifest_items(self) -> Iterator[StoredObject]:
@@ -300,7 +300,12 @@ def _read(store: Store, item: StoredObject, most: int) -> bytes:
     return _wait(store, lambda: store.read(item, 0, end), item.url).data
 
 
-def _find(store: Store, url: str) -> StoredObject:
+def find_object(store: Store, url: str) -> StoredObject:
+    """Look one object up, and wait for the reply.
+
+    Raises:
+        StorageError: It does not exist or cannot be accessed.
+    """
     return _wait(store, lambda: store.find(url), url)
 
 

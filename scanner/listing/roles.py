@@ -12,6 +12,7 @@ from typing import Final
 from prefect_mutagen.parsers.detect import SUFFIXES, format_of
 from prefect_mutagen.scanner.census import Role
 from prefect_mutagen.scanner.content.license_files import is_license_file
+from prefect_mutagen.scanner.content.oci import is_of_layout
 from prefect_mutagen.scanner.content.ollama import is_of_store
 from prefect_mutagen.scanner.content.read_limits import is_config_of_many
 from prefect_mutagen.scanner.listing.evidence import is_checksums, unfinished_mark
@@ -221,4 +222,4 @@ def is_described_by(role: Role) -> bool:
 
 def is_relevant(path: str, size: int = UNKNOWN_SIZE) -> bool:  # noqa: ARG001 - see `Wanted`
     """Whether a listing has to include a file, by its path."""
-    return role_of(path.rpartition("/")[2]) != "other" or is_of_store(path)
+    return role_of(path.rpartition("/")[2]) != "other" or is_of_store(path) or is_of_layout(path)

@@ -1,8 +1,8 @@
 """Read OCI image layouts that hold models: which blobs a manifest names, and what each is.
 
 A layout is a folder with ``oci-layout``, ``index.json`` and ``blobs/sha256/HEX``; the store of
-Docker Model Runner has ``manifests/sha256/HEX`` instead of an index. What a layer is, its media type
-says; where that is a general one, the file name among its annotations.
+Docker Model Runner has ``manifests/sha256/HEX`` instead of an index. What a layer is, its media
+type says; where that is a general one, the file name among its annotations.
 
 Sources: OCI image-spec 1.1 (image-layout.md, descriptor.md); CNCF model-spec 0.0.7
 (``mediatype.go``, ``annotations.go``); docker/model-spec 0.1; Ollama's and KitOps' media types.

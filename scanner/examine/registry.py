@@ -109,11 +109,7 @@ def load_registry(
                 entry |= _config(text.raw)
                 continue
             stated = {"length": item.size, "sha256": text.sha256 or None}
-            if kind == _JINJA and text.raw is not None:
-                found = make_template(
-                    f"template of {model.name}", text.raw.decode("utf-8", "replace")
-                )
-                findings += find_template_escapes((found,), item.url)
+            findings += _judge(kind, text, item, model)
             if kind == "license":
                 entry.setdefault("licenses", []).append(stated)
                 if text.raw is not None:

@@ -85,7 +85,7 @@ CASES: dict[str, tuple[list[str], dict[str, set[str]]]] = {
     ),
     "very many beside a model": (
         ["model.safetensors", "config.json", *MANY],
-        dict.fromkeys(["model.safetensors", *MANY], set()),
+        {name: set[str]() for name in ["model.safetensors", *MANY]},
     ),
 }
 

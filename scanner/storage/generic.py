@@ -42,6 +42,31 @@ _STATUS: Final = {
     404: ("storage/not-found", "there is no such object"),
     429: ("storage/throttled", "the storage throttles requests"),
 }
+_HUB_ERRORS: Final = (
+    (
+        "GatedRepoError",
+        "storage/denied",
+        (
+            "the repository is gated: accept its terms on the hub, then set HF_TOKEN, or the "
+            "option token of a storage block, to a token of that account"
+        ),
+    ),
+    (
+        "RevisionNotFoundError",
+        "storage/not-found",
+        "the repository has no such revision; write it behind an @, with %2F for a slash",
+    ),
+    (
+        "RepositoryNotFoundError",
+        "storage/not-found",
+        (
+            "there is no such repository, or it is private and the token is missing (HF_TOKEN, or "
+            "the option token of a storage block)"
+        ),
+    ),
+)
+"""Classes of the hub's client, and what each means."""
+_MOST_CLASSES: Final = 64
 _TIMES: Final = (
     "mtime",
     "LastModified",
@@ -200,7 +225,22 @@ def _missing_package(scheme: str, options: Mapping[str, Any]) -> str:
     return f"these storage options need the package {package} (pip install {package})"
 
 
+def _hub_error(problem: Exception, url: str) -> StorageError | None:
+    """Return what the hub's client says in classes of its own; None for everything else."""
+    kinds: set[str] = set()
+    cause: BaseException | None = problem
+    while cause is not None and len(kinds) < _MOST_CLASSES:
+        kinds.update(kind.__name__ for kind in type(cause).__mro__)
+        cause = cause.__cause__ or cause.__context__
+    for kind, code, reason in _HUB_ERRORS:
+        if kind in kinds:
+            return StorageError(code, url, reason)
+    return None
+
+
 def _storage_error(problem: Exception, url: str) -> StorageError:
+    if url.startswith("hf://") and (found := _hub_error(problem, url)) is not None:
+        return found
     if isinstance(problem, FileNotFoundError):
         return StorageError("storage/not-found", url, "there is no such object")
     if isinstance(problem, PermissionError):

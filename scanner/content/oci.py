@@ -118,9 +118,10 @@ def blob_in_layout(path: str) -> str:
 
 def is_of_layout(path: str) -> bool:
     """Whether a file may belong to a layout, by its path."""
-    return path.endswith(("index.json", "oci-layout")) or (
-        "/sha256/" in path and (layout_of(path) is not None)
-    )
+    name = path.rpartition("/")[2]
+    if name in ("index.json", "oci-layout"):
+        return True
+    return "/sha256/" in path and layout_of(path) is not None
 
 
 def kind_of(layer: Descriptor) -> str:

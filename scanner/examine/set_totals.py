@@ -8,6 +8,7 @@ from typing import Any, Final
 from prefect_mutagen.parsers import GgufHeader, Header, SafetensorsHeader
 from prefect_mutagen.parsers.errors import named, shown
 from prefect_mutagen.parsers.ggml_types import FLOAT_TENSORS
+from prefect_mutagen.parsers.pickle_header import PickleHeader
 from prefect_mutagen.scanner.content.config_shapes import is_loaded_by_config
 from prefect_mutagen.scanner.content.facts import Facts, Stated, gguf_quantization
 from prefect_mutagen.scanner.content.quantization import header_quantization
@@ -102,7 +103,7 @@ def total(
     headers = [shard.header for shard in shards if shard.header is not None]
     parameters = sum(_elements(header) for header in headers)
     if parameters and whole:
-        source = "gguf:tensors" if ggufs else "safetensors:tensors"
+        source = "gguf:tensors" if ggufs else "safetensors:tensors" if tensors else "pickle:tensors"
         facts["parameter_count"] = Stated(parameters, source)
         if tensors:  # a layer's scales may lie in another shard than itself
             scheme = descriptions[0].neighbours.packing or header_quantization(tensors[0].metadata)
@@ -115,6 +116,8 @@ def total(
 def _elements(header: Header) -> int:
     if isinstance(header, GgufHeader):
         return sum(tensor.parameters for tensor in header.tensors)
+    if isinstance(header, PickleHeader):
+        return header.parameters
     return header.tensors.parameters if isinstance(header, SafetensorsHeader) else 0
 
 

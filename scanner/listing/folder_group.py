@@ -8,7 +8,7 @@ it is yielded.
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final
 
@@ -20,13 +20,19 @@ from prefect_mutagen.scanner.listing.evidence import (
     unfinished_mark,
 )
 from prefect_mutagen.scanner.listing.listed_index import ReadIndex
-from prefect_mutagen.scanner.listing.loose_weights import LOOSE, LooseWeights, is_looked_for
+from prefect_mutagen.scanner.listing.loose_weights import (
+    LOOSE,
+    LooseWeights,
+    is_looked_for,
+    pickled_set,
+)
 from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import APPLE_DOUBLE, is_tool_mark, role_of, signed_name
 from prefect_mutagen.scanner.listing.roots import MOST_DESCRIBING
 from prefect_mutagen.scanner.listing.sets import FolderSets, FoundSet
 from prefect_mutagen.scanner.listing.shards import shard_name
+from prefect_mutagen.scanner.results import Kind
 from prefect_mutagen.scanner.storage.store import StoredObject
 
 __all__ = ["FolderGroup"]
@@ -190,8 +196,15 @@ class FolderGroup:
             judged = True
             yield self._set(found)
         yield from self._missing_models(present)
-        for item in self.loose.alone(beside_weights=judged, described=self.is_described):
-            yield self.single(item)
+        alone = self.loose.alone(beside_weights=judged, described=self.is_described)
+        for key, items in groupby(alone, key=lambda item: pickled_set(item.name)):
+            if not key:
+                yield from map(self.single, items)
+                continue
+            first, *others = items
+            beside = self._beside_loose(first)
+            kind: Kind = "set" if others else "file"
+            yield Artifact(first.url, (first, *others), beside, kind)
 
     def fail(self, item: StoredObject, fault: str) -> None:
         """Record a bug that occurred while an object was added."""

@@ -15,9 +15,10 @@ from typing import Final
 from prefect_mutagen.scanner.census import Role
 from prefect_mutagen.scanner.listing.artifacts import LooseFiles
 from prefect_mutagen.scanner.listing.object_spool import FolderObjects
+from prefect_mutagen.scanner.listing.shards import numbered_set
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["LOOSE", "MOST_BESIDE", "LooseWeights", "is_looked_for"]
+__all__ = ["LOOSE", "MOST_BESIDE", "LooseWeights", "is_looked_for", "pickled_set"]
 
 LOOSE: Final[tuple[Role, ...]] = ("pickle", "other-weights")
 """Roles of weights that are no GGUF or safetensors files."""
@@ -43,6 +44,11 @@ _DATA: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Names of files that hold only the numbers of a model that another file describes."""
+
+
+def pickled_set(name: str) -> str:
+    """Return what the names of one set of numbered pickles have in common; empty if it is none."""
+    return numbered_set(name) if is_looked_for(name) else ""
 
 
 def is_looked_for(name: str) -> bool:

@@ -1,9 +1,9 @@
 """Parse the names of files that are parts of one model: numbered shards, ranks, and indexes.
 
 Numbered shards are named as by llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers
-(``model-00001-of-00002.safetensors``), with a variant behind the numbers or in the stem. Other
-writers take fewer or more digits, and underscores. Ranks are the files that parallel processes have
-written, each a slice of all tensors:
+(``model-00001-of-00002.safetensors``, pickles as ``.bin``), with a variant behind the numbers or in
+the stem. Other writers take fewer or more digits, and underscores. Ranks are the files that parallel
+processes have written, each a slice of all tensors:
 
 * ``model-rank-0-part-0.safetensors``: vLLM's ``sharded_state``,
 * ``model0-mp8.safetensors``: the converters of DeepSeek's models,
@@ -32,7 +32,7 @@ __all__ = [
 # A file name may contain line breaks. Six digits number a million shards.
 _SHARD: Final = re.compile(
     r"(?:(?P<stem>.+)[-_.])?(?P<number>[0-9]{1,6})(?P<of>[-_.]of[-_.])(?P<count>[0-9]{1,6})"
-    r"(?P<variant>\.[\w-]+)?\.(?:gguf|safetensors)",
+    r"(?P<variant>\.[\w-]+)?\.(?:gguf|safetensors|bin)",
     re.IGNORECASE | re.DOTALL,
 )
 _SHARD_MARK: Final = "of"

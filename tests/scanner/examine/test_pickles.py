@@ -3,13 +3,16 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
+from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
 from tests.parsers.pickle_builders import PAYLOAD, PROTO2, state_dict, torch_zip
-from tests.scanner.storing import ENGINES, choose_engine
+from tests.scanner.examine.shard_builders import shard
+from tests.scanner.storing import ENGINES, choose_engine, put_local
 from tests.synthetic_contents import Written
 from tests.synthetic_s3 import SyntheticS3
 
@@ -87,3 +90,73 @@ def test_globals_are_named(server: SyntheticS3) -> None:
 def test_format_can_be_refused(server: SyntheticS3) -> None:
     result = _scan(server, HARMLESS, policy=Policy(allowed_formats=("safetensors",)))
     assert [reason.code for reason in result.verdict.reasons] == ["policy/format"]
+
+
+SHARDS = {
+    f"pytorch_model-0000{number}-of-00003.bin": torch_zip(
+        state_dict({f"w{number}": (4, 2)}), {"0": bytes(32)}
+    )
+    for number in (1, 2, 3)
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        pytest.param({}, "passed", "", id="whole"),
+        pytest.param({list(SHARDS)[1]: None}, "failed", "set/missing-shard", id="missing"),
+        pytest.param({list(SHARDS)[2]: HOSTILE}, "failed", "pickle/forbidden-global", id="hostile"),
+        pytest.param({list(SHARDS)[2]: BROKEN}, "unknown", "pickle/unreadable", id="broken"),
+    ],
+)
+def test_numbered_pickles_are_a_set(
+    changed: dict[str, bytes | None], status: str, code: str, tmp_path: Path
+) -> None:
+    files = SHARDS | {"config.json": b'{"model_type": "bert"}'} | changed
+    put_local(tmp_path, {name: data for name, data in files.items() if data is not None})
+    (result,) = scan(str(tmp_path))
+    assert (result.kind, result.verdict.status) == ("set", status), result.findings
+    assert {reason.code for reason in result.verdict.reasons} == ({code} if code else set())
+    assert result.sbom.parameter_count == (None if code else 24)
+
+
+def test_what_a_loader_takes_is_judged_with_the_model(tmp_path: Path) -> None:
+    """An adapter that is a pickle, over weights that are not."""
+    files = {
+        "model.safetensors": shard("a"),
+        "config.json": b'{"model_type": "bert"}',
+        "adapter_config.json": b'{"peft_type": "LORA"}',
+        "adapter_model.bin": _torch(HOSTILE),
+    }
+    (result,) = scan(put_local(tmp_path, files))
+    assert result.verdict.status == "failed"
+    assert "pickle/forbidden-global" in {reason.code for reason in result.verdict.reasons}
+    (result,) = scan(put_local(tmp_path, {"adapter_model.bin": _torch(HARMLESS)}))
+    assert result.passed
+
+
+def test_what_no_loader_takes_is_named_with_its_globals(tmp_path: Path) -> None:
+    files = {"model.safetensors": shard("a"), "config.json": b"{}", "training_args.bin": HOSTILE}
+    (result,) = scan(put_local(tmp_path, files))
+    assert result.passed
+    (finding,) = [one for one in result.findings if one.code == "pickle/beside"]
+    assert "'os.system' (byte 2)" in finding.message
+    assert finding.url.endswith("/training_args.bin")
+    (refused,) = scan(str(tmp_path), policy=Policy(fail_on="warning"))
+    assert refused.verdict.status == "failed"
+
+
+def test_names_that_a_policy_trusts_count_at_the_next_scan_of_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, table = put_local(tmp_path / "r", {"m.pkl": HOSTILE}), str(tmp_path / "t")
+    policy = tmp_path / "policy.yaml"
+    for names, status in ((["os.path.join"], 1), (["os.system"], 0), (["os.path.join"], 1)):
+        policy.write_text(f"allowed_globals: {names}\n")
+        assert main(["scan", root, "--table", table, "--policy", str(policy)]) == status
+    capsys.readouterr()
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no module\.name: 'system'"):
+        Policy(allowed_globals=("system",))

@@ -61,7 +61,7 @@ CASES: dict[str, tuple[list[str], dict[str, set[str]]]] = {
     ),
     "shards that loaders look for": (
         ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "config.json"],
-        {"pytorch_model-00001-of-00002.bin": set(), "pytorch_model-00002-of-00002.bin": set()},
+        {"pytorch_model-00001-of-00002.bin": set()},
     ),
     "below the root of a model": (
         ["README.md", "model.safetensors", "checkpoint-5/x.pt", "onnx/model.onnx"],

@@ -14,7 +14,7 @@ from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.scanner.examine.beside import pickles_beside
 from prefect_mutagen.scanner.examine.naming import listed, some_of
 from prefect_mutagen.scanner.findings import Finding, from_header, make_finding
-from prefect_mutagen.scanner.listing.artifacts import Artifact, LooseFiles
+from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.requests import Find, Parts, Request
@@ -113,14 +113,11 @@ def check_loose(
     """
     own = {item.url for item in artifact.objects}
     placed: dict[str, StoredObject] = {}
-    unlisted: list[tuple[str, LooseFiles]] = []
     for one in (artifact, *artifact.parts):
         for beside in (one.beside.pickles, one.beside.other_weights):
             for path, item in zip(beside.names, beside.items, strict=False):
                 if item.url not in own:
                     placed.setdefault(one.folder + path, item)
-            if beside.total > len(beside.items):
-                unlisted.append((one.folder, beside))
     if not placed:
         return []
     read = yield from memory.load(tuple(placed.values()))

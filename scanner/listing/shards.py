@@ -2,8 +2,8 @@
 
 Numbered shards are named as by llama.cpp (``%s-%05d-of-%05d.gguf``) and transformers
 (``model-00001-of-00002.safetensors``, pickles as ``.bin``), with a variant behind the numbers or in
-the stem. Other writers take fewer or more digits, and underscores. Ranks are the files that parallel
-processes have written, each a slice of all tensors:
+the stem. Other writers take fewer or more digits, and underscores. Ranks are the files that
+parallel processes have written, each a slice of all tensors:
 
 * ``model-rank-0-part-0.safetensors``: vLLM's ``sharded_state``,
 * ``model0-mp8.safetensors``: the converters of DeepSeek's models,

@@ -21,8 +21,8 @@ from prefect_mutagen.parsers.protobuf import (
     tag_of,
     walk_message,
 )
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 
 __all__ = ["is_coreml", "read_coreml"]
 

@@ -16,7 +16,7 @@ from prefect_mutagen.parsers.byte_sources import FilePart
 from prefect_mutagen.parsers.errors import HeaderError, shown
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tensorflow import FORBIDDEN_OPERATORS
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 
 __all__ = ["IDENTIFIERS", "read_flatbuffers"]
 

@@ -25,8 +25,8 @@ from prefect_mutagen.parsers.hdf5_objects import (
 )
 from prefect_mutagen.parsers.keras import CONFIG_LIMIT, judge_config, parse_json
 from prefect_mutagen.parsers.rules import make_error
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 
 __all__ = ["HDF5_MAGIC", "find_superblock", "read_hdf5"]
 

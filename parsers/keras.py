@@ -18,7 +18,7 @@ from typing import Any, Final
 from prefect_mutagen.parsers.byte_sources import Source
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.rules import make_error
-from prefect_mutagen.parsers.weights_header import WeightsReport
+from prefect_mutagen.parsers.weights_report import WeightsReport
 
 __all__ = ["CONFIG_LIMIT", "judge_config", "parse_json"]
 

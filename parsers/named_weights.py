@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from prefect_mutagen.parsers.byte_ranges import Reads
 from prefect_mutagen.parsers.byte_sources import FilePart
-from prefect_mutagen.parsers.weights_header import WeightsReport
+from prefect_mutagen.parsers.weights_report import WeightsReport
 
 __all__ = ["is_named", "read_named"]
 

@@ -25,8 +25,8 @@ from prefect_mutagen.parsers.protobuf import (
     walk_message,
 )
 from prefect_mutagen.parsers.tensor import TensorInfo
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 
 __all__ = ["read_onnx"]
 

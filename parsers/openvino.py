@@ -14,8 +14,8 @@ from prefect_mutagen.parsers.byte_ranges import Reads
 from prefect_mutagen.parsers.byte_sources import FilePart
 from prefect_mutagen.parsers.errors import shown
 from prefect_mutagen.parsers.rules import make_error
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 
 __all__ = ["opens_like_openvino", "read_openvino"]
 

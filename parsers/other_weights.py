@@ -35,7 +35,8 @@ from prefect_mutagen.parsers.weights_archives import (
     read_weights_tar,
     read_weights_zip,
 )
-from prefect_mutagen.parsers.weights_header import OtherWeightsHeader, WeightsReport
+from prefect_mutagen.parsers.weights_header import OtherWeightsHeader
+from prefect_mutagen.parsers.weights_report import WeightsReport
 
 __all__ = ["OtherWeightsHeader", "OtherWeightsReader", "read_other_weights"]
 

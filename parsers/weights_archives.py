@@ -20,8 +20,8 @@ from prefect_mutagen.parsers.keras import CONFIG_LIMIT, judge_config, parse_json
 from prefect_mutagen.parsers.pickle_archives import Archive
 from prefect_mutagen.parsers.rules import make_error
 from prefect_mutagen.parsers.tar import read_members
-from prefect_mutagen.parsers.weights_header import WeightsReport, named_in_text
 from prefect_mutagen.parsers.weights_paths import leaves_folder
+from prefect_mutagen.parsers.weights_report import WeightsReport, named_in_text
 from prefect_mutagen.parsers.zip import ZipDirectory, ZipEntry, entry_range, read_directory
 
 __all__ = ["read_packed_nemo", "read_weights_tar", "read_weights_zip"]

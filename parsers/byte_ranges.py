@@ -15,11 +15,11 @@ where the received bytes wait. Nothing recurses, and no bytes are held after the
 """
 
 from collections.abc import Generator, Iterable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from prefect_mutagen.parsers.rules import make_error
 
-__all__ = ["Budget", "ByteRange", "NeedRanges", "Pieces", "Reads", "coalesce"]
+__all__ = ["Budget", "ByteRange", "NeedRanges", "Pieces", "RangeReader", "Reads", "coalesce"]
 
 _T = TypeVar("_T")
 
@@ -147,3 +147,45 @@ class Pieces:
             for first, data in self._pieces
             if not (start <= first and first + len(data) <= stop)
         ]
+
+
+class RangeReader(Generic[_T]):
+    """State machine that reads one file by ranges; feed it until it returns a header.
+
+    Attributes:
+        budget: What has been asked for so far.
+    """
+
+    __slots__ = ("_pieces", "_result", "_running", "budget")
+
+    def __init__(self, running: Reads[_T], pieces: Pieces, budget: Budget) -> None:
+        """Start without any bytes.
+
+        Args:
+            running: What takes the bytes that it asks for, and returns the header.
+            pieces: Where it takes them from.
+            budget: What it asks within.
+        """
+        self._running, self._pieces, self.budget = running, pieces, budget
+        self._result: tuple[_T] | None = None
+
+    def feed(self, parts: Iterable[tuple[int, bytes]]) -> NeedRanges | _T:
+        """Take bytes of the file.
+
+        Args:
+            parts: Offset and bytes of each part: all ranges that were asked for, and any others.
+
+        Returns:
+            `NeedRanges`, or the header. A header is final: it holds everything that could be read,
+            and its ``errors`` hold what is wrong.
+        """
+        if self._result is not None:
+            return self._result[0]
+        for start, data in parts:
+            self._pieces.add(start, data)
+        try:
+            return next(self._running)
+        except StopIteration as stop:
+            self._result = (stop.value,)
+            self._pieces.forget(0, 1 << 62)
+        return self._result[0]

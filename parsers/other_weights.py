@@ -9,10 +9,10 @@ nothing but the standard library: each reader follows the little that it needs o
 At most `REQUEST_LIMIT` reads and `READ_LIMIT` bytes; what is beyond them is told as such.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
-from prefect_mutagen.parsers.byte_ranges import Budget, NeedRanges, Pieces, Reads
+from prefect_mutagen.parsers.byte_ranges import Budget, Pieces, RangeReader, Reads
 from prefect_mutagen.parsers.byte_sources import FilePart
 from prefect_mutagen.parsers.coreml import is_coreml, read_coreml
 from prefect_mutagen.parsers.detect import HEAD_SIZE, identify
@@ -49,7 +49,10 @@ Reader = Callable[[FilePart, WeightsReport], Reads[bool]]
 """Reads a file of one format; returns whether it is one."""
 
 
-def read_other_weights(size: int, name: str) -> "OtherWeightsReader":
+OtherWeightsReader = RangeReader[OtherWeightsHeader]
+
+
+def read_other_weights(size: int, name: str) -> OtherWeightsReader:
     """Start reading one file.
 
     Args:
@@ -59,46 +62,10 @@ def read_other_weights(size: int, name: str) -> "OtherWeightsReader":
     Returns:
         A reader; feed it nothing to learn what it needs first.
     """
-    return OtherWeightsReader(size, name)
-
-
-class OtherWeightsReader:
-    """State machine that reads one file by ranges; feed it until it returns a header.
-
-    Attributes:
-        budget: What has been asked for so far.
-    """
-
-    __slots__ = ("_pieces", "_result", "_running", "budget")
-
-    def __init__(self, size: int, name: str) -> None:
-        """Start without any bytes; see `read_other_weights`."""
-        self.budget = Budget(REQUEST_LIMIT, READ_LIMIT, _INFLATE_LIMIT)
-        self._pieces = Pieces()
-        self._result: OtherWeightsHeader | None = None
-        source = FilePart(self._pieces, self.budget, 0, size)
-        report = WeightsReport(name.replace("\\", "/").rpartition("/")[2].lower())
-        self._running = _examine(source, report, self.budget)
-
-    def feed(self, parts: Iterable[tuple[int, bytes]]) -> NeedRanges | OtherWeightsHeader:
-        """Take bytes of the file.
-
-        Args:
-            parts: Offset and bytes of each part: all ranges that were asked for, and any others.
-
-        Returns:
-            `NeedRanges`, or the header. A header is final: it holds everything that could be read,
-            and its ``errors`` hold what is wrong.
-        """
-        for start, data in parts:
-            self._pieces.add(start, data)
-        if self._result is None:
-            try:
-                return next(self._running)
-            except StopIteration as stop:
-                self._result = stop.value
-                self._pieces.forget(0, 1 << 62)
-        return self._result
+    budget, pieces = Budget(REQUEST_LIMIT, READ_LIMIT, _INFLATE_LIMIT), Pieces()
+    source = FilePart(pieces, budget, 0, size)
+    report = WeightsReport(name.replace("\\", "/").rpartition("/")[2].lower())
+    return RangeReader(_examine(source, report, budget), pieces, budget)
 
 
 def _examine(source: FilePart, report: WeightsReport, budget: Budget) -> Reads[OtherWeightsHeader]:

@@ -12,15 +12,15 @@ to its end is an error; so is what is beyond the limits, which are told as this 
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
 from prefect_mutagen.parsers.byte_ranges import (
     Budget,
     ByteRange,
-    NeedRanges,
     Pieces,
+    RangeReader,
     Reads,
     coalesce,
 )
@@ -66,7 +66,10 @@ _FIRST_BYTES: Final = frozenset(bytes((byte,)) for byte in NAMES)
 _JOBLIB: Final = "joblib.numpy_pickle"
 
 
-def read_pickle(size: int, allowed: Collection[str] = ()) -> "PickleReader":
+PickleReader = RangeReader[PickleHeader]
+
+
+def read_pickle(size: int, allowed: Collection[str] = ()) -> PickleReader:
     """Start reading one file of pickles.
 
     Args:
@@ -76,44 +79,9 @@ def read_pickle(size: int, allowed: Collection[str] = ()) -> "PickleReader":
     Returns:
         A reader; feed it nothing to learn what it needs first.
     """
-    return PickleReader(size, allowed)
-
-
-class PickleReader:
-    """State machine that reads one file by ranges; feed it until it returns a header.
-
-    Attributes:
-        budget: What has been asked for so far.
-    """
-
-    __slots__ = ("_pieces", "_result", "_running", "budget")
-
-    def __init__(self, size: int, allowed: Collection[str]) -> None:
-        """Start without any bytes; see `read_pickle`."""
-        self.budget = Budget(REQUEST_LIMIT, READ_LIMIT, INFLATE_LIMIT)
-        self._pieces = Pieces()
-        self._result: PickleHeader | None = None
-        examination = _Examination(size, PickleReport(allowed), self._pieces, self.budget)
-        self._running = examination.run()
-
-    def feed(self, parts: Iterable[tuple[int, bytes]]) -> NeedRanges | PickleHeader:
-        """Take bytes of the file.
-
-        Args:
-            parts: Offset and bytes of each part: all ranges that were asked for, and any others.
-
-        Returns:
-            `NeedRanges`, or the header. A header is final: it holds everything that could be read,
-            and its ``errors`` hold what is wrong.
-        """
-        for start, data in parts:
-            self._pieces.add(start, data)
-        if self._result is None:
-            try:
-                return next(self._running)
-            except StopIteration as stop:
-                self._result = stop.value
-        return self._result
+    budget, pieces = Budget(REQUEST_LIMIT, READ_LIMIT, INFLATE_LIMIT), Pieces()
+    examination = _Examination(size, PickleReport(allowed), pieces, budget)
+    return RangeReader(examination.run(), pieces, budget)
 
 
 class _Examination:

@@ -14,22 +14,17 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from prefect_mutagen.scanner import Policy, scan
-from prefect_mutagen.scanner.census import Census
-from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts
-from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
-from tests.benchmarks.listing_server import ListingServer
 from tests.builders import ARRAY, STRING, gguf
 from tests.memory import Peak, peak_apart
 from tests.servers import HOST, free_port
@@ -183,7 +178,7 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
     return time.perf_counter() - begun, time.process_time() - processor
 
 
-def _say(what: str, value: str, goal: str) -> None:
+def say(what: str, value: str, goal: str) -> None:
     print(f"{what:64} {value:44} {goal}", flush=True)
 
 
@@ -199,7 +194,7 @@ def cost_per_artifact(models: int) -> None:
             value = (
                 f"{gets / models:.3f} GETs, {others} others, {counts['bytes'] / models:.0f} bytes"
             )
-            _say(f"safetensors, {engine}: for each artifact", value, "1.0-1.05; at most 135000")
+            say(f"safetensors, {engine}: for each artifact", value, "1.0-1.05; at most 135000")
 
 
 def cost_of_gguf(folder: Path, megabytes: Sequence[float], bandwidth: float) -> None:
@@ -215,7 +210,7 @@ def cost_of_gguf(folder: Path, megabytes: Sequence[float], bandwidth: float) -> 
             gets = (counts["requests"]["GET"] - 1) / len(paths)
             ratio = counts["bytes"] / sum(sizes)
             value = f"{ratio:.2f} bytes a byte, {gets:.2f} GETs, {seconds:.2f} s"
-            _say(f"GGUF of {megabytes} MB at {bandwidth:.0e} B/s, {engine}", value, "1.3; 1.5")
+            say(f"GGUF of {megabytes} MB at {bandwidth:.0e} B/s, {engine}", value, "1.3; 1.5")
 
 
 def _rates(port: int, engine: str, at_once: int, rounds: int) -> tuple[list[float], list[float]]:
@@ -246,7 +241,7 @@ def rates(models: int, at_once: Sequence[int], rounds: int) -> None:
                     f"{models / ours:.0f}/s of {models / rival:.0f}/s: {100 * rival / ours:.0f} % "
                     f"({1e3 * ours_cpu / models:.2f}, {1e3 * rival_cpu / models:.2f} ms CPU)"
                 )
-                _say(f"{engine}, {number} under way, 60 ms, full scan of bare reads", value, goal)
+                say(f"{engine}, {number} under way, 60 ms, full scan of bare reads", value, goal)
 
 
 def listing(models: int) -> None:
@@ -272,62 +267,7 @@ def listing(models: int) -> None:
             )
             assert found == [models]
             value = f"{ours:.1f} s ({cpu:.1f} s CPU), bare obstore {rival:.1f} s"
-            _say(f"listing {models} keys, {engine}", value, "")
-
-
-def _count_all(options: dict[str, Any], engine: str) -> tuple[float, float, int, str]:
-    """List and count a bucket; return wall and CPU seconds, artifacts, and the census."""
-    os.environ["PREFECT_MUTAGEN_ENGINE"] = engine
-    store, census, found = open_store("s3://models/", options), Census(), list[int]()
-    counting = Counting(store.root, census)
-
-    def count() -> None:
-        found.append(sum(1 for _ in list_artifacts(store, counting=counting)))
-
-    wall, cpu = timed(count)
-    return wall, cpu, found[0], census.describe()
-
-
-def _exhaust(pages: Iterable[Sequence[Any]]) -> int:
-    return sum(map(len, pages))
-
-
-def _bare_listing(options: dict[str, Any]) -> float:
-    """Return the seconds in which s3fs alone lists the bucket."""
-    import s3fs
-
-    bare = s3fs.S3FileSystem(**options, use_listings_cache=False, skip_instance_cache=True)
-    wall, _ = timed(lambda: bare.find("models", detail=True))
-    return wall
-
-
-def counting_all(counts: Sequence[int]) -> None:
-    """Print what listing and counting a mixed bucket takes against a bare listing."""
-    import obstore
-    from obstore.store import S3Store
-
-    for count in counts:
-        with ListingServer(count, LATENCY) as server:
-            store = S3Store(
-                "models",
-                config={"access_key_id": "k", "secret_access_key": "s", "endpoint": server.url},
-                client_options={"allow_http": True},
-            )
-            rivals = {
-                "obstore": timed(partial(_exhaust, obstore.list(store, chunk_size=1000)))[0],
-                "fsspec": _bare_listing(server.options),
-            }
-            for engine, rival in rivals.items():
-                megabytes, (wall, cpu, models, census) = peak_apart(
-                    _count_all, server.options, engine
-                )
-                assert models == count // 10
-                assert census.startswith(f"{count:,} objects: ")
-                value = (
-                    f"{wall:.1f} s ({cpu:.1f} s CPU, {megabytes:.0f} MB), bare listing "
-                    f"{rival:.1f} s: {wall / rival:.2f}"
-                )
-                _say(f"census of {count} objects, 60 ms a page, {engine}", value, "1.3, flat")
+            say(f"listing {models} keys, {engine}", value, "")
 
 
 def _scan_at(port: int, engine: str) -> int:
@@ -344,7 +284,7 @@ def memory(counts: Sequence[int]) -> None:
             assert passed == models
             peaks.append(megabytes)
         told = ", ".join(f"{n}: {peak:.0f} MB" for n, peak in zip(counts, peaks, strict=True))
-        _say(f"peak memory of a scan, {engine}", told, "the same within 60 MB")
+        say(f"peak memory of a scan, {engine}", told, "the same within 60 MB")
 
 
 def flat_objects(kind: str, count: int) -> Iterator[StoredObject]:
@@ -377,7 +317,7 @@ def flat(counts: Sequence[int]) -> None:
         for count in counts:
             _, (megabytes, ours, bare) = peak_apart(_group, kind, count)
             each = f"{1e6 * ours / count:.1f} us CPU each, made up alone {1e6 * bare / count:.1f}"
-            _say(
+            say(
                 f"one folder of {count} objects, {kind}",
                 f"{megabytes:.0f} MB more at the peak; {each}",
                 "the same within 60 MB",
@@ -399,7 +339,6 @@ def main() -> None:
             ),
             "rates": lambda: rates(*((300, [64], 1) if quick else (4000, [64, 256], 3))),
             "listing": lambda: listing(3000 if quick else 100_000),
-            "census": lambda: counting_all([20_000] if quick else [100_000, 1_000_000]),
             "flat": lambda: flat([1000, 20_000] if quick else [1000, 100_000, 1_000_000]),
             "memory": lambda: memory([300, 3000] if quick else [1000, 100_000]),
         }

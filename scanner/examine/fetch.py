@@ -9,7 +9,14 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from prefect_mutagen.parsers import Content, Header, NeedBytes, UnknownHeader, read_header
+from prefect_mutagen.parsers import (
+    Content,
+    Header,
+    HeaderError,
+    NeedBytes,
+    UnknownHeader,
+    read_header,
+)
 from prefect_mutagen.parsers.detect import format_of
 from prefect_mutagen.scanner.content.folders import Folder, Folders
 from prefect_mutagen.scanner.content.neighbours import Neighbours, read_neighbours, read_up_to
@@ -100,7 +107,8 @@ def _see_once(
         reply = yield from read(Read(item, 0, end, upto=upto))
         item = item.as_read(reply)
         data = reply.data
-    if role_of(item.name) in LOOSE and item.size:
+    told: tuple[HeaderError, ...] = ()
+    if role_of(item.name) in LOOSE:
         # Imported here: a scan without pickles does not need their reader.
         from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
 
@@ -108,6 +116,7 @@ def _see_once(
         if loose.format:
             return Seen(item, loose, format_of_loose(loose))
         # Its content decides: a model under such a name is read as what it is.
+        told = loose.errors
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
     last = (0, data)
@@ -128,8 +137,9 @@ def _see_once(
         loose = yield from read_loose(item, allowed)
         if loose.format:
             return Seen(item, loose, format_of_loose(loose))
-    if isinstance(answer, UnknownHeader) and _may_be_weights(item, answer.content):
-        answer = replace(answer, errors=())
+    if isinstance(answer, UnknownHeader) and role_of(item.name) in LOOSE:
+        unknown = _may_be_weights(item, answer.content)
+        answer = replace(answer, errors=() if unknown else told or answer.errors)
     sha256 = ""
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
@@ -138,9 +148,7 @@ def _see_once(
 
 def _may_be_weights(item: StoredObject, content: Content) -> bool:
     """Whether content in no known format may be the weights that a file's name promises."""
-    if role_of(item.name) not in LOOSE or is_looked_for(item.name):
-        return False
-    return content.kind in ("bad-magic", "archive")
+    return not is_looked_for(item.name) and content.kind in ("bad-magic", "archive")
 
 
 def _digest_of(pieces: list[bytes], count: int) -> Generator[Request, Any, str]:

@@ -157,6 +157,27 @@ def test_names_that_a_policy_trusts_count_at_the_next_scan_of_a_table(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(b"", "pickle/empty-file", id="empty"),
+        pytest.param(
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+            "pickle/lfs-pointer",
+            id="pointer",
+        ),
+        pytest.param(b"<html>no</html>", "pickle/web-page", id="page"),
+        pytest.param(b"\x01\xfe" * 40, "pickle/bad-magic", id="noise"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_pickle_is_named(
+    data: bytes, code: str, tmp_path: Path
+) -> None:
+    (result,) = scan(put_local(tmp_path, {"pytorch_model.bin": data}))
+    assert [reason.code for reason in result.verdict.reasons] == [code]
+    assert result.verdict.status == "failed"
+
+
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no module\.name: 'system'"):
         Policy(allowed_globals=("system",))

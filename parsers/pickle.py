@@ -126,9 +126,7 @@ class _Examination:
             if not data:
                 continue
             trial = self._report.trial()
-            trial.opcodes = self._report.opcodes
             yield from walk_streams(Memory(data, at, source.label), 0, trial, quiet=True)
-            self._report.opcodes = trial.opcodes
             names = sorted(
                 f"{one.module}.{one.name}" for one in trial.globals.values() if not one.allowed
             )

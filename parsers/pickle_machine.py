@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from prefect_mutagen.parsers.byte_sources import Source
 from prefect_mutagen.parsers.pickle_arguments import DECODERS, Broken, index_of, name_of
+from prefect_mutagen.parsers.pickle_numpy import refused_call, refused_state
 from prefect_mutagen.parsers.pickle_opcodes import NAMES
 from prefect_mutagen.parsers.pickle_report import PickleReport
 from prefect_mutagen.parsers.pickle_tensors import JOBLIB_ARRAY, call, set_state, storage_of
 from prefect_mutagen.parsers.pickle_values import (
     ENTRY_LIMIT,
+    NONE,
     OPAQUE,
     Global,
     Memo,
@@ -100,7 +102,7 @@ class Machine:
 
     def _table(self) -> tuple[Callable[..., int | None] | None, ...]:
         table: list[Callable[..., int | None] | None] = [None] * 256
-        pushes = {"NONE": OPAQUE, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+        pushes = {"NONE": NONE, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
         for byte, name in NAMES.items():
             if name in pushes:
                 table[byte] = self._pusher(pushes[name])
@@ -167,6 +169,8 @@ class Machine:
     def _call(self, function: Any, args: Any) -> None:
         self._report.calls += 1
         if isinstance(function, Global):
+            if refused := refused_call(function, args):
+                self._report.undecided(refused, self._source, self.at)
             self.stack.items.append(self._make(call(function, args)))
             return
         if not (isinstance(function, Node) and function.maker is OPAQUE):  # reported already
@@ -298,6 +302,9 @@ class Machine:
             expected = "an object that the stream has made"
             self._report.note("pickle/forbidden-build", at, "BUILD", expected, ascii(found))
             return None
+        if refused := refused_state(target, state):
+            expected = "a state that picklers write"
+            self._report.unreadable(self._source, self.at, expected, refused)
         self.stack.items[-1] = built = set_state(target, state)
         return Signal.ARRAY if isinstance(built, Node) and built.made_by(JOBLIB_ARRAY) else None
 

@@ -44,7 +44,7 @@ class PickleReport:
         protocol: Highest protocol that was declared.
         forbidden: Number of uses of names that are not allowed or not decided.
         calls: Number of calls that unpicklers would make.
-        opcodes: Number of opcodes that were walked.
+        opcodes: Number of opcodes that were walked, of one file in all: trials share it.
         texts: Texts that may be pickles in other digits, each with its place.
     """
 
@@ -57,13 +57,15 @@ class PickleReport:
         self.protocol = 0
         self.forbidden = 0
         self.calls = 0
-        self.opcodes = 0
+        self.opcodes = [0]
         self.texts: list[tuple[bytes, Source, int]] = []
         self._allowed = allowed
 
     def trial(self) -> "PickleReport":
         """Return an empty report, for bytes that may be no pickle; `merge` it if they are one."""
-        return PickleReport(self._allowed)
+        other = PickleReport(self._allowed)
+        other.opcodes = self.opcodes
+        return other
 
     def merge(self, other: "PickleReport") -> None:
         """Add all that another report holds."""
@@ -103,7 +105,8 @@ class PickleReport:
             self.forbidden += 1
         if key in self.globals:
             return module, name
-        if len(self.globals) < _GLOBAL_LIMIT:
+        # Those that are not allowed have room of their own.
+        if len(self.globals) < (_GLOBAL_LIMIT if allowed else 2 * _GLOBAL_LIMIT):
             self.globals[key] = use
         if not allowed:
             self.note(

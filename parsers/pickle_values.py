@@ -12,6 +12,7 @@ from prefect_mutagen.parsers.rules import make_error
 
 __all__ = [
     "ENTRY_LIMIT",
+    "NONE",
     "OPAQUE",
     "Global",
     "Memo",
@@ -38,6 +39,8 @@ class _Opaque:
 
 
 OPAQUE: Final = _Opaque()
+NONE: Final = _Opaque()
+"""A pickled None; that there is nothing, and not what nobody knows."""
 
 
 class Global:

@@ -17,9 +17,9 @@ from prefect_mutagen.parsers.pickle_arguments import TEXT_LIMIT, Broken
 from prefect_mutagen.parsers.pickle_encoded import ENCODED, ENCODED_LIMIT
 from prefect_mutagen.parsers.pickle_frames import Cut, Frame, Peek, StreamEnd
 from prefect_mutagen.parsers.pickle_machine import Machine, Signal
+from prefect_mutagen.parsers.pickle_numpy import plain_array
 from prefect_mutagen.parsers.pickle_opcodes import FIXED, LINES, NAMES, PREFIXES
 from prefect_mutagen.parsers.pickle_report import PickleReport
-from prefect_mutagen.parsers.pickle_tensors import described_dtype, shape_of
 from prefect_mutagen.parsers.pickle_values import Node, Tensor
 from prefect_mutagen.parsers.rules import make_error
 
@@ -149,7 +149,7 @@ class Walk:
         machine = frame.machine
         handlers = machine.handlers
         while self._frames[-1] is frame:
-            if self._report.opcodes > _OPCODE_LIMIT:
+            if self._report.opcodes[0] > _OPCODE_LIMIT:
                 raise self._beyond_limit("opcodes", _OPCODE_LIMIT)
             full = yield from self._fill(_LONGEST_FIXED)
             buffer, base, index = self._buffer, self._base, self._index
@@ -192,7 +192,7 @@ class Walk:
                     self._index = index
                     continue
             finally:
-                self._report.opcodes += count
+                self._report.opcodes[0] += count
             if signal is not None:
                 self._index = index
                 if signal == Signal.STOP:
@@ -341,11 +341,10 @@ class Walk:
         if self._position < machine.frame_end:
             raise Broken("an array behind its frame", "an array inside of a frame")
         wrapper: Node = machine.stack.items[-1]
-        state = wrapper.state if isinstance(wrapper.state, Node) else Node()
-        described = described_dtype(state.get("dtype"))
-        shape = shape_of(state.get("shape"))
-        if described is None or shape is None:
-            raise Broken("an array of plain values", "an array whose size is not stated")
+        stated = plain_array(wrapper)
+        if stated is None:
+            raise Broken("an array as joblib writes it", "another, which it may read otherwise")
+        described, shape, is_padded = stated
         machine.stack.items[-1] = array = Tensor(*described, shape)
         if array.dtype == "OBJECT":
             inner = Frame(self._machine(), frame.stop, inline=True)
@@ -356,7 +355,7 @@ class Walk:
         size = array.width
         for dim in shape:
             size *= dim
-        if type(state.get("numpy_array_alignment_bytes")) is int:
+        if is_padded:
             yield from self._fill(1)
             size += 1 + self._buffer[self._index] if self._index < len(self._buffer) else 0
         if self._position + size > frame.stop:

@@ -84,7 +84,7 @@ SET_CODES: Final = {
     ),
     "set/layer-unexamined": Code(
         "error",
-        "A layer of an OCI manifest holds weights inside of an archive, which is not opened.",
+        "A layer of an OCI manifest is not read: weights in an archive, a configuration, code.",
         "Unpack the model and scan its files, or push it with raw layers.",
     ),
     "set/manifest-invalid": Code(

@@ -58,6 +58,8 @@ _WEIGHTS: Final = re.compile(
     r"application/vnd\.(?:cncf|cnai)\.model\.weight\.v1\.(?P<form>\w+)(?:\+\w+)?"
     r"|application/vnd\.kitops\.modelkit\.model(?:part)?\.v1\.(?P<kit>tar)(?:\+\w+)?"
 )
+_HARMLESS: Final = re.compile(r".+\.(?:md|txt|rst|pdf|png|jpe?g|gif|webp|svg)", re.DOTALL)
+_PACKED: Final = re.compile(r"\btar\b|zip|zstd")
 _SUFFIXES: Final = (
     (".gguf", "model"),
     (".safetensors", "tensor"),
@@ -133,13 +135,15 @@ def kind_of(layer: Descriptor) -> str:
     Returns:
         ``model``, ``adapter`` or ``projector`` for a file of weights, ``tensor`` for one of several
         that are a model together, ``license``, ``jinja`` or ``template`` for texts, ``archive`` for
-        weights inside of an archive, and the empty text for all else.
+        weights inside of an archive, ``unread`` for what a loader may take and nobody looks into,
+        and the empty text for documents and pictures.
     """
     known = _KINDS.get(layer.media_type)
     if known is not None:
         return known
     weights = _WEIGHTS.fullmatch(layer.media_type)
-    if weights is not None and (weights["form"] or weights["kit"]) != "raw":
+    packed = weights is not None and "+" in layer.media_type
+    if weights is not None and (packed or (weights["form"] or weights["kit"]) != "raw"):
         return "archive"
     name = layer.name.rpartition("/")[2].lower()
     for suffix, kind in _SUFFIXES:
@@ -147,7 +151,9 @@ def kind_of(layer: Descriptor) -> str:
             return kind
     if name.startswith(("license", "licence")):
         return "license"
-    return "model" if weights is not None else ""
+    if weights is not None:
+        return "model"
+    return "" if _HARMLESS.fullmatch(name) and not _PACKED.search(layer.media_type) else "unread"
 
 
 def read_document(raw: bytes) -> OciDocument:
@@ -160,6 +166,7 @@ def read_document(raw: bytes) -> OciDocument:
         return OciDocument(problem="it is not JSON")
     if not isinstance(value, Mapping):
         return OciDocument(problem="it is not a JSON object")
+    value = _by_lower_case(value)  # Go's encoding/json takes keys in any case
     manifests, layers = value.get("manifests"), value.get("layers")
     if isinstance(layers, list):
         found, problem = _descriptors(layers)
@@ -173,9 +180,10 @@ def read_document(raw: bytes) -> OciDocument:
 
 def _descriptors(entries: list[Any]) -> tuple[tuple[Descriptor, ...], str]:
     found: list[Descriptor] = []
-    for number, entry in enumerate(entries[:DESCRIPTOR_LIMIT], 1):
-        if not isinstance(entry, Mapping):
+    for number, given in enumerate(entries[:DESCRIPTOR_LIMIT], 1):
+        if not isinstance(given, Mapping):
             return tuple(found), f"descriptor {number} is not an object"
+        entry = _by_lower_case(given)
         stated = entry.get("digest")
         match = _DIGEST.fullmatch(stated) if isinstance(stated, str) else None
         if match is None:
@@ -183,7 +191,7 @@ def _descriptors(entries: list[Any]) -> tuple[tuple[Descriptor, ...], str]:
         annotations = entry.get("annotations")
         named = annotations if isinstance(annotations, Mapping) else {}
         names = [named[key] for key in _NAMES if isinstance(named.get(key), str)]
-        size, media_type = entry.get("size"), entry.get("mediaType")
+        size, media_type = entry.get("size"), entry.get("mediatype")
         found.append(
             Descriptor(
                 media_type if isinstance(media_type, str) else "",
@@ -193,3 +201,7 @@ def _descriptors(entries: list[Any]) -> tuple[tuple[Descriptor, ...], str]:
             )
         )
     return tuple(found), ""
+
+
+def _by_lower_case(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key).lower(): value for key, value in values.items()}

@@ -36,6 +36,7 @@ _LIMIT: Final = 1 << 20
 """Most bytes that are read of a text."""
 _TEMPLATES: Final = ("template", "prompt")
 _JINJA: Final = "jinja"
+_UNREAD: Final = ("json", "unread")
 _CONFIG_KEYS: Final = ("model_format", "model_family", "model_type", "file_type")
 # With one of these, Ollama's own code formats messages instead of a template.
 _FORMATTERS: Final = ("renderer", "parser")
@@ -95,9 +96,8 @@ def load_registry(
         findings += _check_size(model, objects)
         entry: dict[str, Any] = {"name": model.name, "as": model.kind, "url": model.manifest.url}
         for kind, item in model.texts:
-            if kind == "json":  # a tokenizer may have many megabytes
-                entry.setdefault(kind, []).append({"length": item.size})
-                findings += _missing(item, kind)
+            if kind in _UNREAD:
+                findings += _untold(kind, item, model, entry)
                 continue
             if item.url not in read_before and len(read_before) >= _MOST_BLOBS:
                 continue
@@ -122,6 +122,17 @@ def load_registry(
     return RegistryTexts(
         tuple(entries), tuple(templates), tuple(licenses.values()), tuple(findings)
     )
+
+
+def _untold(
+    kind: str, item: StoredObject, model: RegistryModel, entry: dict[str, Any]
+) -> tuple[Finding, ...]:
+    """Return the findings about a blob that is not read."""
+    if kind == "json":  # a tokenizer may have many megabytes
+        entry.setdefault(kind, []).append({"length": item.size})
+        return _missing(item, kind)
+    message = f"a layer of {model.name} that loaders may take is not read"
+    return (make_finding("set/layer-unexamined", message, url=item.url, field=item.name),)
 
 
 def _judge(kind: str, text: _Text, item: StoredObject, model: RegistryModel) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ _MOST_DOCUMENTS: Final = 10_000
 _DEPTH_LIMIT: Final = 4
 _MOST_MODELS: Final = 256
 _FILES: Final = ("model", "adapter", "projector")
-_TEXTS: Final = ("license", "jinja", "template")
+_TEXTS: Final = ("license", "jinja", "template", "unread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class OciLayout:
     def _files(self, store: Store) -> Iterator[Artifact]:
         """Yield the artifacts of weights that are one blob each, with all models that use them."""
         users: dict[str, list[tuple[_Model, str, Descriptor]]] = {}
+        texts: dict[str, tuple[tuple[str, StoredObject], ...]] = {}
         for model in self._models:
             for kind, layer in model.layers:
                 if kind in (*_FILES, "archive"):
@@ -143,9 +144,12 @@ class OciLayout:
                 reason = f"{shown(uses[0][2].name or blob.name)} holds its weights in an archive"
                 yield broken(blob, "set/layer-unexamined", reason)
                 continue
+            for model, _, _ in uses:
+                if model.manifest.url not in texts:
+                    texts[model.manifest.url] = self._texts(store, model)
             registry = tuple(
                 RegistryModel(
-                    model.name, kind, layer.size, model.manifest, self._texts(store, model)
+                    model.name, kind, layer.size, model.manifest, texts[model.manifest.url]
                 )
                 for model, kind, layer in uses
             )

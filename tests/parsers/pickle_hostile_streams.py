@@ -231,8 +231,98 @@ def _encoded() -> Iterator[Case]:
     yield hostile("base64-in-quotes", b"S'" + digits["base64"] + b"'\n.", code)
 
 
+def _dtype(name: str, state: bytes) -> bytes:
+    """Push a dtype of NumPy whose state was set."""
+    return stack_global("numpy", "dtype") + text(name) + b"\x89\x88\x87R" + state + b"b"
+
+
+def _state(flags: int, *, size: int = -1, fields: bytes = b"NN") -> bytes:
+    number = b"J" + struct.pack("<i", size)
+    return (
+        b"(K\x03"
+        + text("|")
+        + b"N"
+        + fields
+        + number
+        + b"J\xff\xff\xff\xff"
+        + b"K"
+        + bytes((flags,))
+        + b"t"
+    )
+
+
+def _wrapped(dtype: bytes, shape: bytes, alignment: bytes = b"N", more: bytes = b"") -> bytes:
+    """Push joblib's wrapper of an array, with any parts."""
+    return (
+        stack_global("joblib.numpy_pickle", "NumpyArrayWrapper")
+        + b")\x81}("
+        + text("subclass")
+        + stack_global("numpy", "ndarray")
+        + text("shape")
+        + shape
+        + text("order")
+        + text("C")
+        + text("dtype")
+        + dtype
+        + text("allow_mmap")
+        + b"\x89"
+        + text("numpy_array_alignment_bytes")
+        + alignment
+        + more
+        + b"ub"
+    )
+
+
+def _numpy() -> Iterator[Case]:
+    """States that NumPy and joblib read otherwise than names say."""
+    floats = _dtype("f8", _state(0))
+    body = bytes(800) + b"."
+    objects = _dtype("O8", _state(0))
+    fields = b"(" + text("a") + b"t}" + text("a") + _dtype("O8", _state(63)) + b"K\x00\x86s"
+    wrappers = {
+        "flags-of-objects": _wrapped(_dtype("f4", _state(63)), b"K\x64\x85"),
+        "fields-of-objects": _wrapped(_dtype("V8", _state(0, fields=fields)), b"K\x64\x85"),
+        "smaller-elements": _wrapped(_dtype("V8", _state(0, size=1)), b"K\x64\x85"),
+        "alignment-as-a-text": _wrapped(floats, b"K\x64\x85", text("x")),
+        "shape-twice": _wrapped(floats, b"K\x64\x85", more=text("shape") + b"K\x01\x85"),
+        "shape-behind-others": _wrapped(
+            floats,
+            b"K\x64\x85",
+            more=b"".join(text(f"j{n}") + b"K\x00" for n in range(70))
+            + text("shape")
+            + b"K\x01\x85",
+        ),
+        "shape-by-a-call": _wrapped(
+            floats,
+            b"K\x64\x85",
+            more=stack_global("builtins", "str") + text("shape") + b"\x85RK\x01\x85",
+        ),
+    }
+    for name, wrapper in wrappers.items():
+        yield hostile(f"joblib-{name}", PROTO4 + wrapper + body, UNREADABLE)
+    reconstruct = (
+        stack_global("numpy._core.multiarray", "_reconstruct")
+        + stack_global("numpy", "ndarray")
+        + b"K\x00\x85C\x01b\x87R"
+    )
+    raw = b"(K\x01K\x01\x85" + objects + b"\x89C\x08AAAAAAAAtb."
+    yield hostile("objects-from-raw-bytes", PROTO4 + reconstruct + raw, UNREADABLE)
+    frombuffer = stack_global("numpy._core.numeric", "_frombuffer")
+    raw = b"(C\x08AAAAAAAA" + objects + b"K\x01\x85" + text("C") + b"tR."
+    yield hostile("objects-from-a-buffer", PROTO4 + frombuffer + raw, UNREADABLE)
+    twice = _dtype("O8", _state(63)) + _state(0) + b"b."
+    yield hostile("second-state-of-a-dtype", PROTO4 + twice, UNREADABLE)
+    scalar = stack_global("numpy._core.multiarray", "scalar") + _dtype("O8", _state(63))
+    scalar += stack_global("uuid", "UUID") + b"\x86R"
+    yield hostile("class-through-a-scalar", PROTO4 + scalar + b".", UNDECIDED)
+    from_type = stack_global("torch._tensor", "_rebuild_from_type_v2") + b"("
+    from_type += stack_global("numpy", "dtype") + stack_global("numpy.dtypes", "ObjectDType")
+    from_type += text("O8") + b"\x85" + _state(0) + b"tR."
+    yield hostile("dtype-by-torch", PROTO4 + from_type, UNDECIDED)
+
+
 CASES = [
     case
-    for group in (_opcodes, _memo, _undecided, _broken, _several, _joblib, _encoded)
+    for group in (_opcodes, _memo, _undecided, _broken, _several, _joblib, _encoded, _numpy)
     for case in group()
 ]

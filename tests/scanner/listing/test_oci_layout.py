@@ -28,6 +28,7 @@ from tests.parsers.pickle_builders import PAYLOAD, PROTO2
 from tests.scanner.examine.shard_builders import shard
 from tests.scanner.storing import put_local
 
+CONFIG = "application/vnd.cncf.model.weight.config.v1.raw"
 MODEL = gguf(tensors=(("a.weight", (32, 8), 0),)).data
 OTHER = gguf((("general.architecture", STRING, "llama"),), (("b.weight", (32, 8), 0),)).data
 MIT = b"MIT License\n\nPermission is hereby granted, free of charge, to any person"
@@ -35,7 +36,8 @@ ESCAPE = b"{{ ''.__class__.__mro__ }}"
 
 
 def _raw(name: str, data: bytes) -> dict[str, Any]:
-    return descriptor(RAW, data) | {"annotations": {FILE: name}}
+    kind = CONFIG if name.endswith((".json", ".py")) else RAW
+    return descriptor(kind, data) | {"annotations": {FILE: name}}
 
 
 def _results(root: Path, files: dict[str, bytes]) -> dict[str, ScanResult]:
@@ -105,6 +107,40 @@ FAULTS: dict[str, tuple[dict[str, bytes], str, str]] = {
         layout({"m": manifest([descriptor(TAR, MODEL)])}, [MODEL]),
         "set/layer-unexamined",
         "unknown",
+    ),
+    "configuration beside weights": (
+        layout(
+            {"m": manifest([descriptor(GGUF, MODEL), _raw("tokenizer_config.json", ESCAPE)])},
+            [MODEL, ESCAPE],
+        ),
+        "set/layer-unexamined",
+        "unknown",
+    ),
+    "code beside weights": (
+        layout({"m": manifest([descriptor(GGUF, MODEL), _raw("x.py", b"x")])}, [MODEL, b"x"]),
+        "set/layer-unexamined",
+        "unknown",
+    ),
+    "archive beside weights": (
+        layout(
+            {"m": manifest([descriptor(GGUF, MODEL), descriptor("application/x-tar", b"x")])},
+            [MODEL, b"x"],
+        ),
+        "set/layer-unexamined",
+        "unknown",
+    ),
+    "keys in another case": (
+        layout(
+            {
+                "m": manifest([descriptor(GGUF, MODEL)]).replace(
+                    b'"layers"', b'"layers": [], "LAYERS"'
+                )
+            },
+            [MODEL],
+        )
+        | {_blob(MODEL): MODEL[:-8]},
+        "set/layer-size",
+        "failed",
     ),
     "template that escapes": (
         layout({"m": manifest([descriptor(GGUF, MODEL), descriptor(JINJA, ESCAPE)])})

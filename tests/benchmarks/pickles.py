@@ -2,7 +2,7 @@
 
 The rivals, in the same run and on the same bytes: ``pickletools.genops``, which reads arguments and
 follows nothing, and ``picklescan`` and ``modelscan``, where they can be imported (PYTHONPATH may
-lead to copies). Both read whole files; ours reads ranges, so that its figures hold for a bucket.
+lead to copies). They read whole files, or pass over them; ours reads ranges, so that its figures hold for a bucket.
 """
 
 import importlib
@@ -93,10 +93,14 @@ def _rivals() -> dict[str, Callable[[Path], bool] | None]:
         pass
     try:
         modelscan = importlib.import_module("modelscan.modelscan").ModelScan()
-        found["modelscan"] = lambda path: bool(modelscan.scan(path)["summary"]["total_issues"])
+        found["modelscan"] = lambda path: _tells(modelscan.scan(path))
     except ImportError:
         pass
     return found
+
+
+def _tells(result: dict[str, Any]) -> bool:
+    return bool(result["summary"]["total_issues"] or result.get("errors"))
 
 
 def _says_so(result: Any) -> bool:

@@ -2,7 +2,8 @@
 
 The rivals, in the same run and on the same bytes: ``pickletools.genops``, which reads arguments and
 follows nothing, and ``picklescan`` and ``modelscan``, where they can be imported (PYTHONPATH may
-lead to copies). They read whole files, or pass over them; ours reads ranges, so that its figures hold for a bucket.
+lead to copies). They read whole files, or pass over them; ours reads ranges, so that its figures
+hold for a bucket.
 """
 
 import importlib

@@ -83,10 +83,6 @@ class Node:
         if len(self.items) < _KEPT_ITEMS or isinstance(value, (Node, Tensor)):
             self.items.append((key, value))
 
-    def get(self, key: str) -> Any:
-        """Return the last value of a key; None without one."""
-        return next((value for name, value in reversed(self.items) if name == key), None)
-
 
 class Storage:
     """Raw data outside of the stream, as torch's persistent ids name it."""

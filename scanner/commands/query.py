@@ -78,7 +78,10 @@ def _query(options: argparse.Namespace) -> int:
             _add_views(connection, options.table, load_options(options.storage_options or ""))
             found = connection.execute(_CENSUS if options.census else options.sql)
             names = [name for name, *_ in found.description or ()]
-            _WRITERS[options.format](names, found.fetchall())
+            rows = found.fetchall()
+            _WRITERS[options.format](names, rows)
+            if options.census and not rows:
+                complain("no scan of this table has counted its objects yet; scan again")
             return PASSED
     except duckdb.Error as problem:
         complain(str(problem).partition("\n\n")[0])

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from prefect_mutagen.scanner.content.ollama import by_lower_case
+
 __all__ = [
     "DESCRIPTOR_LIMIT",
     "Descriptor",
@@ -166,7 +168,7 @@ def read_document(raw: bytes) -> OciDocument:
         return OciDocument(problem="it is not JSON")
     if not isinstance(value, Mapping):
         return OciDocument(problem="it is not a JSON object")
-    value = _by_lower_case(value)  # Go's encoding/json takes keys in any case
+    value = by_lower_case(value)
     manifests, layers = value.get("manifests"), value.get("layers")
     if isinstance(layers, list):
         found, problem = _descriptors(layers)
@@ -183,7 +185,7 @@ def _descriptors(entries: list[Any]) -> tuple[tuple[Descriptor, ...], str]:
     for number, given in enumerate(entries[:DESCRIPTOR_LIMIT], 1):
         if not isinstance(given, Mapping):
             return tuple(found), f"descriptor {number} is not an object"
-        entry = _by_lower_case(given)
+        entry = by_lower_case(given)
         stated = entry.get("digest")
         match = _DIGEST.fullmatch(stated) if isinstance(stated, str) else None
         if match is None:
@@ -201,7 +203,3 @@ def _descriptors(entries: list[Any]) -> tuple[tuple[Descriptor, ...], str]:
             )
         )
     return tuple(found), ""
-
-
-def _by_lower_case(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key).lower(): value for key, value in values.items()}

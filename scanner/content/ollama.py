@@ -25,6 +25,7 @@ __all__ = [
     "OllamaManifest",
     "blob_digest",
     "blob_name",
+    "by_lower_case",
     "is_of_store",
     "manifest_of",
     "manifest_place",
@@ -159,7 +160,7 @@ def manifest_of(value: Any) -> OllamaManifest:
     """
     if not isinstance(value, Mapping):
         return OllamaManifest(problem="it is not a JSON object")
-    manifest = _by_lower_case(value)
+    manifest = by_lower_case(value)
     listed = manifest.get("layers")
     if not isinstance(listed, list | None):
         return OllamaManifest(problem="its layers are not a list")
@@ -181,7 +182,7 @@ def _layer(entry: Any, place: str, problems: list[str]) -> Layer | None:
     if not isinstance(entry, Mapping):
         problems.append(f"{place} is not an object")
         return None
-    entry = _by_lower_case(entry)
+    entry = by_lower_case(entry)
     stated = entry.get("digest")
     if place == "the config" and stated in (None, ""):
         return None
@@ -198,5 +199,6 @@ def _layer(entry: Any, place: str, problems: list[str]) -> Layer | None:
     )
 
 
-def _by_lower_case(values: Mapping[str, Any]) -> dict[str, Any]:
+def by_lower_case(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with its keys in lower case: Go's ``encoding/json`` takes any case."""
     return {str(key).lower(): value for key, value in values.items()}

@@ -109,14 +109,10 @@ def _see_once(
         data = reply.data
     told: tuple[HeaderError, ...] = ()
     if role_of(item.name) in LOOSE:
-        # Imported here: a scan without pickles does not need their reader.
-        from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
-
-        loose = yield from read_loose(item, allowed, data)
-        if loose.format:
-            return Seen(item, loose, format_of_loose(loose))
+        seen, told = yield from _see_loose(item, allowed, data)
+        if seen is not None:
+            return seen
         # Its content decides: a model under such a name is read as what it is.
-        told = loose.errors
     reader = read_header(item.size, expected)
     pieces = [data] if data else []
     last = (0, data)
@@ -132,11 +128,9 @@ def _see_once(
         answer = reader.feed(reply.data)
     answer = yield from look_behind(item, answer, last)
     if isinstance(answer, UnknownHeader) and role_of(item.name) == "other":
-        from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
-
-        loose = yield from read_loose(item, allowed)
-        if loose.format:
-            return Seen(item, loose, format_of_loose(loose))
+        seen, _ = yield from _see_loose(item, allowed, last[1] if last[0] == 0 else b"")
+        if seen is not None:
+            return seen
     if isinstance(answer, UnknownHeader) and role_of(item.name) in LOOSE:
         unknown = _may_be_weights(item, answer.content)
         answer = replace(answer, errors=() if unknown else told or answer.errors)
@@ -144,6 +138,18 @@ def _see_once(
     if digest and answer.complete and answer.header_size <= reader.position:
         sha256 = yield from _digest_of(pieces, answer.header_size)
     return Seen(item, answer, reader.format or "unknown", sha256)
+
+
+def _see_loose(
+    item: StoredObject, allowed: Collection[str], data: bytes
+) -> Generator[Request, Any, tuple[Seen | None, tuple[HeaderError, ...]]]:
+    """Read a pickle, or weights in another format; None, and what is wrong, if it is neither."""
+    # Imported here: a scan without pickles does not need their reader.
+    from prefect_mutagen.scanner.examine.pickles import format_of_loose, read_loose
+
+    loose = yield from read_loose(item, allowed, data)
+    seen = Seen(item, loose, format_of_loose(loose)) if loose.format else None
+    return seen, loose.errors
 
 
 def _may_be_weights(item: StoredObject, content: Content) -> bool:

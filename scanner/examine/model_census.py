@@ -47,8 +47,8 @@ class ModelCensus:
         for item in dict.fromkeys((*artifact.describing, *beside.code)):
             examined = item.fault is None
             census.count(role_of(item.name), "examined" if examined else "named", item.size)
-        for row in (*_loose("pickle", beside.pickles, own), *_others(beside.other_weights, own)):
-            census.add((row,))
+        census.add(_loose("pickle", beside.pickles, own))
+        census.add(_loose("other-weights", beside.other_weights, own))
         rows = census.rows
         if not own.intersection(item.url for item in beside.pickles.items):
             self._last = beside, rows
@@ -60,16 +60,11 @@ def _role_of_weights(name: str) -> Role:
     return "weights" if role == "other" else role
 
 
-def _others(files: LooseFiles, own: set[str]) -> Iterator[CensusRow]:
-    for row in _loose("other-weights", files, own):
-        yield row._replace(state="named")
-
-
 def _loose(role: Role, files: LooseFiles, own: set[str]) -> Iterator[CensusRow]:
     """Yield rows of files beside; of those that are not kept, only the number is known."""
     for item in files.items:
         if item.url not in own:
-            state = "examined" if item.fault is None else "named"
-            yield CensusRow(role, state, 1, max(0, item.size))  # type: ignore[arg-type] # a state
+            examined = role == "pickle" and item.fault is None
+            yield CensusRow(role, "examined" if examined else "named", 1, max(0, item.size))
     if files.total > len(files.items):
         yield CensusRow(role, "named", files.total - len(files.items), 0)

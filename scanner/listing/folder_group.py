@@ -229,7 +229,8 @@ class FolderGroup:
                 singles -= 1
             elif code not in in_sets:
                 yield item
-        yield from islice((item for _, item in self.loose.files()), singles, None)
+        loose = (item for _, item in self.loose.files() if hash(item.url) not in in_sets)
+        yield from islice(loose, singles, None)
         for _, item in self.objects.items("index"):
             if hash(item.url) not in in_sets:
                 yield item

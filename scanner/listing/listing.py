@@ -17,8 +17,8 @@ from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
-from prefect_mutagen.scanner.listing.ollama import OllamaStores, artifacts_of_file
 from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
+from prefect_mutagen.scanner.listing.registry_stores import RegistryStores, artifacts_of_file
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.listing.unnamed import Looked, Unnamed
@@ -124,7 +124,7 @@ def _select(
             found = [ungrouped(first, log_fault(problem, "grouping", first.url))]
         yield from found
         return
-    artifacts = OllamaStores(store).group(
+    artifacts = RegistryStores(store).group(
         chain((first,), listed),
         lambda others: group_artifacts(
             others,

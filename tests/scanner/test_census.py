@@ -106,6 +106,14 @@ def test_a_scan_into_a_table_counts_what_it_keeps(
         assert sorted(kept, key=str) == sorted(_expected(BUCKET), key=str)
 
 
+def test_a_table_of_earlier_versions_says_that_nothing_was_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = Path(__file__).parent.parent / "golden/table-s3-0.1"
+    assert main(["query", "--census", "--table", str(table)]) == 0
+    assert "has counted its objects yet; scan again" in capsys.readouterr().err
+
+
 def test_a_bucket_without_models_says_what_it_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

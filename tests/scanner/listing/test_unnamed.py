@@ -10,7 +10,7 @@ import pytest
 
 from prefect_mutagen.scanner import scan
 from prefect_mutagen.scanner.commands.cli import main
-from prefect_mutagen.scanner.listing.unnamed import LEAST_SIZE, says_nothing
+from prefect_mutagen.scanner.listing.unnamed import LEAST_SIZE, begins_like_weights, says_nothing
 from prefect_mutagen.scanner.storage.opening import open_store
 from tests.builders import gguf
 from tests.parsers.pickle_builders import PAYLOAD, PROTO2
@@ -47,6 +47,23 @@ def _torch(stream: bytes) -> bytes:
 )
 def test_names_that_say_nothing(path: str, size: int, silent: bool) -> None:  # noqa: FBT001
     assert says_nothing(path, size) == silent
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x89HDF\r\n\x1a\n",
+        b"\x1c\0\0\0TFL3",
+        b"lmgg\1\0\0\0",
+        b"tjgg\3\0\0\0",
+        b"\x80\x04\x95\x10\0\0\0\0\0\0\0}",
+        GGUF[:64],
+    ],
+    ids=["hdf5", "tflite", "ggml", "ggjt", "pickle", "gguf"],
+)
+def test_first_bytes_of_weights(head: bytes) -> None:
+    assert begins_like_weights(head.ljust(1024, b"\0"), 1 << 21)
+    assert not begins_like_weights(b"x" + head, 1 << 21)
 
 
 FILES = {
@@ -90,6 +107,7 @@ def test_a_second_scan_into_a_table_reads_none(
     command = ["scan", root, "--table", str(tmp_path / "table"), "--format", "table"]
     assert main(command) == 0
     assert {"model", "noise", "other.dat"} <= set(reads)
+    assert reads.count("noise") == reads.count("other.dat") == 1
     reads.clear()
     assert main(command) == 0
     assert reads == []

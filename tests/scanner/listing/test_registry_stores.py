@@ -12,7 +12,7 @@ from prefect_mutagen.scanner.listing import ollama_store
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.manifest import Manifest
-from prefect_mutagen.scanner.listing.ollama import OllamaStores
+from prefect_mutagen.scanner.listing.registry_stores import RegistryStores
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import StoredObject
@@ -297,7 +297,7 @@ def test_nested_stores_of_any_size(tmp_path: Path, threshold: int) -> None:
     def others(objects: Iterable[StoredObject]) -> Iterator[Artifact]:
         return (Artifact(item.url, (item,)) for item in objects)
 
-    stores = OllamaStores(store, threshold)
+    stores = RegistryStores(store, threshold)
     found = [
         (one.url, one.pin) for one in stores.group(store.list_objects(lambda *_: True), others)
     ]

@@ -1,4 +1,4 @@
-"""Find the models of Ollama stores among the listed objects.
+"""Find the models of registries' stores among the listed objects: Ollama's, and OCI layouts.
 
 A blob has no ending, and a manifest any name: their paths say what they are. A storage lists by
 bytes, so blobs come before the manifests that say which of them are weights. They are set aside,
@@ -23,7 +23,7 @@ from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
-__all__ = ["OllamaStores", "artifacts_of_file"]
+__all__ = ["RegistryStores", "artifacts_of_file"]
 
 
 def artifacts_of_file(store: Store, item: StoredObject) -> list[Artifact]:
@@ -77,7 +77,7 @@ def _of_layout(store: Store, item: StoredObject, root: str) -> list[Artifact]:
         return [one for one in layout.artifacts(store) if is_index or one.url == item.url]
 
 
-class OllamaStores:
+class RegistryStores:
     """Sets the files of Ollama stores aside while a root is listed, and makes artifacts of them."""
 
     def __init__(self, store: Store, threshold: int = SPILL_THRESHOLD) -> None:

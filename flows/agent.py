@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from typing import Annotated, Any, Final, Literal
 
+import httpx
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
@@ -15,15 +16,19 @@ from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables
 from prefect_mutagen.scanner.agents.supervise import (
     Guarantee,
     Limits,
+    Outcome,
     named_variables,
     run_supervised,
 )
+from prefect_mutagen.scanner.agents.survivors import START_VARIABLE
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
 from prefect_mutagen.scanner.verify import verify
+from prefect_mutagen.tasks.agent_checks import cannot_reach
 from prefect_mutagen.tasks.agent_launch import shown_command
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
+from prefect_mutagen.tasks.beginning import BEGINNING, Beginning
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.run_names import short_name
 from prefect_mutagen.tasks.storage_blocks import storage_options
@@ -100,6 +105,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
             address contains secrets.
         ArtifactRejected: The artifact does not pass, or its pin differs.
         AgentFailed: The command timed out or failed.
+        NotBegun: A scan wanted it started, and an earlier start stands against it.
     """
     own_parameters = json.loads(parameters or "{}")
     if not isinstance(own_parameters, dict) or not command:
@@ -119,26 +125,45 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         last.append(text)
         _log(logging.INFO, text)
 
+    def on_guarantee(guarantee: Guarantee) -> None:
+        beginning.note_guarantee(guarantee)
+        _tell_guarantee(guarantee)
+
     result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
+    beginning = BEGINNING.get() or Beginning.unclaimed()
+    beginning.begin()
+    attempt = max(beginning.attempt, flow_run.run_count or 1)
+    named = {START_VARIABLE: beginning.name} if beginning.name else {}
     _log(logging.INFO, f"verified; starting {shown_command(command)}")
     outcome = run_supervised(
         command,
-        encode(handoff_of(result, own_parameters)),
+        encode(handoff_of(result, own_parameters, attempt)),
         Limits(timeout_seconds, memory_mb << 20, cpu_seconds),
         on_line=on_line,
-        environment=variables | variables_of(result),
+        environment=variables | variables_of(result) | named,
         stdin=stdin == "handoff",
-        on_guarantee=_tell_guarantee,
+        on_guarantee=on_guarantee,
+        may_start=lambda: not beginning.is_ending(),
     )
+    problem = _problem(outcome, timeout_seconds)
+    beginning.finish("failed" if problem else "completed", problem)
     if outcome.truncated:
         _log(logging.WARNING, "output of the command beyond one megabyte is not logged")
-    show_agent(result, shown_command(command), outcome, last)
-    if outcome.timed_out:
-        raise AgentFailed(f"the command did not end within {timeout_seconds} seconds")
-    if outcome.status:
-        raise AgentFailed(f"the command ended with status {outcome.status}")
+    try:
+        show_agent(result, shown_command(command), outcome, last)
+    except httpx.HTTPError as trouble:
+        _log(logging.WARNING, f"the page on the command is not shown: {cannot_reach(trouble)}")
+    if problem:
+        raise AgentFailed(problem)
     return {
         "status": outcome.status,
         "truncated": outcome.truncated,
         "guarantee": outcome.guarantee,
     }
+
+
+def _problem(outcome: Outcome, timeout_seconds: int) -> str:
+    """Return what is wrong with how a command ended; empty if nothing is."""
+    if outcome.timed_out:
+        return f"the command did not end within {timeout_seconds} seconds"
+    return f"the command ended with status {outcome.status}" if outcome.status else ""

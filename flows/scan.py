@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
 from prefect_mutagen.flows.run_log import flow_logger
-from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
+from prefect_mutagen.flows.starting import Gate, Starting, quoted
 from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.examine.unexamined import crashed
@@ -42,6 +42,7 @@ from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
+from prefect_mutagen.tasks.ending import ends_with, run_key
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
@@ -173,7 +174,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     opened = open_table(table, source, storage) if table else None
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
-    with TableScan(scan, opened) as table_scan:
+    with ends_with(run_key()), TableScan(scan, opened) as table_scan:
         recording = table_scan.recording
         changes = list_changes(
             source,
@@ -195,20 +196,28 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             _log_internal_errors(recording)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
-        if table:
-            retention = Retention(keep_states, keep_days)
-            try:
-                publication = table_scan.prepare(summary)
-                publish_scan(table, quoted(publication), storage, quoted(retention))
-            except StorageError as problem:
-                trouble = problem
+        handoff = Handoff(
+            scan.id,
+            policy,
+            table,
+            storage,
+            scan.source,
+            rerun_failed_agents,
+            flow_run=str(flow_run.id or ""),
+            run=run_key(),
+        )
+        starting, state = Starting(recording, agents, handoff, gate, max_agent_runs), ""
         started: list[AgentRun] = []
-        if trouble is None:
-            handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
-            try:
-                started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
-            except StorageError as problem:
-                trouble = problem
+        try:
+            starting.choose(summary)
+            if table:
+                publication = table_scan.prepare(summary)
+                state = publication.state
+                retention = Retention(keep_states, keep_days)
+                publish_scan(table, quoted(publication), storage, quoted(retention))
+            started = starting.begin(state)
+        except StorageError as problem:
+            trouble = problem
         show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
         steps = 2 if table else 1  # listing; writing the table
         wait_for_records(steps + examined + len(started))

@@ -1,46 +1,65 @@
-"""Start agents after a scan: for artifacts that became passed, and for starts still waiting.
+"""Start agents after a scan: for what is due, what waits, and what was interrupted.
 
-All starts are recorded as waiting before the first one. So a killed scan loses no start: the next
-scan takes the list over. No start happens twice either, because each is claimed in the table.
+What is due is listed as waiting before the scan is published, and counts once it is. No start
+happens twice, because each is claimed in the table; and none is lost, because a claim whose
+claimant died is found again.
 """
 
 import hashlib
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
-from typing import Literal, TypeVar, cast
+from itertools import groupby
+from typing import Any, Final, TypeVar, cast
 
 from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
 
 from prefect_mutagen.flows.agent import run_agent
-from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
+from prefect_mutagen.flows.choosing import Gate, Records, choose_due
+from prefect_mutagen.scanner.agents.considered import ConsideredStates
 from prefect_mutagen.scanner.agents.supervise import end_all
+from prefect_mutagen.scanner.agents.waiting_starts import (
+    Waiting,
+    WaitingList,
+    WaitingStarts,
+    record_files,
+)
+from prefect_mutagen.scanner.claimants import this_claimant
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import storable
-from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
-from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
+from prefect_mutagen.scanner.table.drift import earlier_pin
+from prefect_mutagen.scanner.table.leases import Leases
+from prefect_mutagen.scanner.table.recording import Recording, among, passed
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
-from prefect_mutagen.tasks.agents import start_agents, start_scan_agents
+from prefect_mutagen.tasks.agents import open_record, start_agents, start_scan_agents
+from prefect_mutagen.tasks.ending import begin_ending, ends_with
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["Gate", "quoted", "start_chosen"]
+__all__ = ["Gate", "Starting", "quoted"]
 
 _T = TypeVar("_T")
-_WINDOW = 32
-_WAITING_SHOWN = 1000
-
-Gate = Literal["artifact", "scan"]
+_WINDOW: Final = 32
+_WAITING_SHOWN: Final = 1000
+_ENDING_SECONDS: Final = 4.0
+"""Seconds that commands may take to end with their flow run; their supervisors take two."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _ScanStart:
+    """An agent to start once for the whole scan."""
+
+    agent: AgentLaunch
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class _Start(_ScanStart):
     """An agent to start for an artifact."""
 
     result: ScanResult
-    agent: AgentLaunch
-    key: str
 
 
 def quoted(value: _T) -> _T:
@@ -48,130 +67,231 @@ def quoted(value: _T) -> _T:
     return cast("_T", quote(value))
 
 
-def start_chosen(
-    recording: Recording,
-    summary: Summary,
-    agents: Sequence[AgentLaunch],
-    handoff: Handoff,
-    gate: Gate,
-    most: int,
-) -> list[AgentRun]:
-    """Start agents for artifacts that became passed in this scan, and for waiting starts.
+class Starting:
+    """The starts of one scan."""
 
-    Starts beyond the limit and refused starts wait for the next scan. So do waiting starts whose
-    artifacts are not selected.
+    def __init__(
+        self,
+        recording: Recording,
+        agents: Sequence[AgentLaunch],
+        handoff: Handoff,
+        gate: Gate,
+        most: int,
+    ) -> None:
+        """Open the record of starts.
 
-    Args:
-        recording: The scan, closed and published.
-        summary: Its counts.
-        agents: The agents to start.
-        handoff: What the agents receive besides the artifact.
-        gate: Whether each artifact is considered alone, or all have to pass.
-        most: Maximum number of starts; the others wait for the next scan.
+        Args:
+            recording: The scan, closed.
+            agents: The agents to start.
+            handoff: What the agents receive besides the artifact.
+            gate: Whether each artifact is considered alone, or all have to pass.
+            most: Maximum number of starts; the others wait for the next scan.
 
-    Returns:
-        The run of each agent, including those that wait.
+        Raises:
+            StorageError: The kind of storage is unknown.
+        """
+        self._recording, self._agents, self._handoff = recording, agents, handoff
+        self._gate, self._most = gate, most
+        self._by_identity = {agent.identity: agent for agent in agents}
+        self._records = _open_records(handoff)
+        self._new: list[Waiting] = []
+        """What is due; kept in memory only without a table."""
+        self._is_open = False
 
-    Raises:
-        StorageError: The record of starts cannot be read or written; nothing was started.
-    """
-    if not agents or (gate == "scan" and not summary.all_passed):
-        return []
-    chosen = list(_chosen(recording, gate))
-    each = [agent for agent in agents if agent.scope == "artifact"]
-    record, waiting, held, lists = None, list[Waiting](), list[Waiting](), list[str]()
-    if handoff.table:
-        options = table_options(handoff.table, handoff.source, handoff.storage)
-        record = StartRecord(handoff.table, options)
-        waiting, lists = record.waiting(handoff.source)
-        held = [entry for entry in waiting if recording.is_left_out(entry.url)]
-        if handoff.rerun_failed:
-            waiting += record.failed()
-    starts = {start.key: start for start in _still_waiting(recording, each, waiting)}
-    for result in chosen:
-        for agent in each:
-            key = agent.key(result)
-            starts.setdefault(key, _Start(result, agent, key))
-    ordered = list(starts.values())
-    now, later = ordered[:most], ordered[most:]
-    scan_agents = _due_scan_agents(handoff, agents, waiting, chosen=bool(chosen))
-    count, pins = _passed_digest(recording) if scan_agents else (0, "")
-    scan_starts = [
-        Waiting(handoff.source, pins, agent.key_of_scan(handoff.source, pins))
-        for agent in scan_agents
-    ]
-    if record is not None:
-        listed = chain(map(_waiting, ordered), scan_starts, held)
-        lists = record.take_over(handoff.source, handoff.scan_id, listed, lists)
-    runs = _start(now, handoff)
-    refused = [
-        _waiting(start) for start, run in zip(now, runs, strict=True) if run.state == "refused"
-    ]
-    if scan_agents:
-        scan_runs = start_scan_agents(
-            agents=quoted(scan_agents), handoff=quoted(handoff), passed=count, pins=pins
-        )
-        refused += [
-            entry
-            for entry, run in zip(scan_starts, scan_runs, strict=True)
-            if run.state == "refused"
+    def choose(self, summary: Summary) -> None:
+        """List what is due; before the scan is published.
+
+        Args:
+            summary: Counts of the scan.
+
+        Raises:
+            StorageError: The table or the record cannot be read or written.
+        """
+        self._is_open = bool(self._agents) and (self._gate == "artifact" or summary.all_passed)
+        if not self._is_open:
+            # What passes meanwhile is due once the gate opens.
+            self._consider(self._recording.state.scan_id, only_new=True)
+            return
+        due = self._due()
+        if self._records is None:
+            self._new = list(due)
+        else:
+            self._records.lists.put(self._handoff.scan_id, due)
+
+    def _due(self) -> Iterator[Waiting]:
+        each = [agent for agent in self._agents if agent.scope == "artifact"]
+        of_scan = [agent for agent in self._agents if agent.scope == "scan"]
+        given = self._recording, self._records
+        yield from choose_due(*given, each, self._gate)
+        due = [one for one in of_scan if any(True for _ in choose_due(*given, [one], self._gate))]
+        source, pins = self._handoff.source, _passed_digest(self._recording)[1] if due else ""
+        for agent in due:
+            key = agent.key_of_scan(source, pins)
+            yield Waiting(source, pins, key, agent.title, agent.identity)
+
+    def _consider(self, state: str, *, only_new: bool = False) -> None:
+        """Record that a state was considered for the agents, or for those never considered."""
+        if self._records is None:
+            return
+        for identity in self._by_identity:
+            known = self._records.considered.find(identity)
+            if known is None or not (only_new or known == state):
+                self._records.considered.put(identity, state)
+
+    def begin(self, state: str) -> list[AgentRun]:
+        """Start what is due, what waits and what was interrupted; after the scan is published.
+
+        Args:
+            state: Id of the scan that wrote the current state.
+
+        Returns:
+            The run of each agent, including those that wait, as far as they are shown.
+
+        Raises:
+            StorageError: The record of starts cannot be read or written.
+        """
+        if not self._is_open:
+            return []
+        self._consider(state)
+        if self._records is None:
+            return self._begin_all()
+        leases = Leases(self._handoff.table, _options(self._handoff))
+        claimant = this_claimant(self._handoff.flow_run)
+        with leases.hold(claimant, lambda: begin_ending(self._handoff.run, end_all)) as lease:
+            self._handoff = replace(self._handoff, lease=lease)
+            return self._begin_all()
+
+    def _begin_all(self) -> list[AgentRun]:
+        runs, later = list[AgentRun](), list[AgentRun]()
+        for found in self._waiting_lists():
+            room = self._most - sum(run.state != "known" for run in runs)
+            if room <= 0 and len(later) >= _WAITING_SHOWN:
+                break
+            now, rest, others = self._choose_from(found.starts, max(0, room))
+            made, refused = self._begin_some(now)
+            runs += made
+            self._keep(found, [*refused, *rest, *others])
+            later += map(self._later, rest[: _WAITING_SHOWN - len(later)])
+        return runs + later
+
+    def _waiting_lists(self) -> Iterator[WaitingList]:
+        """Yield what was interrupted, then what waits, the oldest first."""
+        if self._records is None:
+            yield WaitingList(tuple(self._new))
+            return
+        repeated = self._records.starts.interrupted()
+        if self._handoff.rerun_failed:
+            repeated += self._records.starts.failed()
+        yield WaitingList(tuple(repeated))
+        for name in self._records.lists.names(self._records.table.has_scan):
+            yield self._records.lists.read(name)
+
+    def _choose_from(
+        self, starts: Sequence[Waiting], room: int
+    ) -> tuple[list[_ScanStart], list[Waiting], list[Waiting]]:
+        """Sort waiting starts: to make now, to make later, not of this scan.
+
+        What passes no more, or with other bytes, is in none of them.
+        """
+        now, later, others = list[_ScanStart](), list[Waiting](), list[Waiting]()
+        ours = {start.url for start in starts if self._is_ours(start)}
+        found = self._passing(ours) if room else {}
+        seen: set[str] = set()
+        for start in starts:
+            if not self._is_ours(start) or self._recording.is_left_out(start.url):
+                others.append(start)
+            elif len(now) >= room:
+                later.append(start)
+            elif start.key not in seen:
+                seen.add(start.key)
+                result = found.get(start.url)
+                agent = self._agent_of(start, result)
+                if agent is not None and agent.scope == "scan":
+                    now.append(_ScanStart(agent, start))
+                elif agent is not None and result is not None:
+                    now.append(_Start(agent, start, result))
+        return now, later, others
+
+    def _is_ours(self, start: Waiting) -> bool:
+        return not start.launch or start.launch in self._by_identity
+
+    def _passing(self, urls: set[str]) -> dict[str, ScanResult]:
+        results = self._recording.results(among(urls)) if urls else ()
+        return {storable(result.url): result for result in results if result.passed}
+
+    def _agent_of(self, start: Waiting, result: ScanResult | None) -> AgentLaunch | None:
+        """Return the agent of a waiting start if its artifact passes now, with the same bytes.
+
+        An artifact whose pin alone changed was listed under its earlier pin.
+        """
+        source = self._handoff.source
+        for agent in self._agents:
+            if agent.scope == "scan":
+                keys = {agent.key_of_scan(source, start.pin)} if start.url == source else set()
+            elif result is not None:
+                before = earlier_pin(result)
+                keys = {agent.key(result)}
+                keys |= {agent.key(replace(result, pin=before))} if before else set()
+            else:
+                keys = set()
+            if start.key in keys:
+                return agent
+        return None
+
+    def _begin_some(self, starts: Sequence[_ScanStart]) -> tuple[list[AgentRun], list[Waiting]]:
+        """Make starts.
+
+        Returns:
+            The runs, and the starts that were not made and wait.
+        """
+        each = [start for start in starts if isinstance(start, _Start)]
+        each.sort(key=lambda start: start.waiting.url)  # one task run for all agents of an artifact
+        of_scan = [start for start in starts if not isinstance(start, _Start)]
+        runs = _start(each, self._handoff)
+        if of_scan:
+            agents = list({one.agent.identity: one.agent for one in of_scan}.values())
+            count, pins = _passed_digest(self._recording)
+            handoff = quoted(self._handoff)
+            made = start_scan_agents(
+                agents=quoted(agents), handoff=handoff, passed=count, pins=pins
+            )
+            of_scan = of_scan[: len(made)]
+            runs += made
+        refused = [
+            start.waiting
+            for start, run in zip([*each, *of_scan], runs, strict=True)
+            if run.state in ("refused", "waiting") or (run.state == "failed" and not run.attempt)
         ]
-        runs += scan_runs
-    if record is not None:
-        listed = chain(refused, map(_waiting, later), held)
-        record.take_over(handoff.source, handoff.scan_id, listed, lists)
-    message = f"over the limit of {most} starts per scan"
-    for start in later[:_WAITING_SHOWN]:
-        url, title = storable(start.result.url), start.agent.title
-        runs.append(AgentRun(url=url, agent=title, state="waiting", message=message))
-    return runs
+        return runs, refused
+
+    def _keep(self, found: WaitingList, kept: Sequence[Waiting]) -> None:
+        """Replace a list by what is left of it."""
+        if self._records is None or not found.name or len(kept) == len(found.starts):
+            return
+        self._records.lists.put(self._handoff.scan_id, kept)
+        self._records.lists.delete(found.name)
+
+    def _later(self, start: Waiting) -> AgentRun:
+        message = f"over the limit of {self._most} starts per scan"
+        return AgentRun(url=start.url, agent=start.agent, state="waiting", message=message)
 
 
-def _chosen(recording: Recording, gate: Gate) -> Iterator[ScanResult]:
-    """Yield the artifacts that *became* passed in this scan."""
-    if gate == "scan" and not recording.state.all_passed:
-        yield from recording.results(passed)  # the gate was closed before, so all are new to agents
-        return
-    yield from filter(became_passed, recording.results(may_have_passed))
+def _options(handoff: Handoff) -> dict[str, Any]:
+    return table_options(handoff.table, handoff.source, handoff.storage)
 
 
-def _still_waiting(
-    recording: Recording, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting]
-) -> Iterator[_Start]:
-    """Yield the waiting starts whose artifacts pass now, with the same bytes.
-
-    Those of an artifact whose pin alone changed were listed under its earlier pin.
-    """
-    keys = {entry.key for entry in waiting}
-    urls = {entry.url for entry in waiting}
-    if not urls:
-        return
-    for result in recording.results(among(urls)):
-        for agent in agents:
-            key, before = agent.key(result), earlier_pin(result)
-            known = {key, agent.key(replace(result, pin=before))} if before else {key}
-            if result.passed and not keys.isdisjoint(known):
-                yield _Start(result, agent, key)
-
-
-def _due_scan_agents(
-    handoff: Handoff, agents: Sequence[AgentLaunch], waiting: Sequence[Waiting], *, chosen: bool
-) -> list[AgentLaunch]:
-    """Return the agents with scope "scan" that are due: an artifact became passed, or they wait."""
-    keys = {entry.key: entry.pin for entry in waiting if entry.url == handoff.source}
-    return [
-        agent
-        for agent in agents
-        if agent.scope == "scan"
-        and (
-            chosen
-            or any(agent.key_of_scan(handoff.source, pin) == key for key, pin in keys.items())
-        )
-    ]
-
-
-def _waiting(start: _Start) -> Waiting:
-    return Waiting(storable(start.result.url), start.result.pin, start.key)
+def _open_records(handoff: Handoff) -> Records | None:
+    record = open_record(handoff)
+    if record is None:
+        return None
+    options = _options(handoff)
+    files = record_files(handoff.table, options)
+    return Records(
+        Table(handoff.table, handoff.source, options),
+        record,
+        WaitingStarts(files, handoff.source),
+        ConsideredStates(files, handoff.source),
+    )
 
 
 def _passed_digest(recording: Recording) -> tuple[int, str]:
@@ -187,8 +307,8 @@ def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
     """Start agents in a bounded window of task runs, one task run per artifact."""
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    try:
-        for _, group in groupby(starts, key=lambda start: start.result.url):
+    with ends_with(handoff.run, lambda: _end(waiting)):
+        for _, group in groupby(starts, key=lambda start: start.waiting.url):
             same = list(group)
             agents = [start.agent for start in same]
             future = start_agents.submit(
@@ -202,7 +322,12 @@ def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
                 runs += waiting.popleft().result()
         while waiting:
             runs += waiting.popleft().result()
-    except BaseException:
-        end_all()  # the run was cancelled or crashed, and its commands run in other threads
-        raise
     return runs
+
+
+def _end(waiting: Iterable[PrefectFuture[list[AgentRun]]]) -> None:
+    """End the commands, which run in other threads, and wait until they are recorded."""
+    end_all()
+    deadline = time.monotonic() + _ENDING_SECONDS
+    for future in waiting:
+        future.wait(max(0.0, deadline - time.monotonic()))

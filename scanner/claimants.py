@@ -59,10 +59,15 @@ class Claimant:
         return asdict(self)
 
     @property
+    def machine(self) -> tuple[str, str]:
+        """The machine, its boot, and the PID namespace there: where process numbers count."""
+        return self.boot, self.pid_namespace
+
+    @property
     def is_alive(self) -> bool | None:
         """Whether the process lives; None where this one cannot tell: on another machine."""
         here = this_claimant()
-        if not self.boot or (self.boot, self.pid_namespace) != (here.boot, here.pid_namespace):
+        if not self.boot or self.machine != here.machine:
             return None
         return self.start_time != "" and _start_time(self.pid) == self.start_time
 

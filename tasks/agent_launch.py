@@ -81,6 +81,10 @@ class AgentLaunch(BaseModel):
     """Names of environment variables of the worker to pass on, beyond PATH, HOME and the locale."""
     stdin: Literal["handoff", "empty"] = "handoff"
     """Standard input of a command: the handoff document, or empty."""
+    at_most_once: bool = False
+    """Never start it a second time where its first start was interrupted and its outcome is
+    unknown; the summary lists it. By default the next scan starts it again, once nothing of it is
+    left."""
 
     @model_validator(mode="after")
     def _check(self) -> "AgentLaunch":
@@ -124,11 +128,23 @@ class AgentLaunch(BaseModel):
         """The parameters of which a deployment's flow must have at least one."""
         return ("scan_id", "table") if self.scope == "scan" else ("url",)
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other agents: its deployment or command, and its parameters."""
+        return _digest("agent", self.scope, self.deployment, *self.command, self.parameters)[:16]
+
     def key(self, result: ScanResult) -> str:
         """Return the idempotency key of a start: equal for the same agent, artifact and bytes."""
-        parts = [self.deployment, *self.command, self.parameters, result.url, result.pin]
-        text = "\0".join(parts).encode("utf-8", "surrogateescape")
-        return hashlib.sha256(text).hexdigest()
+        return self.key_of(result.url, result.pin)
+
+    def key_of(self, url: str, pin: str) -> str:
+        """Return the idempotency key of a start for an artifact.
+
+        Args:
+            url: Its address.
+            pin: Its pin.
+        """
+        return _digest(self.deployment, *self.command, self.parameters, url, pin)
 
     def key_of_scan(self, source: str, pins: str) -> str:
         """Return the idempotency key of a start once per scan.
@@ -137,14 +153,17 @@ class AgentLaunch(BaseModel):
             source: The root.
             pins: Digest over the addresses and pins of all passed artifacts.
         """
-        parts = [self.deployment, self.parameters, source, pins]
-        text = "\0".join(parts).encode("utf-8", "surrogateescape")
-        return hashlib.sha256(text).hexdigest()
+        return _digest(self.deployment, self.parameters, source, pins)
 
     def extra(self) -> dict[str, Any]:
         """Return the parsed `parameters`."""
         values: dict[str, Any] = json.loads(self.parameters or "{}")
         return values
+
+
+def _digest(*parts: str) -> str:
+    text = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,12 @@ class Handoff:
     """The scanned root."""
     rerun_failed: bool = False
     """Whether to start an agent again that failed for the same bytes."""
+    lease: str = ""
+    """The lease under which starts are claimed; see `scanner.table.leases`."""
+    flow_run: str = ""
+    """Id of the flow run that starts them."""
+    run: str = ""
+    """Key of its current try; see `tasks.ending`."""
 
 
 class AgentRun(BaseModel):
@@ -167,8 +192,11 @@ class AgentRun(BaseModel):
 
     url: str
     agent: str
-    state: Literal["started", "completed", "failed", "refused", "known", "waiting"]
+    state: Literal["started", "completed", "failed", "refused", "known", "waiting", "interrupted"]
     """``started``: it is running; ``refused``: it was not started; ``known``: it was already
-    started for these bytes; ``waiting``: the next scan starts it."""
+    started for these bytes; ``waiting``: the next scan starts it; ``interrupted``: it was started
+    earlier, its outcome is unknown, and it is not started again without a person."""
     message: str = ""
     flow_run_id: str = ""
+    attempt: int = 0
+    """Which attempt this scan made, from 1; 0 where it made none, or keeps no record."""

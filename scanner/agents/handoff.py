@@ -17,16 +17,21 @@ __all__ = ["VERSION", "encode", "handoff_of", "variables_of"]
 VERSION: Final = 1
 
 
-def handoff_of(result: ScanResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def handoff_of(
+    result: ScanResult, parameters: Mapping[str, Any], attempt: int = 1
+) -> dict[str, Any]:
     """Return the handoff as JSON-compatible values.
 
     Args:
         result: The artifact, verified immediately before.
         parameters: Parameters from whoever starts the agent.
+        attempt: Which start for these bytes it is; more than 1 where earlier ones were interrupted
+            or failed.
     """
     result = with_valid_names(result)
     return {
         "version": VERSION,
+        "attempt": attempt,
         "url": result.url,
         "pin": result.pin,
         "sbom": result.sbom.to_dict(),

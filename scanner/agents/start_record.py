@@ -1,35 +1,39 @@
-"""The record of agent starts, which makes each start happen at most once.
+"""The record of agent starts: each agent is started at least once, and finishes at most once.
 
-A start is claimed first, by creating a small file exclusively: of two concurrent scans, one gets
-the claim. A second file records its end. A claim without an end means that the claimant was killed
-or is still running; since the agent may have started, it is not started again automatically.
+A start is claimed immediately before its command begins, by creating a small file exclusively: of
+two concurrent scans, one gets the claim. A second file records its end. A claim without an end
+belongs to its claimant, a process with a lease (`scanner.table.leases`). When the claimant is gone,
+the next scan starts the agent again as the next attempt, unless something of the first one may
+still run (`scanner.agents.survivors`), or the agent is to be started at most once.
 
-Starts that were chosen but not made yet (over the limit, flow killed) are listed per scan as
-waiting; the next scan of the root takes over these lists. Failed starts are marked, so that they
-can be repeated.
+The run of a deployment is found again by its idempotency key, the name of the claim, so that its
+start is repeated under the same claim.
 
-All files are JSON and lie under ``agents/`` of a table.
+All files are JSON and lie under ``agents/`` of a table: ``starts/``, ``open/`` for claims without
+an end, ``failed/`` for those that may be repeated on request.
 """
 
-import contextlib
-import hashlib
-import json
-import os
-import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from prefect_mutagen.scanner.agents.supervise import Guarantee
+from prefect_mutagen.scanner.agents.survivors import may_have_survivors
+from prefect_mutagen.scanner.agents.waiting_starts import Waiting, record_files
+from prefect_mutagen.scanner.claimants import Claimant, this_claimant
 from prefect_mutagen.scanner.storage.address import Address
-from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.table.leases import Leases
 
-__all__ = ["Claim", "StartRecord", "Waiting"]
+__all__ = ["Claim", "End", "Standing", "Start", "StartRecord"]
 
 _ATTEMPTS: Final = 1000
-_FOLDER: Final = "agents"
 
-End = Literal["started", "completed", "failed", "refused"]
+End = Literal["started", "completed", "failed", "refused", "interrupted", "released"]
+"""How a start ended. ``interrupted``: its claimant died, and a later attempt followed;
+``released``: a person lets a later attempt follow."""
+_AT_MOST_ONCE: Final = "it is to be started at most once"
+_FOLLOWED: Final = ("interrupted", "released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ class Claim:
 
     key: str
     attempt: int
-    """Counts from 1; higher when a failed start is repeated."""
-    fresh: bool = True
-    """Whether this call made it; of an earlier claim without an end, the outcome is unknown."""
+    """Counts from 1; higher when a failed or interrupted start is repeated."""
+    repeats: str = ""
+    """Why there was an earlier attempt; empty for the first."""
 
     @property
     def name(self) -> str:
@@ -49,68 +53,133 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A start that was chosen and not made yet, or is to be repeated."""
+class Standing:
+    """An earlier start, because of which there is none now."""
 
-    url: str
-    pin: str
+    state: Literal["known", "interrupted"]
+    """``interrupted``: it has no end, and it cannot be started again without a person."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An agent to start."""
+
     key: str
     """Identifies agent, artifact and pin."""
+    about: Mapping[str, str]
+    """For people who read the record: agent, url, pin, scan_id."""
+    is_idempotent: bool = False
+    """Whether repeating it under the same claim finds the first one, as Prefect does for runs."""
+    at_most_once: bool = False
+    """Whether it is never started again where its outcome is unknown."""
 
 
 class StartRecord:
-    """Claims, ends and waiting starts, stored beside a table."""
+    """Claims and ends of starts, stored beside a table."""
 
-    def __init__(self, url: str | Address, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        url: str | Address,
+        options: Mapping[str, Any] | None = None,
+        *,
+        lease: str = "",
+        flow_run: str = "",
+        has_ended: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         """Open the record of a table; neither has to exist yet.
 
         Args:
             url: Address of the table.
             options: Options for fsspec's file system.
+            lease: Name of the lease under which claims are made.
+            flow_run: Id of the flow run that makes them.
+            has_ended: Whether a flow run, by its id, ended so long ago that nothing of it is left.
 
         Raises:
             StorageError: The kind of storage is unknown.
         """
-        import fsspec
+        self._files = record_files(url, options)
+        self._leases = Leases(url, options)
+        self._lease, self._flow_run = lease, flow_run
+        self._has_ended = has_ended
 
-        address = Address.parse(url)
-        self.url = address.text
-        try:
-            self._fs, path = fsspec.core.url_to_fs(
-                address.secret_text, use_listings_cache=False, **(options or {})
-            )
-        except (ImportError, TypeError, ValueError):
-            raise StorageError("storage/unsupported", self.url, "no record can be kept") from None
-        self._path = f"{path}/{_FOLDER}"
-        self._local = address.is_local
+    def look(self, start: Start, *, again: bool = False) -> Claim | Standing:
+        """Return the claim that `claim` would make now, or what stands against it.
 
-    def claim(self, key: str, about: Mapping[str, str], *, again: bool = False) -> Claim | None:
+        Args:
+            start: The start.
+            again: Whether a failed start may be repeated.
+
+        Raises:
+            StorageError: The record cannot be read.
+        """
+        repeats = ""
+        for attempt in range(1, _ATTEMPTS):
+            claim = Claim(start.key, attempt, repeats)
+            made = self._files.read(_claim(claim))
+            if made is None:
+                return claim
+            end = self._files.read(_end(claim))
+            if end is None:
+                stands = None if start.is_idempotent else self._standing(start, claim, made)
+                if start.is_idempotent or stands is not None:
+                    return stands or claim
+                repeats = f"attempt {attempt} was interrupted: {_by(made)} is gone"
+            elif start.at_most_once and end.get("state") == "interrupted":
+                return _waits_for_release(claim, f"it {end.get('message')}", _AT_MOST_ONCE)
+            elif end.get("state") in _FOLLOWED:
+                repeats = f"attempt {attempt} was {end['state']}"
+            elif again and end.get("state") == "failed":
+                repeats = f"attempt {attempt} failed"
+            else:
+                return Standing("known", "already started for these bytes")
+        return Standing("known", f"already started {_ATTEMPTS} times for these bytes")
+
+    def claim(self, start: Start, *, again: bool = False) -> Claim | Standing:
         """Claim a start.
 
         Args:
-            key: Identifies agent, artifact and pin.
-            about: Details for people who read the record: agent, address, pin, scan.
+            start: The start.
             again: Whether a failed start may be repeated.
 
         Returns:
-            The claim, not ``fresh`` if it is an earlier one without an end; None if the agent was
-            started before and must not start again.
+            The claim. It may be an earlier one of an idempotent start. Otherwise what stands
+            against it.
 
         Raises:
             StorageError: The record cannot be written.
         """
-        for attempt in range(1, _ATTEMPTS):
-            claim = Claim(key, attempt)
-            moment = datetime.now(UTC).isoformat()
-            if self._create(self._claim_path(claim), {**about, "attempt": attempt, "at": moment}):
-                self._delete(self._failed_path(Claim(key, attempt - 1)))
-                return claim
-            end = self._read(self._end_path(claim))
-            if end is None:
-                return Claim(key, attempt, fresh=False)
-            if not (again and end.get("state") == "failed"):
-                return None
-        return None
+        found = self.look(start, again=again)
+        if isinstance(found, Standing):
+            return found
+        moment = datetime.now(UTC).isoformat()
+        made = {
+            **start.about,
+            "attempt": found.attempt,
+            "at": moment,
+            "lease": self._lease,
+            "claimant": this_claimant(self._flow_run).to_plain(),
+        }
+        mark = Waiting.of(start.about, start.key)
+        self._files.replace(_open(found), {**asdict(mark), "at": moment})
+        if not self._files.create(_claim(found), made) and not start.is_idempotent:
+            return Standing("known", "another scan is starting it")
+        earlier = Claim(start.key, found.attempt - 1)
+        self._files.delete(_failed(earlier))
+        if found.repeats and self._files.read(_end(earlier)) is None:
+            self.finish(earlier, "interrupted", found.repeats)
+        self._files.delete(_open(earlier))
+        return found
+
+    def note_guarantee(self, claim: Claim, guarantee: Guarantee) -> None:
+        """Record what ensures that nothing is left of a start when its claimant is killed.
+
+        Raises:
+            StorageError: The record cannot be written.
+        """
+        made = self._files.read(_claim(claim)) or {}
+        self._files.replace(_claim(claim), {**made, "guarantee": guarantee})
 
     def finish(self, claim: Claim, state: End, message: str = "") -> None:
         """Record how a start ended.
@@ -121,10 +190,21 @@ class StartRecord:
         moment = datetime.now(UTC).isoformat()
         end = {"state": state, "message": message, "at": moment}
         if state == "failed":
-            about = self._read(self._claim_path(claim)) or {}
-            mark = Waiting(about.get("url", ""), about.get("pin", ""), claim.key)
-            self._replace(self._failed_path(claim), asdict(mark))
-        self._replace(self._end_path(claim), end)
+            about = self._files.read(_claim(claim)) or {}
+            mark = Waiting.of(about, claim.key)
+            self._files.replace(_failed(claim), asdict(mark))
+        self._files.replace(_end(claim), end)
+        if state not in _FOLLOWED:
+            self._files.delete(_open(claim))
+
+    def give_back(self, claim: Claim) -> None:
+        """Remove a claim whose agent was not started, so that a later scan may claim it.
+
+        Raises:
+            StorageError: The record cannot be written.
+        """
+        self._files.delete(_claim(claim))
+        self._files.delete(_open(claim))
 
     def failed(self) -> list[Waiting]:
         """Return the starts whose last attempt failed.
@@ -132,148 +212,146 @@ class StartRecord:
         Raises:
             StorageError: The record cannot be read.
         """
-        marks = (self._read(path) for path in self._list(f"{self._path}/failed"))
-        return [Waiting(mark["url"], mark["pin"], mark["key"]) for mark in marks if mark]
+        return [mark for _, mark, _ in self._marks("failed")]
 
-    def release(self, claim: Claim) -> None:
-        """Release a claim whose agent was not started, so that a later scan may claim it.
+    def interrupted(self) -> list[Waiting]:
+        """Return the starts that have no end and whose claimant is gone, or that were released.
 
         Raises:
-            StorageError: The record cannot be written.
+            StorageError: The record cannot be read or written.
         """
-        self._delete(self._claim_path(claim))
+        found = []
+        for name, mark, at in self._marks("open"):
+            claim = _claim_of(name)
+            made, end = self._files.read(_claim(claim)), self._files.read(_end(claim))
+            if made is None or (end is not None and end.get("state") not in _FOLLOWED):
+                # Killed between two writes. Without a claim it is waiting all the same.
+                if made is not None or _is_past(at):
+                    self._files.delete(name)
+            elif end is not None or not self._is_claimed(made):
+                found.append(mark)
+        return found
 
-    def waiting(self, source: str) -> tuple[list[Waiting], list[str]]:
-        """Return the waiting starts of a root.
+    def release(self, claim: Claim, *, by_force: bool = False) -> str:
+        """Let a start without an end be started again by the next scan.
 
         Args:
-            source: The root, free of secrets.
+            claim: The start.
+            by_force: Whether to release it although its claimant is alive.
 
         Returns:
-            The starts without duplicates, and the names of their lists, for `take_over`.
+            Why it was not released; empty if it was.
+
+        Raises:
+            StorageError: The record cannot be read or written.
+        """
+        made = self._files.read(_claim(claim))
+        if made is None:
+            return "there is no such start"
+        end = self._files.read(_end(claim))
+        if end is not None and end.get("state") != "interrupted":
+            return f"it has ended: {end.get('state')}"
+        if end is None and self._is_claimed(made) and not by_force:
+            return f"{_by(made)} is at work on it"
+        mark = Waiting.of(made, claim.key)
+        self._files.replace(_open(claim), {**asdict(mark), "at": made.get("at", "")})
+        self.finish(claim, "released", "released by a person")
+        return ""
+
+    def open_claims(self) -> Iterator[tuple[Claim, dict[str, Any]]]:
+        """Yield the claims without an end, those of earlier versions included.
 
         Raises:
             StorageError: The record cannot be read.
         """
-        lists = self._list(f"{self._path}/waiting/{_name(source)}")
-        found: dict[str, Waiting] = {}
-        for path in lists:
-            for entry in (self._read(path) or {}).get("starts", []):
-                waiting = Waiting(entry["url"], entry["pin"], entry["key"])
-                found[waiting.key] = waiting
-        return list(found.values()), lists
+        for folder in self._files.folders("starts"):
+            names = set(self._files.names(folder))
+            for name in sorted(names):
+                if name.endswith(".end") or f"{name}.end" in names:
+                    continue
+                yield _claim_of(name), self._files.read(name) or {}
 
-    def take_over(
-        self, source: str, scan_id: str, starts: Iterable[Waiting], lists: Iterable[str]
-    ) -> list[str]:
-        """Publish the list of waiting starts, then delete the lists that it replaces.
-
-        Args:
-            source: The root, free of secrets.
-            scan_id: The scan that publishes.
-            starts: The waiting starts; without any, no list is published.
-            lists: Names of the lists to replace.
-
-        Returns:
-            The names of the lists that remain.
+    def known_keys(self) -> set[str]:
+        """Return the keys of all starts that were ever claimed.
 
         Raises:
-            StorageError: The record cannot be written.
+            StorageError: The record cannot be read.
         """
-        entries = [asdict(start) for start in starts]
-        path = f"{self._path}/waiting/{_name(source)}/{scan_id}.json"
-        remaining = [path] if entries else []
-        if entries:
-            self._replace(path, {"scan_id": scan_id, "starts": entries})
-        for old in lists:
-            if old not in remaining:
-                self._delete(old)
-        return remaining
+        folders = self._files.folders("starts")
+        return {_claim_of(name).key for folder in folders for name in self._files.names(folder)}
 
-    def _claim_path(self, claim: Claim) -> str:
-        return f"{self._path}/starts/{claim.key[:2]}/{claim.name}.json"
+    def _standing(self, start: Start, claim: Claim, made: Mapping[str, Any]) -> Standing | None:
+        """Return what stands against another attempt after one without an end."""
+        if self._is_claimed(made):
+            return Standing("known", f"{_by(made)} is at work on it")
+        reason = ""
+        if not made.get("lease"):
+            reason = "an earlier version of prefect-mutagen started it"
+        elif start.at_most_once:
+            reason = _AT_MOST_ONCE
+        else:
+            guarantee = made.get("guarantee", "")
+            reason = may_have_survivors(claim.name, _claimant(made), guarantee)
+        if not reason:
+            return None
+        return _waits_for_release(claim, f"{_by(made)} is gone, its outcome is unknown", reason)
 
-    def _end_path(self, claim: Claim) -> str:
-        return f"{self._path}/starts/{claim.key[:2]}/{claim.name}.end.json"
+    def _is_claimed(self, made: Mapping[str, Any]) -> bool:
+        """Whether the claimant of a start is still at work."""
+        claimant = _claimant(made)
+        if claimant.is_alive is False:
+            return False
+        lease = self._leases.find(made["lease"]) if made.get("lease") else None
+        if lease is None or not lease.is_alive:
+            return False  # without a lease it ended, and released it
+        # On this machine the kernel has said that it lives, whatever the server believes.
+        return claimant.is_alive is True or not self._has_ended(claimant.flow_run)
 
-    def _failed_path(self, claim: Claim) -> str:
-        return f"{self._path}/failed/{claim.name}.json"
-
-    def _delete(self, path: str) -> None:
-        with self._errors("written"), contextlib.suppress(FileNotFoundError):
-            if self._local or self._fs.exists(path):
-                self._fs.rm_file(path)
-
-    def _create(self, path: str, content: Mapping[str, Any]) -> bool:
-        """Create a file exclusively; False if it exists."""
-        data = json.dumps(content).encode()
-        with self._errors("written"):
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            try:
-                if self._local:
-                    _link(path, data)
-                else:
-                    self._fs.pipe_file(path, data, mode="create")
-            except FileExistsError:
-                return False
-        return True
-
-    def _replace(self, path: str, content: Mapping[str, Any]) -> None:
-        data = json.dumps(content).encode()
-        with self._errors("written"):
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            if self._local:
-                temporary = _write_temporary(path, data)
-                os.replace(temporary, path)
-            else:
-                self._fs.pipe_file(path, data)
-
-    def _read(self, path: str) -> dict[str, Any] | None:
-        with self._errors("read"):
-            try:
-                content = json.loads(self._fs.cat_file(path))
-            except FileNotFoundError:
-                return None
-        return content if isinstance(content, dict) else {}
-
-    def _list(self, folder: str) -> list[str]:
-        with self._errors("read"):
-            try:
-                found = self._fs.ls(folder, detail=False)
-            except FileNotFoundError:
-                return []
-        return sorted(str(path) for path in found if str(path).endswith(".json"))
-
-    @contextlib.contextmanager
-    def _errors(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except (PermissionError, FileNotFoundError):
-            reason = f"the record of agents cannot be {done}: permission denied or no such folder"
-            raise StorageError("storage/denied", self.url, reason) from None
-        except Exception as problem:  # noqa: BLE001 - each file system has its own errors
-            reason = f"the record of agents cannot be {done}: {type(problem).__name__}"
-            raise StorageError("storage/failed", self.url, reason) from None
+    def _marks(self, folder: str) -> Iterator[tuple[str, Waiting, str]]:
+        for name in self._files.names(folder):
+            mark = self._files.read(name)
+            if mark:
+                yield name, Waiting.of(mark, mark.get("key", "")), mark.get("at", "")
 
 
-def _name(source: str) -> str:
-    return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def _claim(claim: Claim) -> str:
+    return f"starts/{claim.key[:2]}/{claim.name}"
 
 
-def _write_temporary(path: str, data: bytes) -> str:
-    folder, _, name = path.rpartition("/")
-    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}.tmp"
-    with open(temporary, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return temporary
+def _end(claim: Claim) -> str:
+    return f"{_claim(claim)}.end"
 
 
-def _link(path: str, data: bytes) -> None:
-    """Create a complete local file atomically; unlike a rename, a link never overwrites."""
-    temporary = _write_temporary(path, data)
+def _open(claim: Claim) -> str:
+    return f"open/{claim.name}"
+
+
+def _failed(claim: Claim) -> str:
+    return f"failed/{claim.name}"
+
+
+def _claim_of(name: str) -> Claim:
+    key, _, attempt = name.rpartition("/")[2].removesuffix(".end").rpartition("-")
+    return Claim(key, int(attempt))
+
+
+def _waits_for_release(claim: Claim, what: str, why: str) -> Standing:
+    release = f"prefect-mutagen release {claim.name[:12]} --table TABLE"
+    return Standing("interrupted", f"{what}, and {why}; to start it again: {release}")
+
+
+def _claimant(made: Mapping[str, Any]) -> Claimant:
+    plain = made.get("claimant")
+    return Claimant.from_plain(plain if isinstance(plain, dict) else {})
+
+
+def _by(made: Mapping[str, Any]) -> str:
+    return _claimant(made).describe()
+
+
+def _is_past(at: str) -> bool:
+    """Whether a moment is more than a day ago; a claim takes seconds."""
     try:
-        os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
+        return (datetime.now(UTC) - datetime.fromisoformat(at)).days >= 1
+    except (TypeError, ValueError):
+        return True

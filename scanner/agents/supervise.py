@@ -126,7 +126,7 @@ def _end_and_wait() -> None:
         run.wait(_END_TIMEOUT)
 
 
-def run_supervised(
+def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most are optional
     command: Sequence[str],
     handoff: bytes,
     limits: Limits = Limits(),
@@ -135,6 +135,7 @@ def run_supervised(
     environment: Mapping[str, str] | None = None,
     stdin: bool = True,
     on_guarantee: Callable[[Guarantee], None] | None = None,
+    may_start: Callable[[], bool] = lambda: True,
 ) -> Outcome:
     """Run a command, and return when nothing of it is left.
 
@@ -150,6 +151,7 @@ def run_supervised(
         stdin: Whether standard input is the handoff too; else it is empty.
         on_guarantee: Called before the command starts, or while it does, with what ensures that
             nothing of it is left.
+        may_start: Asked once more when `end_all` would end the command: whether it may start.
 
     Returns:
         How it ended.
@@ -167,6 +169,8 @@ def run_supervised(
             file.write(handoff)
         run = _Run(order, None if on_line is None else LineSplitter(on_line), on_guarantee)
         try:
+            if not may_start():
+                run.end()
             run.follow(time.monotonic() + limits.seconds)
         finally:
             run.close()

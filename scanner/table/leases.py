@@ -7,7 +7,8 @@ lease has run out once it was not renewed for `LEASE_SECONDS`, by the clocks of 
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ LEASE_SECONDS: Final = 300.0
 """Seconds after the last renewal after which a claimant counts as gone; as Prefect's leases."""
 _RENEW_SECONDS: Final = 30.0
 """Nine renewals may fail before the lease runs out."""
+_MARGIN_SECONDS: Final = 60.0
+"""Seconds before the lease runs out in which its holder ends what it does."""
 _OLD_SECONDS: Final = 7 * 86_400.0
 """Seconds after which the file of a claimant that is gone is deleted."""
 
@@ -65,11 +68,13 @@ class Leases:
         self._files = JsonFiles(url, "claimants", "the lease", options)
 
     @contextmanager
-    def hold(self, claimant: Claimant) -> Iterator[str]:
+    def hold(self, claimant: Claimant, on_lost: Callable[[], Any] = lambda: None) -> Iterator[str]:
         """Hold a lease, renewed by a thread of its own; released at the end.
 
         Args:
             claimant: Who holds it.
+            on_lost: Called in the thread that renews it when it was not renewed for so long that
+                others are about to count the claimant as gone.
 
         Yields:
             The name under which `find` knows it.
@@ -82,9 +87,14 @@ class Leases:
         ended = threading.Event()
 
         def renew() -> None:
+            # Of the wall clock, as others see it: a machine may have been asleep.
+            renewed = time.time()
             while not ended.wait(_RENEW_SECONDS):
+                if time.time() - renewed > LEASE_SECONDS - _MARGIN_SECONDS:
+                    on_lost()
                 with suppress(StorageError):
                     self._write(name, claimant)
+                    renewed = time.time()
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()

@@ -102,6 +102,8 @@ class Publication:
     """Path of the row for ``scans/``."""
     looked: str = ""
     """Path of the file for ``looked/``; empty if it is unchanged."""
+    state: str = ""
+    """Id of the scan whose state is the current one then."""
 
 
 class Recording:
@@ -370,7 +372,9 @@ class Recording:
         scans = os.path.join(self.folder, "scans.parquet")
         write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
         looked = write_looked(self.looked, self.folder)
-        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans, looked)
+        return Publication(
+            self.scan.id, self.scan.source, documents, artifacts, scans, looked, state
+        )
 
 
 def _unknown(rows: pa.Table) -> Any:

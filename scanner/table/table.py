@@ -54,11 +54,14 @@ class Table:
         address = self.source.encode("utf-8", "surrogateescape")
         self.files = Files(place, hashlib.sha256(address).hexdigest()[:16], options)
 
-    def open_state(self) -> "State":
-        """Open the latest state of the root.
+    def open_state(self, scan_id: str = "") -> "State":
+        """Open the latest state of the root, or an earlier one.
+
+        Args:
+            scan_id: The scan that wrote an earlier state; empty: the latest.
 
         Returns:
-            The state; empty before the first scan.
+            The state; empty before the first scan, and where the earlier one is no longer kept.
 
         Raises:
             StorageError: The table exists but cannot be read.
@@ -69,6 +72,8 @@ class Table:
         looked = read_looked(self.files)
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
+            if scan_id and scan["state_scan_id"] != scan_id:
+                continue
             if not scan["state_scan_id"]:
                 break
             try:
@@ -138,6 +143,10 @@ class Table:
     def has_state(self, scan_id: str) -> bool:
         """Whether the table has the state written by a scan."""
         return bool(scan_id) and self.files.exists("artifacts", scan_id)
+
+    def has_scan(self, scan_id: str) -> bool:
+        """Whether a scan is published."""
+        return bool(scan_id) and self.files.exists("scans", scan_id)
 
     def publish(self, publication: "Publication") -> None:
         """Publish a complete scan atomically.

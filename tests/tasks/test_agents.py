@@ -9,9 +9,13 @@ from prefect.states import Completed, Failed
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_mutagen.scanner import Policy, ScanResult, scan
-from prefect_mutagen.tasks import AgentLaunch, start_agents
+from prefect_mutagen.scanner.claimants import this_claimant
+from prefect_mutagen.scanner.table.leases import Leases
+from prefect_mutagen.tasks import AgentLaunch, agent_starts, start_agents
 from prefect_mutagen.tasks.agent_launch import Handoff
 from prefect_mutagen.tasks.agents import start_scan_agents
+from prefect_mutagen.tasks.beginning import BEGINNING, NotBegun
+from prefect_mutagen.tasks.ending import RunIsEnding, begin_ending
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.tasks.calling import called
@@ -60,11 +64,12 @@ def test_the_form_has_plain_fields_with_defaults_and_descriptions() -> None:
         assert "anyOf" not in field, name
 
 
-def test_tasks_work_on_copies(passed: ScanResult) -> None:
+def test_tasks_work_on_copies(passed: ScanResult, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = AgentLaunch(command=["true"])
     (run,) = called(start_agents, passed, [agent], HANDOFF)
     assert (run.url, run.state) == (passed.url, "refused"), "nothing here runs commands"
     once = AgentLaunch(deployment="f/d", scope="scan")
+    monkeypatch.setattr(agent_starts, "_PAUSES", (0.0,))
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         (run,) = called(start_scan_agents, [once], HANDOFF, 1, "sha256:0")
     assert run.state == "refused"
@@ -89,7 +94,7 @@ def test_a_command_is_run_with_what_passed(passed: ScanResult) -> None:
 
     def runner(**given: Any) -> Any:
         seen.append(given)
-        return Completed() if len(seen) == 1 else Failed(message="status 3\x1b[31m")
+        return _begin(Completed() if len(seen) == 1 else Failed(message="status 3\x1b[31m"))
 
     agents = [AgentLaunch(command=["/bin/agent", "x"], parameters='{"k": 1}')] * 2
     first, second = start_agents.fn(passed, agents, HANDOFF, runner)
@@ -123,6 +128,17 @@ def test_nothing_is_started_for_what_did_not_pass(tmp_path: Path) -> None:
         start_agents.fn(result, [AgentLaunch(command=["x"])], HANDOFF, lambda **_: Completed())
 
 
+def _begin(state: Any) -> Any:
+    """Do with the start in the context what `run_agent` does."""
+    beginning = BEGINNING.get()
+    assert beginning is not None
+    try:
+        beginning.begin()
+    except (NotBegun, RunIsEnding) as problem:
+        return Failed(message=str(problem))
+    return state
+
+
 class Runner:
     """Runs commands, as it says; each time in the next of these states."""
 
@@ -132,7 +148,7 @@ class Runner:
 
     def __call__(self, **_: Any) -> Any:
         self.runs += 1
-        return self.states.pop(0) if self.states else Completed()
+        return _begin(self.states.pop(0) if self.states else Completed())
 
 
 def _recorded(tmp_path: Path, **more: Any) -> Handoff:
@@ -163,19 +179,85 @@ def test_a_failed_command_runs_again_only_when_asked_to(passed: ScanResult, tmp_
     assert states == ["failed", "known", "failed", "completed", "known"]
 
 
-def test_a_command_that_was_killed_with_its_scan_does_not_run_again(
-    passed: ScanResult, tmp_path: Path
-) -> None:
+def _interrupt(passed: ScanResult, agents: list[AgentLaunch], handoff: Handoff) -> None:
+    """Start agents under a lease that ends before they do."""
+
     def killed(**_: Any) -> Any:
+        _begin(None)
         raise KeyboardInterrupt
 
+    with Leases(handoff.table).hold(this_claimant()) as lease, pytest.raises(KeyboardInterrupt):
+        start_agents.fn(passed, agents, replace(handoff, lease=lease), killed)
+
+
+def test_a_command_that_was_interrupted_with_its_scan_runs_again(
+    passed: ScanResult, tmp_path: Path
+) -> None:
     agents = [AgentLaunch(command=["x"])]
-    with pytest.raises(KeyboardInterrupt):
-        start_agents.fn(passed, agents, _recorded(tmp_path), killed)
+    _interrupt(passed, agents, _recorded(tmp_path))
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), Runner())
+    assert (run.state, run.attempt) == ("completed", 2)
+    assert "attempt 2; attempt 1 was interrupted: process " in run.message
+
+
+def test_one_that_starts_at_most_once_is_listed_as_interrupted(
+    passed: ScanResult, tmp_path: Path
+) -> None:
+    agents = [AgentLaunch(command=["x"], at_most_once=True)]
+    _interrupt(passed, agents, _recorded(tmp_path))
     runner = Runner()
     (run,) = start_agents.fn(passed, agents, _recorded(tmp_path, rerun_failed=True), runner)
-    assert (run.state, runner.runs) == ("known", 0)
-    assert "not recorded" in run.message
+    assert (run.state, run.attempt, runner.runs) == ("interrupted", 0, 0)
+    assert "to start it again: prefect-mutagen release " in run.message
+
+
+def test_nothing_begins_once_the_run_is_ending(passed: ScanResult, tmp_path: Path) -> None:
+    agents, handoff = [AgentLaunch(command=["x"])], _recorded(tmp_path, run="run-1")
+    begin_ending("run-1", lambda: None)
+    runner = Runner()
+    (run,) = start_agents.fn(passed, agents, handoff, runner)
+    assert (run.state, runner.runs) == ("waiting", 0)
+    (run,) = start_agents.fn(passed, agents, replace(handoff, run="run-2"), runner)
+    assert (run.state, run.attempt) == ("completed", 1)
+
+
+@pytest.mark.parametrize("when", ["before the claim", "before the command"])
+def test_a_run_that_ends_while_an_agent_begins_claims_nothing(
+    passed: ScanResult, tmp_path: Path, when: str
+) -> None:
+    agents, handoff = [AgentLaunch(command=["x"])], _recorded(tmp_path, run=f"run-{when}")
+
+    def runner(**_: Any) -> Any:
+        beginning = BEGINNING.get()
+        assert beginning is not None
+        if when == "before the claim":
+            begin_ending(handoff.run, lambda: None)
+        else:
+            answers = iter((False, True))
+            beginning.is_ending = lambda: next(answers)
+        return _begin(Completed())
+
+    (run,) = start_agents.fn(passed, agents, handoff, runner)
+    assert (run.state, run.attempt) == ("failed", 0)
+    assert "is ending" in run.message
+    (run,) = start_agents.fn(passed, agents, replace(handoff, run="next"), Runner())
+    assert (run.state, run.attempt) == ("completed", 1)
+
+
+def test_a_command_that_fails_because_its_run_ends_was_interrupted(
+    passed: ScanResult, tmp_path: Path
+) -> None:
+    agents, handoff = [AgentLaunch(command=["x"])], _recorded(tmp_path, run="run-ends")
+
+    def ended(**_: Any) -> Any:
+        _begin(None)
+        begin_ending(handoff.run, lambda: None)
+        return Failed(message="the command ended with status 143")
+
+    (run,) = start_agents.fn(passed, agents, handoff, ended)
+    assert (run.state, run.message) == ("interrupted", "was ended with its flow run")
+    (run,) = start_agents.fn(passed, agents, replace(handoff, run="next"), Runner())
+    assert (run.state, run.attempt) == ("completed", 2)
 
 
 def test_what_was_refused_may_be_started_by_the_next_scan(
@@ -188,24 +270,57 @@ def test_what_was_refused_may_be_started_by_the_next_scan(
     assert run.state == "completed"
 
 
-def test_a_command_that_the_server_does_not_begin_has_a_state(
-    passed: ScanResult, tmp_path: Path
+def test_a_server_that_is_away_is_asked_again(
+    passed: ScanResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(agent_starts, "_PAUSES", (0.0,) * 3)
+    asked: list[None] = []
+
+    def away(**_: Any) -> Any:
+        asked.append(None)
+        if len(asked) < 4:
+            raise httpx.ConnectError("All connection attempts failed")
+        return _begin(Completed())
+
+    (run,) = start_agents.fn(passed, [AgentLaunch(command=["x"])], _recorded(tmp_path), away)
+    assert (run.state, run.attempt, len(asked)) == ("completed", 1, 4)
+
+
+def test_a_command_that_no_server_lets_begin_waits_for_the_next_scan(
+    passed: ScanResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_starts, "_PAUSES", (0.0,))
+
     def unreachable(**_: Any) -> Any:
         raise httpx.ConnectError("All connection attempts failed")
 
-    agents = [AgentLaunch(command=["x"]), AgentLaunch(command=["y"])]
-    runs = start_agents.fn(passed, agents, _recorded(tmp_path), unreachable)
-    assert [run.state for run in runs] == ["failed", "failed"]
-    assert "cannot be reached (ConnectError); whether the command started is unknown" in (
-        runs[0].message
-    )
-    # Whether it began is for a person to say, so it begins again only when asked to.
-    (run,) = start_agents.fn(passed, agents[:1], _recorded(tmp_path), Runner())
+    agents = [AgentLaunch(command=["x"])]
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), unreachable)
+    assert (run.state, run.attempt) == ("refused", 0)
+    assert run.message == "Prefect's server cannot be reached (ConnectError)"
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), Runner())
+    assert (run.state, run.attempt) == ("completed", 1)
+
+
+def test_a_server_that_goes_away_meanwhile_does_not_begin_it_again(
+    passed: ScanResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_starts, "_PAUSES", (0.0,) * 3)
+    asked: list[None] = []
+
+    def goes_away(**_: Any) -> Any:
+        asked.append(None)
+        _begin(None)
+        beginning = BEGINNING.get()
+        assert beginning is not None
+        beginning.finish("completed")
+        raise httpx.ConnectError("All connection attempts failed")
+
+    agents = [AgentLaunch(command=["x"])]
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), goes_away)
+    assert (run.state, run.attempt, len(asked)) == ("completed", 1, 1)
+    (run,) = start_agents.fn(passed, agents, _recorded(tmp_path), Runner())
     assert run.state == "known"
-    again = _recorded(tmp_path, rerun_failed=True)
-    (run,) = start_agents.fn(passed, agents[:1], again, Runner())
-    assert run.state == "completed"
 
 
 def test_without_a_record_nothing_starts(passed: ScanResult, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Up to which state of a root its artifacts were considered for an agent.
+
+An artifact is due for an agent when it passes now and did not, or had other bytes, in the state
+that was considered last. That is mostly the previous state, but not where other scans came between:
+one by the command line, one with other agents, one that was killed.
+"""
+
+import hashlib
+from array import array
+from bisect import bisect_left
+
+import pyarrow.compute as pc
+
+from prefect_mutagen.scanner.table.json_files import JsonFiles
+from prefect_mutagen.scanner.table.runs import KEY, texts
+from prefect_mutagen.scanner.table.state import State
+
+__all__ = ["ConsideredStates", "PassedBefore"]
+
+
+class ConsideredStates:
+    """The states of one root that were considered last, by agent."""
+
+    def __init__(self, files: JsonFiles, source: str) -> None:
+        """Open them.
+
+        Args:
+            files: See `scanner.agents.waiting_starts.record_files`.
+            source: The root, free of secrets.
+        """
+        digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
+        self._files, self._folder = files, f"considered/{digest[:16]}"
+
+    def find(self, launch: str) -> str | None:
+        """Return the state that was considered last for an agent.
+
+        Args:
+            launch: Identifies the agent.
+
+        Returns:
+            The id of the scan that wrote the state; empty for the state before the first scan; None
+            if none was considered yet.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        found = self._files.read(f"{self._folder}/{launch}")
+        return None if found is None else str(found.get("state", ""))
+
+    def put(self, launch: str, state: str) -> None:
+        """Record that a state was considered for an agent.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self._files.replace(f"{self._folder}/{launch}", {"state": state})
+
+
+class PassedBefore:
+    """The artifacts that passed in a state, with their pins: 8 bytes in memory for each."""
+
+    def __init__(self, state: State) -> None:
+        """Read a state.
+
+        Args:
+            state: An earlier state of the root.
+        """
+        codes = array("q")
+        for number, _, _ in state.file.groups():
+            rows = state.file.read(number, [KEY, "pin", "status", "drift"])
+            removed = pc.equal(rows["drift"], "removed")
+            rows = rows.filter(pc.and_not(pc.equal(rows["status"], "passed"), removed))
+            codes.extend(map(hash, zip(texts(rows, KEY), texts(rows, "pin"), strict=True)))
+        self._codes = array("q", sorted(codes))
+
+    def has(self, url: str, pin: str) -> bool:
+        """Whether an artifact passed with these bytes.
+
+        Args:
+            url: Its address as the table has it.
+            pin: Its pin.
+        """
+        code = hash((url, pin))
+        place = bisect_left(self._codes, code)
+        return place < len(self._codes) and self._codes[place] == code

@@ -1,8 +1,9 @@
 """Choose the agents that a scan starts: what is due for each, listed before it is published.
 
-An artifact is due for an agent when it passes and did not, or had other bytes, in the state that
-was considered for this agent last. What is due is listed as waiting; the lists count once the scan
-is published, and the starts are made from them. So a scan that is killed at any moment loses none.
+An artifact is due for an agent when it became passed in this scan; or when it passes and did not,
+or had other bytes, in the state that was considered for this agent last. What is due is listed as
+waiting; the lists count once the scan is published, and the starts are made from them. So a scan
+that is killed at any moment loses none.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +21,7 @@ from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
-__all__ = ["Gate", "Records", "choose_due"]
+__all__ = ["Gate", "Records", "choose_due", "considered_last"]
 
 Gate = Literal["artifact", "scan"]
 _COLUMNS: Final = ("url", "pin", "status", "drift", "drift_details")
@@ -50,47 +51,73 @@ def choose_due(
     Raises:
         StorageError: The table or the record cannot be read.
     """
-    known: set[str] | None = None
     opened: dict[str, PassedBefore | None] = {}
+    known: set[str] | None = None
     for agent in agents:
-        since = records.considered.find(agent.identity) if records is not None else None
-        if since is None and gate == "scan" and not recording.state.all_passed:
-            since = ""  # the gate was closed before, so all are new to agents
-        if records is None or since is None or since == recording.state.scan_id:
-            for url, pin in _became_passed(recording):
-                yield _waiting(agent, url, pin)
+        since = considered_last(recording, records, agent, gate)
+        if records is None or since == recording.state.scan_id:
+            yield from (_waiting(agent, row) for row in _rows(recording, may_have_passed))
             continue
         if since not in opened:
             opened[since] = _passed_in(records.table, since)
         earlier = opened[since]
         if earlier is None and known is None:
             known = records.starts.known_keys()  # the state is no longer kept
-        for url, pin in _passed(recording, earlier):
-            found = _waiting(agent, url, pin)
-            if earlier is not None or known is None or found.key not in known:
+        for row in _rows(recording, passed):
+            found = _waiting(agent, row)
+            if earlier is not None:
+                was_due = any(earlier.has(found.url, pin) for pin in _pins(row))
+            else:
+                was_due = known is not None and found.key in known
+            if not was_due or _became_passed(row):
                 yield found
 
 
-def _waiting(agent: AgentLaunch, url: str, pin: str) -> Waiting:
+def considered_last(
+    recording: Recording, records: Records | None, agent: AgentLaunch, gate: Gate
+) -> str:
+    """Return the state of which all artifacts were considered for an agent.
+
+    For a new agent it is the state that was considered for others; before any agent, the empty one.
+
+    Args:
+        recording: The closed scan.
+        records: What its table keeps; None: the previous state counts as considered.
+        agent: The agent.
+        gate: Whether each artifact is considered alone, or all had to pass.
+
+    Returns:
+        The id of the scan that wrote the state; empty for the one before the first scan.
+
+    Raises:
+        StorageError: The record cannot be read.
+    """
+    before = recording.state.scan_id
+    if records is None:
+        return before
+    known = records.considered
+    since = known.find(agent.identity)
+    if since is None and gate == "scan" and not recording.state.all_passed:
+        return ""  # the gate was closed before, so all are new to agents
+    if since is None:
+        since = known.find_any()
+    if since is None:
+        # Tables of 0.1 have starts and do not say which state they were for.
+        since = before if records.starts.is_used else ""
+    return since
+
+
+def _waiting(agent: AgentLaunch, row: Mapping[str, Any]) -> Waiting:
+    url, pin = row["url"], row["pin"]
     key = agent.key_of(original_address(url), pin)
     return Waiting(url, pin, key, agent.title, agent.identity)
 
 
-def _became_passed(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Yield address and pin of what became passed since the previous state."""
-    for row in _rows(recording, may_have_passed):
-        changes = row["drift_details"] or ()
-        if row["drift"] == "left-out":
-            continue
-        if row["drift"] != "unchanged" or any(change["field"] == "status" for change in changes):
-            yield row["url"], row["pin"]
-
-
-def _passed(recording: Recording, earlier: PassedBefore | None) -> Iterator[tuple[str, str]]:
-    """Yield address and pin of what passes and did not, with these bytes, in an earlier state."""
-    for row in _rows(recording, passed):
-        if earlier is None or not any(earlier.has(row["url"], pin) for pin in _pins(row)):
-            yield row["url"], row["pin"]
+def _became_passed(row: Mapping[str, Any]) -> bool:
+    """Whether an artifact that passes did not, or had other bytes, in the previous state."""
+    if row["drift"] in ("unchanged", "left-out"):
+        return any(change["field"] == "status" for change in row["drift_details"] or ())
+    return True
 
 
 def _pins(row: Mapping[str, Any]) -> Iterator[str]:
@@ -102,9 +129,8 @@ def _pins(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _rows(recording: Recording, wanted: Callable[[pa.Table], Any]) -> Iterator[dict[str, Any]]:
     for rows in recording.tables(_COLUMNS):
-        chosen = rows.filter(wanted(rows))
-        for row in chosen.to_pylist():
-            if row["drift"] != "removed":
+        for row in rows.filter(wanted(rows)).to_pylist():
+            if row["drift"] != "removed" and (wanted is passed or _became_passed(row)):
                 yield row
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
+import httpx
 from prefect import flow
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
@@ -39,7 +40,7 @@ from prefect_mutagen.scanner.table.recording import (
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
-from prefect_mutagen.tasks.agent_checks import check_agents
+from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.ending import ends_with, run_key
@@ -210,15 +211,19 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         started: list[AgentRun] = []
         try:
             starting.choose(summary)
+        except StorageError as problem:
+            trouble = problem  # agents are for the next scan, and the verdicts for this one
+        try:
             if table:
                 publication = table_scan.prepare(summary)
                 state = publication.state
                 retention = Retention(keep_states, keep_days)
                 publish_scan(table, quoted(publication), storage, quoted(retention))
-            started = starting.begin(state)
+            if trouble is None:
+                started = starting.begin(state)
         except StorageError as problem:
             trouble = problem
-        show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
+        _show(recording, summary, started, selection.describe())
         steps = 2 if table else 1  # listing; writing the table
         wait_for_records(steps + examined + len(started))
         if trouble is not None:
@@ -363,6 +368,16 @@ def _collect(
     for artifact in batch.read():
         result = crashed(artifact, future.state.name or "failed")
         summary.add(recording.add(result))
+
+
+def _show(
+    recording: Recording, summary: Summary, started: Sequence[AgentRun], selected: str
+) -> None:
+    """Show the scan in the UI; the next scan has a page too."""
+    try:
+        show_scan(recording.scan, summary, _worth_showing(recording), started, selected)
+    except httpx.HTTPError as problem:
+        flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
 
 
 def _worth_showing(recording: Recording) -> list[ScanResult]:

@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
 
 from prefect_mutagen.flows.agent import run_agent
-from prefect_mutagen.flows.choosing import Gate, Records, choose_due
+from prefect_mutagen.flows.choosing import Gate, Records, choose_due, considered_last
 from prefect_mutagen.scanner.agents.considered import ConsideredStates
 from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.agents.waiting_starts import (
@@ -92,10 +92,12 @@ class Starting:
         """
         self._recording, self._agents, self._handoff = recording, agents, handoff
         self._gate, self._most = gate, most
-        self._by_identity = {agent.identity: agent for agent in agents}
+        self._identities = {agent.identity for agent in agents}
         self._records = _open_records(handoff)
         self._new: list[Waiting] = []
         """What is due; kept in memory only without a table."""
+        self._seen: set[str] = set()
+        """Keys of the starts that were looked at: one may be listed twice after a kill."""
         self._is_open = False
 
     def choose(self, summary: Summary) -> None:
@@ -109,8 +111,7 @@ class Starting:
         """
         self._is_open = bool(self._agents) and (self._gate == "artifact" or summary.all_passed)
         if not self._is_open:
-            # What passes meanwhile is due once the gate opens.
-            self._consider(self._recording.state.scan_id, only_new=True)
+            self._wait_for_gate()
             return
         due = self._due()
         if self._records is None:
@@ -129,14 +130,23 @@ class Starting:
             key = agent.key_of_scan(source, pins)
             yield Waiting(source, pins, key, agent.title, agent.identity)
 
-    def _consider(self, state: str, *, only_new: bool = False) -> None:
-        """Record that a state was considered for the agents, or for those never considered."""
+    def _wait_for_gate(self) -> None:
+        """Record from where on agents are due that were never considered, once the gate opens."""
         if self._records is None:
             return
-        for identity in self._by_identity:
-            known = self._records.considered.find(identity)
-            if known is None or not (only_new or known == state):
-                self._records.considered.put(identity, state)
+        considered = self._records.considered
+        for agent in self._agents:
+            if considered.find(agent.identity) is None:
+                since = considered_last(self._recording, self._records, agent, self._gate)
+                considered.put(agent.identity, since, for_new=False)
+
+    def _consider(self, state: str) -> None:
+        """Record that a state was considered for the agents."""
+        if self._records is None:
+            return
+        for agent in self._agents:
+            if self._records.considered.find(agent.identity) != state:
+                self._records.considered.put(agent.identity, state)
 
     def begin(self, state: str) -> list[AgentRun]:
         """Start what is due, what waits and what was interrupted; after the scan is published.
@@ -196,14 +206,13 @@ class Starting:
         now, later, others = list[_ScanStart](), list[Waiting](), list[Waiting]()
         ours = {start.url for start in starts if self._is_ours(start)}
         found = self._passing(ours) if room else {}
-        seen: set[str] = set()
         for start in starts:
             if not self._is_ours(start) or self._recording.is_left_out(start.url):
                 others.append(start)
             elif len(now) >= room:
                 later.append(start)
-            elif start.key not in seen:
-                seen.add(start.key)
+            elif start.key not in self._seen:
+                self._seen.add(start.key)
                 result = found.get(start.url)
                 agent = self._agent_of(start, result)
                 if agent is not None and agent.scope == "scan":
@@ -213,7 +222,7 @@ class Starting:
         return now, later, others
 
     def _is_ours(self, start: Waiting) -> bool:
-        return not start.launch or start.launch in self._by_identity
+        return not start.launch or start.launch in self._identities
 
     def _passing(self, urls: set[str]) -> dict[str, ScanResult]:
         results = self._recording.results(among(urls)) if urls else ()

@@ -109,7 +109,7 @@ def open_record(handoff: Handoff) -> StartRecord | None:
 
 def _start_of(agent: AgentLaunch, key: str, url: str, pin: str, handoff: Handoff) -> Start:
     about = {"agent": agent.title, "launch": agent.identity, "url": url, "pin": pin}
-    about["scan_id"] = handoff.scan_id
+    about |= {"scan_id": handoff.scan_id, "source": handoff.source}
     deployed = bool(agent.deployment)
     return Start(key, about, is_idempotent=deployed, at_most_once=agent.at_most_once)
 

@@ -148,7 +148,10 @@ def summary_markdown(
     lines += _section("Passed by a waiver", waived)
     kept_back = [_agent(run) for run in agents if run.state == "refused"]
     lines += _section("Agents that could not start", kept_back)
-    lines += _section("Agents", [_agent(run) for run in agents if run.state != "refused"])
+    interrupted = [_agent(run) for run in agents if run.state == "interrupted"]
+    lines += _section("Agents that were interrupted", interrupted)
+    rest = [run for run in agents if run.state not in ("refused", "interrupted")]
+    lines += _section("Agents", [_agent(run) for run in rest])
     return "\n".join(lines) + "\n"
 
 

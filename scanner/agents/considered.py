@@ -8,6 +8,7 @@ one by the command line, one with other agents, one that was killed.
 import hashlib
 from array import array
 from bisect import bisect_left
+from typing import Final
 
 import pyarrow.compute as pc
 
@@ -16,6 +17,8 @@ from prefect_mutagen.scanner.table.runs import KEY, texts
 from prefect_mutagen.scanner.table.state import State
 
 __all__ = ["ConsideredStates", "PassedBefore"]
+
+_ANY: Final = "any"
 
 
 class ConsideredStates:
@@ -47,13 +50,27 @@ class ConsideredStates:
         found = self._files.read(f"{self._folder}/{launch}")
         return None if found is None else str(found.get("state", ""))
 
-    def put(self, launch: str, state: str) -> None:
+    def find_any(self) -> str | None:
+        """Return the state that was considered last for any agent; None if there was none.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        return self.find(_ANY)
+
+    def put(self, launch: str, state: str, *, for_new: bool = True) -> None:
         """Record that a state was considered for an agent.
+
+        Args:
+            launch: Identifies the agent.
+            state: Id of the scan that wrote the state.
+            for_new: Whether new agents go on from there too.
 
         Raises:
             StorageError: It cannot be written.
         """
-        self._files.replace(f"{self._folder}/{launch}", {"state": state})
+        for name in (launch, _ANY) if for_new else (launch,):
+            self._files.replace(f"{self._folder}/{name}", {"state": state})
 
 
 class PassedBefore:

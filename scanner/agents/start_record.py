@@ -36,7 +36,7 @@ _AT_MOST_ONCE: Final = "it is to be started at most once"
 _FOLLOWED: Final = ("interrupted", "released")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Claim:
     """The exclusive right to start one agent for one artifact once."""
 
@@ -228,7 +228,7 @@ class StartRecord:
                 # Killed between two writes. Without a claim it is waiting all the same.
                 if made is not None or _is_past(at):
                     self._files.delete(name)
-            elif end is not None or not self._is_claimed(made):
+            elif end is not None or not self.is_claimed(made):
                 found.append(mark)
         return found
 
@@ -251,25 +251,50 @@ class StartRecord:
         end = self._files.read(_end(claim))
         if end is not None and end.get("state") != "interrupted":
             return f"it has ended: {end.get('state')}"
-        if end is None and self._is_claimed(made) and not by_force:
+        if end is None and self.is_claimed(made) and not by_force:
             return f"{_by(made)} is at work on it"
         mark = Waiting.of(made, claim.key)
         self._files.replace(_open(claim), {**asdict(mark), "at": made.get("at", "")})
         self.finish(claim, "released", "released by a person")
         return ""
 
+    def starts(self) -> Iterator[tuple[Claim, dict[str, Any], dict[str, Any] | None]]:
+        """Yield all starts that were claimed: the claim, what it says, and what its end says.
+
+        Raises:
+            StorageError: The record cannot be read.
+        """
+        for folder in self._files.folders("starts"):
+            names = self._files.names(folder)
+            known = self._files.read_all(names)
+            for name in names:
+                if not name.endswith(".end"):
+                    yield _claim_of(name), known.get(name, {}), known.get(f"{name}.end")
+
     def open_claims(self) -> Iterator[tuple[Claim, dict[str, Any]]]:
-        """Yield the claims without an end, those of earlier versions included.
+        """Yield the claims that `release` may release, those of earlier versions included.
 
         Raises:
             StorageError: The record cannot be read.
         """
         for folder in self._files.folders("starts"):
             names = set(self._files.names(folder))
-            for name in sorted(names):
-                if name.endswith(".end") or f"{name}.end" in names:
+            claims = sorted(_claim_of(name) for name in names if not name.endswith(".end"))
+            for claim in claims:
+                if _claim(Claim(claim.key, claim.attempt + 1)) in names:
                     continue
-                yield _claim_of(name), self._files.read(name) or {}
+                end = self._files.read(_end(claim)) if _end(claim) in names else None
+                if end is None or end.get("state") == "interrupted":
+                    yield claim, self._files.read(_claim(claim)) or {}
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any start was ever claimed.
+
+        Raises:
+            StorageError: The record cannot be read.
+        """
+        return bool(self._files.folders("starts"))
 
     def known_keys(self) -> set[str]:
         """Return the keys of all starts that were ever claimed.
@@ -282,7 +307,7 @@ class StartRecord:
 
     def _standing(self, start: Start, claim: Claim, made: Mapping[str, Any]) -> Standing | None:
         """Return what stands against another attempt after one without an end."""
-        if self._is_claimed(made):
+        if self.is_claimed(made):
             return Standing("known", f"{_by(made)} is at work on it")
         reason = ""
         if not made.get("lease"):
@@ -296,8 +321,15 @@ class StartRecord:
             return None
         return _waits_for_release(claim, f"{_by(made)} is gone, its outcome is unknown", reason)
 
-    def _is_claimed(self, made: Mapping[str, Any]) -> bool:
-        """Whether the claimant of a start is still at work."""
+    def is_claimed(self, made: Mapping[str, Any]) -> bool:
+        """Whether the claimant of a start is still at work.
+
+        Args:
+            made: What its claim says.
+
+        Raises:
+            StorageError: Its lease cannot be read.
+        """
         claimant = _claimant(made)
         if claimant.is_alive is False:
             return False

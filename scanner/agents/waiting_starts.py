@@ -6,7 +6,7 @@ the next scans start those of the oldest lists, and write only these anew.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.table.json_files import JsonFiles
 
-__all__ = ["Waiting", "WaitingList", "WaitingStarts", "record_files"]
+__all__ = ["Waiting", "WaitingList", "WaitingStarts", "record_files", "waiting_everywhere"]
 
 _LENGTH: Final = 1000
 _ABANDONED: Final = timedelta(days=7)
@@ -135,6 +135,21 @@ class WaitingStarts:
             StorageError: It cannot be deleted.
         """
         self._files.delete(name)
+
+
+def waiting_everywhere(files: JsonFiles) -> Iterator[tuple[str, Waiting]]:
+    """Yield the waiting starts of all roots with the scan that listed each, published or not.
+
+    Args:
+        files: See `record_files`.
+
+    Raises:
+        StorageError: They cannot be read.
+    """
+    for folder in files.folders("waiting"):
+        for name in files.names(folder):
+            for entry in (files.read(name) or {}).get("starts", []):
+                yield _scan_of(name), Waiting.of(entry, entry["key"])
 
 
 def _name(source: str) -> str:

@@ -1,6 +1,7 @@
 """``prefect-mutagen query``: query a table with DuckDB, through one view per table part.
 
-``artifacts``: the latest state of every root; ``history``: all states; ``sboms``; ``scans``.
+``artifacts``: the latest state of every root; ``history``: all states; ``sboms``; ``scans``;
+``census``; ``starts``: those of agents, read only if the query names them.
 """
 
 import argparse
@@ -33,6 +34,10 @@ CREATE VIEW census AS SELECT source, scan_id, started_at, counted.role, counted.
     FROM (SELECT source, scan_id, started_at, unnest(census) AS counted FROM scans);
 """
 
+_STARTS: Final = """
+CREATE VIEW starts AS FROM all_starts
+    WHERE state <> 'waiting' OR scan_id IN (SELECT scan_id FROM scans);
+"""
 _CENSUS: Final = "FROM census WHERE is_newest ORDER BY source, objects DESC, role, state"
 
 
@@ -49,7 +54,7 @@ def add_parser(commands: Any) -> None:
         metavar="SQL",
         type=filled,
         nargs="?",
-        help="views: artifacts, history, sboms, scans, census",
+        help="views: artifacts, history, sboms, scans, census, starts",
     )
     asked.add_argument(
         "--census",
@@ -75,7 +80,10 @@ def _query(options: argparse.Namespace) -> int:
         with duckdb.connect(
             config={"autoinstall_known_extensions": "false", "temp_directory": gettempdir()}
         ) as connection:
-            _add_views(connection, options.table, load_options(options.storage_options or ""))
+            storage_options = load_options(options.storage_options or "")
+            _add_views(connection, options.table, storage_options)
+            if "starts" in (options.sql or ""):
+                _add_starts(connection, options.table, storage_options)
             found = connection.execute(_CENSUS if options.census else options.sql)
             names = [name for name, *_ in found.description or ()]
             rows = found.fetchall()
@@ -118,6 +126,14 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
         reason = f"the table cannot be read: {type(problem).__name__}"
         raise StorageError("storage/failed", address.text, reason) from None
     connection.execute(VIEWS)
+
+
+def _add_starts(connection: Any, url: str, options: dict[str, Any]) -> None:
+    """Register the view of starts: a file each, so they are read only where they are asked for."""
+    from prefect_mutagen.scanner.agents.start_table import read_starts
+
+    connection.register("all_starts", read_starts(url, options))
+    connection.execute(_STARTS)
 
 
 def _require(paths: list[str], address: Address) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from prefect_mutagen.scanner.storage.address import Address
@@ -102,6 +102,28 @@ class JsonFiles:
             except FileNotFoundError:
                 return None
         return content if isinstance(content, dict) else {}
+
+    def read_all(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the contents of files by name, many at a time where storage is remote.
+
+        Args:
+            names: Their names; those that do not exist are left out.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        places = {self._place(name): name for name in names}
+        with self._errors("read"):
+            found = self._fs.cat(list(places), on_error="return") if places else {}
+            contents: dict[str, dict[str, Any]] = {}
+            for place, data in found.items():
+                if isinstance(data, FileNotFoundError):
+                    continue
+                if isinstance(data, Exception):
+                    raise data
+                content = json.loads(data)
+                contents[places[str(place)]] = content if isinstance(content, dict) else {}
+        return contents
 
     def names(self, folder: str = "") -> list[str]:
         """Return the sorted names of the files directly in a folder.

@@ -1,10 +1,13 @@
 """Agents start at most once, and none is forgotten: scans repeated, killed, and two at once."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,14 @@ import pytest
 from prefect import flow
 
 from prefect_mutagen.flows import AgentLaunch, scan_models
+from prefect_mutagen.flows.starting import Starting
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.agents.start_record import StartRecord
+from prefect_mutagen.scanner.commands.program import run as main
 from prefect_mutagen.scanner.storage import local
+from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, gguf
+from tests.processes import marked
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
 
@@ -29,9 +36,29 @@ with open(sys.argv[1], "a") as log:
 time.sleep(float(sys.argv[2]))
 sys.exit(int(sys.argv[3]))
 """
+CAREFUL_AGENT = """
+import fcntl, json, os, sys, time
+given = json.load(sys.stdin)
+name, attempt = given["sbom"]["model_filename"], given["attempt"]
+def note(what):
+    with open(sys.argv[1], "a") as log:
+        log.write(f"{what} {name} {attempt}\\n")
+alone = open(f"{sys.argv[1]}.{name}.lock", "w")
+try:
+    fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    note("twice")
+note("begin")
+time.sleep(0.3)
+note("end")
+"""
+"""Writes down when it begins and ends, and whether another one runs for the same model."""
+PREFECT_SECONDS = 15
+"""What Prefect may take to report the end of a run on a busy machine, after all else has ended."""
 SCAN = """
 import sys
 from prefect_mutagen.flows import AgentLaunch, scan_models
+from prefect_mutagen.flows.starting import Starting
 root, table, *command = sys.argv[1:]
 scan_models(root, table=table, agents=[AgentLaunch(command=command)])
 """
@@ -130,30 +157,116 @@ def test_a_failed_agent_runs_again_only_when_asked_to(tmp_path: Path) -> None:
     assert place.started() == ["0.gguf"] * 2
 
 
+def test_a_scan_by_the_command_line_takes_no_agent_its_start(tmp_path: Path) -> None:
+    place = Place(tmp_path, 2)
+    command = ["scan", place.root, "--table", place.table, "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert place.scan() == ["completed"] * 2
+    put_local(tmp_path / "root", {"2.gguf": _model(2)})
+    assert main(command) == 0
+    # Nor does a scan for other agents, or for none.
+    assert scan_models(place.root, table=place.table).agents == []
+    other = place.command(seconds=0.01)
+    assert place.scan(other) == ["completed"]
+    assert place.scan() == ["completed"]
+    assert place.started() == ["0.gguf", "1.gguf", "2.gguf", "2.gguf"]
+    assert place.scan() == []
+
+
+def test_an_agent_goes_on_from_a_state_that_is_no_longer_kept(tmp_path: Path) -> None:
+    place = Place(tmp_path, 2)
+    assert place.scan() == ["completed"] * 2
+    put_local(tmp_path / "root", {"2.gguf": _model(2)})
+    assert main(["scan", place.root, "--table", place.table, "--format", "jsonl"]) == 0
+    states = sorted((Path(place.table) / "artifacts").glob("*/*.parquet"))
+    states[0].unlink()
+    assert place.scan() == ["completed"]
+    assert place.started() == ["0.gguf", "1.gguf", "2.gguf"]
+
+
+@pytest.mark.parametrize("moment", ["before it is published", "after it is published"])
+def test_a_scan_killed_around_its_publication_loses_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    place = Place(tmp_path, 3)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        if moment == "before it is published":
+            killing.setattr(Table, "publish", killed)
+        else:
+            killing.setattr(Starting, "begin", killed)
+        with pytest.raises(KeyboardInterrupt):
+            place.scan()
+    assert place.started() == []
+    assert place.scan() == ["completed"] * 3
+    assert place.scan() == []
+    assert place.started() == ["0.gguf", "1.gguf", "2.gguf"]
+
+
+def test_waiting_starts_of_other_agents_stay(tmp_path: Path) -> None:
+    place = Place(tmp_path, 3)
+    assert sorted(place.scan(max_agent_runs=1)) == ["completed", "waiting", "waiting"]
+    other = place.command(seconds=0.01)
+    assert place.scan(other) == []  # it is new, and what passes was considered before
+    assert place.scan() == ["completed"] * 2
+    assert place.started() == ["0.gguf", "1.gguf", "2.gguf"]
+
+
+def test_a_gate_that_opens_later_starts_what_passed_before(tmp_path: Path) -> None:
+    place = Place(tmp_path, 2)
+    put_local(tmp_path / "root", {"bad.gguf": _model(9)[:40]})
+    assert place.scan(gate="scan") == []
+    assert place.scan(gate="scan") == []
+    (tmp_path / "root" / "bad.gguf").unlink()
+    assert main(["scan", place.root, "--table", place.table, "--format", "jsonl"]) == 0
+    assert place.scan(gate="scan") == ["completed"] * 2
+    assert place.scan(gate="scan") == []
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+def _has_grown(log: Path, size: int, scan: subprocess.Popen[bytes]) -> bool:
+    return scan.poll() is not None or (log.exists() and log.stat().st_size > size)
+
+
 @pytest.mark.slow
 def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     tmp_path: Path, prefect: PrefectServer
 ) -> None:
-    place = Place(tmp_path, 20)
-    command = place.command(seconds=1)
-    scan = place.begin(prefect, command)
-    deadline = time.monotonic() + 120
-    while not place.started() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    scan.send_signal(signal.SIGKILL)
-    scan.wait()
-    before = place.started()
-    assert before
-    record = StartRecord(place.table)
-    waiting, _ = record.waiting(place.root)
-    assert len(waiting) == 20
-    states = place.scan(command)
-    assert set(states) == {"completed", "known"}
-    started = place.started()
-    assert len(set(started)) == len(started)  # none twice
-    # Those that were claimed when the scan was killed may or may not have begun: they are known.
-    assert len(started) >= states.count("completed") + len(before)
-    assert record.waiting(place.root) == ([], [])
+    """Killed twenty times at random moments while sixty agents start, then left alone once."""
+    place = Place(tmp_path, 60)
+    place.program.write_text(CAREFUL_AGENT)
+    command = [sys.executable, str(place.program), str(place.log)]
+    moments = random.Random(16)
+    for _ in range(20):
+        before = place.log.stat().st_size if place.log.exists() else 0
+        scan = place.begin(prefect, command)
+        _wait_until(partial(_has_grown, place.log, before, scan))
+        time.sleep(moments.random() * 1.5)
+        scan.send_signal(signal.SIGKILL)
+        scan.wait()
+    last = place.begin(prefect, command)
+    assert last.wait(300) == 0
+    lines = [line.split() for line in place.log.read_text().splitlines()]
+    ended = [name for what, name, _ in lines if what == "end"]
+    assert sorted(ended) == sorted(f"{n}.gguf" for n in range(60))
+    assert [line for line in lines if line[0] == "twice"] == []
+    begun: dict[str, list[int]] = {}
+    for what, name, attempt in lines:
+        if what == "begin":
+            begun.setdefault(name, []).append(int(attempt))
+    for attempts in begun.values():
+        assert attempts == sorted(set(attempts))  # each is told that it is another one
+    assert any(len(attempts) > 1 for attempts in begun.values()), "no kill hit an agent"
+    assert place.scan(command) == []
 
 
 @pytest.mark.slow
@@ -162,6 +275,27 @@ def test_of_two_scans_at_once_one_starts_each_agent(tmp_path: Path, prefect: Pre
     scans = [place.begin(prefect, place.command()) for _ in range(2)]
     assert [scan.wait(200) for scan in scans] == [0, 0]
     assert place.started() == [f"{n}.gguf" for n in range(6)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_flow_that_is_stopped_ends_its_agents_and_begins_no_more(
+    tmp_path: Path, prefect: PrefectServer, number: signal.Signals
+) -> None:
+    place = Place(tmp_path, 40)
+    command = place.command(seconds=60)
+    scan = place.begin(prefect, command)
+    _wait_until(lambda: len(place.started()) >= 3)
+    scan.send_signal(number)
+    stopped = time.monotonic()
+    assert scan.wait(60) != 0
+    assert time.monotonic() - stopped < 5 + PREFECT_SECONDS
+    begun = place.started()
+    assert marked(str(place.program)) == set()
+    assert len(begun) < 40
+    record = StartRecord(place.table)
+    assert len(record.interrupted()) == len(begun)
+    assert list(record.open_claims()) == []
 
 
 def test_one_agent_for_all_that_passed(tmp_path: Path) -> None:

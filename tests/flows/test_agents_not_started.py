@@ -10,7 +10,7 @@ from prefect import flow
 
 from prefect_mutagen.flows import AgentLaunch, AgentsNotStarted, scan_models
 from prefect_mutagen.scanner import StorageError
-from prefect_mutagen.scanner.agents.start_record import StartRecord
+from prefect_mutagen.scanner.agents.waiting_starts import WaitingStarts, record_files
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import put_local
@@ -193,7 +193,9 @@ def test_what_cannot_start_after_all_is_the_state_of_the_flow(
     assert "None" not in run["state"]["message"]
     assert "## Agents that could not start\n\n* evaluate/nightly for" in server.page(run)
     assert len(Table(table, root).read_state()) == 1
-    assert len(StartRecord(table).waiting(root)[0]) == 1
+    lists = WaitingStarts(record_files(table), root)
+    (name,) = lists.names(Table(table, root).has_scan)
+    assert [start.agent for start in lists.read(name).starts] == ["evaluate/nightly"]
     # It is there again, nothing has changed, and it starts: once.
     server.deploy(evaluate)
     agents[0] = AgentLaunch(command=["true"])

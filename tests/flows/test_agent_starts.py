@@ -1,12 +1,9 @@
 """Agents start at most once, and none is forgotten: scans repeated, killed, and two at once."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,86 +18,15 @@ from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.commands.program import run as main
 from prefect_mutagen.scanner.storage import local
 from prefect_mutagen.scanner.table.table import Table
-from tests.builders import STRING, gguf
+from tests.agent_starts import Place, model, wait_until
 from tests.processes import marked
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
 
-AGENT = """
-import json, sys, time
-given = json.load(sys.stdin)
-with open(sys.argv[1], "a") as log:
-    log.write(given["sbom"]["model_filename"] + "\\n")
-time.sleep(float(sys.argv[2]))
-sys.exit(int(sys.argv[3]))
-"""
-CAREFUL_AGENT = """
-import fcntl, json, os, sys, time
-given = json.load(sys.stdin)
-name, attempt = given["sbom"]["model_filename"], given["attempt"]
-def note(what):
-    with open(sys.argv[1], "a") as log:
-        log.write(f"{what} {name} {attempt}\\n")
-alone = open(f"{sys.argv[1]}.{name}.lock", "w")
-try:
-    fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    note("twice")
-note("begin")
-time.sleep(0.3)
-note("end")
-"""
-"""Writes down when it begins and ends, and whether another one runs for the same model."""
 PREFECT_SECONDS = 15
 """What Prefect may take to report the end of a run on a busy machine, after all else has ended."""
-SCAN = """
-import sys
-from prefect_mutagen.flows import AgentLaunch, scan_models
-from prefect_mutagen.flows.starting import Starting
-root, table, *command = sys.argv[1:]
-scan_models(root, table=table, agents=[AgentLaunch(command=command)])
-"""
-
-
-class Place:
-    """A bucket, a table, and an agent that writes down for what it was started."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.root = put_local(folder / "root", {f"{n}.gguf": _model(n) for n in range(count)})
-        self.table = str(folder / "table")
-        self.log = folder / "log"
-        self.program = folder / "agent.py"
-        self.program.write_text(AGENT)
-
-    def command(self, seconds: float = 0, status: int = 0) -> list[str]:
-        return [
-            *(sys.executable, str(self.program), str(self.log)),
-            *(str(seconds), str(status)),
-        ]
-
-    def scan(self, command: list[str] | None = None, **more: Any) -> list[str]:
-        """Scan in this process; what became of the agents."""
-        agents = [AgentLaunch(command=command or self.command())]
-        summary = scan_models(self.root, table=self.table, agents=agents, **more)
-        return [run.state for run in summary.agents]
-
-    def begin(self, server: PrefectServer, command: list[str]) -> subprocess.Popen[bytes]:
-        """Scan in a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-c", SCAN, self.root, self.table, *command],
-            env=os.environ | {"PREFECT_API_URL": server.api},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def started(self) -> list[str]:
-        return sorted(self.log.read_text().split()) if self.log.exists() else []
-
-
-def _model(number: int) -> bytes:
-    return gguf((("general.architecture", STRING, f"a{number}"),)).data
 
 
 def test_a_scan_that_is_repeated_starts_nothing_again(tmp_path: Path) -> None:
@@ -162,7 +88,7 @@ def test_a_scan_by_the_command_line_takes_no_agent_its_start(tmp_path: Path) -> 
     command = ["scan", place.root, "--table", place.table, "--output", str(tmp_path / "out")]
     assert main(command) == 0
     assert place.scan() == ["completed"] * 2
-    put_local(tmp_path / "root", {"2.gguf": _model(2)})
+    put_local(tmp_path / "root", {"2.gguf": model(2)})
     assert main(command) == 0
     # Nor does a scan for other agents, or for none.
     assert scan_models(place.root, table=place.table).agents == []
@@ -176,7 +102,7 @@ def test_a_scan_by_the_command_line_takes_no_agent_its_start(tmp_path: Path) -> 
 def test_an_agent_goes_on_from_a_state_that_is_no_longer_kept(tmp_path: Path) -> None:
     place = Place(tmp_path, 2)
     assert place.scan() == ["completed"] * 2
-    put_local(tmp_path / "root", {"2.gguf": _model(2)})
+    put_local(tmp_path / "root", {"2.gguf": model(2)})
     assert main(["scan", place.root, "--table", place.table, "--format", "jsonl"]) == 0
     states = sorted((Path(place.table) / "artifacts").glob("*/*.parquet"))
     states[0].unlink()
@@ -217,20 +143,13 @@ def test_waiting_starts_of_other_agents_stay(tmp_path: Path) -> None:
 
 def test_a_gate_that_opens_later_starts_what_passed_before(tmp_path: Path) -> None:
     place = Place(tmp_path, 2)
-    put_local(tmp_path / "root", {"bad.gguf": _model(9)[:40]})
+    put_local(tmp_path / "root", {"bad.gguf": model(9)[:40]})
     assert place.scan(gate="scan") == []
     assert place.scan(gate="scan") == []
     (tmp_path / "root" / "bad.gguf").unlink()
     assert main(["scan", place.root, "--table", place.table, "--format", "jsonl"]) == 0
     assert place.scan(gate="scan") == ["completed"] * 2
     assert place.scan(gate="scan") == []
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
 
 
 def _has_grown(log: Path, size: int, scan: subprocess.Popen[bytes]) -> bool:
@@ -243,26 +162,25 @@ def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
 ) -> None:
     """Killed twenty times at random moments while sixty agents start, then left alone once."""
     place = Place(tmp_path, 60)
-    place.program.write_text(CAREFUL_AGENT)
-    command = [sys.executable, str(place.program), str(place.log)]
+    command = place.careful_command()
     moments = random.Random(16)
     for _ in range(20):
         before = place.log.stat().st_size if place.log.exists() else 0
         scan = place.begin(prefect, command)
-        _wait_until(partial(_has_grown, place.log, before, scan))
+        wait_until(partial(_has_grown, place.log, before, scan))
         time.sleep(moments.random() * 1.5)
         scan.send_signal(signal.SIGKILL)
         scan.wait()
     last = place.begin(prefect, command)
     assert last.wait(300) == 0
-    lines = [line.split() for line in place.log.read_text().splitlines()]
+    lines = place.lines()
     ended = [name for what, name, _ in lines if what == "end"]
     assert sorted(ended) == sorted(f"{n}.gguf" for n in range(60))
     assert [line for line in lines if line[0] == "twice"] == []
     begun: dict[str, list[int]] = {}
     for what, name, attempt in lines:
         if what == "begin":
-            begun.setdefault(name, []).append(int(attempt))
+            begun.setdefault(name, []).append(attempt)
     for attempts in begun.values():
         assert attempts == sorted(set(attempts))  # each is told that it is another one
     assert any(len(attempts) > 1 for attempts in begun.values()), "no kill hit an agent"
@@ -285,7 +203,7 @@ def test_a_flow_that_is_stopped_ends_its_agents_and_begins_no_more(
     place = Place(tmp_path, 40)
     command = place.command(seconds=60)
     scan = place.begin(prefect, command)
-    _wait_until(lambda: len(place.started()) >= 3)
+    wait_until(lambda: len(place.started()) >= 3)
     scan.send_signal(number)
     stopped = time.monotonic()
     assert scan.wait(60) != 0
@@ -310,7 +228,7 @@ def test_one_agent_for_all_that_passed(tmp_path: Path) -> None:
     first = scan_models(place.root, table=place.table, agents=agents)
     assert [run.state for run in first.agents] == ["started"]
     assert scan_models(place.root, table=place.table, agents=agents).agents == []
-    put_local(tmp_path / "root", {"3.gguf": _model(3)})
+    put_local(tmp_path / "root", {"3.gguf": model(3)})
     again = scan_models(place.root, table=place.table, agents=agents)
     assert [run.state for run in again.agents] == ["started"]
     assert again.agents[0].flow_run_id != first.agents[0].flow_run_id

@@ -1,27 +1,23 @@
 """Scan a root, publish the table and start agents for what passed."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
+from prefect_mutagen.flows.fan_out import WORKERS, Reading, examine
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
 from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import new_scan
-from prefect_mutagen.scanner.examine.unexamined import crashed
-from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
@@ -37,15 +33,13 @@ from prefect_mutagen.scanner.table.recording import (
     passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.listing import list_changes
 from prefect_mutagen.tasks.recording import open_table, publish_scan
-from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
-from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
+from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
@@ -54,8 +48,6 @@ __all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
 # At import, because a temporary server starts before the first line of a flow.
 give_time_to_start()
 
-_WORKERS = 16
-_WINDOW = 2 * _WORKERS
 _ADDRESSES = 10_000
 _LOGGED = 20
 
@@ -112,7 +104,7 @@ def _run_name() -> str:
 @flow(
     name="scan-models",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),  # type: ignore[arg-type]
     persist_result=False,
 )
 def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
@@ -188,8 +180,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
-        reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        examined = _examine(recording, summary, changes.manifest, reading)
+        reading = Reading(max_task_runs, concurrency, storage, hash, select.versions)
+        examined = examine(recording, summary, changes.manifest, reading)
         table_scan.finish(summary)
         if summary.unknown:
             _log_internal_errors(recording)
@@ -274,86 +266,6 @@ def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
     where = f"{visible(first.agent, 100)} for {visible(first.url, 300)}"
     what = f"{len(refused)} of {agents} agents could not start, the first, {where}: {first.message}"
     return f"{what}; the next scan starts them" if table else what
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Fan-out limits of a scan and parameters of its tasks."""
-
-    task_runs: int
-    concurrency: int
-    storage: str
-    hash: HashLevel
-    versions: Versions
-
-    def width(self, artifacts: int, *, local: bool) -> int:
-        """Return the number of task runs.
-
-        Prefect starts about a hundred task runs per second, so remote artifacts are batched: into
-        one batch per worker, or, for large scans, into batches of `concurrency` artifacts, so that
-        each task run alone can use the whole request limit.
-        """
-        if local or artifacts <= _WORKERS:
-            return min(artifacts, self.task_runs)
-        return min(max(_WORKERS, artifacts // self.concurrency), self.task_runs)
-
-
-def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
-    """Examine artifacts in a bounded window of task runs; return the number of task runs."""
-    scan = quoted(recording.scan)
-    local = Address.parse(recording.scan.source).is_local
-    width = reading.width(len(manifest), local=local)
-    # Local files are examined one at a time, or with one thread per core for full hashing.
-    most = max(1, reading.concurrency // _WORKERS) if local else reading.concurrency
-    storage, level, versions = reading.storage, reading.hash, reading.versions
-    waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
-    for batch in manifest.batches(width):
-        future: PrefectFuture[Any]
-        if width == len(manifest):
-            (artifact,) = batch.read()
-            future = scan_artifact.submit(
-                artifact=quoted(artifact),
-                source=recording.scan.source,
-                policy=quoted(recording.scan.policy),
-                storage=storage,
-                hash=level,
-                versions=versions,
-                concurrency=most,
-            )
-        else:
-            future = scan_rows.submit(
-                artifacts=quoted(batch),
-                scan=scan,
-                folder=recording.folder,
-                storage=storage,
-                hash=level,
-                concurrency=most,
-                versions=versions,
-            )
-        waiting.append((batch, future))
-        if len(waiting) >= _WINDOW:
-            _collect(recording, summary, *waiting.popleft())
-    while waiting:
-        _collect(recording, summary, *waiting.popleft())
-    return width
-
-
-def _collect(
-    recording: Recording, summary: Summary, batch: Batch, future: PrefectFuture[Any]
-) -> None:
-    """Record the results of a task run; if it crashed, record that for each of its artifacts."""
-    future.wait()
-    if future.state.is_completed():
-        got = future.result()
-        if isinstance(got, Spooled):
-            recording.adopt(got, summary)
-        else:
-            summary.add(recording.add(got))
-        return
-    flow_logger().error("%s ended as %s", "a scan task", future.state.name)
-    for artifact in batch.read():
-        result = crashed(artifact, future.state.name or "failed")
-        summary.add(recording.add(result))
 
 
 def _worth_showing(recording: Recording) -> list[ScanResult]:

@@ -3,19 +3,21 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from prefect import flow
-from prefect.context import FlowRunContext
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.flows.fan_out import WORKERS, Reading, examine
+from prefect_mutagen.flows.fan_out import Reading, ScanBroken, arrows_from, examine
 from prefect_mutagen.flows.run_log import flow_logger
-from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
+from prefect_mutagen.flows.starting import Gate, start_chosen
+from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.outputs.visible import counted, visible
@@ -37,7 +39,8 @@ from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
-from prefect_mutagen.tasks.listing import list_changes
+from prefect_mutagen.tasks.listing import Changes, list_changes
+from prefect_mutagen.tasks.quoting import opened, quoted
 from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
@@ -69,14 +72,16 @@ class ScanSummary(BaseModel):
     examined: int
     """Artifacts that were read; the others are unchanged since the previous scan."""
     drift: dict[str, int]
-    """Number of artifacts added, changed, removed, unchanged, and left out by the selection.
-    Without a table, all are added."""
+    """Number of artifacts added, changed, removed, unchanged, and left out: known, and not selected
+    or not examined. Without a table, all are added."""
     bytes_read: int
     """Bytes read of models and of the files beside them."""
     requests: int
     """Requests sent for them, including failed ones; those of the listing and the table are not
     counted."""
     agents: list[AgentRun]
+    not_examined: int = 0
+    """Artifacts whose task runs broke; they keep the state that they had, and count as left out."""
     census: list[CensusRow] = []
     """All listed objects by role and state: examined, named only, not understood."""
 
@@ -116,7 +121,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     rescan: Literal["changed", "all"] = "changed",
     gate: Gate = "artifact",
     agents: list[AgentLaunch] = [],  # noqa: B006 - the form needs the default; nobody changes it
-    max_task_runs: Annotated[int, Field(ge=1, le=2000)] = 250,
+    max_task_runs: Annotated[int, Field(ge=0, le=2000)] = 0,
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64,
     keep_states: Annotated[int, Field(ge=0)] = 0,
     keep_days: Annotated[int, Field(ge=0)] = 0,
@@ -136,8 +141,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         rescan: Examine only what changed since the previous scan, or everything.
         gate: Start agents for each artifact that passed, or only if all artifacts passed.
         agents: What to start for an artifact that has become passed.
-        max_task_runs: Maximum number of task runs for scanning. Local artifacts get one each up to
-            this number, remote ones up to 16; beyond that, each task run takes a batch.
+        max_task_runs: Number of task runs for scanning, if there are so many artifacts. With 0, up
+            to 16 artifacts get one each; beyond that, 16 on one machine take a batch each, more
+            where the task runner has more workers, or where there are very many artifacts.
         concurrency: Maximum number of concurrent requests to remote storage, for all task runs of a
             process together.
         keep_states: Number of newest states to keep in the table; 0 keeps all, unless keep_days is
@@ -158,54 +164,58 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         StorageError: An address does not exist, the root or the table is unreachable, or the
             selection includes nothing.
         AgentsNotStarted: Some agents could not start; everything else is done.
+        ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
+            nothing was published.
     """
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # fail on an unloadable block before anything is scanned
     scan = new_scan(source, policy)
-    opened = open_table(table, source, storage) if table else None
+    at = open_table(table, source, storage) if table else None
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
-    with TableScan(scan, opened) as table_scan:
+    with TableScan(scan, at) as table_scan:
         recording = table_scan.recording
-        changes = list_changes(
-            source,
-            quoted(table_scan.known.state),
-            recording.folder,
-            storage=storage,
-            hash=hash,
+        listed: State[Changes] = list_changes(
+            source=quoted(source),
+            state=quoted(table_scan.known.state),
+            folder=quoted(recording.folder),
+            storage=quoted(storage),
+            hash=quoted(hash),
             policy=quoted(policy),
-            rescan=rescan,
+            rescan=quoted(rescan),
             selection=quoted(selection),
+            return_state=True,
         )
+        changes = opened(listed.result())
         table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
         reading = Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        examined = examine(recording, summary, changes.manifest, reading)
+        after = arrows_from(listed.state_details.task_run_id)
+        examined = examine(table_scan, summary, changes.manifest, reading, after)
+        if examined.broken and gate == "scan" and agents:
+            raise ScanBroken(f"{examined.describe()}; the gate is closed, nothing was published")
         table_scan.finish(summary)
-        if summary.unknown:
-            _log_internal_errors(recording)
+        _log_internal_errors(recording, summary)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
-        if table:
-            retention = Retention(keep_states, keep_days)
-            try:
-                publication = table_scan.prepare(summary)
-                publish_scan(table, quoted(publication), storage, quoted(retention))
-            except StorageError as problem:
-                trouble = problem
         started: list[AgentRun] = []
-        if trouble is None:
+        try:
+            after = examined.arrows
+            if table:
+                retention = Retention(keep_states, keep_days)
+                after = _publish(table_scan, summary, (table, storage), retention, after)
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
-            try:
-                started = start_chosen(recording, summary, agents, handoff, gate, max_agent_runs)
-            except StorageError as problem:
-                trouble = problem
-        show_scan(scan, summary, _worth_showing(recording), started, selection.describe())
-        steps = 2 if table else 1  # listing; writing the table
-        wait_for_records(steps + examined + len(started))
-        if trouble is not None:
+            rest = handoff, gate, max_agent_runs
+            started = start_chosen(recording, summary, agents, *rest, after=after)
+        except StorageError as problem:
             # The verdicts are shown, but without a published table no agent may start.
+            trouble = problem
+        notes = selection.describe(), examined.describe()
+        show_scan(scan, summary, _worth_showing(recording), started, *notes)
+        steps = 2 if table else 1  # listing; writing the table
+        wait_for_records(steps + examined.task_runs + len(started))
+        if trouble is not None:
             raise trouble
         verdicts = recording.addresses(_ADDRESSES)
     counts = summary.passed, summary.failed, summary.unknown
@@ -217,7 +227,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         source=scan.source,
         artifacts=summary.artifacts,
         counts={name: getattr(summary, name) for name in verdicts},
-        examined=len(changes.manifest),
+        examined=len(changes.manifest) - examined.left_out,
+        not_examined=examined.left_out,
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,
         requests=summary.requests,
@@ -228,7 +239,31 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     refused = [run for run in started if run.state == "refused"]
     if refused:
         raise AgentsNotStarted(_not_started(refused, len(started), table), result)
+    if examined.broken:
+        # A state that is returned gives those who call the flow the summary, and shows its message.
+        return cast("ScanSummary", Completed(message=examined.describe(), data=result))
     return result
+
+
+def _publish(
+    table_scan: TableScan,
+    summary: Summary,
+    to: tuple[str, str],
+    retention: Retention,
+    after: list[State[Any]],
+) -> list[State[Any]]:
+    """Publish a scan in a table, with a storage block; return the arrow from that task run."""
+    table, storage = to
+    published: State[None] = publish_scan(
+        table=quoted(table),
+        publication=quoted(table_scan.prepare(summary)),
+        storage=quoted(storage),
+        retention=quoted(retention),
+        wait_for=after,
+        return_state=True,
+    )
+    published.result()
+    return arrows_from(published.state_details.task_run_id)
 
 
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
@@ -236,7 +271,7 @@ def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunc
     for address in addresses:
         Address.parse_clear(address)
     check_signers(policy.allowed_signers)
-    for remark in check_agents(agents, commands_run_here=_runs_here()):
+    for remark in check_agents(agents):
         flow_logger().warning("%s", remark)
 
 
@@ -249,15 +284,11 @@ def _log_listing(source: str, selected: int, changed: int, left_out: int) -> Non
         logger.info("%d more are known and not selected; they stay as they are", left_out)
 
 
-def _log_internal_errors(recording: Recording) -> None:
+def _log_internal_errors(recording: Recording, summary: Summary) -> None:
+    if not summary.unknown:
+        return
     for url, message in islice(recording.internal_errors(), _LOGGED):
         flow_logger().error("%s: %s", visible(url, 1000), message)
-
-
-def _runs_here() -> bool:
-    """Whether task runs, and thus the commands of agents, execute on this machine."""
-    context = FlowRunContext.get()
-    return context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
 def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.utilities.annotations import quote
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_mutagen.flows.agent import run_agent
+from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
 from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.results import ScanResult, Summary
@@ -23,12 +25,12 @@ from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
 from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import start_agents, start_scan_agents
+from prefect_mutagen.tasks.quoting import quoted
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["Gate", "quoted", "start_chosen"]
+__all__ = ["Gate", "start_chosen"]
 
-_T = TypeVar("_T")
-_WINDOW = 32
+_WINDOW = 2 * WORKERS
 _WAITING_SHOWN = 1000
 
 Gate = Literal["artifact", "scan"]
@@ -43,11 +45,6 @@ class _Start:
     key: str
 
 
-def quoted(value: _T) -> _T:
-    """Quote a value and keep its type: Prefect searches unquoted arguments for futures."""
-    return cast("_T", quote(value))
-
-
 def start_chosen(
     recording: Recording,
     summary: Summary,
@@ -55,6 +52,8 @@ def start_chosen(
     handoff: Handoff,
     gate: Gate,
     most: int,
+    *,
+    after: Sequence[State[Any]] = (),
 ) -> list[AgentRun]:
     """Start agents for artifacts that became passed in this scan, and for waiting starts.
 
@@ -68,6 +67,7 @@ def start_chosen(
         handoff: What the agents receive besides the artifact.
         gate: Whether each artifact is considered alone, or all have to pass.
         most: Maximum number of starts; the others wait for the next scan.
+        after: States of the task runs that the starts depend on.
 
     Returns:
         The run of each agent, including those that wait.
@@ -103,13 +103,17 @@ def start_chosen(
     if record is not None:
         listed = chain(map(_waiting, ordered), scan_starts, held)
         lists = record.take_over(handoff.source, handoff.scan_id, listed, lists)
-    runs = _start(now, handoff)
+    runs = _start(now, handoff, after)
     refused = [
         _waiting(start) for start, run in zip(now, runs, strict=True) if run.state == "refused"
     ]
     if scan_agents:
         scan_runs = start_scan_agents(
-            agents=quoted(scan_agents), handoff=quoted(handoff), passed=count, pins=pins
+            agents=quoted(scan_agents),
+            handoff=quoted(handoff),
+            passed=quoted(count),
+            pins=quoted(pins),
+            wait_for=list(after),
         )
         refused += [
             entry
@@ -183,26 +187,35 @@ def _passed_digest(recording: Recording) -> tuple[int, str]:
     return count, f"sha256:{digest.hexdigest()}"
 
 
-def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
-    """Start agents in a bounded window of task runs, one task run per artifact."""
+def _start(
+    starts: Sequence[_Start], handoff: Handoff, after: Sequence[State[Any]]
+) -> list[AgentRun]:
+    """Start agents in a bounded window of task runs, one task run per artifact.
+
+    They are threads of the flow's own process whatever its task runner is: a command runs under a
+    flow run of its own, on the machine whose programs were checked.
+    """
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    try:
-        for _, group in groupby(starts, key=lambda start: start.result.url):
-            same = list(group)
-            agents = [start.agent for start in same]
-            future = start_agents.submit(
-                result=quoted(same[0].result),
-                agents=quoted(agents),
-                handoff=quoted(handoff),
-                run_command=quoted(run_agent),
-            )
-            waiting.append(future)
-            if len(waiting) >= _WINDOW:
+    wait_for: Any = list(after)
+    start: Any = start_agents  # Prefect's types know no task that a runner could be given
+    threads: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
+    with threads:
+        try:
+            for _, group in groupby(starts, key=lambda start: start.result.url):
+                same = list(group)
+                parameters = {
+                    "result": quoted(same[0].result),
+                    "agents": quoted([start.agent for start in same]),
+                    "handoff": quoted(handoff),
+                    "run_command": quoted(run_agent),
+                }
+                waiting.append(threads.submit(start, parameters, wait_for))
+                if len(waiting) >= _WINDOW:
+                    runs += waiting.popleft().result()
+            while waiting:
                 runs += waiting.popleft().result()
-        while waiting:
-            runs += waiting.popleft().result()
-    except BaseException:
-        end_all()  # the run was cancelled or crashed, and its commands run in other threads
-        raise
+        except BaseException:
+            end_all()  # the run was cancelled or crashed, and its commands run in other threads
+            raise
     return runs

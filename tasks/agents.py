@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.secret_parts import holds_secrets, refuse_secrets
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
+from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
 
@@ -35,6 +36,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
 
 
 @task(name="start agents", task_run_name=_run_name, cache_policy=NO_CACHE, persist_result=False)
+@opens_quoted
 def start_agents(
     result: ScanResult,
     agents: list[AgentLaunch],
@@ -81,6 +83,7 @@ def start_agents(
 
 
 @task(name="start agents for the scan", cache_policy=NO_CACHE, persist_result=False)
+@opens_quoted
 def start_scan_agents(
     agents: list[AgentLaunch], handoff: Handoff, passed: int, pins: str
 ) -> list[AgentRun]:

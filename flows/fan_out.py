@@ -10,12 +10,10 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID
 
-from prefect.client.schemas.objects import State, StateDetails
 from prefect.futures import PrefectFuture
-from prefect.states import Completed
 
+from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.task_runners import WORKERS, Engine, current_engine
 from prefect_mutagen.scanner.internal_errors import location_of
@@ -32,7 +30,7 @@ from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scanning import scan_rows
 from prefect_mutagen.tasks.storage_blocks import UnusableBlock
 
-__all__ = ["Examined", "Reading", "ScanBroken", "arrows_from", "examine"]
+__all__ = ["Examined", "Reading", "ScanBroken", "examine"]
 
 _BATCH: Final = 5000
 """Artifacts in a batch where there are many: what is lost with a task run that breaks."""
@@ -83,8 +81,8 @@ class Examined:
     """What became of the task runs of a scan."""
 
     task_runs: int = 0
-    arrows: list[State[Any]] = field(default_factory=list)
-    """What a task that needs their results waits for: the first of them, without their results."""
+    arrows: list[Arrow] = field(default_factory=list)
+    """What a task that needs their results waits for: the first of them."""
     broken: Counter[str] = field(default_factory=Counter)
     """Artifacts that were not examined, by what broke their task runs."""
 
@@ -103,21 +101,12 @@ class Examined:
         return f"{artifacts} {were} not examined and stay as they were known: {reason}"
 
 
-def arrows_from(*task_runs: UUID | None) -> list[State[Any]]:
-    """Return what a task run may wait for, so that it is drawn after those that have completed.
-
-    Their own states would do the same and keep their results, and send them to every worker.
-    """
-    details = (StateDetails(task_run_id=one) for one in task_runs if one is not None)
-    return [Completed(state_details=one, data=True) for one in details]
-
-
 def examine(
     table_scan: TableScan,
     summary: Summary,
     manifest: Manifest,
     reading: Reading,
-    after: Sequence[State[Any]],
+    after: Sequence[Arrow],
 ) -> Examined:
     """Examine artifacts in a bounded window of task runs, and record their results.
 
@@ -147,7 +136,7 @@ class _FanOut:
         summary: Summary,
         manifest: Manifest,
         reading: Reading,
-        after: Sequence[State[Any]],
+        after: Sequence[Arrow],
     ) -> None:
         self._table_scan, self._summary = table_scan, summary
         self._manifest, self._reading, self._after = manifest, reading, after

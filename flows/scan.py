@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -12,9 +12,10 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
+from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.flows.fan_out import Reading, ScanBroken, arrows_from, examine
+from prefect_mutagen.flows.fan_out import Reading, ScanBroken, examine
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen
 from prefect_mutagen.flows.task_runners import WORKERS
@@ -250,8 +251,8 @@ def _publish(
     summary: Summary,
     to: tuple[str, str],
     retention: Retention,
-    after: list[State[Any]],
-) -> list[State[Any]]:
+    after: list[Arrow],
+) -> list[Arrow]:
     """Publish a scan in a table, with a storage block; return the arrow from that task run."""
     table, storage = to
     published: State[None] = publish_scan(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Any, Literal
 
-from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_mutagen.flows.agent import run_agent
+from prefect_mutagen.flows.arrows import Arrow
 from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.agents.start_record import StartRecord, Waiting
 from prefect_mutagen.scanner.agents.supervise import end_all
@@ -53,7 +53,7 @@ def start_chosen(
     gate: Gate,
     most: int,
     *,
-    after: Sequence[State[Any]] = (),
+    after: Sequence[Arrow] = (),
 ) -> list[AgentRun]:
     """Start agents for artifacts that became passed in this scan, and for waiting starts.
 
@@ -67,7 +67,7 @@ def start_chosen(
         handoff: What the agents receive besides the artifact.
         gate: Whether each artifact is considered alone, or all have to pass.
         most: Maximum number of starts; the others wait for the next scan.
-        after: States of the task runs that the starts depend on.
+        after: Arrows from the task runs that the starts depend on.
 
     Returns:
         The run of each agent, including those that wait.
@@ -187,9 +187,7 @@ def _passed_digest(recording: Recording) -> tuple[int, str]:
     return count, f"sha256:{digest.hexdigest()}"
 
 
-def _start(
-    starts: Sequence[_Start], handoff: Handoff, after: Sequence[State[Any]]
-) -> list[AgentRun]:
+def _start(starts: Sequence[_Start], handoff: Handoff, after: Sequence[Arrow]) -> list[AgentRun]:
     """Start agents in a bounded window of task runs, one task run per artifact.
 
     They are threads of the flow's own process whatever its task runner is: a command runs under a
@@ -197,7 +195,6 @@ def _start(
     """
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    wait_for: Any = list(after)
     start: Any = start_agents  # Prefect's types know no task that a runner could be given
     threads: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
     with threads:
@@ -210,7 +207,7 @@ def _start(
                     "handoff": quoted(handoff),
                     "run_command": quoted(run_agent),
                 }
-                waiting.append(threads.submit(start, parameters, wait_for))
+                waiting.append(threads.submit(start, parameters, after))
                 if len(waiting) >= _WINDOW:
                     runs += waiting.popleft().result()
             while waiting:

@@ -1,6 +1,8 @@
 """Flows: the order of the steps, their fan-out, and the agents they start.
 
 * ``scan``: `scan_models`, from a root to the table and the agents.
+* ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
+  ``arrows``: what depends on what in the run graph.
 * ``starting``: which agents start after a scan and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow.
@@ -16,14 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
+    from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
-__all__ = ["AgentLaunch", "AgentsNotStarted", "ScanSummary", "run_agent", "scan_models"]
+__all__ = [
+    "AgentLaunch",
+    "AgentsNotStarted",
+    "ScanBroken",
+    "ScanSummary",
+    "run_agent",
+    "scan_models",
+]
 
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "AgentsNotStarted": "prefect_mutagen.flows.scan",
+    "ScanBroken": "prefect_mutagen.flows.fan_out",
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",

@@ -1,28 +1,28 @@
 """Scan a root, publish the table and start agents for what passed."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
 import httpx
 from prefect import flow
-from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
+from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
+from prefect_mutagen.flows.fan_out import Reading, ScanBroken, examine
 from prefect_mutagen.flows.run_log import flow_logger
-from prefect_mutagen.flows.starting import Gate, Starting, quoted
+from prefect_mutagen.flows.starting import Gate, Starting
+from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import new_scan
-from prefect_mutagen.scanner.examine.unexamined import crashed
-from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
@@ -32,22 +32,22 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.scanner.table.recording import (
+    Publication,
     Recording,
     not_passed,
     passed_as_is,
     passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.ending import ends_with, run_key
-from prefect_mutagen.tasks.listing import list_changes
+from prefect_mutagen.tasks.listing import Changes, list_changes
+from prefect_mutagen.tasks.quoting import opened, quoted
 from prefect_mutagen.tasks.recording import open_table, publish_scan
-from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
-from prefect_mutagen.tasks.scanning import scan_artifact, scan_rows
+from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
@@ -56,8 +56,6 @@ __all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
 # At import, because a temporary server starts before the first line of a flow.
 give_time_to_start()
 
-_WORKERS = 16
-_WINDOW = 2 * _WORKERS
 _ADDRESSES = 10_000
 _LOGGED = 20
 
@@ -79,14 +77,16 @@ class ScanSummary(BaseModel):
     examined: int
     """Artifacts that were read; the others are unchanged since the previous scan."""
     drift: dict[str, int]
-    """Number of artifacts added, changed, removed, unchanged, and left out by the selection.
-    Without a table, all are added."""
+    """Number of artifacts added, changed, removed, unchanged, and left out: known, and not selected
+    or not examined. Without a table, all are added."""
     bytes_read: int
     """Bytes read of models and of the files beside them."""
     requests: int
     """Requests sent for them, including failed ones; those of the listing and the table are not
     counted."""
     agents: list[AgentRun]
+    not_examined: int = 0
+    """Artifacts whose task runs broke; they keep the state that they had, and count as left out."""
     census: list[CensusRow] = []
     """All listed objects by role and state: examined, named only, not understood."""
 
@@ -114,7 +114,7 @@ def _run_name() -> str:
 @flow(
     name="scan-models",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),  # type: ignore[arg-type]
     persist_result=False,
 )
 def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
@@ -126,7 +126,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     rescan: Literal["changed", "all"] = "changed",
     gate: Gate = "artifact",
     agents: list[AgentLaunch] = [],  # noqa: B006 - the form needs the default; nobody changes it
-    max_task_runs: Annotated[int, Field(ge=1, le=2000)] = 250,
+    max_task_runs: Annotated[int, Field(ge=0, le=2000)] = 0,
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64,
     keep_states: Annotated[int, Field(ge=0)] = 0,
     keep_days: Annotated[int, Field(ge=0)] = 0,
@@ -146,8 +146,9 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         rescan: Examine only what changed since the previous scan, or everything.
         gate: Start agents for each artifact that passed, or only if all artifacts passed.
         agents: What to start for an artifact that has become passed.
-        max_task_runs: Maximum number of task runs for scanning. Local artifacts get one each up to
-            this number, remote ones up to 16; beyond that, each task run takes a batch.
+        max_task_runs: Number of task runs for scanning, if there are so many artifacts. With 0, up
+            to 16 artifacts get one each; beyond that, 16 on one machine take a batch each, more
+            where the task runner has more workers, or where there are very many artifacts.
         concurrency: Maximum number of concurrent requests to remote storage, for all task runs of a
             process together.
         keep_states: Number of newest states to keep in the table; 0 keeps all, unless keep_days is
@@ -168,35 +169,40 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         StorageError: An address does not exist, the root or the table is unreachable, or the
             selection includes nothing.
         AgentsNotStarted: Some agents could not start; everything else is done.
+        ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
+            nothing was published.
     """
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # fail on an unloadable block before anything is scanned
     scan = new_scan(source, policy)
-    opened = open_table(table, source, storage) if table else None
+    at = open_table(table, source, storage) if table else None
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
-    with ends_with(run_key()), TableScan(scan, opened) as table_scan:
+    with ends_with(run_key()), TableScan(scan, at) as table_scan:
         recording = table_scan.recording
-        changes = list_changes(
-            source,
-            quoted(table_scan.known.state),
-            recording.folder,
-            storage=storage,
-            hash=hash,
+        listed: State[Changes] = list_changes(
+            source=quoted(source),
+            state=quoted(table_scan.known.state),
+            folder=quoted(recording.folder),
+            storage=quoted(storage),
+            hash=quoted(hash),
             policy=quoted(policy),
-            rescan=rescan,
+            rescan=quoted(rescan),
             selection=quoted(selection),
+            return_state=True,
         )
+        changes = opened(listed.result())
         table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
-        reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
-        examined = _examine(recording, summary, changes.manifest, reading)
+        reading = Reading(max_task_runs, concurrency, storage, hash, select.versions)
+        after = arrows_from(listed.state_details.task_run_id)
+        examined = examine(table_scan, summary, changes.manifest, reading, after)
+        if examined.broken and gate == "scan" and agents:
+            raise ScanBroken(f"{examined.describe()}; the gate is closed, nothing was published")
         table_scan.finish(summary)
-        if summary.unknown:
-            _log_internal_errors(recording)
+        _log_internal_errors(recording, summary)
         summary.finished_at = datetime.now(UTC).isoformat()
-        trouble: StorageError | None = None
         handoff = Handoff(
             scan.id,
             policy,
@@ -207,27 +213,16 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             flow_run=str(flow_run.id or ""),
             run=run_key(),
         )
-        starting, state = Starting(recording, agents, handoff, gate, max_agent_runs), ""
-        started: list[AgentRun] = []
-        try:
-            starting.choose(summary)
-        except StorageError as problem:
-            trouble = problem  # agents are for the next scan, and the verdicts for this one
-        try:
-            if table:
-                publication = table_scan.prepare(summary)
-                state = publication.state
-                retention = Retention(keep_states, keep_days)
-                publish_scan(table, quoted(publication), storage, quoted(retention))
-            if trouble is None:
-                started = starting.begin(state)
-        except StorageError as problem:
-            trouble = problem
-        _show(recording, summary, started, selection.describe())
+        starting = Starting(recording, agents, handoff, gate, max_agent_runs)
+        retention = Retention(keep_states, keep_days)
+        place = _Place(table, storage, retention)
+        rest = place, starting, examined.arrows
+        started, trouble = _publish_and_start(table_scan, summary, *rest)
+        notes = selection.describe(), examined.describe()
+        _show(recording, summary, started, notes)
         steps = 2 if table else 1  # listing; writing the table
-        wait_for_records(steps + examined + len(started))
+        wait_for_records(steps + examined.task_runs + len(started))
         if trouble is not None:
-            # The verdicts are shown, but without a published table no agent may start.
             raise trouble
         verdicts = recording.addresses(_ADDRESSES)
     counts = summary.passed, summary.failed, summary.unknown
@@ -239,7 +234,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         source=scan.source,
         artifacts=summary.artifacts,
         counts={name: getattr(summary, name) for name in verdicts},
-        examined=len(changes.manifest),
+        examined=len(changes.manifest) - examined.left_out,
+        not_examined=examined.left_out,
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,
         requests=summary.requests,
@@ -250,7 +246,58 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     refused = [run for run in started if run.state == "refused"]
     if refused:
         raise AgentsNotStarted(_not_started(refused, len(started), table), result)
+    if examined.broken:
+        # A state that is returned gives those who call the flow the summary, and shows its message.
+        return cast("ScanSummary", Completed(message=examined.describe(), data=result))
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a scan is published; without a table, nowhere."""
+
+    table: str
+    storage: str
+    retention: Retention
+
+
+def _publish_and_start(
+    table_scan: TableScan,
+    summary: Summary,
+    place: _Place,
+    starting: Starting,
+    after: list[Arrow],
+) -> tuple[list[AgentRun], StorageError | None]:
+    """Publish a scan and start its agents; return their runs, and what went wrong."""
+    state = ""
+    trouble: StorageError | None = None
+    try:
+        starting.choose(summary)
+    except StorageError as problem:
+        trouble = problem  # agents are for the next scan, and the verdicts for this one
+    try:
+        if place.table:
+            publication = table_scan.prepare(summary)
+            state = publication.state
+            after = _publish(publication, place, after)
+        # Without a published table no agent may start.
+        return [] if trouble is not None else starting.begin(state, after), trouble
+    except StorageError as problem:
+        return [], problem
+
+
+def _publish(publication: Publication, place: _Place, after: list[Arrow]) -> list[Arrow]:
+    """Publish a scan in a table; return the arrow from that task run."""
+    published: State[None] = publish_scan(
+        table=quoted(place.table),
+        publication=quoted(publication),
+        storage=quoted(place.storage),
+        retention=quoted(place.retention),
+        wait_for=after,
+        return_state=True,
+    )
+    published.result()
+    return arrows_from(published.state_details.task_run_id)
 
 
 def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
@@ -258,7 +305,7 @@ def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunc
     for address in addresses:
         Address.parse_clear(address)
     check_signers(policy.allowed_signers)
-    for remark in check_agents(agents, commands_run_here=_runs_here()):
+    for remark in check_agents(agents):
         flow_logger().warning("%s", remark)
 
 
@@ -271,15 +318,11 @@ def _log_listing(source: str, selected: int, changed: int, left_out: int) -> Non
         logger.info("%d more are known and not selected; they stay as they are", left_out)
 
 
-def _log_internal_errors(recording: Recording) -> None:
+def _log_internal_errors(recording: Recording, summary: Summary) -> None:
+    if not summary.unknown:
+        return
     for url, message in islice(recording.internal_errors(), _LOGGED):
         flow_logger().error("%s: %s", visible(url, 1000), message)
-
-
-def _runs_here() -> bool:
-    """Whether task runs, and thus the commands of agents, execute on this machine."""
-    context = FlowRunContext.get()
-    return context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
 def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
@@ -290,92 +333,12 @@ def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
     return f"{what}; the next scan starts them" if table else what
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Fan-out limits of a scan and parameters of its tasks."""
-
-    task_runs: int
-    concurrency: int
-    storage: str
-    hash: HashLevel
-    versions: Versions
-
-    def width(self, artifacts: int, *, local: bool) -> int:
-        """Return the number of task runs.
-
-        Prefect starts about a hundred task runs per second, so remote artifacts are batched: into
-        one batch per worker, or, for large scans, into batches of `concurrency` artifacts, so that
-        each task run alone can use the whole request limit.
-        """
-        if local or artifacts <= _WORKERS:
-            return min(artifacts, self.task_runs)
-        return min(max(_WORKERS, artifacts // self.concurrency), self.task_runs)
-
-
-def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading: _Reading) -> int:
-    """Examine artifacts in a bounded window of task runs; return the number of task runs."""
-    scan = quoted(recording.scan)
-    local = Address.parse(recording.scan.source).is_local
-    width = reading.width(len(manifest), local=local)
-    # Local files are examined one at a time, or with one thread per core for full hashing.
-    most = max(1, reading.concurrency // _WORKERS) if local else reading.concurrency
-    storage, level, versions = reading.storage, reading.hash, reading.versions
-    waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
-    for batch in manifest.batches(width):
-        future: PrefectFuture[Any]
-        if width == len(manifest):
-            (artifact,) = batch.read()
-            future = scan_artifact.submit(
-                artifact=quoted(artifact),
-                source=recording.scan.source,
-                policy=quoted(recording.scan.policy),
-                storage=storage,
-                hash=level,
-                versions=versions,
-                concurrency=most,
-            )
-        else:
-            future = scan_rows.submit(
-                artifacts=quoted(batch),
-                scan=scan,
-                folder=recording.folder,
-                storage=storage,
-                hash=level,
-                concurrency=most,
-                versions=versions,
-            )
-        waiting.append((batch, future))
-        if len(waiting) >= _WINDOW:
-            _collect(recording, summary, *waiting.popleft())
-    while waiting:
-        _collect(recording, summary, *waiting.popleft())
-    return width
-
-
-def _collect(
-    recording: Recording, summary: Summary, batch: Batch, future: PrefectFuture[Any]
-) -> None:
-    """Record the results of a task run; if it crashed, record that for each of its artifacts."""
-    future.wait()
-    if future.state.is_completed():
-        got = future.result()
-        if isinstance(got, Spooled):
-            recording.adopt(got, summary)
-        else:
-            summary.add(recording.add(got))
-        return
-    flow_logger().error("%s ended as %s", "a scan task", future.state.name)
-    for artifact in batch.read():
-        result = crashed(artifact, future.state.name or "failed")
-        summary.add(recording.add(result))
-
-
 def _show(
-    recording: Recording, summary: Summary, started: Sequence[AgentRun], selected: str
+    recording: Recording, summary: Summary, started: Sequence[AgentRun], notes: tuple[str, str]
 ) -> None:
     """Show the scan in the UI; the next scan has a page too."""
     try:
-        show_scan(recording.scan, summary, _worth_showing(recording), started, selected)
+        show_scan(recording.scan, summary, _worth_showing(recording), started, *notes)
     except httpx.HTTPError as problem:
         flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
 

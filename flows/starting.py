@@ -11,13 +11,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 from prefect.futures import PrefectFuture
-from prefect.utilities.annotations import quote
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_mutagen.flows.agent import run_agent
+from prefect_mutagen.flows.arrows import Arrow
 from prefect_mutagen.flows.choosing import Gate, Records, choose_due, considered_last
+from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.agents.considered import ConsideredStates
 from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.agents.waiting_starts import (
@@ -36,12 +38,12 @@ from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import open_record, start_agents, start_scan_agents
 from prefect_mutagen.tasks.ending import begin_ending, ends_with
+from prefect_mutagen.tasks.quoting import quoted
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["Gate", "Starting", "quoted"]
+__all__ = ["Gate", "Starting"]
 
-_T = TypeVar("_T")
-_WINDOW: Final = 32
+_WINDOW: Final = 2 * WORKERS
 _WAITING_SHOWN: Final = 1000
 _ENDING_SECONDS: Final = 4.0
 """Seconds that commands may take to end with their flow run; their supervisors take two."""
@@ -60,11 +62,6 @@ class _Start(_ScanStart):
     """An agent to start for an artifact."""
 
     result: ScanResult
-
-
-def quoted(value: _T) -> _T:
-    """Quote a value and keep its type: Prefect searches unquoted arguments for futures."""
-    return cast("_T", quote(value))
 
 
 class Starting:
@@ -99,6 +96,7 @@ class Starting:
         self._seen: set[str] = set()
         """Keys of the starts that were looked at: one may be listed twice after a kill."""
         self._is_open = False
+        self._after: Sequence[Arrow] = ()
 
     def choose(self, summary: Summary) -> None:
         """List what is due; before the scan is published.
@@ -148,11 +146,12 @@ class Starting:
             if self._records.considered.find(agent.identity) != state:
                 self._records.considered.put(agent.identity, state)
 
-    def begin(self, state: str) -> list[AgentRun]:
+    def begin(self, state: str, after: Sequence[Arrow] = ()) -> list[AgentRun]:
         """Start what is due, what waits and what was interrupted; after the scan is published.
 
         Args:
             state: Id of the scan that wrote the current state.
+            after: The task runs that the starts come after.
 
         Returns:
             The run of each agent, including those that wait, as far as they are shown.
@@ -163,6 +162,7 @@ class Starting:
         if not self._is_open:
             return []
         self._consider(state)
+        self._after = after
         if self._records is None:
             return self._begin_all()
         leases = Leases(self._handoff.table, _options(self._handoff))
@@ -256,13 +256,16 @@ class Starting:
         each = [start for start in starts if isinstance(start, _Start)]
         each.sort(key=lambda start: start.waiting.url)  # one task run for all agents of an artifact
         of_scan = [start for start in starts if not isinstance(start, _Start)]
-        runs = _start(each, self._handoff)
+        runs = _start(each, self._handoff, self._after)
         if of_scan:
             agents = list({one.agent.identity: one.agent for one in of_scan}.values())
             count, pins = _passed_digest(self._recording)
-            handoff = quoted(self._handoff)
             made = start_scan_agents(
-                agents=quoted(agents), handoff=handoff, passed=count, pins=pins
+                agents=quoted(agents),
+                handoff=quoted(self._handoff),
+                passed=quoted(count),
+                pins=quoted(pins),
+                wait_for=self._after,
             )
             of_scan = of_scan[: len(made)]
             runs += made
@@ -312,21 +315,26 @@ def _passed_digest(recording: Recording) -> tuple[int, str]:
     return count, f"sha256:{digest.hexdigest()}"
 
 
-def _start(starts: Sequence[_Start], handoff: Handoff) -> list[AgentRun]:
-    """Start agents in a bounded window of task runs, one task run per artifact."""
+def _start(starts: Sequence[_Start], handoff: Handoff, after: Sequence[Arrow]) -> list[AgentRun]:
+    """Start agents in a bounded window of task runs, one task run per artifact.
+
+    They run in threads of this process whatever runs the other tasks: a command is a child of the
+    process that ends it, and its flow run is a part of this one.
+    """
     waiting: deque[PrefectFuture[list[AgentRun]]] = deque()
     runs: list[AgentRun] = []
-    with ends_with(handoff.run, lambda: _end(waiting)):
+    start: Any = start_agents  # Prefect's types know no task that a runner could be given
+    threads: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
+    with threads, ends_with(handoff.run, lambda: _end(waiting)):
         for _, group in groupby(starts, key=lambda start: start.waiting.url):
             same = list(group)
-            agents = [start.agent for start in same]
-            future = start_agents.submit(
-                result=quoted(same[0].result),
-                agents=quoted(agents),
-                handoff=quoted(handoff),
-                run_command=quoted(run_agent),
-            )
-            waiting.append(future)
+            parameters = {
+                "result": quoted(same[0].result),
+                "agents": quoted([start.agent for start in same]),
+                "handoff": quoted(handoff),
+                "run_command": quoted(run_agent),
+            }
+            waiting.append(threads.submit(start, parameters, after))
             if len(waiting) >= _WINDOW:
                 runs += waiting.popleft().result()
         while waiting:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["CODE", "faults_on_stderr", "log_fault"]
+__all__ = ["CODE", "faults_on_stderr", "location_of", "log_fault"]
 
 CODE: Final = "scan/internal-error"
 
@@ -30,7 +30,7 @@ def log_fault(problem: Exception, doing: str, url: str) -> str:
     Returns:
         The logged clause, without the address.
     """
-    message = f"the scanner itself failed while {doing}: {_location(problem)}"
+    message = f"the scanner itself failed while {doing}: {location_of(problem)}"
     _logger.error("%a: %s: %s", url, CODE, message)
     return message
 
@@ -49,7 +49,7 @@ def faults_on_stderr() -> Iterator[None]:
         _logger.removeHandler(handler)
 
 
-def _location(problem: Exception) -> str:
+def location_of(problem: Exception) -> str:
     """Return an exception's type and the innermost line of this package in its traceback."""
     location = "no line of this package"
     trace = problem.__traceback__

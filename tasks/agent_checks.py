@@ -37,12 +37,11 @@ _TEMPLATE_MARK: Final = "__prefect_kind"
 """Key of parameters that the server renders when it creates a run."""
 
 
-def check_agents(agents: Sequence[AgentLaunch], *, commands_run_here: bool) -> list[str]:
-    """Check whether agents can start.
+def check_agents(agents: Sequence[AgentLaunch]) -> list[str]:
+    """Check whether agents can start; commands run in the process that checks them.
 
     Args:
         agents: The agents of a scan.
-        commands_run_here: Whether commands run on this machine; otherwise they are not checked.
 
     Returns:
         Remarks on agents that can start, a sentence each.
@@ -52,8 +51,7 @@ def check_agents(agents: Sequence[AgentLaunch], *, commands_run_here: bool) -> l
     """
     faults: dict[str, None] = {}
     remarks: list[str] = []
-    if commands_run_here:
-        faults |= dict.fromkeys(fault for agent in agents for fault in _command_faults(agent))
+    faults |= dict.fromkeys(fault for agent in agents for fault in _command_faults(agent))
     names = dict.fromkeys(agent.deployment for agent in agents if agent.deployment)
     if names:
         with get_client(sync_client=True) as client:

@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table_scan import Rescan, list_changed
+from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["Changes", "is_transient", "list_artifacts", "list_changes"]
@@ -76,6 +77,7 @@ class Changes:
 
 
 @task(**_OPTIONS)
+@opens_quoted
 def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     source: str,
     state: State,
@@ -98,6 +100,9 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         rescan: Whether to examine only changed artifacts, or all selected ones.
         selection: Which artifacts to include.
 
+    Returns:
+        What was found, quoted.
+
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
         ValueError: The inventory is invalid, or of another bucket.
@@ -119,4 +124,5 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         )
     )
     selected = known.kept + len(manifest)
-    return Changes(manifest, bytes(known.marks), selected, known.census.listed, known.looked.found)
+    census, looked = known.census.listed, known.looked.found
+    return quoted(Changes(manifest, bytes(known.marks), selected, census, looked))

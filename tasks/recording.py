@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.table.recording import Publication
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan, publish
+from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.storage_blocks import table_options
 
 __all__ = ["open_table", "publish_scan", "write_table"]
@@ -75,6 +76,7 @@ def write_table(
 
 
 @task(**_OPTIONS)
+@opens_quoted
 def publish_scan(
     table: str,
     publication: Publication,

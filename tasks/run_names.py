@@ -1,11 +1,13 @@
 """Name task runs by what they work on."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.storage.names import storable_name
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
+from prefect_mutagen.tasks.quoting import opened
 
 __all__ = ["names_runs", "short_name"]
 
@@ -16,7 +18,12 @@ def names_runs(function: Callable[[dict[str, Any]], str]) -> Any:
     Prefect passes it resolved values, whereas the runtime context still has futures. Returns `Any`,
     because Prefect's type for such functions requires a method that no function has.
     """
-    return function
+
+    @wraps(function)
+    def name(parameters: dict[str, Any]) -> str:
+        return function({key: opened(value) for key, value in parameters.items()})
+
+    return name
 
 
 def short_name(url: str) -> str:

@@ -1,6 +1,7 @@
 """Examine artifacts as tasks: one per task run, or a batch."""
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,14 +14,16 @@ from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
-from prefect_mutagen.scanner.listing.manifest import Batch
+from prefect_mutagen.scanner.listing.manifest import Batch, CarriedBatch
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.tasks.hash_log import HashLog
+from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scan_sessions import Storage, join_session
@@ -37,7 +40,11 @@ def _artifact_name(parameters: dict[str, Any]) -> str:
 
 @names_runs
 def _batch_name(parameters: dict[str, Any]) -> str:
-    return f"scan {counted(len(parameters['artifacts']), 'artifact')}"
+    artifacts = parameters["artifacts"]
+    if len(artifacts) == 1:
+        (artifact,) = artifacts.read() if not isinstance(artifacts, list) else artifacts
+        return f"scan {short_name(artifact.url)}"
+    return f"scan {counted(len(artifacts), 'artifact')}"
 
 
 @task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)
@@ -101,32 +108,38 @@ def scan_batch(
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
+@opens_quoted
 def scan_rows(
-    artifacts: Batch,
+    artifacts: Batch | CarriedBatch,
     scan: ScanInfo,
-    folder: str,
+    folder: str = "",
     storage: str = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
     versions: Versions = "newest",
-) -> Spooled:
-    """Examine a batch of a manifest, in bounded memory; results are spooled to files.
+) -> Spooled | CarriedRows:
+    """Examine a batch of a manifest, in bounded memory.
 
     Args:
-        artifacts: The batch.
+        artifacts: The batch: a part of a file, or by value.
         scan: The scan they belong to, with the root and the policy.
-        folder: Folder for the results, on the machine that reads them.
+        folder: Folder for the results, if this process and that of the flow share their files.
         storage: Name of a block with the credentials; empty: those of the environment.
         hash: Where SHA-256 values come from.
         concurrency: Concurrent requests to remote storage, of all task runs in this process.
         versions: Which versions were listed.
 
     Returns:
-        The spooled results.
+        The results, quoted: spooled to files in the folder, or by value without one.
     """
     where = Storage(scan.source, storage, versions == "all", concurrency)
     results = _scan(artifacts.read(), where, scan.policy, hash)
-    return spool_results(results, scan, os.path.join(folder, f"batch-{artifacts.offset}"))
+    if folder:
+        name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
+        return quoted(spool_results(results, scan, os.path.join(folder, name)))
+    with tempfile.TemporaryDirectory(prefix="mutagen-") as own:
+        spooled = spool_results(results, scan, os.path.join(own, "batch"))
+        return quoted(CarriedRows.take(spooled))
 
 
 def _scan(

@@ -52,6 +52,7 @@ def show_scan(
     results: Sequence[ScanResult],
     agents: Sequence[AgentRun],
     selected: str = "",
+    not_examined: str = "",
 ) -> None:
     """Attach the table and the summary to the current flow run.
 
@@ -61,6 +62,7 @@ def show_scan(
         results: The results to show.
         agents: The outcomes of agent starts.
         selected: The selection in one line; empty: everything.
+        not_examined: A sentence on what could not be examined; empty: everything was.
     """
     ordered = sorted(results, key=_rank)
     rows = [
@@ -78,7 +80,7 @@ def show_scan(
         description=description,
     )
     create_markdown_artifact(
-        markdown=summary_markdown(scan, summary, ordered, agents, selected),
+        markdown=summary_markdown(scan, summary, ordered, agents, selected, not_examined),
         key=artifact_key("summary", scan.source),
         description=f"What the scan of {scan.source} found.",
     )
@@ -123,6 +125,7 @@ def summary_markdown(
     results: Iterable[ScanResult],
     agents: Sequence[AgentRun],
     selected: str = "",
+    not_examined: str = "",
 ) -> str:
     """Return the summary in Markdown: counts, failures and remedies, waivers, agents."""
     read = short_size(summary.bytes_read)
@@ -133,6 +136,7 @@ def summary_markdown(
         "",
         f"Root: {plain(scan.source, 1000)}",
         *(["", f"Selected: {plain(selected, 1000)}"] if selected else []),
+        *(["", f"**{plain(not_examined, 1000)}.**"] if not_examined else []),
         "",
         "| passed | failed | unknown | bytes read | requests |",
         "|---|---|---|---|---|",

@@ -24,7 +24,7 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 
-__all__ = ["options_of", "storage_options", "table_options"]
+__all__ = ["UnusableBlock", "options_of", "storage_options", "table_options"]
 
 _EXAMPLE: Final = "aws-credentials/models"
 _WHERE: Final = "where the flow runs (on the worker)"
@@ -54,6 +54,10 @@ _MISSING_BY_TYPE: Final = {
 """Messages for block types that are known to Prefect's server but not installed here."""
 
 
+class UnusableBlock(ValueError):  # noqa: N818 - named after the condition
+    """A block that cannot be loaded or has no options; the message says so, and the remedy."""
+
+
 def storage_options(block: str) -> dict[str, Any]:
     """Load a block and return its options.
 
@@ -62,14 +66,14 @@ def storage_options(block: str) -> dict[str, Any]:
             PREFECT_MUTAGEN_STORAGE_OPTIONS is read, which may be unset.
 
     Raises:
-        ValueError: The block cannot be loaded, or contains no options of a file system; the message
-            includes the remedy.
+        UnusableBlock: The block cannot be loaded, or contains no options of a file system; the
+            message includes the remedy.
     """
     if not block:
         return load_options()
     options = options_of(_load(block))
     if options is None:
-        raise ValueError(f"the storage block {block!r} {_NO_OPTIONS}")
+        raise UnusableBlock(f"the storage block {block!r} {_NO_OPTIONS}")
     return options
 
 
@@ -77,14 +81,14 @@ def _load(block: str) -> Block:
     """Load a block.
 
     Raises:
-        ValueError: It cannot be loaded. Prefect's own exceptions are not chained: they quote the
+        UnusableBlock: It cannot be loaded. Prefect's own exceptions are not chained: they quote the
             block's contents, and are hundreds of lines long.
     """
     slug, _, name = block.partition("/")
     if not slug or not name:
         form = f"write it as type/name, such as {_EXAMPLE}"
         shown = repr(block) if re.match(BLOCK_NAMES, block) else "the parameter storage"
-        raise ValueError(f"{shown} is not the name of a storage block: {form}")
+        raise UnusableBlock(f"{shown} is not the name of a storage block: {form}")
     try:
         # Also with a running event loop, as in a flow called by an asynchronous one.
         loaded = Block.load(block, _sync=True)  # type: ignore[call-arg] # added by its decorator
@@ -99,7 +103,7 @@ def _load(block: str) -> Block:
         reason = "does not exist: create it in Prefect's UI, or check the spelling (type/name)"
     except RuntimeError:
         reason = "does not match the installed version of its package: save it again"
-    raise ValueError(f"the storage block {block!r} {reason}")
+    raise UnusableBlock(f"the storage block {block!r} {reason}")
 
 
 def table_options(table: str, source: str, block: str) -> dict[str, Any]:

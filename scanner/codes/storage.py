@@ -98,8 +98,8 @@ STORAGE_CODES: Final = {
     ),
     "scan/crashed": Code(
         "error",
-        "The scan of this artifact was aborted by a failure of the scanner.",
-        "Read the task run's log; it is a bug, or the machine it ran on was lost.",
+        "Recorded by version 0.1: a failure of the scanner aborted the scan of this artifact.",
+        "Scan again; what a scan cannot examine now keeps the state that it had.",
     ),
     "scan/manifest-unexamined": Code(
         "error",

@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.sbom.document import Description, build_sbom
 from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
-__all__ = ["crashed", "guarded", "internal_error"]
+__all__ = ["guarded", "internal_error"]
 
 
 def internal_error(of: Artifact | ScanResult, problem: Exception, doing: str) -> ScanResult:
@@ -29,16 +29,6 @@ def internal_error(of: Artifact | ScanResult, problem: Exception, doing: str) ->
         doing: The activity, such as "examining".
     """
     return _unexamined(of, CODE, log_fault(problem, doing, of.url))
-
-
-def crashed(artifact: Artifact, reason: str) -> ScanResult:
-    """Return the result of an artifact whose task run or process ended before it was examined.
-
-    Args:
-        artifact: The artifact.
-        reason: How it ended, in a word or two.
-    """
-    return _unexamined(artifact, "scan/crashed", f"its scan was interrupted ({reason})")
 
 
 async def guarded(work: Coroutine[Any, Any, ScanResult], artifact: Artifact) -> ScanResult:

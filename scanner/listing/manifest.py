@@ -1,10 +1,11 @@
 """JSON-lines manifest of the artifacts to examine.
 
 A bucket may hold a million artifacts. The producer keeps one offset per artifact and passes on a
-path and a range; each worker reads its own lines.
+path and a range; each worker reads its own lines, or is sent them if it is on another machine.
 """
 
 import json
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from prefect_mutagen.scanner.listing.artifacts import (
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["Batch", "Manifest"]
+__all__ = ["Batch", "CarriedBatch", "Manifest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,31 @@ class Batch:
             file.seek(self.offset)
             for _ in range(self.count):
                 yield _to_artifact(json.loads(file.readline()))
+
+    def carried(self) -> "CarriedBatch":
+        """Return the artifacts by value."""
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            lines = b"".join(file.readline() for _ in range(self.count))
+        return CarriedBatch(zlib.compress(lines, 1), self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedBatch:
+    """Artifacts by value, for a machine that does not have the manifest."""
+
+    packed: bytes
+    """Their lines of the manifest, compressed."""
+    count: int
+
+    def __len__(self) -> int:
+        """Return the number of artifacts."""
+        return self.count
+
+    def read(self) -> Iterator[Artifact]:
+        """Yield the artifacts, one at a time in memory."""
+        for line in zlib.decompress(self.packed).splitlines():
+            yield _to_artifact(json.loads(line))
 
 
 class Manifest:

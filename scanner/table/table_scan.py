@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_selected
+from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
@@ -116,6 +117,19 @@ class TableScan:
         """
         self.known.marks[:] = marks
         self.known.looked.found = looked
+
+    def leave_out(self, artifact: Artifact, summary: Summary) -> None:
+        """Keep what is known of an artifact that should have been examined and was not.
+
+        Args:
+            artifact: The artifact; what examined it broke. A later scan examines it.
+            summary: Counts of the scan, whose census counts its files as named only.
+        """
+        self.known.leave_out(artifact)
+        for item in artifact.objects:
+            role = role_of(item.name)
+            role = "weights" if role == "other" else role
+            summary.census.pass_over(role, 1, max(0, item.size))
 
     def finish(self, summary: Summary) -> None:
         """Carry over unchanged artifacts; nothing can be added afterwards.

@@ -261,31 +261,3 @@ def test_inside_another_flow(root: str, api: Api) -> None:
     assert isinstance(FlowRun.model_validate(outer), FlowRun)
     assert outer["state_type"] == "COMPLETED"
     assert api.last_run("scan-models")["parent_task_run_id"] is not None
-
-
-@pytest.mark.parametrize(("most", "lost"), [(250, ["3"]), (2, ["2", "3", "4"])])
-def test_a_task_run_that_breaks_off_costs_only_its_artifacts(
-    tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch, most: int, lost: list[str]
-) -> None:
-    from prefect_mutagen.tasks import scanning
-
-    root = put_local(tmp_path / "root", {f"{number}.gguf": GGUF for number in range(5)})
-    real: Any = scanning.examine_artifacts  # type: ignore[attr-defined]
-
-    def breaks(store: Any, artifacts: Any, *rest: Any) -> Any:
-        batch = list(artifacts)
-        if any("3.gguf" in artifact.url for artifact in batch):
-            raise RuntimeError("a bug")
-        return real(store, batch, *rest)
-
-    monkeypatch.setattr(scanning, "examine_artifacts", breaks)
-    summary = scan_models(root, table=str(tmp_path / "table"), max_task_runs=most)
-    assert len(summary.passed) == 5 - len(lost)
-    assert summary.unknown == [f"{root}/{name}.gguf" for name in lost]
-    state = Table(str(tmp_path / "table"), root).read_state()
-    assert len(state) == 5
-    monkeypatch.undo()
-    again = scan_models(root, table=str(tmp_path / "table"))
-    assert again.examined == len(lost)
-    assert len(again.passed) == 5
-    assert api.last_run("scan-models")["state_type"] == "COMPLETED"

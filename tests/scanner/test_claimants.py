@@ -1,8 +1,10 @@
 """Whether the process behind a claim lives, asked of real processes."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,19 +19,17 @@ _SAY = (
 
 
 def test_a_process_lives_until_it_ends_even_before_its_parent_asks() -> None:
-    import json
-
     with subprocess.Popen(
         [sys.executable, "-c", _SAY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         claimant = Claimant.from_plain(json.loads(child.stdout.readline()))
         assert (claimant.pid, claimant.flow_run) == (child.pid, "run-1")
-        assert claimant.is_alive is True
+        states = [claimant.is_alive]
         child.kill()
         child.stdout.read()  # it has ended; nobody has waited for it
-        assert claimant.is_alive is False
-    assert claimant.is_alive is False
+        states.append(claimant.is_alive)
+    assert [*states, claimant.is_alive] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_process_lives_until_it_ends_even_before_its_parent_asks() -> None:
     ],
 )
 def test_only_the_same_machine_and_container_can_tell(
-    change: dict[str, str], *, alive: bool | None
+    change: dict[str, Any], *, alive: bool | None
 ) -> None:
     assert replace(this_claimant(), **change).is_alive is alive
 

@@ -24,20 +24,19 @@ def test_programs_are_looked_for_where_they_would_run(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.chdir(tmp_path)
     for found in ("agent", "bin/agent", "./bin/agent", str(tmp_path / "bin/agent")):
-        assert check_agents([AgentLaunch(command=[found])], commands_run_here=True) == []
+        assert check_agents([AgentLaunch(command=[found])]) == []
     for missing in ("readable", "sh", "bin/sh", "./agent", "bin", str(tmp_path / "bin")):
         agents = [AgentLaunch(command=[missing, "secret"])]
         with pytest.raises(ValueError, match=f"there is no program '{missing}' here") as caught:
-            check_agents(agents, commands_run_here=True)
+            check_agents(agents)
         assert "secret" not in str(caught.value)
-        assert check_agents(agents, commands_run_here=False) == []
 
 
 def test_each_fault_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH", raising=False)
     agents = [AgentLaunch(command=["/no/such"], environment=["NO_SUCH"])] * 3
     with pytest.raises(ValueError, match="so nothing was examined") as caught:
-        check_agents(agents, commands_run_here=True)
+        check_agents(agents)
     faults = str(caught.value).partition("examined: ")[2]
     assert faults == (
         "there is no program '/no/such' here; install it, or correct the command; "

@@ -5,6 +5,7 @@ import pytest
 from prefect_mutagen.scanner import Policy, StorageError
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
@@ -34,7 +35,8 @@ def test_the_steps_as_plain_functions(tmp_path: Path) -> None:
     assert [len(result.verdict.reasons) for result in results] == [1, 2]
 
 
-def test_what_has_changed_goes_through_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_value", [False, True], ids=["through-files", "by-value"])
+def test_what_has_changed_is_examined_in_batches(tmp_path: Path, by_value: bool) -> None:  # noqa: FBT001 - a column of the table
     root = put_local(tmp_path / "root", {f"{n}.gguf": GGUF for n in range(5)})
     address, folder = str(tmp_path / "table"), str(tmp_path)
     table, scan, summary = Table(address, root), new_scan(root, Policy()), Summary()
@@ -43,7 +45,12 @@ def test_what_has_changed_goes_through_files(tmp_path: Path) -> None:
         assert changes.selected == len(changes.manifest) == 5
         table_scan.take_over(changes.marks)
         for batch in changes.manifest.batches(2):
-            spooled = called(scan_rows, batch, scan, table_scan.recording.folder)
+            if by_value:
+                carried = called(scan_rows, batch.carried(), scan)
+                assert isinstance(carried, CarriedRows)
+                spooled = carried.put(f"{table_scan.recording.folder}/carried")
+            else:
+                spooled = called(scan_rows, batch, scan, table_scan.recording.folder)
             table_scan.recording.adopt(spooled, summary)
         table_scan.finish(summary)
         called(publish_scan, address, table_scan.prepare(summary))

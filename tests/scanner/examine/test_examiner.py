@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.examine.examiner import Examiner
-from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.scanner.listing.artifacts import Artifact, Beside
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
@@ -293,10 +292,3 @@ def test_long_texts_are_shown_as_head_length_and_digest() -> None:
     assert shown["length"] == 70_000
     assert shown["head"] == template[:65536]
     assert shown["sha256"] == hashlib.sha256(template.encode()).hexdigest()
-
-
-def test_the_result_of_a_scan_that_broke_off() -> None:
-    result = crashed(_artifact(SMALL), "Crashed")
-    assert result.verdict.status == "unknown"
-    assert [finding.code for finding in result.findings] == ["scan/crashed"]
-    assert result.url == "s3://b/m.safetensors"

@@ -1,0 +1,135 @@
+"""The result of a scan is the same whatever runs its task runs, and however many they are."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+
+from prefect_mutagen.flows import AgentLaunch, ScanSummary, scan_models
+from tests.builders import STRING, gguf, safetensors
+from tests.parsers.safetensors_cases import GOOD
+from tests.scanner.storing import put_local
+from tests.servers import PrefectServer
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+GGUF = gguf().data
+OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
+MODELS = 23
+_OF_THE_SCAN = ("scan_id", "scanned_at", "examined_at", "generated_at")
+Runner = Callable[[], Any]
+
+
+def _dask() -> Any:
+    prefect_dask = pytest.importorskip("prefect_dask")
+    cluster = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+    return prefect_dask.DaskTaskRunner(cluster_kwargs=cluster)
+
+
+def _ray() -> Any:
+    prefect_ray = pytest.importorskip("prefect_ray")
+    return prefect_ray.RayTaskRunner(
+        init_kwargs={"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+    )
+
+
+CLUSTERS = ("processes", "dask", "ray")
+RUNNERS: dict[str, Runner] = {
+    "threads": lambda: ThreadPoolTaskRunner(max_workers=16),
+    "two-threads": lambda: ThreadPoolTaskRunner(max_workers=2),
+    "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
+    "dask": _dask,
+    "ray": _ray,
+}
+
+
+def _rows(table: str, part: str) -> list[dict[str, Any]]:
+    """Read the rows of a part of a table, without what differs from scan to scan."""
+    tables = [pq.read_table(path) for path in sorted(Path(table, part).rglob("*.parquet"))]
+    rows = pa.concat_tables(tables)
+    kept = [name for name in rows.column_names if name not in _OF_THE_SCAN]
+    return sorted(rows.select(kept).to_pylist(), key=lambda row: json.dumps(row, default=str))
+
+
+def _files() -> dict[str, bytes]:
+    files = {f"g/{number:02}.gguf": GGUF if number % 5 else GGUF[:90] for number in range(MODELS)}
+    model = {
+        "m/model.safetensors": safetensors('{"a":%s}' % GOOD, 4),
+        "m/config.json": b'{"model_type": "llama"}',
+        "m/README.md": b"---\nlicense: mit\n---\n",
+    }
+    return files | model
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return put_local(tmp_path_factory.mktemp("root"), _files())
+
+
+@pytest.fixture(scope="module")
+def expected(root: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the command line finds, in this process alone."""
+    table = str(tmp_path_factory.mktemp("table"))
+    command = [sys.executable, "-m", "prefect_mutagen", "scan", root, "--format", "jsonl"]
+    done = subprocess.run([*command, "--table", table], capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    return {part: _rows(table, part) for part in ("artifacts", "sboms")}
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest, prefect: PrefectServer) -> Any:
+    assert prefect.api
+    return RUNNERS[request.param]()
+
+
+@pytest.mark.parametrize(
+    ("runner", "width"),
+    [
+        (name, width)
+        for name in RUNNERS
+        for width in (0, 1, 16, 250)
+        if name not in CLUSTERS or width in (0, 250)  # they take their time to start
+    ],
+    indirect=["runner"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_each_row_is_the_same(
+    runner: Any, width: int, root: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    table = str(tmp_path / "table")
+    summary = scan_models.with_options(task_runner=runner)(root, table=table, max_task_runs=width)
+    assert isinstance(summary, ScanSummary)
+    assert (summary.examined, summary.drift) == (MODELS + 1, {"added": MODELS + 1})
+    assert _rows(table, "artifacts") == expected["artifacts"]
+    assert _rows(table, "sboms") == expected["sboms"]
+
+
+AGENT = """
+import json, os, sys
+given = json.load(sys.stdin)
+open(os.path.join(sys.argv[1], given["sbom"]["model_filename"]), "w").close()
+"""
+
+
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True)
+@pytest.mark.filterwarnings("ignore")
+def test_agents_start_and_a_second_scan_reads_what_changed(runner: Any, tmp_path: Path) -> None:
+    files = {f"g/{number}.gguf": GGUF if number else GGUF[:90] for number in range(4)}
+    root, table = put_local(tmp_path / "root", files), str(tmp_path / "table")
+    (tmp_path / "seen").mkdir()
+    command = [sys.executable, "-c", AGENT, str(tmp_path / "seen")]
+    flow = scan_models.with_options(task_runner=runner)
+    agents = [AgentLaunch(command=command)]
+    first = flow(root, table=table, agents=agents, max_agent_runs=2)
+    assert sorted(run.state for run in first.agents) == ["completed", "completed", "waiting"]
+    put_local(tmp_path / "root", {"g/1.gguf": OTHER})
+    second = flow(root, table=table, agents=agents)
+    assert (second.examined, second.drift) == (1, {"changed": 1, "unchanged": 3})
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"1.gguf", "2.gguf", "3.gguf"}

@@ -1,6 +1,7 @@
 """Flows: the order of the steps, their fan-out, and the agents they start.
 
 * ``scan``: `scan_models`, from a root to the table and the agents.
+* ``summary``: what a scan returns.
 * ``starting``: which agents start after a scan and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -12,17 +13,21 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.run_log import (
+    flow_logger,
+    log_internal_errors,
+    log_listing,
+)
 from prefect_mutagen.flows.starting import Gate, quoted, start_chosen
-from prefect_mutagen.scanner.census import CensusRow
+from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.examine.unexamined import crashed
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
-from prefect_mutagen.scanner.outputs.visible import counted, visible
+from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.signing.check import check_signers
@@ -37,7 +42,10 @@ from prefect_mutagen.scanner.table.recording import (
     passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
 from prefect_mutagen.scanner.table.spool import Spooled
+from prefect_mutagen.scanner.table.staging import Rescan
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
@@ -57,50 +65,6 @@ give_time_to_start()
 _WORKERS = 16
 _WINDOW = 2 * _WORKERS
 _ADDRESSES = 10_000
-_LOGGED = 20
-
-
-class ScanSummary(BaseModel):
-    """The result of a scan."""
-
-    scan_id: str
-    source: str
-    artifacts: int
-    passed: list[str]
-    """The first 10,000 addresses of artifacts that passed, sorted. The table has all of them."""
-    failed: list[str]
-    """Likewise for failed artifacts."""
-    unknown: list[str]
-    """Likewise for artifacts that could not be examined."""
-    counts: dict[str, int]
-    """Number of artifacts by verdict: passed, failed, unknown."""
-    examined: int
-    """Artifacts that were read; the others are unchanged since the previous scan."""
-    drift: dict[str, int]
-    """Number of artifacts added, changed, removed, unchanged, and left out by the selection.
-    Without a table, all are added."""
-    bytes_read: int
-    """Bytes read of models and of the files beside them."""
-    requests: int
-    """Requests sent for them, including failed ones; those of the listing and the table are not
-    counted."""
-    agents: list[AgentRun]
-    census: list[CensusRow] = []
-    """All listed objects by role and state: examined, named only, not understood."""
-
-
-class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
-    """Some agents could not start. The rest is done: verdicts, table and the other agents."""
-
-    def __init__(self, message: str, summary: ScanSummary | None = None) -> None:
-        """Set message and summary.
-
-        Args:
-            message: How many agents could not start, the first of them, and why.
-            summary: The result of the scan, for flows that call it.
-        """
-        super().__init__(message)
-        self.summary = summary
 
 
 def _run_name() -> str:
@@ -131,6 +95,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     max_agent_runs: Annotated[int, Field(ge=0)] = 100,
     rerun_failed_agents: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
     select: ScanSelection = ScanSelection(),
+    if_busy: IfBusy = "wait",
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -157,9 +122,12 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         rerun_failed_agents: Start agents again that failed for the same bytes.
         select: Which artifacts to scan; all by default. The others stay in the table unchanged, and
             no agent starts for them.
+        if_busy: While another scan of the root into the same table is at work, wait for its end,
+            skip this one, or scan all the same.
 
     Returns:
-        The summary. A bad artifact is a verdict, not a failed flow.
+        The summary. A bad artifact is a verdict, not a failed flow. The state of a scan that was
+        skipped is named so, and says who holds the root.
 
     Raises:
         ValueError: A parameter is invalid, or an agent could never start; nothing was examined.
@@ -169,11 +137,59 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     """
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # fail on an unloadable block before anything is scanned
-    scan = new_scan(source, policy)
     opened = open_table(table, source, storage) if table else None
+    with ExitStack() as held:
+        if opened is not None:
+            lease = held.enter_context(opened.lease(str(flow_run.id or "")))
+            holder = hold_root(lease, if_busy, flow_logger().warning)
+            if holder is not None:
+                return skipped(holder)  # type: ignore[no-any-return]
+        return _scan_root(
+            source,
+            policy,
+            table,
+            storage,
+            hash,
+            rescan,
+            gate,
+            agents,
+            max_task_runs,
+            concurrency,
+            keep_states,
+            keep_days,
+            max_agent_runs,
+            rerun_failed_agents,
+            select,
+            opened,
+            held,
+        )
+
+
+def _scan_root(  # noqa: PLR0913, PLR0917 - what the form gives
+    source: str,
+    policy: Policy,
+    table: str,
+    storage: str,
+    hash: HashLevel,  # noqa: A002 - as in the form
+    rescan: Rescan,
+    gate: Gate,
+    agents: list[AgentLaunch],
+    max_task_runs: int,
+    concurrency: int,
+    keep_states: int,
+    keep_days: int,
+    max_agent_runs: int,
+    rerun_failed_agents: bool,  # noqa: FBT001 - as in the form
+    select: ScanSelection,
+    opened: Table | None,
+    held: ExitStack,
+) -> ScanSummary:
+    """Scan a root; what is held for it is given back once it is published."""
+    scan = new_scan(source, policy)
     selection = select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
     with TableScan(scan, opened) as table_scan:
+        table_scan.keep_results(rescan, selection, flow_logger().warning)
         recording = table_scan.recording
         changes = list_changes(
             source,
@@ -184,15 +200,21 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             policy=quoted(policy),
             rescan=rescan,
             selection=quoted(selection),
+            table=table,
+            scan=quoted(scan),
         )
         table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
-        _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
-        reading = _Reading(max_task_runs, concurrency, storage, hash, select.versions)
+        log_listing(scan.source, changes, recording.left_out)
+        if changes.spooled is not None:
+            recording.adopt(changes.spooled, summary)
+        reading = _Reading(
+            max_task_runs, concurrency, storage, hash, select.versions, table, rescan
+        )
         examined = _examine(recording, summary, changes.manifest, reading)
         table_scan.finish(summary)
         if summary.unknown:
-            _log_internal_errors(recording)
+            log_internal_errors(recording)
         summary.finished_at = datetime.now(UTC).isoformat()
         trouble: StorageError | None = None
         if table:
@@ -202,6 +224,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
                 publish_scan(table, quoted(publication), storage, quoted(retention))
             except StorageError as problem:
                 trouble = problem
+        held.close()  # agents may run for hours
         started: list[AgentRun] = []
         if trouble is None:
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
@@ -226,11 +249,13 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         artifacts=summary.artifacts,
         counts={name: getattr(summary, name) for name in verdicts},
         examined=len(changes.manifest),
+        taken_over=changes.taken_over,
         drift=dict(recording.drift),
         bytes_read=summary.bytes_read,
         requests=summary.requests,
         agents=started,
         census=list(summary.census.rows),
+        skipped="",
         **verdicts,
     )
     refused = [run for run in started if run.state == "refused"]
@@ -246,20 +271,6 @@ def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunc
     check_signers(policy.allowed_signers)
     for remark in check_agents(agents, commands_run_here=_runs_here()):
         flow_logger().warning("%s", remark)
-
-
-def _log_listing(source: str, selected: int, changed: int, left_out: int) -> None:
-    logger = flow_logger()
-    logger.info("%s, %d to examine", counted(selected, "artifact"), changed)
-    if not selected:
-        logger.warning("%s: there is no model file that the scan is about", source)
-    if left_out:
-        logger.info("%d more are known and not selected; they stay as they are", left_out)
-
-
-def _log_internal_errors(recording: Recording) -> None:
-    for url, message in islice(recording.internal_errors(), _LOGGED):
-        flow_logger().error("%s: %s", visible(url, 1000), message)
 
 
 def _runs_here() -> bool:
@@ -285,6 +296,8 @@ class _Reading:
     storage: str
     hash: HashLevel
     versions: Versions
+    table: str
+    rescan: Rescan
 
     def width(self, artifacts: int, *, local: bool) -> int:
         """Return the number of task runs.
@@ -329,6 +342,8 @@ def _examine(recording: Recording, summary: Summary, manifest: Manifest, reading
                 hash=level,
                 concurrency=most,
                 versions=versions,
+                table=reading.table,
+                rescan=reading.rescan,
             )
         waiting.append((batch, future))
         if len(waiting) >= _WINDOW:

@@ -20,10 +20,12 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
+from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scan_sessions import Storage, join_session
+from prefect_mutagen.tasks.staging import join_staging
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
@@ -101,7 +103,7 @@ def scan_batch(
 
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
-def scan_rows(
+def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of these
     artifacts: Batch,
     scan: ScanInfo,
     folder: str,
@@ -109,6 +111,8 @@ def scan_rows(
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
     versions: Versions = "newest",
+    table: str = "",
+    rescan: Rescan = "changed",
 ) -> Spooled:
     """Examine a batch of a manifest, in bounded memory; results are spooled to files.
 
@@ -120,13 +124,18 @@ def scan_rows(
         hash: Where SHA-256 values come from.
         concurrency: Concurrent requests to remote storage, of all task runs in this process.
         versions: Which versions were listed.
+        table: Address of the table where results are kept until the scan is published; empty:
+            nowhere.
+        rescan: What the scan examines.
 
     Returns:
         The spooled results.
     """
     where = Storage(scan.source, storage, versions == "all", concurrency)
     results = _scan(artifacts.read(), where, scan.policy, hash)
-    return spool_results(results, scan, os.path.join(folder, f"batch-{artifacts.offset}"))
+    path = os.path.join(folder, f"batch-{artifacts.offset}")
+    with join_staging(table, scan, storage, rescan, _logger().warning) as staging:
+        return spool_results(results, scan, path, staging)
 
 
 def _scan(

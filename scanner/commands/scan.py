@@ -241,7 +241,7 @@ class _Run:
             self._complain(f"{holder.describe()}; it is skipped")
             self.skipped = True
             return
-        with TableScan(new_scan(root, self.policy), table, lease) as scan:
+        with lease, TableScan(new_scan(root, self.policy), table) as scan:
             scan.keep_results(rescan, self._selection, self._complain)
             interrupted = scan.interrupted(rescan)
             own = Summary(census=scan.known.census)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from prefect_mutagen.scanner.claimants import Claimant, this_claimant
 from prefect_mutagen.scanner.storage.address import Address
@@ -49,7 +49,7 @@ class Holder:
 
 
 class RootLease:
-    """The lease on one root, for this process."""
+    """The lease on one root, for this process; a context manager that releases it."""
 
     def __init__(
         self,
@@ -76,6 +76,14 @@ class RootLease:
         self._source, self._claimant = source, this_claimant(flow_run)
         self._held = ExitStack()
         self._name = ""
+
+    def __enter__(self) -> Self:
+        """Return the lease, held or not."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the lease."""
+        self.release()
 
     def acquire(self) -> Holder | None:
         """Try to get the lease.

@@ -22,7 +22,6 @@ from prefect_mutagen.scanner.table.leftovers import sweep
 from prefect_mutagen.scanner.table.recording import Publication, Recording
 from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.root_lease import RootLease
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.staging import Rescan, StagingWriter
 from prefect_mutagen.scanner.table.state import Comparison, State
@@ -97,21 +96,18 @@ class TableScan:
         known: The previous state and its marks.
     """
 
-    def __init__(
-        self, scan: ScanInfo, table: Table | None = None, lease: RootLease | None = None
-    ) -> None:
+    def __init__(self, scan: ScanInfo, table: Table | None = None) -> None:
         """Open the previous state.
 
         Args:
             scan: The scan.
             table: The table to publish to; without one, the previous state is empty.
-            lease: The lease on the root; released with `release`, at the latest at the end.
 
         Raises:
             StorageError: The table exists but cannot be read.
         """
         self.table = table
-        self._lease, self._is_whole = lease, True
+        self._is_whole = True
         self.known = Comparison(table.open_state() if table is not None else State())
         self.recording = Recording(scan, self.known)
 
@@ -125,17 +121,11 @@ class TableScan:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Keep what was examined, release the lease and delete the folder."""
+        """Keep what was examined, and delete the folder."""
         try:
             self.end_staging()
-            self.release()
         finally:
             self.recording.__exit__(kind, problem, trace)
-
-    def release(self) -> None:
-        """Let others scan the root: what this scan found is published, or never will be."""
-        if self._lease is not None:
-            self._lease.release()
 
     def keep_results(
         self, rescan: Rescan, selection: Selection, warn: Callable[[str], None]

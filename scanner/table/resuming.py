@@ -48,6 +48,8 @@ __all__ = ["Interrupted"]
 
 _AT_ONCE: Final = 8
 """Chunks that are fetched at once: each costs a round trip."""
+_COMPLETE: Final = (KEY, "scan_id", "pin", "status", "format", "tool_version", "sbom_id", DOCUMENTS)
+"""Columns that have a value in every row that a scan writes."""
 
 
 @dataclass(slots=True)
@@ -110,7 +112,7 @@ class Interrupted:
                 rows = conform(file.read(), STAGED)
             rows.validate(full=True)
             policy = json.dumps(about["policy"], sort_keys=True)
-            fits = about["source"] == self._scan.source and self._all_below(rows)
+            fits = about["source"] == self._scan.source and self._are_sound(rows)
             if not fits or (self._rescan == "all" and about["rescan"] != "all"):
                 return
             documents = _documents(rows)
@@ -119,7 +121,10 @@ class Interrupted:
         # The last scan with a policy makes its rows the newest.
         runs = self._runs.pop(policy, None) or self._new_runs()
         self._runs[policy] = runs
-        runs.add_table(rows.select(ARTIFACTS.names))
+        drift = pa.repeat(pa.scalar("added"), rows.num_rows)  # they were not compared yet
+        known = rows.select(ARTIFACTS.names)
+        place = ARTIFACTS.get_field_index("drift")
+        runs.add_table(known.set_column(place, ARTIFACTS.field(place), drift))
         self._documents.add_table(documents)
 
     def _new_runs(self) -> Runs:
@@ -128,14 +133,15 @@ class Interrupted:
 
         return Runs(self._folder, f"staged-{len(self._runs)}", ARTIFACTS, stand_in)
 
-    def _all_below(self, rows: pa.Table) -> bool:
-        """Whether every artifact lies below the root and has documents."""
+    def _are_sound(self, rows: pa.Table) -> bool:
+        """Whether every row is complete and about an artifact below the root."""
         root, urls = self._scan.source, rows[KEY]
         inside = pc.starts_with(urls, f"{root.rstrip('/')}/")
         itself = pc.or_(pc.equal(urls, root), pc.starts_with(urls, f"{root}{VERSION_MARK}"))
         described = pc.greater(pc.list_value_length(rows[DOCUMENTS]), 0)
         sound = pc.and_(pc.or_(inside, itself), described)
-        return bool(pc.all(pc.fill_null(sound, fill_value=False), min_count=0).as_py())
+        complete = not any(rows[name].null_count for name in _COMPLETE)
+        return complete and bool(pc.all(sound, min_count=0).as_py())
 
     def _as_state(self, number: int, policy: str, runs: Runs) -> _Staged:
         path = os.path.join(self._folder, f"staged-{number}.parquet")

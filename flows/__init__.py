@@ -1,9 +1,11 @@
 """Flows: the order of the steps, their fan-out, and the agents they start.
 
-* ``scan``: `scan_models`, from a root to the table and the agents.
+* ``scan``: `scan_models`, its form and its checks; ``root_scan``: the scan, from a root to the
+  table and the agents.
 * ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
   ``arrows``: what depends on what in the run graph.
-* ``starting``: which agents start after a scan and which wait.
+* ``summary``: what a scan returns.
+* ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow.
 * ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.

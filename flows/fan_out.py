@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.carried import CarriedRows
+from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.quoting import opened, quoted
 from prefect_mutagen.tasks.scan_selection import Versions
@@ -58,6 +59,9 @@ class Reading:
     storage: str
     hash: HashLevel
     versions: Versions
+    table: str = ""
+    """Table in whose staging area results are kept; empty: none."""
+    rescan: Rescan = "changed"
 
     def width(self, artifacts: int, engine: Engine) -> int:
         """Return the number of task runs.
@@ -169,6 +173,8 @@ class _FanOut:
             hash=quoted(reading.hash),
             concurrency=quoted(threads if is_local else reading.concurrency),
             versions=quoted(reading.versions),
+            table=quoted(reading.table),
+            rescan=quoted(reading.rescan),
             wait_for=self._after,
             return_state=False,
         )

@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
+from prefect_mutagen.scanner.temporary import owner_mark
+
 __all__ = ["SIGNALS", "ended_by_signals", "on_shutdown", "outermost_folder"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -70,7 +72,8 @@ def ended_by_signals() -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with suppress(OSError):  # verify works on a read-only file system too
-            folder = os.path.join(tempfile.gettempdir(), f"prefect-mutagen-{os.urandom(8).hex()}")
+            name = f"prefect-mutagen-{owner_mark()}-{os.urandom(8).hex()}"
+            folder = os.path.join(tempfile.gettempdir(), name)
             os.mkdir(folder, 0o700)
             _folders.append(folder)
             tempfile.tempdir = folder

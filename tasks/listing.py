@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_mutagen.scanner.census import CensusRow
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.manifest import Manifest
@@ -18,9 +19,12 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.table.resuming import Interrupted
+from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table_scan import Rescan, list_changed
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
+from prefect_mutagen.tasks.recording import open_table
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["Changes", "is_transient", "list_artifacts", "list_changes"]
@@ -74,6 +78,13 @@ class Changes:
     """All listed objects by role, as if all that is to be examined will be."""
     looked: Mapping[bytes, bool] | None = None
     """Files that were looked into because their names say nothing; see `Looked`."""
+    spooled: Spooled | None = None
+    """What is taken over from interrupted scans; None if there is nothing."""
+
+    @property
+    def taken_over(self) -> int:
+        """Number of artifacts that are taken over from interrupted scans."""
+        return self.spooled.artifacts if self.spooled is not None else 0
 
 
 @task(**_OPTIONS)
@@ -87,6 +98,8 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     policy: Policy = Policy(),
     rescan: Rescan = "changed",
     selection: Selection = Selection(),
+    table: str = "",
+    scan: ScanInfo | None = None,
 ) -> Changes:
     """List the selected artifacts below a root that have to be examined.
 
@@ -99,6 +112,9 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         policy: The current policy.
         rescan: Whether to examine only changed artifacts, or all selected ones.
         selection: Which artifacts to include.
+        table: Address of the table in whose staging area interrupted scans left what they
+            examined; empty: there is none.
+        scan: The scan that takes it over; needed with a table.
 
     Returns:
         What was found, quoted.
@@ -111,6 +127,10 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     root = Address.parse_clear(source, "the parameter source")
     store = open_store(root, options, versions=selection.all_versions)
     known = Comparison(state)
+    interrupted: Interrupted | None = None
+    if table and scan is not None:
+        files = open_table(table, source, storage).files
+        interrupted = Interrupted(files, scan, rescan, folder)
     manifest = Manifest(os.path.join(folder, "manifest.jsonl"))
     manifest.write(
         list_changed(
@@ -121,8 +141,13 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
             hash_level=hash,
             policy=policy,
             rescan=rescan,
+            interrupted=interrupted,
         )
     )
-    selected = known.kept + len(manifest)
+    spooled: Spooled | None = None
+    if scan is not None and interrupted is not None and interrupted.count:
+        path = os.path.join(folder, "taken-over")
+        spooled = spool_results(interrupted.results(), scan, path)
+    selected = known.kept + len(manifest) + (interrupted.count if interrupted else 0)
     census, looked = known.census.listed, known.looked.found
-    return quoted(Changes(manifest, bytes(known.marks), selected, census, looked))
+    return quoted(Changes(manifest, bytes(known.marks), selected, census, looked, spooled))

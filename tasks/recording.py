@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger
 
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -71,7 +73,7 @@ def write_table(
         for result in results:
             summary.add(scan.recording.add(result))
         scan.finish(summary)
-        publish(opened, scan.prepare(summary), retention)
+        _warn(publish(opened, scan.prepare(summary), retention))
         return dict(scan.recording.drift)
 
 
@@ -94,4 +96,12 @@ def publish_scan(
     Raises:
         StorageError: The table cannot be written.
     """
-    publish(open_table(table, publication.source, storage), publication, retention)
+    _warn(publish(open_table(table, publication.source, storage), publication, retention))
+
+
+def _warn(remark: str) -> None:
+    if remark:
+        try:
+            get_run_logger().warning("%s", remark)
+        except MissingContextError:
+            get_logger("mutagen").warning("%s", remark)

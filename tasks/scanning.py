@@ -22,11 +22,14 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
+from prefect_mutagen.scanner.table.staging import Rescan
+from prefect_mutagen.tasks.ending import run_key, until_ending
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scan_sessions import Storage, join_session
+from prefect_mutagen.tasks.staging import join_staging
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
@@ -109,7 +112,7 @@ def scan_batch(
 
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
 @opens_quoted
-def scan_rows(
+def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of these
     artifacts: Batch | CarriedBatch,
     scan: ScanInfo,
     folder: str = "",
@@ -117,6 +120,8 @@ def scan_rows(
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
     concurrency: int = 64,
     versions: Versions = "newest",
+    table: str = "",
+    rescan: Rescan = "changed",
 ) -> Spooled | CarriedRows:
     """Examine a batch of a manifest, in bounded memory.
 
@@ -128,24 +133,29 @@ def scan_rows(
         hash: Where SHA-256 values come from.
         concurrency: Concurrent requests to remote storage, of all task runs in this process.
         versions: Which versions were listed.
+        table: Address of the table where results are kept until the scan is published; empty:
+            nowhere.
+        rescan: What the scan examines.
 
     Returns:
         The results, quoted: spooled to files in the folder, or by value without one.
     """
     where = Storage(scan.source, storage, versions == "all", concurrency)
     results = _scan(artifacts.read(), where, scan.policy, hash)
-    if folder:
-        name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
-        return quoted(spool_results(results, scan, os.path.join(folder, name)))
-    with tempfile.TemporaryDirectory(prefix="mutagen-") as own:
-        spooled = spool_results(results, scan, os.path.join(own, "batch"))
-        return quoted(CarriedRows.take(spooled))
+    with join_staging(table, scan, storage, rescan, _logger().warning) as staging:
+        if folder:
+            name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
+            return quoted(spool_results(results, scan, os.path.join(folder, name), staging))
+        with tempfile.TemporaryDirectory(prefix="mutagen-") as own:
+            spooled = spool_results(results, scan, os.path.join(own, "batch"), staging)
+            return quoted(CarriedRows.take(spooled))
 
 
 def _scan(
     artifacts: Iterable[Artifact], where: Storage, policy: Policy, level: HashLevel
 ) -> Iterator[ScanResult]:
     Address.parse_clear(where.source, "the parameter source")
+    artifacts = until_ending(artifacts, run_key())
     with join_session(where) as session:
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
         rest = where.concurrency, session.shared

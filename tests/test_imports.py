@@ -19,7 +19,7 @@ ROOMS = (
     *(
         "census",
         "claimants",
-        "claimants",
+        "temporary",
         "codes",
         "findings",
         "verdicts",
@@ -146,6 +146,7 @@ def test_every_module_lies_in_a_room() -> None:
         "pins",
         "results",
         "internal_errors",
+        "temporary",
         "shutdown",
         "scan",
         "verify",

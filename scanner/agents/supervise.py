@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import Any, Final, Literal, cast
 
 from prefect_mutagen.scanner.agents.line_splitter import LineSplitter
 from prefect_mutagen.scanner.shutdown import on_shutdown, outermost_folder
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = [
     "HANDOFF_VARIABLE",
@@ -162,7 +162,7 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
     """
     with (
         on_shutdown(_end_and_wait),
-        tempfile.TemporaryDirectory(prefix="mutagen-agent-", ignore_cleanup_errors=True) as folder,
+        own_folder("agent", ignore_cleanup_errors=True) as folder,
     ):
         order = _order(command, limits, environment or {}, folder, stdin=stdin)
         with open(f"{folder}/handoff.json", "wb") as file:

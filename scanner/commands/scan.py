@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Any, TextIO, TypeVar, cast
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.commands.progress import Progress
@@ -35,6 +35,7 @@ from prefect_mutagen.scanner.outputs.documents import (
     render_json,
     render_jsonl,
 )
+from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import Address
@@ -45,6 +46,11 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.temporary import partial_path, sweep_folders, sweep_partial_files
+
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.table.resuming import Interrupted
+    from prefect_mutagen.scanner.table.table_scan import TableScan
 
 __all__ = ["add_parser"]
 
@@ -64,6 +70,7 @@ def add_parser(commands: Any) -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     refuse_idle(options)
+    sweep_folders()
     run = _Run(options)
     if options.output is not None:
         options.output = _prepare_output(options.output)
@@ -78,7 +85,7 @@ def _scan(options: argparse.Namespace) -> int:
             write(run.results(), run.scan, run.summary, out, output_options(options))
     if run.trouble:
         return UNREACHABLE
-    return PASSED if run.summary.all_passed else REJECTED
+    return PASSED if run.summary.all_passed and not run.skipped else REJECTED
 
 
 class _Run:
@@ -107,7 +114,7 @@ class _Run:
             options.inventory or "",
         )
         self.summary = Summary()
-        self.trouble = False
+        self.trouble = self.skipped = False
         # A progress line would break up formats that are written incrementally to a terminal.
         quiet = options.output is not None or options.format in ("json", "table")
         shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
@@ -215,13 +222,28 @@ class _Run:
     def _recorded(self, root: Address) -> Iterator[ScanResult]:
         """Examine changed artifacts and publish the new state."""
         from prefect_mutagen.scanner.table.retention import Retention
-        from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed, publish
+        from prefect_mutagen.scanner.table.root_lease import hold_root
+        from prefect_mutagen.scanner.table.table_scan import (
+            Rescan,
+            TableScan,
+            list_changed,
+            publish,
+        )
 
         options = self._options
         place = Address.parse(options.table)
         same = self._storage_options if place.shares_storage(root) else {}
         table = Table(place, root, same)
-        with TableScan(new_scan(root, self.policy), table) as scan:
+        rescan: Rescan = options.rescan or "changed"
+        lease = table.lease()
+        holder = hold_root(lease, options.if_busy or "wait", self._complain)
+        if holder is not None:
+            self._complain(f"{holder.describe()}; it is skipped")
+            self.skipped = True
+            return
+        with lease, TableScan(new_scan(root, self.policy), table) as scan:
+            scan.keep_results(rescan, self._selection, self._complain)
+            interrupted = scan.interrupted(rescan)
             own = Summary(census=scan.known.census)
             store = self._open(root)
             changed = list_changed(
@@ -231,9 +253,11 @@ class _Run:
                 self._storage_options,
                 hash_level=self._level,
                 policy=self.policy,
-                rescan=options.rescan or "changed",
+                rescan=rescan,
+                interrupted=interrupted,
             )
-            for result in self._examine(store, changed):
+            taken_over = self._taken_over(scan, interrupted)
+            for result in chain(self._examine(store, changed), taken_over):
                 compared = scan.recording.add(result)
                 self.summary.correct(result.verdict.status, compared.verdict.status)
                 own.add(compared)
@@ -250,7 +274,19 @@ class _Run:
             self.summary.census.add(own.census.listed)
             own.finished_at = datetime.now(UTC).isoformat()
             retention = Retention(options.keep_states, options.keep_days)
-            publish(table, scan.prepare(own), retention)
+            remark = publish(table, scan.prepare(own), retention)
+            if remark:
+                self._complain(remark)
+
+    def _taken_over(self, scan: "TableScan", interrupted: "Interrupted") -> Iterator[ScanResult]:
+        """Yield what interrupted scans examined; after everything else was."""
+        scan.end_staging()  # these are kept already
+        for result in interrupted.results():
+            self.summary.add(result)
+            yield result
+        if interrupted.count:
+            found = counted(interrupted.count, "artifact")
+            self._complain(f"{found} taken over from a scan that was interrupted")
 
 
 def _distinct(texts: Sequence[str]) -> dict[Address, str]:
@@ -277,6 +313,7 @@ def _prepare_output(path: str) -> str:
         ValueError: The output cannot be written there.
     """
     place = os.path.expanduser(path)
+    sweep_partial_files(os.path.dirname(place))
     try:
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
     except OSError as problem:
@@ -296,7 +333,7 @@ def _output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    partial = f"{path}.partial"
+    partial = partial_path(path)
     with on_shutdown(lambda: os.unlink(partial)):
         try:
             with open(partial, "w+", 1 << 20, encoding="utf-8") as out:

@@ -110,6 +110,12 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         "everything (default: changed)",
     )
     parser.add_argument(
+        "--if-busy",
+        **one_of(("wait", "skip", "scan")),
+        help="with a table: while another scan of the root is at work, wait for its end, skip the "
+        "root, or scan all the same (default: wait)",
+    )
+    parser.add_argument(
         "--keep-states",
         type=positive,
         metavar="N",
@@ -164,7 +170,7 @@ def refuse_idle(options: argparse.Namespace) -> None:
     """
     if options.table:
         return
-    for name in ("rescan", "keep_states", "keep_days"):
+    for name in ("rescan", "if_busy", "keep_states", "keep_days"):
         if getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise WrongUsage(f"{option} does nothing without --table; name the table with it")

@@ -13,7 +13,6 @@ import gzip
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from prefect_mutagen.scanner.storage.coroutines import run
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["Inventory", "list_inventory", "read_inventory"]
 
@@ -101,7 +101,7 @@ def list_inventory(inventory: Inventory, root: str, wanted: Wanted) -> Iterator[
     if prefix and not prefix.endswith("/"):
         prefix += "/"
     with (
-        tempfile.TemporaryDirectory(prefix="mutagen-inventory-") as folder,
+        own_folder("inventory") as folder,
         closing(sqlite3.connect(os.path.join(folder, "sorted"))) as table,
     ):
         table.execute("PRAGMA journal_mode = OFF")

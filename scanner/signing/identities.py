@@ -9,7 +9,6 @@ takes it unverified, and every program of the user may write it.
 
 import logging
 import os
-import tempfile
 from typing import Final
 
 from cryptography import x509
@@ -25,6 +24,7 @@ from sigstore_models.common.v1 import HashAlgorithm
 
 from prefect_mutagen.scanner.signing.document import Outcome, SignedDocument
 from prefect_mutagen.scanner.signing.signers import Signer
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["IdentityVerifier"]
 
@@ -93,7 +93,7 @@ class IdentityVerifier:
 def _bundle_verifier(trusted_root: str) -> BundleVerifier:
     root = trusted_root.encode("utf-8", "surrogatepass")
     root = root or read_embedded("trusted_root.json", DEFAULT_TUF_URL)
-    with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+    with own_folder() as folder:
         path = os.path.join(folder, "trusted_root.json")
         with open(path, "wb") as file:
             file.write(root)

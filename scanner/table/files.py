@@ -9,15 +9,16 @@ in ``.tmp`` or is not referenced.
 import contextlib
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import BUCKETS, Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.options import refuse_unprintable
+from prefect_mutagen.scanner.temporary import own_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,15 +78,32 @@ class Files:
         """Return the names of temporary files that killed writers left in a part."""
         return [name for name in self._list(part) if name.endswith(_LEFTOVER)]
 
+    def other_roots(self, part: str) -> list[Self]:
+        """Return the files of the other roots that have some in a part.
+
+        Raises:
+            StorageError: They cannot be listed.
+        """
+        others = []
+        for folder in self._names_in(f"{self._path}/{part}"):
+            if folder != self._folder:
+                other = copy(self)
+                other._folder = folder  # noqa: SLF001 - of this class
+                others.append(other)
+        return others
+
     def _list(self, part: str) -> list[str]:
+        return self._names_in(f"{self._path}/{part}/{self._folder}")
+
+    def _names_in(self, place: str) -> list[str]:
         try:
             with self._errors("read"):
-                found = self._fs.ls(f"{self._path}/{part}/{self._folder}", detail=False)
+                found = self._fs.ls(place, detail=False)
         except StorageError as problem:
             if problem.code == "storage/not-found":
                 return []
             raise
-        return sorted(os.path.basename(name) for name in found)
+        return sorted(os.path.basename(name.rstrip("/")) for name in found)
 
     def open(self, part: str, name: str) -> "pa.NativeFile":
         """Open a file for reading; it stays readable if it is deleted meanwhile.
@@ -99,7 +117,7 @@ class Files:
         with self._errors("read"):
             if self._local:
                 return pa.OSFile(place, "rb")
-            with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+            with own_folder() as folder:
                 copy = os.path.join(folder, "copy")
                 self._fs.get_file(place, copy)
                 return pa.OSFile(copy, "rb")
@@ -139,8 +157,14 @@ class Files:
                 return 0.0
         return max(0.0, (datetime.now(UTC) - written).total_seconds())
 
-    def publish(self, path: str, part: str, name: str) -> None:
+    def publish(self, path: str, part: str, name: str, *, synced: bool = True) -> None:
         """Put a local file into a part; replaces one of the same name atomically.
+
+        Args:
+            path: The local file.
+            part: Name of the part.
+            name: Name in the part, without extension.
+            synced: Whether it has to survive a loss of power.
 
         Raises:
             StorageError: It cannot be written; nothing of it is visible then.
@@ -157,9 +181,10 @@ class Files:
             with on_shutdown(lambda: self._fs.rm_file(hidden)):
                 try:
                     if self._local:
-                        _copy_synced(path, hidden)
+                        _copy(path, hidden, synced=synced)
                         os.replace(hidden, place)
-                        _sync_folder(folder)
+                        if synced:
+                            _sync_folder(folder)
                     else:
                         self._fs.put_file(path, hidden)
                         self._fs.mv(hidden, place)
@@ -203,13 +228,14 @@ class Files:
             raise StorageError("storage/failed", self.url, reason) from None
 
 
-def _copy_synced(path: str, target: str) -> None:
-    """Copy a file and sync the copy to disk."""
+def _copy(path: str, target: str, *, synced: bool) -> None:
+    """Copy a file, and sync the copy to disk if it has to be."""
     with open(path, "rb") as source, open(target, "xb") as copy:
         while piece := source.read(1 << 20):
             copy.write(piece)
-        copy.flush()
-        os.fsync(copy.fileno())
+        if synced:
+            copy.flush()
+            os.fsync(copy.fileno())
 
 
 def _sync_folder(folder: str) -> None:

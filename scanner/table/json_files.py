@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 __all__ = ["JsonFiles"]
 
 _SUFFIX: Final = ".json"
+_UNFINISHED: Final = ".tmp"
+_DAY: Final = 86_400.0
 
 
 class JsonFiles:
@@ -168,6 +171,20 @@ class JsonFiles:
             if self._local or self._fs.exists(path):
                 self._fs.rm_file(path)
 
+    def sweep_unfinished(self) -> None:
+        """Delete what writers that were killed a day ago left directly in the folder.
+
+        Raises:
+            StorageError: They cannot be deleted.
+        """
+        if not self._local:
+            return  # there is nothing before it is complete
+        with self._errors("written"), contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self._path):
+                hidden = entry.name.startswith(".") and entry.name.endswith(_UNFINISHED)
+                if hidden and time.time() - entry.stat().st_mtime > _DAY:
+                    os.unlink(entry.path)
+
     def _place(self, name: str) -> str:
         return f"{self._path}/{name}{_SUFFIX}"
 
@@ -185,7 +202,7 @@ class JsonFiles:
 
 def _write_temporary(path: str, data: bytes) -> str:
     folder, _, name = path.rpartition("/")
-    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}{_UNFINISHED}"
     with open(temporary, "xb") as file:
         file.write(data)
         file.flush()

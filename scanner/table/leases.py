@@ -136,6 +136,7 @@ class Leases:
             if lease is not None and lease.age > _OLD_SECONDS and not lease.is_alive:
                 self._files.delete(name)
                 swept += 1
+        self._files.sweep_unfinished()
         return swept
 
     def _write(self, name: str, claimant: Claimant) -> None:

@@ -5,7 +5,6 @@ Nothing is published here. Rows stay in a temporary folder, in bounded memory, u
 """
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +34,9 @@ from prefect_mutagen.scanner.table.rows import (
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
+from prefect_mutagen.scanner.table.staging import StagingWriter
 from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
+from prefect_mutagen.scanner.temporary import own_folder
 from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
@@ -48,7 +49,6 @@ __all__ = [
     "passed_as_is",
     "passed_by_waiver",
 ]
-
 
 _Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 """An artifact's row, and those of its documents."""
@@ -104,6 +104,8 @@ class Publication:
     """Path of the file for ``looked/``; empty if it is unchanged."""
     state: str = ""
     """Id of the scan whose state is the current one then."""
+    whole: bool = True
+    """Whether the scan was about the whole root, so that what older scans left is of no use."""
 
 
 class Recording:
@@ -119,6 +121,7 @@ class Recording:
         looked: Files that were looked into because their names say nothing.
         judged_apart: Whether left-out artifacts were judged by another policy; known after `close`.
         folder: Folder for further temporary files.
+        staging: Where added results are kept until they are published; None: nowhere.
     """
 
     def __init__(self, scan: ScanInfo, known: Comparison | None = None) -> None:
@@ -126,8 +129,8 @@ class Recording:
 
         Args:
             scan: The scan.
-            known: The previous state and the marks of a listing, which may still be in progress;
-                by default an empty state.
+            known: The previous state and the marks of a listing, which may be in progress; by
+                default an empty state.
         """
         known = known or Comparison(State())
         self.scan = scan
@@ -137,10 +140,11 @@ class Recording:
         self._rejudged = False
         self.drift: Counter[str] = Counter()
         self.differs = False
-        self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
+        self._temporary = own_folder()
         self.folder = self._temporary.name
         self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS, self._stand_in)
         self._documents = Runs(self.folder, "sboms", SBOMS, bare_document)
+        self.staging: StagingWriter | None = None
         self._replaced = Counter[Status]()
         """Verdicts of rows that could not be stored."""
 
@@ -162,12 +166,7 @@ class Recording:
         return result
 
     def adopt(self, spooled: Spooled, summary: Summary) -> None:
-        """Add the results of a batch from its spool files, and delete these.
-
-        Args:
-            spooled: The files.
-            summary: Counts to add the results to.
-        """
+        """Add the results of spool files and their counts to a summary; delete the files."""
         known_documents: list[str] = []
         for table in spooled.rows():
             for row in table.to_pylist():
@@ -236,7 +235,10 @@ class Recording:
         return self.marks.count(Mark.UNSELECTED)
 
     def _rows(self, result: ScanResult, differs: bool) -> _Rows:  # noqa: FBT001 - passed on
-        return to_row(result, self.scan), list(sbom_rows(result, self.scan)) if differs else []
+        row, documents = to_row(result, self.scan), list(sbom_rows(result, self.scan))
+        if self.staging is not None:
+            self.staging.add(row, documents)
+        return row, documents if differs else []
 
     def _stand_in(self, row: dict[str, Any], problem: Exception) -> dict[str, Any]:
         self._replaced[row["status"]] += 1
@@ -244,9 +246,8 @@ class Recording:
 
     def correct(self, summary: Summary) -> None:
         """Count artifacts whose rows could not be stored as unknown; after `close`."""
-        for status, count in self._replaced.items():
-            for _ in range(count):
-                summary.correct(status, "unknown")
+        for status in self._replaced.elements():
+            summary.correct(status, "unknown")
 
     def close(self, summary: Summary) -> None:
         """Carry over kept rows, judged by the current policy; nothing can be added afterwards.

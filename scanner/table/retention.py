@@ -7,7 +7,6 @@ exist.
 """
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ import pyarrow.parquet as pq
 from prefect_mutagen.scanner.table.files import Files
 from prefect_mutagen.scanner.table.runs import write_parquet
 from prefect_mutagen.scanner.table.schema import SBOMS, conform
+from prefect_mutagen.scanner.temporary import own_folder
 
-__all__ = ["Retention", "prune"]
+__all__ = ["Retention", "prune", "referenced_ids", "sweep_writers"]
 
 _DAY: Final = 86_400.0
 _COMPACT_BELOW: Final = 0.5
@@ -73,7 +73,7 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
         if files.age("artifacts", name) >= span:
             files.delete("artifacts", name)
             done["states"] += 1
-    _sweep(files, scans, retention, done)
+    sweep_writers(files, scans, retention, done)
     oldest = min((name for name in files.names("artifacts") if name in scans), default="")
     for name in sorted(scans):
         if name < oldest and files.age("scans", name) >= span:
@@ -84,7 +84,7 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
     return done
 
 
-def _sweep(files: Files, scans: set[str], retention: Retention, done: Counter[str]) -> None:
+def sweep_writers(files: Files, scans: set[str], retention: Retention, done: Counter[str]) -> None:
     """Delete leftovers of killed writers."""
     for part in ("artifacts", "sboms", "scans"):
         left = files.leftovers(part)
@@ -98,7 +98,7 @@ def _sweep(files: Files, scans: set[str], retention: Retention, done: Counter[st
 
 def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
     """Delete documents that no state references."""
-    referenced = _referenced_ids(files)
+    referenced = referenced_ids(files)
     for name in files.names("sboms"):
         if files.age("sboms", name) < retention.grace_seconds:
             continue
@@ -114,7 +114,7 @@ def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
                 done["compacted"] += 1
 
 
-def _referenced_ids(files: Files) -> "pa.Array[Any]":
+def referenced_ids(files: Files) -> "pa.Array[Any]":
     """Return the ids of all documents that ``artifacts/`` references."""
     referenced: pa.Array[Any] = pa.array([], pa.string())
     for name in files.names("artifacts"):
@@ -132,7 +132,7 @@ def _rewrite(files: Files, name: str, file: pq.ParquetFile, referenced: "pa.Arra
             table = conform(file.read_row_group(group), SBOMS)
             yield table.filter(pc.is_in(table["sbom_id"], referenced))
 
-    with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+    with own_folder() as folder:
         path = os.path.join(folder, "sboms.parquet")
         write_parquet(path, SBOMS, rows())
         files.publish(path, "sboms", name)

@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.table.rows import bare_document, sbom_rows, stand_in_row, to_row
 from prefect_mutagen.scanner.table.runs import Runs, read_run, write_run
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.table.staging import StagingWriter
 
 __all__ = ["Spooled", "spool_results"]
 
@@ -41,13 +42,19 @@ class Spooled:
         os.unlink(f"{self.path}.sboms")
 
 
-def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> Spooled:
+def spool_results(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    path: str,
+    staging: StagingWriter | None = None,
+) -> Spooled:
     """Write results to files as they arrive.
 
     Args:
         results: Results of examined artifacts.
         scan: The scan they belong to.
         path: Prefix of the files' paths, in an existing folder.
+        staging: Where results are kept besides, in case the scan is interrupted.
     """
     folder, name = os.path.split(path)
     rows = Runs(
@@ -60,6 +67,8 @@ def spool_results(results: Iterable[ScanResult], scan: ScanInfo, path: str) -> S
     bytes_read = requests = 0
     for result in results:
         row, described = _rows(result, scan)
+        if staging is not None:
+            staging.add(row, described)
         rows.add(row)
         for document in described:
             documents.add_document(document)

@@ -4,7 +4,6 @@ Rows stay in the file and are converted to results on demand. Pickling includes 
 file, so a copy can be read on another machine.
 """
 
-import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner.table.runs import KEY, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, conform
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["StateFile"]
 
@@ -99,7 +99,7 @@ def _sorted_by_address(file: pa.NativeFile) -> pa.NativeFile:
     if all(metadata.row_group(number).sorting_columns for number in range(metadata.num_row_groups)):
         return file
     rows = conform(pq.read_table(file), ARTIFACTS).sort_by(KEY)
-    with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+    with own_folder() as folder:
         path = f"{folder}/sorted.parquet"
         write_parquet(path, ARTIFACTS, [rows])
         return pa.OSFile(path, "rb")

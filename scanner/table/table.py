@@ -20,11 +20,13 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:
     from prefect_mutagen.scanner.table.recording import Publication, Recording
     from prefect_mutagen.scanner.table.retention import Retention
+    from prefect_mutagen.scanner.table.root_lease import RootLease
     from prefect_mutagen.scanner.table.state import Comparison, State
 
 __all__ = ["Table"]
@@ -52,7 +54,19 @@ class Table:
         place = Address.parse(url)
         self.url, self.source = place.text, Address.parse(source).text
         address = self.source.encode("utf-8", "surrogateescape")
-        self.files = Files(place, hashlib.sha256(address).hexdigest()[:16], options)
+        folder = hashlib.sha256(address).hexdigest()[:16]
+        self.files = Files(place, folder, options)
+        self._of_lease = place, folder, storable(self.source), options
+
+    def lease(self, flow_run: str = "") -> "RootLease":
+        """Return the lease on the root.
+
+        Args:
+            flow_run: Id of the flow run that scans; empty outside of flows.
+        """
+        from prefect_mutagen.scanner.table.root_lease import RootLease
+
+        return RootLease(*self._of_lease, flow_run)
 
     def open_state(self, scan_id: str = "") -> "State":
         """Open the latest state of the root, or an earlier one.

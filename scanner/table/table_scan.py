@@ -4,9 +4,10 @@ The command examines the artifacts that `list_changed` yields. The flow lists an
 runs, and passes what they return to the same recording.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -15,21 +16,22 @@ from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.table.leftovers import sweep
 from prefect_mutagen.scanner.table.recording import Publication, Recording
+from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders
+from prefect_mutagen.scanner.table.staging import Rescan, StagingWriter
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 
 __all__ = ["Rescan", "TableScan", "list_changed", "publish"]
 
-Rescan = Literal["changed", "all"]
-"""What to examine: new and changed artifacts, or all selected ones."""
 
-
-def list_changed(
+def list_changed(  # noqa: PLR0913 - a listing depends on all of these
     known: Comparison,
     store: Store,
     selection: Selection,
@@ -38,6 +40,7 @@ def list_changed(
     hash_level: HashLevel,
     policy: Policy,
     rescan: Rescan = "changed",
+    interrupted: Interrupted | None = None,
 ) -> Iterator[Artifact]:
     """List the selected artifacts that have to be examined.
 
@@ -50,6 +53,7 @@ def list_changed(
         hash_level: Where SHA-256 values come from.
         policy: The current policy.
         rescan: Whether to examine unchanged artifacts too.
+        interrupted: Takes over what interrupted scans examined; such artifacts are not yielded.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
@@ -57,19 +61,31 @@ def list_changed(
     """
     folders = SignedFolders(store)
     for artifact in list_selected(store, selection, options, state=known, census=known.census):
-        if rescan == "all" or not known.keep(artifact, hash_level, policy, folders):
-            touched = known.state.was_touched(artifact)
-            yield artifact._replace(was_touched=True) if touched else artifact
+        if rescan != "all" and known.keep(artifact, hash_level, policy, folders):
+            continue
+        if interrupted is not None and interrupted.take(artifact, hash_level, policy, folders):
+            continue
+        touched = known.state.was_touched(artifact)
+        yield artifact._replace(was_touched=True) if touched else artifact
 
 
-def publish(table: Table, publication: Publication, retention: Retention) -> None:
-    """Publish a scan, then apply the retention.
+def publish(table: Table, publication: Publication, retention: Retention) -> str:
+    """Publish a scan, apply the retention, and delete what is of no use any more.
+
+    Returns:
+        A sentence for people if leftovers of this or of interrupted scans cannot be deleted; empty
+        if all is well.
 
     Raises:
-        StorageError: The table cannot be written.
+        StorageError: The table cannot be written, or its retention cannot be applied.
     """
     table.publish(publication)
     table.prune(retention)
+    try:
+        sweep(table.files, publication.scan_id, retention, whole=publication.whole)
+    except StorageError as problem:
+        return f"the scan is published; what interrupted scans left cannot be deleted: {problem}"
+    return ""
 
 
 class TableScan:
@@ -92,6 +108,7 @@ class TableScan:
             StorageError: The table exists but cannot be read.
         """
         self.table = table
+        self._is_whole = True
         self.known = Comparison(table.open_state() if table is not None else State())
         self.recording = Recording(scan, self.known)
 
@@ -105,8 +122,43 @@ class TableScan:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Delete the folder."""
-        self.recording.__exit__(kind, problem, trace)
+        """Keep what was examined, and delete the folder."""
+        try:
+            self.end_staging()
+        finally:
+            self.recording.__exit__(kind, problem, trace)
+
+    def keep_results(
+        self, rescan: Rescan, selection: Selection, warn: Callable[[str], None]
+    ) -> None:
+        """Keep results in the table's staging area as they are added, until they are published.
+
+        Args:
+            rescan: What the scan examines.
+            selection: Which artifacts. Once everything was scanned, what older scans left is of no
+                use; after a part of it, it may be.
+            warn: Called with a sentence if they cannot be kept there.
+        """
+        self._is_whole = selection.takes_all
+        if self.table is not None:
+            scan = self.recording.scan
+            self.recording.staging = StagingWriter(self.table.files, scan, rescan, warn)
+            self.recording.staging.__enter__()
+
+    def end_staging(self) -> None:
+        """Keep what was added so far, and nothing more: what follows is kept elsewhere."""
+        staging, self.recording.staging = self.recording.staging, None
+        if staging is not None:
+            staging.__exit__(None, None, None)
+
+    def interrupted(self, rescan: Rescan) -> Interrupted:
+        """Return what interrupted scans of the root examined, for `list_changed`.
+
+        Args:
+            rescan: What the scan examines.
+        """
+        files = self.table.files if self.table is not None else None
+        return Interrupted(files, self.recording.scan, rescan, self.recording.folder)
 
     def take_over(self, marks: bytes, looked: Mapping[bytes, bool] | None = None) -> None:
         """Apply what a listing made elsewhere found; before anything is added.
@@ -137,6 +189,7 @@ class TableScan:
         Args:
             summary: Counts of the added results; updated with those of carried-over ones.
         """
+        self.end_staging()
         self.recording.close(summary)
 
     def prepare(self, summary: Summary) -> Publication:
@@ -147,4 +200,5 @@ class TableScan:
         """
         state = self.known.state.scan_id
         renew = self.table is not None and not self.table.has_state(state)
-        return self.recording.prepare(summary, renew=renew)
+        publication = self.recording.prepare(summary, renew=renew)
+        return replace(publication, whole=self._is_whole)

@@ -1,0 +1,263 @@
+"""One scan of one root, as a flow run orders it: list, examine, publish, start agents, show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Final, cast
+
+import httpx
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from prefect_mutagen.flows.arrows import Arrow, arrows_from
+from prefect_mutagen.flows.ephemeral import wait_for_records
+from prefect_mutagen.flows.fan_out import Examined, Reading, ScanBroken, examine
+from prefect_mutagen.flows.run_log import flow_logger, log_internal_errors, log_listing
+from prefect_mutagen.flows.starting import Gate, Starting
+from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
+from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.table.recording import (
+    Publication,
+    Recording,
+    not_passed,
+    passed_as_is,
+    passed_by_waiver,
+)
+from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.staging import Rescan
+from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.table_scan import TableScan
+from prefect_mutagen.tasks.agent_checks import cannot_reach
+from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
+from prefect_mutagen.tasks.ending import run_key
+from prefect_mutagen.tasks.listing import Changes, list_changes
+from prefect_mutagen.tasks.quoting import opened, quoted
+from prefect_mutagen.tasks.recording import publish_scan
+from prefect_mutagen.tasks.scan_selection import ScanSelection
+from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
+
+__all__ = ["ScanOrder", "scan_root"]
+
+_ADDRESSES: Final = 10_000
+"""Addresses in a summary, by verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOrder:
+    """What a scan is to do; the fields are the parameters of `flows.scan.scan_models`."""
+
+    source: str
+    policy: Policy
+    table: str
+    storage: str
+    hash: HashLevel
+    rescan: Rescan
+    gate: Gate
+    agents: tuple[AgentLaunch, ...]
+    max_task_runs: int
+    concurrency: int
+    retention: Retention
+    max_agent_runs: int
+    rerun_failed_agents: bool
+    select: ScanSelection
+
+    @property
+    def reading(self) -> Reading:
+        """How artifacts are read."""
+        limits = self.max_task_runs, self.concurrency
+        versions = self.select.versions
+        return Reading(*limits, self.storage, self.hash, versions, self.table, self.rescan)
+
+    def handoff(self, scan: ScanInfo) -> Handoff:
+        """Return what agents receive besides their artifact."""
+        return Handoff(
+            scan.id,
+            self.policy,
+            self.table,
+            self.storage,
+            scan.source,
+            self.rerun_failed_agents,
+            flow_run=str(flow_run.id or ""),
+            run=run_key(),
+        )
+
+
+def scan_root(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) -> ScanSummary:
+    """Scan a root in the current flow run.
+
+    Args:
+        order: What to do.
+        table: The table, opened; None: results are not kept.
+        give_back: Called once the scan is published: others may scan the root while agents run.
+
+    Returns:
+        The summary; or a state with it, where some task runs broke.
+
+    Raises:
+        StorageError: The root or the table is unreachable.
+        AgentsNotStarted: Some agents could not start; everything else is done.
+        ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan.
+    """
+    scan = new_scan(order.source, order.policy)
+    selection = order.select.selection(datetime.fromisoformat(scan.started_at))
+    summary = Summary()
+    with TableScan(scan, table) as table_scan:
+        table_scan.keep_results(order.rescan, selection, flow_logger().warning)
+        recording = table_scan.recording
+        changes, after = _list(order, table_scan, selection, summary)
+        examined = examine(table_scan, summary, changes.manifest, order.reading, after)
+        if examined.broken and order.gate == "scan" and order.agents:
+            raise ScanBroken(f"{examined.describe()}; the gate is closed, nothing was published")
+        table_scan.finish(summary)
+        log_internal_errors(recording, summary)
+        summary.finished_at = datetime.now(UTC).isoformat()
+        started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
+        _show(recording, summary, started, (selection.describe(), examined.describe()))
+        steps = 2 if table is not None else 1  # listing; writing the table
+        wait_for_records(steps + examined.task_runs + len(started))
+        if trouble is not None:
+            raise trouble
+        result = _summary_of(recording, summary, changes, examined, started)
+    refused = [run for run in started if run.state == "refused"]
+    if refused:
+        raise AgentsNotStarted(_not_started(refused, len(started), order.table), result)
+    if examined.broken:
+        # A state that is returned gives those who call the flow the summary, and shows its message.
+        return cast("ScanSummary", Completed(message=examined.describe(), data=result))
+    return result
+
+
+def _list(
+    order: ScanOrder, table_scan: TableScan, selection: Selection, summary: Summary
+) -> tuple[Changes, list[Arrow]]:
+    """List what is to be examined, and take over what interrupted scans examined."""
+    recording = table_scan.recording
+    listed: State[Changes] = list_changes(
+        source=quoted(order.source),
+        state=quoted(table_scan.known.state),
+        folder=quoted(recording.folder),
+        storage=quoted(order.storage),
+        hash=quoted(order.hash),
+        policy=quoted(order.policy),
+        rescan=quoted(order.rescan),
+        selection=quoted(selection),
+        table=quoted(order.table),
+        scan=quoted(recording.scan),
+        return_state=True,
+    )
+    changes = opened(listed.result())
+    table_scan.take_over(changes.marks, changes.looked)
+    summary.census.add(changes.census)
+    log_listing(recording.scan.source, changes, recording.left_out)
+    if changes.spooled is not None:
+        recording.adopt(changes.spooled, summary)
+    return changes, arrows_from(listed.state_details.task_run_id)
+
+
+def _publish_and_start(
+    order: ScanOrder,
+    table_scan: TableScan,
+    summary: Summary,
+    examined: Examined,
+    give_back: Callable[[], None],
+) -> tuple[list[AgentRun], StorageError | None]:
+    """Publish a scan and start its agents; return their runs, and what went wrong."""
+    recording = table_scan.recording
+    rest = order.gate, order.max_agent_runs
+    starting = Starting(recording, order.agents, order.handoff(recording.scan), *rest)
+    state, after = "", examined.arrows
+    trouble: StorageError | None = None
+    try:
+        starting.choose(summary)
+    except StorageError as problem:
+        trouble = problem  # agents are for the next scan, and the verdicts for this one
+    try:
+        if order.table:
+            publication = table_scan.prepare(summary)
+            state, after = publication.state, _publish(order, publication, after)
+        give_back()
+        # Without a published table no agent may start.
+        return [] if trouble is not None else starting.begin(state, after), trouble
+    except StorageError as problem:
+        return [], problem
+
+
+def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> list[Arrow]:
+    """Publish a scan in a table; return the arrow from that task run."""
+    published: State[None] = publish_scan(
+        table=quoted(order.table),
+        publication=quoted(publication),
+        storage=quoted(order.storage),
+        retention=quoted(order.retention),
+        wait_for=after,
+        return_state=True,
+    )
+    published.result()
+    return arrows_from(published.state_details.task_run_id)
+
+
+def _show(
+    recording: Recording, summary: Summary, started: Sequence[AgentRun], notes: tuple[str, str]
+) -> None:
+    """Show the scan in the UI; the next scan has a page too."""
+    try:
+        show_scan(recording.scan, summary, _worth_showing(recording), started, *notes)
+    except httpx.HTTPError as problem:
+        flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
+
+
+def _worth_showing(recording: Recording) -> list[ScanResult]:
+    """Return the results to show, up to `SHOWN_ROWS`.
+
+    Refused artifacts come first, then those passed by a waiver, then the rest.
+    """
+    each = (recording.results(rows) for rows in (not_passed, passed_by_waiver, passed_as_is))
+    return list(islice(chain.from_iterable(each), SHOWN_ROWS))
+
+
+def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
+    """Return one sentence: how many agents could not start, and why the first could not."""
+    first = refused[0]
+    where = f"{visible(first.agent, 100)} for {visible(first.url, 300)}"
+    what = f"{len(refused)} of {agents} agents could not start, the first, {where}: {first.message}"
+    return f"{what}; the next scan starts them" if table else what
+
+
+def _summary_of(
+    recording: Recording,
+    summary: Summary,
+    changes: Changes,
+    examined: Examined,
+    started: list[AgentRun],
+) -> ScanSummary:
+    """Return the result of a scan, and log its counts."""
+    verdicts = recording.addresses(_ADDRESSES)
+    counts = {name: getattr(summary, name) for name in verdicts}
+    flow_logger().info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if described := summary.census.describe():
+        flow_logger().info("%s", described)
+    return ScanSummary(
+        scan_id=recording.scan.id,
+        source=recording.scan.source,
+        artifacts=summary.artifacts,
+        counts=counts,
+        examined=len(changes.manifest) - examined.left_out,
+        taken_over=changes.taken_over,
+        not_examined=examined.left_out,
+        drift=dict(recording.drift),
+        bytes_read=summary.bytes_read,
+        requests=summary.requests,
+        agents=started,
+        census=list(summary.census.rows),
+        passed=verdicts["passed"],
+        failed=verdicts["failed"],
+        unknown=verdicts["unknown"],
+    )

@@ -1,0 +1,267 @@
+"""The staging area of a table: results that were examined and are not published yet.
+
+A scan that is killed has kept what it examined, and the next one of the same root takes it over
+(`scanner.table.resuming`). Results are written in chunks: immutable Parquet files, published whole,
+each row with its documents. The time between two chunks grows with the scan, so a kill loses a few
+percent of it at most, and the number of chunks grows with the logarithm of the time.
+"""
+
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.table.files import Files
+from prefect_mutagen.scanner.table.rows import plain_policy
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
+from prefect_mutagen.scanner.temporary import own_folder
+
+__all__ = [
+    "ABOUT",
+    "DOCUMENTS",
+    "PART",
+    "STAGED",
+    "STAGING_DAYS",
+    "Rescan",
+    "StagingWriter",
+    "delete_staged",
+    "is_old",
+    "scan_of",
+    "staged_names",
+]
+
+Rescan = Literal["changed", "all"]
+"""What to examine: new and changed artifacts, or all selected ones."""
+
+PART: Final = "staging"
+DOCUMENTS: Final = "documents"
+STAGED: Final = pa.schema([*ARTIFACTS, (DOCUMENTS, pa.list_(pa.struct(list(SBOMS))))])
+"""A row of ``artifacts/`` with its rows of ``sboms/``."""
+ABOUT: Final = b"prefect_mutagen.staging"
+"""Key of a chunk's metadata: what is known of its scan, as JSON."""
+STAGING_DAYS: Final = 7
+"""Days after which a chunk is neither read nor kept: buckets change, and so do tools."""
+
+_NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}")
+_SHORTEST: Final = 0.1
+"""Seconds between two chunks in the first seconds of a scan; one takes some 4 ms of a core."""
+_LOST_SHARE: Final = 0.03
+"""Share of the time since the scan began that lies between two chunks, and is lost by a kill."""
+_BATCH_ROWS: Final = 500
+"""Rows that wait to be converted: as Python objects they are several times as large."""
+_CHUNK_BYTES: Final = 8 << 20
+"""Bytes that are held at most until a chunk is written, and again while it is."""
+_AT_ONCE: Final = 16
+"""Files that are deleted at once: each costs a round trip."""
+
+
+class StagingWriter:
+    """Write the results of a scan to the staging area; a context manager for each of its users.
+
+    A thread writes while results are added from any thread. It ends with the last user, when what
+    is left is written, and begins again with the next one. An area that cannot be written is
+    reported once and left alone.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        scan: ScanInfo,
+        rescan: Rescan = "changed",
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare to write; nothing is written before results are added.
+
+        Args:
+            files: The table's files of the scanned root.
+            scan: The scan.
+            rescan: What it examines.
+            warn: Called once, from a user's thread, with a sentence for people if the area cannot
+                be written.
+        """
+        self._files, self._warn = files, warn
+        about = {
+            "source": scan.source,
+            "policy": plain_policy(scan.policy),
+            "rescan": rescan,
+        }
+        self._schema = STAGED.with_metadata({ABOUT: json.dumps(about).encode()})
+        self._prefix = f"{scan.id}-{secrets.token_hex(4)}"
+        self._written = 0
+        self._begun = time.monotonic()
+        self._changed = threading.Condition()
+        self._pending: list[dict[str, Any]] = []
+        self._pending_bytes = 0
+        self._users = 0
+        self._thread: threading.Thread | None = None
+        self._trouble = ""
+
+    def __enter__(self) -> Self:
+        """Join the users."""
+        with self._changed:
+            self._users += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave; the last user waits until everything is written."""
+        with self._changed:
+            self._users -= 1
+            thread = self._thread if not self._users else None
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join()
+        self._tell()
+
+    def add(self, row: dict[str, Any], documents: Sequence[dict[str, Any]]) -> None:
+        """Add a result; waits while too much is waiting to be written.
+
+        Args:
+            row: Its row of ``artifacts/``.
+            documents: Its rows of ``sboms/``.
+        """
+        if self._trouble:
+            self._tell()
+            return
+        staged = {**row, DOCUMENTS: documents}
+        size = sum(len(key) + len(value) for one in documents for key, value in one["metadata"])
+        with self._changed:
+            while self._pending_bytes > _CHUNK_BYTES or len(self._pending) > 4 * _BATCH_ROWS:
+                self._changed.wait()
+            self._pending.append(staged)
+            self._pending_bytes += size
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="staging", daemon=True)
+                self._thread.start()
+            elif len(self._pending) == _BATCH_ROWS or self._pending_bytes > _CHUNK_BYTES:
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        """Convert what waits, and write a chunk whenever it is time to."""
+        tables: list[pa.Table] = []
+        due = time.monotonic() + _SHORTEST
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
+                rows, self._pending, self._pending_bytes = self._pending, [], 0
+                ended = not self._users
+                self._changed.notify_all()
+            if rows:
+                tables.append(_convert(rows, self._schema))
+            full = sum(table.nbytes for table in tables) > _CHUNK_BYTES
+            if tables and (ended or full or time.monotonic() >= due):
+                self._write(pa.concat_tables(tables))
+                tables = []
+                now = time.monotonic()
+                due = now + max(_SHORTEST, (now - self._begun) * _LOST_SHARE)
+            elif not tables:
+                due = time.monotonic() + _SHORTEST
+            with self._changed:
+                if not self._users and not self._pending:
+                    self._thread = None
+                    return
+
+    def _has_work(self) -> bool:
+        """Whether there is more to do than to wait for the next chunk's time."""
+        full = len(self._pending) >= _BATCH_ROWS or self._pending_bytes > _CHUNK_BYTES
+        return full or not self._users
+
+    def _write(self, table: pa.Table) -> None:
+        if self._trouble:
+            return
+        name = f"{self._prefix}-{self._written:06}"
+        try:
+            with own_folder() as folder:
+                path = os.path.join(folder, "chunk")
+                # Without what only helps queries it takes half the time.
+                pq.write_table(
+                    table,
+                    path,
+                    compression="lz4",
+                    use_dictionary=False,
+                    write_statistics=False,
+                    write_page_checksum=True,
+                )
+                # What the machine loses with its power is examined again.
+                self._files.publish(path, PART, name, synced=False)
+        except StorageError as problem:
+            self._trouble = str(problem)
+        except Exception as problem:  # noqa: BLE001 - staging is never a reason for a scan to fail
+            self._trouble = f"{self._files.url}: {type(problem).__name__}"
+        self._written += 1
+
+    def _tell(self) -> None:
+        if self._trouble and self._warn is not None:
+            with self._changed:
+                warn, self._warn = self._warn, None
+            if warn is not None:
+                warn(f"if this scan is interrupted, the next one begins anew: {self._trouble}")
+
+
+def _convert(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Convert rows to Arrow, without those that do not fit: they are not worth keeping."""
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except Exception:  # noqa: BLE001 - a bug costs only the row it occurs in
+        if len(rows) == 1:
+            return schema.empty_table()
+    middle = len(rows) // 2
+    return pa.concat_tables([_convert(rows[:middle], schema), _convert(rows[middle:], schema)])
+
+
+def staged_names(files: Files) -> list[str]:
+    """Return the names of the chunks of a root, by scan; other files there are none of ours.
+
+    Raises:
+        StorageError: They cannot be listed.
+    """
+    return [name for name in files.names(PART) if _NAME.fullmatch(name)]
+
+
+def scan_of(name: str) -> str:
+    """Return the id of the scan that wrote a chunk."""
+    matched = _NAME.fullmatch(name)
+    assert matched is not None  # noqa: S101 - `staged_names` returns no others
+    return matched[1]
+
+
+def is_old(name: str) -> bool:
+    """Whether a chunk is older than `STAGING_DAYS`, by its scan's start."""
+    with suppress(ValueError):  # a date that there is not
+        begun = datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        return datetime.now(UTC) - begun > timedelta(days=STAGING_DAYS)
+    return True
+
+
+def delete_staged(files: Files, names: Sequence[str]) -> None:
+    """Delete chunks.
+
+    Args:
+        files: The table's files of a root.
+        names: As returned by `staged_names`.
+
+    Raises:
+        StorageError: They cannot be deleted.
+    """
+    if not names:
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
+        for _ in pool.map(lambda name: files.delete(PART, name), names):
+            pass

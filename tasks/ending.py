@@ -12,7 +12,20 @@ from typing import Any, Final, TypeVar
 
 from prefect.context import FlowRunContext, TaskRunContext
 
-__all__ = ["RunIsEnding", "begin_ending", "ends_with", "is_ending", "run_key", "until_ending"]
+__all__ = [
+    "ExaminationEnded",
+    "RunIsEnding",
+    "begin_ending",
+    "ends_with",
+    "is_ending",
+    "run_key",
+    "until_ending",
+]
+
+
+class ExaminationEnded(BaseException):
+    """The flow run is ending in the middle of an artifact; no fault of the artifact's."""
+
 
 _ending: Final[set[str]] = set()
 T = TypeVar("T")

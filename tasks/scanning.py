@@ -19,11 +19,12 @@ from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
-from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.storage.hashing import HashLevel, HashProgress
+from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.scanner.table.staging import Rescan
-from prefect_mutagen.tasks.ending import run_key, until_ending
+from prefect_mutagen.tasks.ending import ExaminationEnded, is_ending, run_key, until_ending
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
@@ -155,7 +156,8 @@ def _scan(
     artifacts: Iterable[Artifact], where: Storage, policy: Policy, level: HashLevel
 ) -> Iterator[ScanResult]:
     Address.parse_clear(where.source, "the parameter source")
-    artifacts = until_ending(artifacts, run_key())
+    run = run_key()
+    artifacts = until_ending(artifacts, run)
     with join_session(where) as session:
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
         rest = where.concurrency, session.shared
@@ -163,9 +165,20 @@ def _scan(
             yield from examine_artifacts(session.store, artifacts, examiner, *rest)
             return
         log = HashLog(_logger().info)
-        examiner.on_hashed = log.add_hashed
+        examiner.on_hashed = _until_ending(log.add_hashed, run)
         yield from examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
         log.close()
+
+
+def _until_ending(on_hashed: HashProgress, run: str) -> HashProgress:
+    """Return what is called for each hashed range, and ends the examination with its run."""
+
+    def check(item: StoredObject, start: int, end: int) -> None:
+        on_hashed(item, start, end)
+        if is_ending(run):
+            raise ExaminationEnded
+
+    return check
 
 
 def _logger() -> Any:

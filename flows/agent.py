@@ -150,7 +150,8 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     if outcome.truncated:
         _log(logging.WARNING, "output of the command beyond one megabyte is not logged")
     try:
-        show_agent(result, shown_command(command), outcome, last)
+        if not beginning.is_ending():
+            show_agent(result, shown_command(command), outcome, last)
     except httpx.HTTPError as trouble:
         _log(logging.WARNING, f"the page on the command is not shown: {cannot_reach(trouble)}")
     if problem:

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from prefect_mutagen.scanner.agents.considered import ConsideredStates, PassedBefore
+from prefect_mutagen.scanner.agents.considered import ConsideredStates
 from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.agents.waiting_starts import Waiting, WaitingStarts
 from prefect_mutagen.scanner.storage.names import original_address
+from prefect_mutagen.scanner.table.passed_before import PassedBefore
 from prefect_mutagen.scanner.table.recording import Recording, may_have_passed, passed
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
-__all__ = ["Gate", "Records", "choose_due", "considered_last"]
+__all__ = ["Gate", "Records", "choose_due", "considered_last", "moved_pins"]
 
 Gate = Literal["artifact", "scan"]
 _COLUMNS: Final = ("url", "pin", "status", "drift", "drift_details")
@@ -105,6 +107,21 @@ def considered_last(
         # Tables of 0.1 have starts and do not say which state they were for.
         since = before if records.starts.is_used else ""
     return since
+
+
+def moved_pins(recording: Recording) -> dict[str, tuple[str, str]]:
+    """Return the pins, before and now, of artifacts whose equal bytes have another pin, by address.
+
+    As after an update from a version that wrote pins in another form.
+    """
+    found = {}
+    for rows in recording.tables(_COLUMNS):
+        same = rows.filter(pc.equal(rows["drift"], "unchanged"))
+        details = pc.fill_null(pc.list_value_length(same["drift_details"]), 0)
+        for row in same.filter(pc.greater(details, 0)).to_pylist():
+            for before in list(_pins(row))[1:]:
+                found[row["url"]] = before, row["pin"]
+    return found
 
 
 def _waiting(agent: AgentLaunch, row: Mapping[str, Any]) -> Waiting:

@@ -8,7 +8,7 @@ claimant died is found again.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
@@ -18,7 +18,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_mutagen.flows.agent import run_agent
 from prefect_mutagen.flows.arrows import Arrow
-from prefect_mutagen.flows.choosing import Gate, Records, choose_due, considered_last
+from prefect_mutagen.flows.choosing import (
+    Gate,
+    Records,
+    choose_due,
+    considered_last,
+    moved_pins,
+)
 from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.agents.considered import ConsideredStates
 from prefect_mutagen.scanner.agents.supervise import end_all
@@ -30,8 +36,7 @@ from prefect_mutagen.scanner.agents.waiting_starts import (
 )
 from prefect_mutagen.scanner.claimants import this_claimant
 from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.scanner.storage.names import storable
-from prefect_mutagen.scanner.table.drift import earlier_pin
+from prefect_mutagen.scanner.storage.names import original_address, storable
 from prefect_mutagen.scanner.table.leases import Leases
 from prefect_mutagen.scanner.table.recording import Recording, among, passed
 from prefect_mutagen.scanner.table.table import Table
@@ -173,11 +178,13 @@ class Starting:
 
     def _begin_all(self) -> list[AgentRun]:
         runs, later = list[AgentRun](), list[AgentRun]()
+        moved = moved_pins(self._recording)
         for found in self._waiting_lists():
             room = self._most - sum(run.state != "known" for run in runs)
-            if room <= 0 and len(later) >= _WAITING_SHOWN:
+            if room <= 0 and len(later) >= _WAITING_SHOWN and not moved:
                 break
-            now, rest, others = self._choose_from(found.starts, max(0, room))
+            starts = [self._moved(start, moved) for start in found.starts]
+            now, rest, others = self._choose_from(starts, max(0, room))
             made, refused = self._begin_some(now)
             runs += made
             self._keep(found, [*refused, *rest, *others])
@@ -221,6 +228,15 @@ class Starting:
                     now.append(_Start(agent, start, result))
         return now, later, others
 
+    def _moved(self, start: Waiting, moved: Mapping[str, tuple[str, str]]) -> Waiting:
+        """Return a waiting start under the pin that its artifact has now."""
+        before, pin = moved.get(start.url, ("", ""))
+        url = original_address(start.url)
+        for agent in self._agents if before else ():
+            if agent.key_of(url, before) == start.key:
+                return replace(start, pin=pin, key=agent.key_of(url, pin))
+        return start
+
     def _is_ours(self, start: Waiting) -> bool:
         return not start.launch or start.launch in self._identities
 
@@ -229,21 +245,15 @@ class Starting:
         return {storable(result.url): result for result in results if result.passed}
 
     def _agent_of(self, start: Waiting, result: ScanResult | None) -> AgentLaunch | None:
-        """Return the agent of a waiting start if its artifact passes now, with the same bytes.
-
-        An artifact whose pin alone changed was listed under its earlier pin.
-        """
+        """Return the agent of a waiting start if its artifact passes now, with the same bytes."""
         source = self._handoff.source
         for agent in self._agents:
-            if agent.scope == "scan":
-                keys = {agent.key_of_scan(source, start.pin)} if start.url == source else set()
-            elif result is not None:
-                before = earlier_pin(result)
-                keys = {agent.key(result)}
-                keys |= {agent.key(replace(result, pin=before))} if before else set()
-            else:
-                keys = set()
-            if start.key in keys:
+            key = ""
+            if agent.scope == "scan" and start.url == source:
+                key = agent.key_of_scan(source, start.pin)
+            elif agent.scope == "artifact" and result is not None:
+                key = agent.key(result)
+            if start.key == key:
                 return agent
         return None
 
@@ -278,7 +288,7 @@ class Starting:
 
     def _keep(self, found: WaitingList, kept: Sequence[Waiting]) -> None:
         """Replace a list by what is left of it."""
-        if self._records is None or not found.name or len(kept) == len(found.starts):
+        if self._records is None or not found.name or set(kept) == set(found.starts):
             return
         self._records.lists.put(self._handoff.scan_id, kept)
         self._records.lists.delete(found.name)

@@ -21,7 +21,7 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.tasks.agent_checks import cannot_reach, lacks_parameters
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRunner, Handoff
-from prefect_mutagen.tasks.beginning import BEGINNING, Beginning
+from prefect_mutagen.tasks.beginning import BEGINNING, Beginning, Turn
 from prefect_mutagen.tasks.ending import RunIsEnding
 
 __all__ = ["has_ended", "run_agent_deployment", "start_command"]
@@ -150,6 +150,7 @@ def start_command(
     state: State[Any] | None = None
     before = BEGINNING.set(beginning)
     try:
+        beginning.turn = Turn(beginning.is_ending)
         state = _persistently(
             lambda: _run_command(result, agent, handoff, run_command),
             lambda: not (beginning.has_begun or beginning.is_ending()),
@@ -160,6 +161,8 @@ def start_command(
         made.message = str(problem)
     finally:
         BEGINNING.reset(before)
+        if beginning.turn is not None:
+            beginning.turn.end()
     if beginning.has_begun and beginning.outcome is None and state is not None:
         # It has begun and not ended as the flow expects: the program cannot be run, for one.
         done = "completed" if state.is_completed() else "failed"

@@ -6,6 +6,7 @@ verified the artifact and immediately before the command, and records the end be
 server.
 """
 
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from prefect_mutagen.scanner.agents.supervise import Guarantee
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.tasks.ending import RunIsEnding
 
-__all__ = ["BEGINNING", "Beginning", "NotBegun"]
+__all__ = ["BEGINNING", "Beginning", "NotBegun", "Turn"]
 
+_TURNS: Final = 4
+"""Commands that begin at a time: more do not begin sooner on SQLite, nor on PostgreSQL."""
+_POLL_SECONDS: Final = 0.5
 _ENDED: Final = "was ended with its flow run"
 
 
@@ -36,6 +40,8 @@ class Beginning:
     """Whether a failed start may be repeated."""
     is_ending: Callable[[], bool]
     """Whether the flow run that wants it is ending."""
+    turn: "Turn | None" = None
+    """Ends when the command begins."""
     claim: Claim | None = None
     standing: Standing | None = None
     """What stood against it."""
@@ -69,7 +75,7 @@ class Beginning:
             RunIsEnding: The flow run is ending.
             NotBegun: An earlier start stands against it, or it cannot be claimed.
         """
-        self._refuse_if_ending()
+        _refuse(self.is_ending)
         if self.record is not None:
             try:
                 found = self.record.claim(self.start, again=self.again)
@@ -82,15 +88,13 @@ class Beginning:
                 raise NotBegun(found.message)
             self.claim = found
         try:
-            self._refuse_if_ending()
+            _refuse(self.is_ending)
         except RunIsEnding:
             self.give_back()
             raise
         self.has_begun = True
-
-    def _refuse_if_ending(self) -> None:
-        if self.is_ending():
-            raise RunIsEnding("the flow run that wanted the agent started is ending")
+        if self.turn is not None:
+            self.turn.end()
 
     def give_back(self) -> None:
         """Remove the claim; the agent has not begun."""
@@ -126,6 +130,40 @@ class Beginning:
                 self.record.finish(self.claim, ended, said)
             except StorageError as problem:
                 self.unrecorded = problem.reason
+
+
+class Turn:
+    """One of a few turns to have a command begin: a server records some flow runs a second.
+
+    More that begin at a time would each take longer, and all of them would have to be waited for
+    when their flow run ends.
+    """
+
+    _turns: Final = threading.BoundedSemaphore(_TURNS)
+
+    def __init__(self, is_ending: Callable[[], bool]) -> None:
+        """Wait for a turn.
+
+        Args:
+            is_ending: Whether the flow run that waits is ending.
+
+        Raises:
+            RunIsEnding: It is.
+        """
+        while not self._turns.acquire(timeout=_POLL_SECONDS):
+            _refuse(is_ending)
+        self._is_held = True
+
+    def end(self) -> None:
+        """Let another one have the turn."""
+        if self._is_held:
+            self._is_held = False
+            self._turns.release()
+
+
+def _refuse(is_ending: Callable[[], bool]) -> None:
+    if is_ending():
+        raise RunIsEnding("the flow run that wanted the agent started is ending")
 
 
 BEGINNING: Final[ContextVar[Beginning | None]] = ContextVar("BEGINNING", default=None)

@@ -2,39 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.agents.waiting_starts import record_files, waiting_everywhere
 from prefect_mutagen.scanner.storage.address import Address
 
-__all__ = ["STARTS", "read_starts"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_COLUMNS: Final[list[tuple[str, pa.DataType]]] = [
-    ("name", pa.string()),
-    ("source", pa.string()),
-    ("url", pa.string()),
-    ("pin", pa.string()),
-    ("agent", pa.string()),
-    ("attempt", pa.int64()),
-    ("state", pa.string()),
-    ("message", pa.string()),
-    ("claimed_at", _TIME),
-    ("ended_at", _TIME),
-    ("scan_id", pa.string()),
-    ("flow_run", pa.string()),
-    ("claimant", pa.string()),
-    ("guarantee", pa.string()),
-]
-STARTS: Final = pa.schema(_COLUMNS)
-"""``state``: ``waiting``; ``running`` or ``interrupted`` for a start without an end, by whether its
-claimant is at work; else how it ended. ``scan_id``: the scan that chose it."""
+__all__ = ["read_starts"]
+
+_TEXTS: Final = (
+    *("name", "source", "url", "pin", "agent", "state", "message"),
+    *("scan_id", "flow_run", "claimant", "guarantee"),
+)
+_TIMES: Final = ("claimed_at", "ended_at")
 
 
-def read_starts(url: str | Address, options: Mapping[str, Any] | None = None) -> pa.Table:
+def read_starts(url: str | Address, options: Mapping[str, Any] | None = None) -> "pa.Table":
     """Read all starts of a table.
 
     Args:
@@ -42,13 +28,19 @@ def read_starts(url: str | Address, options: Mapping[str, Any] | None = None) ->
         options: Options for fsspec's file system.
 
     Returns:
-        A row for each attempt, and for each start that waits, with the columns of `STARTS`.
+        A row for each attempt, and for each start that waits. ``state`` is ``waiting``; ``running``
+        or ``interrupted`` for a start without an end, by whether its claimant is at work; else how
+        it ended. ``scan_id`` is the scan that chose it.
 
     Raises:
         StorageError: The record cannot be read.
     """
+    import pyarrow as pa
+
+    kinds = {name: pa.string() for name in _TEXTS} | {"attempt": pa.int64()}
+    schema = pa.schema(kinds | {name: pa.timestamp("us", tz="UTC") for name in _TIMES})
     rows = [*_made(StartRecord(url, options)), *_waiting(url, options)]
-    return pa.Table.from_pylist(rows, schema=STARTS)
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _made(record: StartRecord) -> Iterator[dict[str, Any]]:

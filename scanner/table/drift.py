@@ -9,7 +9,7 @@ from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
 from prefect_mutagen.scanner.sbom.valid_names import storable_label
 from prefect_mutagen.scanner.storage.address import folder_of
 
-__all__ = ["became_passed", "compare", "drift_of", "earlier_pin"]
+__all__ = ["compare", "drift_of"]
 
 _TEXT_LIMIT: Final = 200
 _PIN: Final = "pin"
@@ -46,20 +46,6 @@ def _is_pinned_anew(known: ScanResult, result: ScanResult) -> bool:
 
 def _is_by_another_version(known: ScanResult, result: ScanResult) -> bool:
     return known.sbom.tool_version != result.sbom.tool_version
-
-
-def became_passed(result: ScanResult) -> bool:
-    """Whether an artifact passes now but did not, or had another pin, in the previous scan."""
-    new_verdict = any(change.field == "status" for change in result.drift_details)
-    return result.passed and (result.drift != "unchanged" or new_verdict)
-
-
-def earlier_pin(result: ScanResult) -> str:
-    """Return the pin that an unchanged artifact had in the previous scan, if it had another."""
-    if result.drift != "unchanged":
-        return ""
-    pins = (change.before for change in result.drift_details if change.field == _PIN)
-    return next(pins, "")
 
 
 def compare(known: ScanResult, result: ScanResult) -> tuple[Change, ...]:

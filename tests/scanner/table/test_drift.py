@@ -15,12 +15,13 @@ from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.policy.policy import judge
 from prefect_mutagen.scanner.results import Change, ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.table.drift import became_passed, compare, drift_of
+from prefect_mutagen.scanner.table.drift import compare, drift_of
 from prefect_mutagen.scanner.table.state import Comparison
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.verdicts import Verdict
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
+from tests.scanner.table.changes import became_passed
 from tests.servers import S3Server
 
 GGUF = gguf().data

@@ -10,10 +10,10 @@ import pytest
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage import local
-from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import put_local
+from tests.scanner.table.changes import became_passed, earlier_pin
 from tests.scanner.table.earlier import SOURCE, bucket
 from tests.synthetic_s3 import SyntheticS3
 

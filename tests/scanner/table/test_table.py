@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.policy.policy import Waiver, judge
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.opening import open_store
-from prefect_mutagen.scanner.table.drift import became_passed, compare
+from prefect_mutagen.scanner.table.drift import compare
 from prefect_mutagen.scanner.table.rows import from_row, sbom_rows, to_row, with_documents
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCHEMA_VERSION
 from prefect_mutagen.scanner.table.state import Comparison, State
@@ -27,6 +27,7 @@ from tests.builders import STRING, U64, gguf, u64
 from tests.dates import SOON
 from tests.processes import run_unprivileged
 from tests.scanner.storing import S3_SERVERS, put_local, s3_table
+from tests.scanner.table.changes import became_passed
 from tests.servers import S3Server
 
 GGUF = gguf().data

@@ -99,6 +99,8 @@ class RootLease:
             record = self._files.read(_name(newest)) if newest else {}
             if record is None:
                 continue  # deleted meanwhile: there is a higher one
+            if self._name and record.get("lease") == self._name:
+                return None  # created in an attempt that was cut short
             holder = self._find_holder(record)
             if holder is not None:
                 return holder

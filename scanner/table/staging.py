@@ -56,9 +56,9 @@ STAGING_DAYS: Final = 7
 """Days after which a chunk is neither read nor kept: buckets change, and so do tools."""
 
 _NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}")
-_SHORTEST: Final = 0.1
+_SHORTEST: Final = 0.15
 """Seconds between two chunks in the first seconds of a scan; one takes some 4 ms of a core."""
-_LOST_SHARE: Final = 0.03
+_LOST_SHARE: Final = 0.04
 """Share of the time since the scan began that lies between two chunks, and is lost by a kill."""
 _BATCH_ROWS: Final = 500
 """Rows that wait to be converted: as Python objects they are several times as large."""

@@ -180,10 +180,12 @@ class JsonFiles:
         if not self._local:
             return  # there is nothing before it is complete
         with self._errors("written"), contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._path):
-                hidden = entry.name.startswith(".") and entry.name.endswith(_UNFINISHED)
-                if hidden and time.time() - entry.stat().st_mtime > _DAY:
-                    os.unlink(entry.path)
+            for name in os.listdir(self._path):
+                if name.startswith(".") and name.endswith(_UNFINISHED):
+                    place = f"{self._path}/{name}"
+                    with contextlib.suppress(FileNotFoundError):  # its writer has finished it
+                        if time.time() - os.stat(place).st_mtime > _DAY:
+                            os.unlink(place)
 
     def _place(self, name: str) -> str:
         return f"{self._path}/{name}{_SUFFIX}"

@@ -1,9 +1,9 @@
 """Take over what interrupted scans of a root examined and did not publish.
 
-Nothing is taken on trust: a chunk of the staging area counts if it has the columns of the table,
-names this root, and every address in it lies below the root. A row counts like one of the previous
-state (`scanner.table.state.State.find_current`), for the artifact as it is listed now, and is
-judged by the current policy. All else is examined again.
+Nothing is taken on trust: a chunk of the staging area counts if it is whole, has the columns of the
+table, names this root, and every address in it lies below the root. A row counts like one of the
+previous state (`scanner.table.state.State.find_current`), for the artifact as it is listed now, and
+is judged by the current policy. All else is examined again.
 """
 
 import json
@@ -30,7 +30,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.files import Files
 from prefect_mutagen.scanner.table.rows import bare_document, from_row, stand_in_row, with_documents
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
-from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, conform
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.staging import (
     ABOUT,
@@ -39,6 +39,7 @@ from prefect_mutagen.scanner.table.staging import (
     STAGED,
     Rescan,
     is_old,
+    is_whole,
     scan_of,
     staged_names,
 )
@@ -100,17 +101,22 @@ class Interrupted:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for start in range(0, len(names), _AT_ONCE):
                 some = names[start : start + _AT_ONCE]
-                for opened in pool.map(lambda name: _open(files, name), some):
+                chunks = pool.map(lambda name: _open(files, name), some)
+                for name, opened in zip(some, chunks, strict=True):
                     if opened is not None:
-                        self._add(opened)
+                        self._add(name, opened)
 
-    def _add(self, opened: pa.NativeFile) -> None:
+    def _add(self, name: str, opened: pa.NativeFile) -> None:
         """Add the rows of a chunk, unless it is corrupt or of another root."""
         try:
-            with opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
-                about = json.loads((file.schema_arrow.metadata or {})[ABOUT])
-                rows = conform(file.read(), STAGED)
-            rows.validate(full=True)
+            with opened:
+                if not is_whole(name, opened):
+                    return
+                opened.seek(0)
+                rows = pq.read_table(opened)
+            about = json.loads((rows.schema.metadata or {})[ABOUT])
+            if not rows.schema.equals(STAGED):
+                return
             policy = json.dumps(about["policy"], sort_keys=True)
             fits = about["source"] == self._scan.source and self._are_sound(rows)
             if not fits or (self._rescan == "all" and about["rescan"] != "all"):

@@ -6,6 +6,7 @@ each row with its documents. The time between two chunks grows with the scan, so
 percent of it at most, and the number of chunks grows with the logarithm of the time.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +40,7 @@ __all__ = [
     "StagingWriter",
     "delete_staged",
     "is_old",
+    "is_whole",
     "scan_of",
     "staged_names",
 ]
@@ -55,7 +57,8 @@ ABOUT: Final = b"prefect_mutagen.staging"
 STAGING_DAYS: Final = 7
 """Days after which a chunk is neither read nor kept: buckets change, and so do tools."""
 
-_NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}")
+_NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}-([0-9a-f]{32})")
+"""Scan, process and number, and the beginning of the SHA-256 of the chunk."""
 _SHORTEST: Final = 0.15
 """Seconds between two chunks in the first seconds of a scan; one takes some 4 ms of a core."""
 _LOST_SHARE: Final = 0.04
@@ -66,6 +69,13 @@ _CHUNK_BYTES: Final = 8 << 20
 """Bytes that are held at most until a chunk is written, and again while it is."""
 _AT_ONCE: Final = 16
 """Files that are deleted at once: each costs a round trip."""
+
+
+class _Readable(Protocol):
+    """A file to read."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
 
 
 class StagingWriter:
@@ -186,7 +196,6 @@ class StagingWriter:
     def _write(self, table: pa.Table) -> None:
         if self._trouble:
             return
-        name = f"{self._prefix}-{self._written:06}"
         try:
             with own_folder() as folder:
                 path = os.path.join(folder, "chunk")
@@ -197,8 +206,9 @@ class StagingWriter:
                     compression="lz4",
                     use_dictionary=False,
                     write_statistics=False,
-                    write_page_checksum=True,
                 )
+                with open(path, "rb") as file:
+                    name = f"{self._prefix}-{self._written:06}-{_digest(file)}"
                 # What the machine loses with its power is examined again.
                 self._files.publish(path, PART, name, synced=False)
         except StorageError as problem:
@@ -237,9 +247,19 @@ def staged_names(files: Files) -> list[str]:
 
 def scan_of(name: str) -> str:
     """Return the id of the scan that wrote a chunk."""
-    matched = _NAME.fullmatch(name)
-    assert matched is not None  # noqa: S101 - `staged_names` returns no others
-    return matched[1]
+    return name.rsplit("-", 3)[0]
+
+
+def is_whole(name: str, chunk: _Readable) -> bool:
+    """Whether a chunk is what was written under its name; it is read to its end."""
+    return name.endswith(f"-{_digest(chunk)}")
+
+
+def _digest(chunk: _Readable) -> str:
+    digest = hashlib.sha256()
+    while piece := chunk.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()[:32]
 
 
 def is_old(name: str) -> bool:

@@ -1,5 +1,6 @@
 """What an interrupted scan examined, and what the next one takes over."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from prefect_mutagen.scanner import scan as scan_all
 from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
@@ -200,6 +202,13 @@ def test_a_scan_of_a_part_leaves_the_rest_to_others(place: Place) -> None:
     assert place.chunks() == []
 
 
+def _put(rows: pa.Table, path: Path) -> None:
+    """Replace a chunk, as somebody would who knows how they are named."""
+    pq.write_table(rows, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    path.rename(path.with_stem(f"{path.stem[:-32]}{digest}"))
+
+
 def _rewritten(**columns: Callable[[Any], Any]) -> Callable[[Path], None]:
     def rewrite(path: Path) -> None:
         rows = pq.read_table(path)
@@ -208,9 +217,17 @@ def _rewritten(**columns: Callable[[Any], Any]) -> Callable[[Path], None]:
             for row in rows.to_pylist()
         ]
         kept = STAGED.with_metadata(rows.schema.metadata)
-        pq.write_table(pa.Table.from_pylist(plain, schema=kept), path)
+        _put(pa.Table.from_pylist(plain, schema=kept), path)
 
     return rewrite
+
+
+def _put_something_else(path: Path) -> None:
+    _put(pa.table({"url": ["x"]}), path)
+    (path,) = path.parent.iterdir()
+    path.rename(path.with_stem(f"{path.stem[:-32]}{hashlib.sha256(b'x').hexdigest()[:32]}"))
+    (path,) = path.parent.iterdir()
+    path.write_bytes(b"x")
 
 
 def _truncate(path: Path) -> None:
@@ -225,11 +242,11 @@ def _flip(path: Path) -> None:
 
 def _drop_a_column(path: Path) -> None:
     rows = pq.read_table(path)
-    pq.write_table(rows.drop_columns(["documents"]), path)
+    _put(rows.drop_columns(["documents"]), path)
 
 
 def _forget_the_scan(path: Path) -> None:
-    pq.write_table(pq.read_table(path).replace_schema_metadata({}), path)
+    _put(pq.read_table(path).replace_schema_metadata({}), path)
 
 
 def _claim_another_root(path: Path) -> None:
@@ -238,7 +255,7 @@ def _claim_another_root(path: Path) -> None:
         key: value.replace(b"/root", b"/other")
         for key, value in (rows.schema.metadata or {}).items()
     }
-    pq.write_table(rows.replace_schema_metadata(metadata), path)
+    _put(rows.replace_schema_metadata(metadata), path)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +263,7 @@ def _claim_another_root(path: Path) -> None:
     [
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"PAR1 but not really PAR1"),
+        _put_something_else,
         _truncate,
         _flip,
         _drop_a_column,
@@ -269,6 +287,22 @@ def test_what_is_corrupt_or_foreign_is_examined_again(
     examine, taken = place.finish()
     assert (len(examine), taken) == (3, [])
     assert place.chunks() == []
+
+
+def test_a_chunk_is_all_or_nothing(place: Place) -> None:
+    known = _reports(place.interrupt())
+    (chunk,) = place.chunks()
+    whole = chunk.read_bytes()
+    for at in range(4, len(whole), len(whole) // 199):
+        chunk.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with TableScan(new_scan(str(place.root), Policy()), place.table) as scan:
+            interrupted = scan.interrupted("changed")
+            listed = list_artifacts(open_store(str(place.root), {}))
+            taken = [interrupted.take(one, "stored", Policy()) for one in listed]
+            results = _reports(list(interrupted.results()))
+        assert (results, any(taken)) == ([], False)
+    chunk.write_bytes(whole)
+    assert _reports(place.finish()[1]) == known
 
 
 def test_documents_that_nobody_can_read_cost_their_artifact_alone(place: Place) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.claimants import this_claimant
-from prefect_mutagen.scanner.table import root_lease
 from prefect_mutagen.scanner.table.json_files import JsonFiles
 from prefect_mutagen.scanner.table.leases import LEASE_SECONDS
 from prefect_mutagen.scanner.table.root_lease import RootLease, hold_root
@@ -163,7 +162,7 @@ def test_waiting_ends_with_the_other_scan(tmp_path: Path, monkeypatch: pytest.Mo
         if len(looks) == 9:
             first.release()
 
-    monkeypatch.setattr(root_lease.time, "sleep", sleep)
+    monkeypatch.setattr("prefect_mutagen.scanner.table.root_lease.time.sleep", sleep)
     assert hold_root(second, "wait", said.append) is None
     assert len(looks) == 9
     assert (looks[0], max(looks)) == (0.2, 5.0)
@@ -202,7 +201,7 @@ def test_who_cannot_hold_it_scans_without(tmp_path: Path, monkeypatch: pytest.Mo
     table = str(tmp_path / "table")
     first, second = _lease((table, {})), _lease((table, {}))
     assert first.acquire() is None
-    monkeypatch.setattr(root_lease.time, "sleep", interrupt)
+    monkeypatch.setattr("prefect_mutagen.scanner.table.root_lease.time.sleep", interrupt)
     tell: Callable[[str], None] = said.append
     with pytest.raises(KeyboardInterrupt):
         hold_root(second, "wait", tell)

@@ -3,6 +3,7 @@
 * ``scan``: `scan_models`, from a root to the table and the agents.
 * ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
   ``arrows``: what depends on what in the run graph.
+* ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it.
 * ``starting``: which agents start after a scan and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
+    from prefect_mutagen.flows.shards import scan_shard, scan_shards
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "ScanSummary",
     "run_agent",
     "scan_models",
+    "scan_shard",
+    "scan_shards",
 ]
 
 _HOMES = {
@@ -38,6 +42,8 @@ _HOMES = {
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",
+    "scan_shard": "prefect_mutagen.flows.shards",
+    "scan_shards": "prefect_mutagen.flows.shards",
 }
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, islice
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start, wait_for_records
-from prefect_mutagen.flows.fan_out import Reading, ScanBroken, examine
+from prefect_mutagen.flows.fan_out import Examine, Reading, ScanBroken, examine
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate, start_chosen
 from prefect_mutagen.flows.task_runners import WORKERS
@@ -36,7 +37,7 @@ from prefect_mutagen.scanner.table.recording import (
     passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.table_scan import TableScan
+from prefect_mutagen.scanner.table.table_scan import Rescan, TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
@@ -47,7 +48,7 @@ from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
-__all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
+__all__ = ["AgentsNotStarted", "ScanSummary", "run_scan", "scan_models"]
 
 # At import, because a temporary server starts before the first line of a flow.
 give_time_to_start()
@@ -119,7 +120,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     table: ClearAddress = "",
     storage: BlockName = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
-    rescan: Literal["changed", "all"] = "changed",
+    rescan: Rescan = "changed",
     gate: Gate = "artifact",
     agents: list[AgentLaunch] = [],  # noqa: B006 - the form needs the default; nobody changes it
     max_task_runs: Annotated[int, Field(ge=0, le=2000)] = 0,
@@ -168,6 +169,57 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
             nothing was published.
     """
+    reading = Reading(max_task_runs, concurrency, storage, hash, select.versions)
+    return run_scan(
+        partial(examine, reading=reading),
+        source=source,
+        policy=policy,
+        table=table,
+        storage=storage,
+        hash=hash,
+        rescan=rescan,
+        gate=gate,
+        agents=agents,
+        retention=Retention(keep_states, keep_days),
+        max_agent_runs=max_agent_runs,
+        rerun_failed_agents=rerun_failed_agents,
+        select=select,
+    )
+
+
+def run_scan(  # noqa: PLR0913 - the parameters of the flows
+    examine_all: Examine,
+    *,
+    source: str,
+    policy: Policy,
+    table: str,
+    storage: str,
+    hash: HashLevel,  # noqa: A002 - the name of the option everywhere
+    rescan: Rescan,
+    gate: Gate,
+    agents: list[AgentLaunch],
+    retention: Retention,
+    max_agent_runs: int,
+    rerun_failed_agents: bool,
+    select: ScanSelection,
+) -> ScanSummary:
+    """Run a scan, whoever examines its artifacts; see `scan_models`.
+
+    Args:
+        examine_all: Examines the artifacts of a manifest.
+        source: As for `scan_models`, like all that follow.
+        policy: Likewise.
+        table: Likewise.
+        storage: Likewise.
+        hash: Likewise.
+        rescan: Likewise.
+        gate: Likewise.
+        agents: Likewise.
+        retention: How much history the table keeps.
+        max_agent_runs: Likewise.
+        rerun_failed_agents: Likewise.
+        select: Likewise.
+    """
     _check((source, *filter(None, (table, select.inventory))), policy, agents)
     storage_options(storage)  # fail on an unloadable block before anything is scanned
     scan = new_scan(source, policy)
@@ -191,9 +243,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         table_scan.take_over(changes.marks, changes.looked)
         summary.census.add(changes.census)
         _log_listing(scan.source, changes.selected, len(changes.manifest), recording.left_out)
-        reading = Reading(max_task_runs, concurrency, storage, hash, select.versions)
         after = arrows_from(listed.state_details.task_run_id)
-        examined = examine(table_scan, summary, changes.manifest, reading, after)
+        examined = examine_all(table_scan, summary, changes.manifest, after)
         if examined.broken and gate == "scan" and agents:
             raise ScanBroken(f"{examined.describe()}; the gate is closed, nothing was published")
         table_scan.finish(summary)
@@ -204,7 +255,6 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         try:
             after = examined.arrows
             if table:
-                retention = Retention(keep_states, keep_days)
                 after = _publish(table_scan, summary, (table, storage), retention, after)
             handoff = Handoff(scan.id, policy, table, storage, scan.source, rerun_failed_agents)
             rest = handoff, gate, max_agent_runs

@@ -7,7 +7,7 @@ small enough for that.
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scanning import scan_rows
 from prefect_mutagen.tasks.storage_blocks import UnusableBlock
 
-__all__ = ["Examined", "Reading", "ScanBroken", "examine"]
+__all__ = ["Examine", "Examined", "Reading", "ScanBroken", "examine"]
 
 _BATCH: Final = 5000
 """Artifacts in a batch where there are many: what is lost with a task run that breaks."""
@@ -105,12 +105,16 @@ class Examined:
         return f"{artifacts} {were} not examined and stay as they were known: {reason}"
 
 
+Examine = Callable[[TableScan, Summary, Manifest, Sequence[Arrow]], Examined]
+"""Examines the artifacts of a manifest, and adds results to a scan and its counts."""
+
+
 def examine(
     table_scan: TableScan,
     summary: Summary,
     manifest: Manifest,
-    reading: Reading,
     after: Sequence[Arrow],
+    reading: Reading,
 ) -> Examined:
     """Examine artifacts in a bounded window of task runs, and record their results.
 
@@ -122,8 +126,8 @@ def examine(
         table_scan: The scan.
         summary: Its counts; results are added.
         manifest: The artifacts.
-        reading: How they are read.
         after: Arrows from the task runs that these depend on.
+        reading: How they are read.
 
     Raises:
         ScanBroken: More than one task run and 5 % of them broke, or all.

@@ -1,6 +1,7 @@
 """One scan of one root, as a flow run orders it: list, examine, publish, start agents, show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -13,15 +14,17 @@ from prefect.states import Completed
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.ephemeral import wait_for_records
-from prefect_mutagen.flows.fan_out import Examined, Reading, ScanBroken, examine
+from prefect_mutagen.flows.fan_out import Examine, Examined, ScanBroken
 from prefect_mutagen.flows.run_log import flow_logger, log_internal_errors, log_listing
 from prefect_mutagen.flows.starting import Gate, Starting
-from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary
+from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.signing.check import check_signers
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.recording import (
@@ -32,17 +35,19 @@ from prefect_mutagen.scanner.table.recording import (
     passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
-from prefect_mutagen.tasks.agent_checks import cannot_reach
+from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
-from prefect_mutagen.tasks.ending import run_key
+from prefect_mutagen.tasks.ending import ends_with, run_key
 from prefect_mutagen.tasks.listing import Changes, list_changes
 from prefect_mutagen.tasks.quoting import opened, quoted
-from prefect_mutagen.tasks.recording import publish_scan
+from prefect_mutagen.tasks.recording import open_table, publish_scan
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
+from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["ScanOrder", "scan_root"]
 
@@ -62,19 +67,13 @@ class ScanOrder:
     rescan: Rescan
     gate: Gate
     agents: tuple[AgentLaunch, ...]
-    max_task_runs: int
-    concurrency: int
+    examine: Examine
+    """Examines what is new and changed."""
     retention: Retention
     max_agent_runs: int
     rerun_failed_agents: bool
     select: ScanSelection
-
-    @property
-    def reading(self) -> Reading:
-        """How artifacts are read."""
-        limits = self.max_task_runs, self.concurrency
-        versions = self.select.versions
-        return Reading(*limits, self.storage, self.hash, versions, self.table, self.rescan)
+    if_busy: IfBusy
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -90,22 +89,45 @@ class ScanOrder:
         )
 
 
-def scan_root(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) -> ScanSummary:
-    """Scan a root in the current flow run.
+def scan_root(order: ScanOrder) -> ScanSummary:
+    """Scan a root in the current flow run, under the lease on it if there is a table.
 
     Args:
         order: What to do.
-        table: The table, opened; None: results are not kept.
-        give_back: Called once the scan is published: others may scan the root while agents run.
 
     Returns:
-        The summary; or a state with it, where some task runs broke.
+        The summary; or a state with it, where some task runs broke or the scan was skipped.
 
     Raises:
+        ValueError: An address, a signer or an agent is invalid; nothing was examined.
+        UnusableBlock: The storage block cannot be loaded; nothing was examined.
         StorageError: The root or the table is unreachable.
         AgentsNotStarted: Some agents could not start; everything else is done.
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan.
     """
+    _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
+    storage_options(order.storage)  # fail on an unloadable block before anything is scanned
+    table = open_table(order.table, order.source, order.storage) if order.table else None
+    with ends_with(run_key()), ExitStack() as held:
+        if table is not None:
+            lease = held.enter_context(table.lease(str(flow_run.id or "")))
+            holder = hold_root(lease, order.if_busy, flow_logger().warning)
+            if holder is not None:
+                return skipped(holder)  # type: ignore[no-any-return]
+        return _scan(order, table, held.close)
+
+
+def _check(addresses: Iterable[str], order: ScanOrder) -> None:
+    """Validate addresses, signers and agents before anything is examined."""
+    for address in addresses:
+        Address.parse_clear(address)
+    check_signers(order.policy.allowed_signers)
+    for remark in check_agents(order.agents):
+        flow_logger().warning("%s", remark)
+
+
+def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) -> ScanSummary:
+    """Scan; ``give_back`` is called once it is published, as others may scan while agents run."""
     scan = new_scan(order.source, order.policy)
     selection = order.select.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
@@ -113,7 +135,7 @@ def scan_root(order: ScanOrder, table: Table | None, give_back: Callable[[], Non
         table_scan.keep_results(order.rescan, selection, flow_logger().warning)
         recording = table_scan.recording
         changes, after = _list(order, table_scan, selection, summary)
-        examined = examine(table_scan, summary, changes.manifest, order.reading, after)
+        examined = order.examine(table_scan, summary, changes.manifest, after)
         if examined.broken and order.gate == "scan" and order.agents:
             raise ScanBroken(f"{examined.describe()}; the gate is closed, nothing was published")
         table_scan.finish(summary)

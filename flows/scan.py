@@ -1,7 +1,6 @@
 """The flow that scans a root, publishes the table and starts agents for what passed: its form."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from functools import partial
 from typing import Annotated
 
 from prefect import flow
@@ -11,27 +10,21 @@ from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start
+from prefect_mutagen.flows.fan_out import Reading, examine
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
-from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.starting import Gate
-from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary, skipped
+from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary
 from prefect_mutagen.flows.task_runners import WORKERS
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.signing.check import check_signers
-from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.scanner.table.retention import Retention
-from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
+from prefect_mutagen.scanner.table.root_lease import IfBusy
 from prefect_mutagen.scanner.table.staging import Rescan
-from prefect_mutagen.tasks.agent_checks import check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
-from prefect_mutagen.tasks.ending import ends_with, run_key
-from prefect_mutagen.tasks.recording import open_table
 from prefect_mutagen.tasks.scan_selection import ScanSelection
-from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
 
@@ -110,38 +103,24 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
             nothing was published.
     """
-    _check((source, *filter(None, (table, select.inventory))), policy, agents)
-    storage_options(storage)  # fail on an unloadable block before anything is scanned
-    order = ScanOrder(
-        source=source,
-        policy=policy,
-        table=table,
-        storage=storage,
-        hash=hash,
-        rescan=rescan,
-        gate=gate,
-        agents=tuple(agents),
-        max_task_runs=max_task_runs,
-        concurrency=concurrency,
-        retention=Retention(keep_states, keep_days),
-        max_agent_runs=max_agent_runs,
-        rerun_failed_agents=rerun_failed_agents,
-        select=select,
+    reading = Reading(
+        max_task_runs, concurrency, storage, hash, select.versions, table=table, rescan=rescan
     )
-    opened = open_table(table, source, storage) if table else None
-    with ends_with(run_key()), ExitStack() as held:
-        if opened is not None:
-            lease = held.enter_context(opened.lease(str(flow_run.id or "")))
-            holder = hold_root(lease, if_busy, flow_logger().warning)
-            if holder is not None:
-                return skipped(holder)  # type: ignore[no-any-return]
-        return scan_root(order, opened, held.close)
-
-
-def _check(addresses: Iterable[str], policy: Policy, agents: Sequence[AgentLaunch]) -> None:
-    """Validate addresses, signers and agents before anything is examined."""
-    for address in addresses:
-        Address.parse_clear(address)
-    check_signers(policy.allowed_signers)
-    for remark in check_agents(agents):
-        flow_logger().warning("%s", remark)
+    return scan_root(
+        ScanOrder(
+            source=source,
+            policy=policy,
+            table=table,
+            storage=storage,
+            hash=hash,
+            rescan=rescan,
+            gate=gate,
+            agents=tuple(agents),
+            examine=partial(examine, reading=reading),
+            retention=Retention(keep_states, keep_days),
+            max_agent_runs=max_agent_runs,
+            rerun_failed_agents=rerun_failed_agents,
+            select=select,
+            if_busy=if_busy,
+        )
+    )

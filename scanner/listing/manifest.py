@@ -47,10 +47,16 @@ class Batch:
 
     def carried(self) -> "CarriedBatch":
         """Return the artifacts by value."""
+        return next(self.carried_parts(self.count))
+
+    def carried_parts(self, most: int) -> "Iterator[CarriedBatch]":
+        """Yield the artifacts by value, in parts of so many."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
-            lines = b"".join(file.readline() for _ in range(self.count))
-        return CarriedBatch(zlib.compress(lines, 1), self.count)
+            for start in range(0, self.count, most):
+                count = min(most, self.count - start)
+                lines = b"".join(file.readline() for _ in range(count))
+                yield CarriedBatch(zlib.compress(lines, 1), count)
 
 
 @dataclass(frozen=True, slots=True)

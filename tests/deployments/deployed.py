@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import psutil
 
 from tests.servers import PrefectServer
 
@@ -78,20 +79,30 @@ def run_prefect(server: PrefectServer, *words: str, cwd: Path) -> None:
 class Worker:
     """A process worker of the pool ``models``."""
 
-    def __init__(self, server: PrefectServer, folder: Path, **environment: str) -> None:
+    def __init__(
+        self, server: PrefectServer, folder: Path, *words: str, **environment: str
+    ) -> None:
+        self._words = words
         self._environment = os.environ | server.client_environment | environment
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "models"],
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "models", *self._words],
             env=self._environment,
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         return self
+
+    def lose(self) -> None:
+        """Kill it and all that it runs, as when its machine is lost."""
+        assert self._process is not None
+        worker = psutil.Process(self._process.pid)
+        for process in (worker, *worker.children(recursive=True)):
+            process.kill()
 
     def __exit__(
         self,

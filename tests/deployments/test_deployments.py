@@ -76,7 +76,7 @@ def test_a_run_started_as_the_ui_does(client: Client, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"max_task_runs": 0}, "less than the minimum of 1"),
+        ({"max_task_runs": -1}, "less than the minimum of 0"),
         ({"policy": {"denied_license": []}}, "'denied_license' was unexpected"),
         ({"gate": "some"}, "is not one of"),
     ],

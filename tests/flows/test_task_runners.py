@@ -1,14 +1,11 @@
 """The result of a scan is the same whatever runs its task runs, and however many they are."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
@@ -17,13 +14,13 @@ from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
+from tests.table_rows import table_rows
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 GGUF = gguf().data
 OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 MODELS = 23
-_OF_THE_SCAN = ("scan_id", "scanned_at", "examined_at", "generated_at")
 Runner = Callable[[], Any]
 
 
@@ -50,14 +47,6 @@ RUNNERS: dict[str, Runner] = {
 }
 
 
-def _rows(table: str, part: str) -> list[dict[str, Any]]:
-    """Read the rows of a part of a table, without what differs from scan to scan."""
-    tables = [pq.read_table(path) for path in sorted(Path(table, part).rglob("*.parquet"))]
-    rows = pa.concat_tables(tables)
-    kept = [name for name in rows.column_names if name not in _OF_THE_SCAN]
-    return sorted(rows.select(kept).to_pylist(), key=lambda row: json.dumps(row, default=str))
-
-
 def _files() -> dict[str, bytes]:
     files = {f"g/{number:02}.gguf": GGUF if number % 5 else GGUF[:90] for number in range(MODELS)}
     model = {
@@ -80,7 +69,7 @@ def expected(root: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     command = [sys.executable, "-m", "prefect_mutagen", "scan", root, "--format", "jsonl"]
     done = subprocess.run([*command, "--table", table], capture_output=True, check=False)
     assert done.returncode == 1, done.stderr
-    return {part: _rows(table, part) for part in ("artifacts", "sboms")}
+    return {part: table_rows(table, part) for part in ("artifacts", "sboms")}
 
 
 @pytest.fixture
@@ -107,8 +96,8 @@ def test_each_row_is_the_same(
     summary = scan_models.with_options(task_runner=runner)(root, table=table, max_task_runs=width)
     assert isinstance(summary, ScanSummary)
     assert (summary.examined, summary.drift) == (MODELS + 1, {"added": MODELS + 1})
-    assert _rows(table, "artifacts") == expected["artifacts"]
-    assert _rows(table, "sboms") == expected["sboms"]
+    assert table_rows(table, "artifacts") == expected["artifacts"]
+    assert table_rows(table, "sboms") == expected["sboms"]
 
 
 AGENT = """

@@ -30,13 +30,9 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
-from prefect_mutagen.scanner.table.recording import (
-    Recording,
-    not_passed,
-    passed_as_is,
-    passed_by_waiver,
-)
+from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.row_filters import not_passed, passed_as_is, passed_by_waiver
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_checks import check_agents

@@ -20,7 +20,8 @@ from prefect_mutagen.scanner.agents.supervise import end_all
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.drift import became_passed, earlier_pin
-from prefect_mutagen.scanner.table.recording import Recording, among, may_have_passed, passed
+from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.row_filters import among, may_have_passed, passed
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import start_agents, start_scan_agents
 from prefect_mutagen.tasks.storage_blocks import table_options

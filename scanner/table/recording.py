@@ -19,10 +19,13 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.table.drift import compare, drift_of
 from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
+from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
+from prefect_mutagen.scanner.table.row_filters import selected
 from prefect_mutagen.scanner.table.rows import (
     bare_document,
     drift_columns,
@@ -38,70 +41,11 @@ from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.verdicts import Status
 
-__all__ = [
-    "Publication",
-    "Recording",
-    "among",
-    "may_have_passed",
-    "not_passed",
-    "passed",
-    "passed_as_is",
-    "passed_by_waiver",
-]
+__all__ = ["Recording"]
 
 
 _Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 """An artifact's row, and those of its documents."""
-
-
-def passed(rows: pa.Table) -> Any:
-    """Select rows that passed."""
-    return pc.equal(rows["status"], "passed")
-
-
-def not_passed(rows: pa.Table) -> Any:
-    """Select rows that did not pass."""
-    return pc.not_equal(rows["status"], "passed")
-
-
-def passed_by_waiver(rows: pa.Table) -> Any:
-    """Select rows that passed only because of a waiver."""
-    waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
-    return pc.and_(passed(rows), pc.greater(waived, 0))
-
-
-def passed_as_is(rows: pa.Table) -> Any:
-    """Select rows that passed without a waiver."""
-    return pc.and_not(passed(rows), passed_by_waiver(rows))
-
-
-def may_have_passed(rows: pa.Table) -> Any:
-    """Select rows that passed and differ from the previous scan."""
-    details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
-    differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
-    return pc.and_(passed(rows), differs)
-
-
-def among(addresses: Collection[str]) -> Callable[[pa.Table], Any]:
-    """Return a filter for the rows of these addresses."""
-    known = pa.array(addresses, pa.string())
-    return lambda rows: pc.is_in(rows["url"], known)
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """The files of one scan, ready to be published by `scanner.table.table.Table.publish`."""
-
-    scan_id: str
-    source: str
-    documents: str
-    """Path of the rows for ``sboms/``; empty if there are none."""
-    artifacts: str
-    """Path of the rows for ``artifacts/``; empty if the state is unchanged."""
-    scans: str
-    """Path of the row for ``scans/``."""
-    looked: str = ""
-    """Path of the file for ``looked/``; empty if it is unchanged."""
 
 
 class Recording:
@@ -158,6 +102,41 @@ class Recording:
         """
         result, _ = self._record(result, self._rows)
         return result
+
+    def add_rows(self, rows: pa.Table, documents: pa.Table) -> dict[int, ScanResult]:
+        """Add artifacts as `scanner.table.examined_rows.RowMaker` recorded them.
+
+        Args:
+            rows: For ``artifacts/``, without drift.
+            documents: For ``sboms/``.
+
+        Returns:
+            The results, with their drift, of those that the previous state knows, by their place
+            in ``rows``; all others are new.
+        """
+        find, urls = self.state.index.find, texts(rows, KEY)
+        places = [at for at, url in enumerate(urls) if find(original_address(url)) is not None]
+        compared: dict[int, ScanResult] = {}
+        unchanged: list[str] = []
+        for at, row in zip(places, rows.take(places).to_pylist() if places else (), strict=True):
+            compared[at], differs = self._record(from_row(row), partial(_with_drift, row))
+            if not differs:
+                unchanged.append(row["sbom_id"])
+        if unchanged:
+            old = pc.is_in(documents["sbom_id"], pa.array(unchanged, pa.string()))
+            documents = documents.filter(pc.invert(old))
+        new = len(urls) - len(places)
+        if new:
+            added = pa.array(["added"]).take(pa.repeat(0, len(urls)))
+            at = rows.column_names.index("drift")
+            rows = rows.set_column(at, ARTIFACTS.field("drift"), added)
+            known = pa.array(places, pa.int64())
+            there = pc.is_in(pa.array(range(len(urls))), known)
+            self._artifacts.add_table(rows.filter(pc.invert(there)) if places else rows)
+            self.drift["added"] += new
+            self.differs = True
+        self._documents.add_table(documents)
+        return compared
 
     def adopt(self, spooled: Spooled, summary: Summary) -> None:
         """Add the results of a batch from its spool files, and delete these.
@@ -317,7 +296,7 @@ class Recording:
             wanted: A filter for rows; all by default.
         """
         for table in self.tables():
-            rows = _selected(table)
+            rows = table.filter(selected(table))
             chosen = rows if wanted is None else rows.filter(wanted(rows))
             for row in chosen.to_pylist():
                 yield from_row(row)
@@ -329,9 +308,16 @@ class Recording:
                 if reason.code == CODE:
                     yield result.url, reason.message
 
-    def unchanged(self) -> Iterator[tuple[str, ScanResult]]:
-        """Yield unchanged artifacts as pairs of document id and result."""
-        for rows in self._carried_over(kept_only=True):
+    def unchanged(
+        self, wanted: Callable[[pa.Table], Any] | None = None
+    ) -> Iterator[tuple[str, ScanResult]]:
+        """Yield unchanged artifacts as pairs of document id and result.
+
+        Args:
+            wanted: A filter for rows; all by default.
+        """
+        for table in self._carried_over(kept_only=True):
+            rows = table if wanted is None else table.filter(wanted(table))
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
@@ -343,7 +329,7 @@ class Recording:
         """
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
-            rows = _selected(table)
+            rows = table.filter(selected(table))
             for status, urls in found.items():
                 chosen = rows.filter(pc.equal(rows["status"], status))
                 urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
@@ -375,11 +361,6 @@ class Recording:
 
 def _unknown(rows: pa.Table) -> Any:
     return pc.equal(rows["status"], "unknown")
-
-
-def _selected(rows: pa.Table) -> pa.Table:
-    """Select the rows of selected artifacts that exist."""
-    return rows.filter(pc.invert(pc.is_in(rows["drift"], pa.array(["removed", "left-out"]))))
 
 
 def _compared(known: ScanResult | None, result: ScanResult) -> ScanResult:

@@ -14,6 +14,7 @@ references exists, and one that it does not reference was left by a killed write
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
@@ -23,7 +24,7 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table.recording import Publication, Recording
+    from prefect_mutagen.scanner.table.publication import Publication
     from prefect_mutagen.scanner.table.retention import Retention
     from prefect_mutagen.scanner.table.state import Comparison, State
 
@@ -189,24 +190,19 @@ class Table:
         names = self.files.names("scans")
         return str(self._scan(names[-1])["state_scan_id"]) if names else ""
 
-    def documented(self, recording: "Recording") -> Iterator[ScanResult]:
-        """Yield the unchanged results of a scan with their documents from the table.
+    def documented(self, results: Iterable[tuple[str, ScanResult]]) -> Iterator[ScanResult]:
+        """Yield unchanged results of a scan with their documents from the table.
 
         Args:
-            recording: The closed recording of the scan.
+            results: From `scanner.table.recording.Recording.unchanged`.
 
         Raises:
             StorageError: The table cannot be read.
         """
         from prefect_mutagen.scanner.table.documents import Documents
 
-        if not recording.kept:
-            return
-        documents = Documents(self.files)
-        pending: list[tuple[str, ScanResult]] = []
-        for kept in recording.unchanged():
-            pending.append(kept)
-            if len(pending) >= _DOCUMENT_BATCH:
-                yield from documents.attach(pending)
-                pending = []
-        yield from documents.attach(pending)
+        documents: Documents | None = None
+        waiting = iter(results)
+        while pending := list(islice(waiting, _DOCUMENT_BATCH)):
+            documents = documents or Documents(self.files)
+            yield from documents.attach(pending)

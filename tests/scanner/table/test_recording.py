@@ -16,12 +16,8 @@ from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.marks import Mark
-from prefect_mutagen.scanner.table.recording import (
-    Recording,
-    may_have_passed,
-    not_passed,
-    passed,
-)
+from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.row_filters import may_have_passed, not_passed, passed
 from prefect_mutagen.scanner.table.spool import spool_results
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table

@@ -245,9 +245,7 @@ class _Run:
                 # Look up documents only for formats that show them.
                 brief = options.format == "table"
                 kept = scan.recording.unchanged(wanted)
-                for result in (
-                    (result for _, result in kept) if brief else table.documented(kept)
-                ):
+                for result in (result for _, result in kept) if brief else table.documented(kept):
                     yield self._corrected(result.verdict.status, self._show(result))
             self.summary.census.add(own.census.rows)
             self.summary.drift.update(scan.recording.drift)

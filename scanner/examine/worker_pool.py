@@ -18,7 +18,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, count, islice
+from itertools import chain, islice
+from itertools import count as counting
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
@@ -90,9 +91,9 @@ def examine_in_workers(
 def _batches(
     artifacts: Iterable[Artifact], smallest: int, largest: int, number: int
 ) -> Iterator[list[Artifact]]:
-    """Yield batches; each of the first so many has the smallest size, those after it the largest."""
+    """Yield batches: so many of the smallest size, then those of the largest."""
     waiting = iter(artifacts)
-    for begun in count():
+    for begun in counting():
         size = smallest if begun < number else largest
         batch = list(islice(waiting, size))
         if not batch:
@@ -214,6 +215,7 @@ def _take_over(crew: _Crew, begun: deque[tuple[int, list[Artifact]]]) -> Iterato
     path = crew.wait_for(number)
     begun.popleft()
     with open(path, "rb", BUFFER) as file:
-        while file.peek(1):
+        size = os.fstat(file.fileno()).st_size
+        while file.tell() < size:
             yield pickle.load(file)  # noqa: S301 - written by ourselves, in a folder of our own
     os.unlink(path)

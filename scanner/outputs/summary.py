@@ -33,9 +33,7 @@ def write_summary(
     drift = [f"{summary.drift[name]:,} {name}" for name in _DRIFT if summary.drift[name]]
     if drift:
         _write_line(out, "since the scan before", ", ".join(drift))
-    _write_line(
-        out, "read", f"{short_size(summary.bytes_read)} in {summary.requests:,} requests"
-    )
+    _write_line(out, "read", f"{short_size(summary.bytes_read)} in {summary.requests:,} requests")
     rows = summary.census.rows
     if rows:
         out.write("\n")

@@ -79,7 +79,9 @@ class RowMaker:
         rows: list[dict[str, Any]],
         documents: list[dict[str, Any]],
     ) -> ExaminedRows:
-        table = to_table(rows, ARTIFACTS, lambda row, problem: stand_in_row(row, self.scan, problem))
+        table = to_table(
+            rows, ARTIFACTS, lambda row, problem: stand_in_row(row, self.scan, problem)
+        )
         shown: list[Shown] = []
         for place, (result, status) in enumerate(zip(results, texts(table, "status"), strict=True)):
             recorded = result
@@ -89,9 +91,7 @@ class RowMaker:
         return ExaminedRows(table, to_table(documents, SBOMS, bare_document), tuple(shown))
 
 
-def rows_of(
-    result: ScanResult, scan: ScanInfo
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def rows_of(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the rows of a result in ``artifacts/`` and in ``sboms/``.
 
     Args:

@@ -7,8 +7,8 @@ Nothing is published here. Rows stay in a temporary folder, in bounded memory, u
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import original_address
+from prefect_mutagen.scanner.table.deltas import StateName, is_worthwhile
 from prefect_mutagen.scanner.table.drift import compare, drift_of
 from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
@@ -38,7 +39,7 @@ from prefect_mutagen.scanner.table.rows import (
 from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
-from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
+from prefect_mutagen.scanner.table.state import Carried, Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = ["Recording"]
@@ -76,7 +77,7 @@ class Recording:
         self.state, self.marks, self.looked = known.state, known.marks, known.looked
         self.judged_apart = False
         self._rows_before = self.state.file
-        self._rejudged = False
+        self._rejudged, self._verdicts = False, 0
         self.drift: Counter[str] = Counter()
         self.differs = False
         self._temporary = tempfile.TemporaryDirectory(prefix="mutagen-")
@@ -237,16 +238,16 @@ class Recording:
         self.judged_apart = self.left_out > 0 and not was_judged_by(self.state, policy)
         judged = judge_again(self.state, self.marks, policy, self.folder)
         if judged is not None:
-            self._rows_before, verdicts = judged
+            self._rows_before, self._verdicts = judged
             self._rejudged = True
-            self.differs = self.differs or verdicts > 0
+            self.differs = self.differs or self._verdicts > 0
         self.differs = self.differs or removed > 0
         self.drift["unchanged"] += self.kept
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
         self.drift = +self.drift  # drops zero counts
         doubtful = False
-        for rows in self._carried_over(["status", "objects", "format"], kept_only=True):
+        for rows in self._carried_over(["status", "objects", "format"], which="kept"):
             doubtful = doubtful or pc.any(pc.equal(rows["format"], "unknown")).as_py()
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
@@ -258,7 +259,7 @@ class Recording:
 
     def _pass_over(self, summary: Summary) -> None:
         """Count the files of kept rows whose contents are in no known format as named only."""
-        for rows in self._carried_over(kept_only=True):
+        for rows in self._carried_over(which="kept"):
             for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
                 passed_over = from_row(row).tally().passed_over
                 if passed_over is not None:
@@ -277,16 +278,12 @@ class Recording:
         return merge([self._carried_over(wanted), added])
 
     def _carried_over(
-        self, columns: Sequence[str] | None = None, *, kept_only: bool = False
+        self, columns: Sequence[str] | None = None, *, which: Carried = "all"
     ) -> Iterator[pa.Table]:
         """Yield the carried-over rows of the previous state."""
+        rows, rejudged = self._rows_before, self._rejudged
         return carried_over_rows(
-            self._rows_before,
-            self.marks,
-            self.scan,
-            columns,
-            kept_only=kept_only,
-            rejudged=self._rejudged,
+            rows, self.marks, self.scan, columns, which=which, rejudged=rejudged
         )
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
@@ -316,7 +313,7 @@ class Recording:
         Args:
             wanted: A filter for rows; all by default.
         """
-        for table in self._carried_over(kept_only=True):
+        for table in self._carried_over(which="kept"):
             rows = table if wanted is None else table.filter(wanted(table))
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
@@ -343,20 +340,36 @@ class Recording:
             renew: Whether to write the state although it is unchanged, because the table has lost
                 it.
         """
-        documents = artifacts = ""
+        written: dict[str, str] = {}
+        state = self.state.name
         if self._documents.rows:
-            documents = os.path.join(self.folder, "sboms.parquet")
-            write_parquet(documents, SBOMS, self._documents.tables())
-        state = self.state.scan_id
-        if self.differs or (state and renew):
-            artifacts = os.path.join(self.folder, "artifacts.parquet")
-            write_parquet(artifacts, ARTIFACTS, self.tables())
-            state = self.scan.id
-        row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
-        scans = os.path.join(self.folder, "scans.parquet")
-        write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-        looked = write_looked(self.looked, self.folder)
-        return Publication(self.scan.id, self.scan.source, documents, artifacts, scans, looked)
+            written["sboms"] = self._write("sboms", SBOMS, self._documents.tables())
+        if self.differs and not renew and self._is_delta_worthwhile():
+            altered = merge([self._carried_over(which="altered"), self._artifacts.tables()])
+            written["changes"] = self._write("changes", ARTIFACTS, altered)
+            state = state.after(self.scan.id)
+        elif self.differs or (state.scan_id and renew):
+            written["artifacts"] = self._write("artifacts", ARTIFACTS, self.tables())
+            state = StateName(self.scan.id)
+        row = scan_row(self.scan, summary, self.drift, state, judged_apart=self.judged_apart)
+        rows = [pa.Table.from_pylist([row], schema=SCANS)]
+        written["scans"] = self._write("scans", SCANS, rows)
+        written["looked"] = write_looked(self.looked, self.folder)
+        return Publication(self.scan.id, self.scan.source, state, **written)
+
+    def _is_delta_worthwhile(self) -> bool:
+        if self._rejudged and not was_judged_by(self.state, self.scan.policy):
+            # Readers that know no deltas take a state to be judged by its last scan's policy.
+            return False
+        known = self.state.file
+        removed = self.marks.count(Mark.MISSING)
+        changed = known.changed_rows + self._artifacts.rows + removed + self._verdicts
+        return is_worthwhile(self.state.name, known.whole_rows, changed)
+
+    def _write(self, part: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> str:
+        path = os.path.join(self.folder, f"{part}.parquet")
+        write_parquet(path, schema, tables)
+        return path
 
 
 def _unknown(rows: pa.Table) -> Any:

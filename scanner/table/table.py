@@ -1,10 +1,11 @@
-"""The table of all scans: plain Parquet in three parts; files are immutable and written atomically.
+"""The table of all scans: plain Parquet in four parts; files are immutable and written atomically.
 
-``artifacts/``  a file per scan that changed anything: a row for every artifact, sorted by address;
-                removed artifacts appear once more, as ``removed``.
+``artifacts/``  whole states: a row for every artifact, sorted by address; removed artifacts appear
+                once more, as ``removed``.
+``changes/``    deltas: what one scan changed in such a state; see `scanner.table.deltas`.
 ``sboms/``      the documents of new and changed artifacts, once each.
 ``scans/``      a row per scan, even if nothing changed; it references the file in ``artifacts/``
-                that is the state since then.
+                and those in ``changes/`` that are the state since then.
 
 Each part has a folder per root, named by a digest of the root's address. Files are named by scan
 id, which sorts by time. ``sboms/`` is written first and ``scans/`` last: a file that ``scans/``
@@ -21,6 +22,7 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:
@@ -66,14 +68,17 @@ class Table:
         """
         from prefect_mutagen.scanner.table.looked import read_looked
         from prefect_mutagen.scanner.table.state import State
+        from prefect_mutagen.scanner.table.state_file import StateFile
 
         looked = read_looked(self.files)
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
-            if not scan["state_scan_id"]:
+            state = StateName(scan["state_scan_id"], tuple(scan.get("changes") or ()))
+            if not state.scan_id:
                 break
             try:
-                file = self.files.open("artifacts", scan["state_scan_id"])
+                file = self.files.open("artifacts", state.scan_id)
+                changes = self.files.open_all("changes", state.change_files)
             except StorageError as problem:
                 if problem.code != "storage/not-found":
                     raise
@@ -81,7 +86,7 @@ class Table:
             with self.files.reading():
                 policy = None if scan.get("judged_apart") else scan["policy"]
                 policy = json.loads(policy or "null")
-                return State(scan["state_scan_id"], file, policy, looked)
+                return State(state, StateFile(file, changes), policy, looked)
         return State(looked=looked)
 
     def _scan(self, name: str) -> dict[str, Any]:
@@ -132,13 +137,15 @@ class Table:
             for result in results:
                 recording.add(result)
             recording.close(summary)
-            renew = not self.has_state(recording.state.scan_id)
+            renew = not self.has_state(recording.state.name)
             self.publish(recording.prepare(summary, renew=renew))
         return dict(recording.drift)
 
-    def has_state(self, scan_id: str) -> bool:
-        """Whether the table has the state written by a scan."""
-        return bool(scan_id) and self.files.exists("artifacts", scan_id)
+    def has_state(self, state: StateName) -> bool:
+        """Whether the table has all files of a state."""
+        if not state.scan_id or not self.files.exists("artifacts", state.scan_id):
+            return False
+        return not state.changes or set(state.change_files) <= {*self.files.names("changes")}
 
     def publish(self, publication: "Publication") -> None:
         """Publish a complete scan atomically.
@@ -149,15 +156,8 @@ class Table:
         Raises:
             StorageError: The table cannot be written; nothing of this scan is visible then.
         """
-        parts = {
-            "sboms": publication.documents,
-            "looked": publication.looked,
-            "artifacts": publication.artifacts,
-            "scans": publication.scans,  # last: what it references exists
-        }
-        for part, path in parts.items():
-            if path:
-                self.files.publish(path, part, publication.scan_id)
+        for part, name, path in publication.files():
+            self.files.publish(path, part, name)
         if publication.looked:
             from prefect_mutagen.scanner.table.looked import drop_older
 

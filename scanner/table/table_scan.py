@@ -192,7 +192,7 @@ class TableScan:
         Args:
             summary: Counts of the scan.
         """
-        state = self.known.state.scan_id
+        state = self.known.state.name
         renew = self.table is not None and not self.table.has_state(state)
         return self.recording.prepare(summary, renew=renew)
 

@@ -5,7 +5,7 @@ processes examine, they do this too: the process that records takes whole column
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -86,9 +86,15 @@ class RowMaker:
         for place, (result, status) in enumerate(zip(results, texts(table, "status"), strict=True)):
             recorded = result
             if result.verdict.status != status:  # a fault while its row was made
-                recorded = from_row(table.slice(place, 1).to_pylist()[0])
+                recorded = _with_warnings(from_row(table.slice(place, 1).to_pylist()[0]))
             shown.append(Shown(recorded.tally(), self.show(recorded)))
         return ExaminedRows(table, to_table(documents, SBOMS, bare_document), tuple(shown))
+
+
+def _with_warnings(result: ScanResult) -> ScanResult:
+    """Return a result from a row with the warnings of its document."""
+    errors = (finding.message for finding in result.findings if finding.severity == "error")
+    return replace(result, sbom=replace(result.sbom, warnings=tuple(errors)))
 
 
 def rows_of(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:

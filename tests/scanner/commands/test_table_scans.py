@@ -12,6 +12,7 @@ from prefect_mutagen.scanner import ScanResult
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.examine import engine, worker_pool
 from prefect_mutagen.scanner.table import examined_rows
+from prefect_mutagen.scanner.table.rows import to_row
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
 from tests.scanner.storing import put_local
@@ -52,9 +53,12 @@ def test_worker_processes_change_nothing(
     root = put_local(tmp_path / "root", _files(100))
     started: list[int] = []
     examine = worker_pool.examine_in_workers
-    monkeypatch.setattr(
-        worker_pool, "examine_in_workers", lambda *given: (started.append(1), examine(*given))[1]
-    )
+
+    def noted(*given: Any) -> Any:
+        started.append(1)
+        return examine(*given)
+
+    monkeypatch.setattr(worker_pool, "examine_in_workers", noted)
     here = run("--format", form, "--processes", "2", table="one")
     assert not started
     monkeypatch.setattr(engine, "_WORTHWHILE", 20)
@@ -98,7 +102,7 @@ def test_a_fault_while_rows_are_made_costs_one_artifact(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = put_local(tmp_path / "root", _files(10))
-    original = examined_rows.to_row
+    original = to_row
 
     def breaks(result: ScanResult, scan: Any) -> dict[str, Any]:
         whole = result.verdict.status == "passed"

@@ -185,9 +185,9 @@ def report(sizes: Sequence[int], found: Sequence[tuple[dict[str, Run], float, fl
             exponents.append(f"{growth(sizes, values):>13.2f}")
         print(f"{'growth':>10}" + "".join(exponents))
     print(f"\nagainst bare {client} in the same run")
-    for size, (runs, reads, listing) in zip(sizes, found, strict=True):
-        plain, table = runs["without a table"].wall, runs["with a new table"].wall
-        again = runs["again, unchanged"].wall
+    for size, (each, reads, listing) in zip(sizes, found, strict=True):
+        plain, table = each["without a table"].wall, each["with a new table"].wall
+        again = each["again, unchanged"].wall
         print(
             f"{size:>10}: {size / reads:,.0f} reads/s; without a table {reads / plain:.0%} of it, "
             f"with one {reads / table:.0%} (goal 70 %); "

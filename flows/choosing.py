@@ -18,7 +18,8 @@ from prefect_mutagen.scanner.agents.start_record import StartRecord
 from prefect_mutagen.scanner.agents.waiting_starts import Waiting, WaitingStarts
 from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.table.passed_before import PassedBefore
-from prefect_mutagen.scanner.table.recording import Recording, may_have_passed, passed
+from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.row_filters import may_have_passed, passed
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
@@ -57,7 +58,7 @@ def choose_due(
     known: set[str] | None = None
     for agent in agents:
         since = considered_last(recording, records, agent, gate)
-        if records is None or since == recording.state.scan_id:
+        if records is None or since == recording.state.name.last_scan_id:
             yield from (_waiting(agent, row) for row in _rows(recording, may_have_passed))
             continue
         if since not in opened:
@@ -94,7 +95,7 @@ def considered_last(
     Raises:
         StorageError: The record cannot be read.
     """
-    before = recording.state.scan_id
+    before = recording.state.name.last_scan_id
     if records is None:
         return before
     known = records.considered
@@ -153,6 +154,5 @@ def _rows(recording: Recording, wanted: Callable[[pa.Table], Any]) -> Iterator[d
 
 def _passed_in(table: Table, scan_id: str) -> PassedBefore | None:
     """Return what passed in an earlier state; None if the table no longer has it."""
-    if scan_id and not table.has_state(scan_id):
-        return None
-    return PassedBefore(table.open_state(scan_id) if scan_id else State())
+    state = table.open_earlier(scan_id) if scan_id else State()
+    return None if state is None else PassedBefore(state)

@@ -27,15 +27,13 @@ from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.recording import (
-    Publication,
     Recording,
-    not_passed,
-    passed_as_is,
-    passed_by_waiver,
 )
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
+from prefect_mutagen.scanner.table.row_filters import not_passed, passed_as_is, passed_by_waiver
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
@@ -204,7 +202,8 @@ def _publish_and_start(
     try:
         if order.table:
             publication = table_scan.prepare(summary)
-            state, after = publication.state, _publish(order, publication, after)
+            state = publication.state.last_scan_id
+            after = _publish(order, publication, after)
         give_back()
         # Without a published table no agent may start.
         return [] if trouble is not None else starting.begin(state, after), trouble

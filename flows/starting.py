@@ -38,7 +38,8 @@ from prefect_mutagen.scanner.claimants import this_claimant
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import original_address, storable
 from prefect_mutagen.scanner.table.leases import Leases
-from prefect_mutagen.scanner.table.recording import Recording, among, passed
+from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.row_filters import among, passed
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.agents import open_record, start_agents, start_scan_agents

@@ -1,5 +1,6 @@
 """The command ``prefect-mutagen`` as a program: ``python -m prefect_mutagen`` is the same."""
 
+import gc
 import signal
 import sys
 
@@ -17,6 +18,10 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     from prefect_mutagen.scanner.commands.cli import main as run
 
+    # A listing makes millions of objects, none of them in circles: looking for circles as often as
+    # Python does by default takes a tenth of a scan that finds nothing new.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     return run()
 
 

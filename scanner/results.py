@@ -5,6 +5,7 @@ value that is not known is null.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
@@ -277,6 +278,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {name: entry[name] for name in order}
 
 
+_COUNTS: Final = (
+    "artifacts",
+    "objects",
+    "passed",
+    "failed",
+    "unknown",
+    "bytes_read",
+    "requests",
+)
+
+
 @dataclass(slots=True)
 class Summary:
     """Running totals of a scan."""
@@ -291,6 +303,8 @@ class Summary:
     finished_at: str = ""
     census: Census = field(default_factory=Census)
     """All listed objects by role, and whether they were examined."""
+    drift: Counter[str] = field(default_factory=Counter)
+    """Numbers of artifacts by `Drift`; empty without a previous scan to compare with."""
 
     def add(self, result: ScanResult) -> None:
         """Add a result to the totals."""
@@ -306,6 +320,11 @@ class Summary:
             self.census.pass_over(*tally.passed_over)
         setattr(self, tally.status, getattr(self, tally.status) + 1)
 
+    def add_counts(self, other: "Summary") -> None:
+        """Add the counts of another summary, except for its census and its drift."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def correct(self, before: Status, after: Status) -> None:
         """Replace the verdict of an artifact that was already counted."""
         if before != after:
@@ -320,4 +339,4 @@ class Summary:
     def to_report(self) -> dict[str, Any]:
         """Return the ``summary`` object of the report."""
         counts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return counts | {"census": self.census.to_report()}
+        return counts | {"census": self.census.to_report(), "drift": dict(self.drift) or None}

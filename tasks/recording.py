@@ -11,7 +11,7 @@ from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
-from prefect_mutagen.scanner.table.recording import Publication
+from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan, publish

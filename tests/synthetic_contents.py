@@ -6,7 +6,7 @@ Keys are a sorted sequence that can be searched by halving; of a million of them
 import bisect
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, overload
 
 from tests.builders import safetensors
@@ -109,6 +109,7 @@ class ManyModels:
         suffix: str = ".safetensors",
         size: int = 1 << 30,
         folder: int = 1000,
+        replaced: int = 0,
     ) -> None:
         """Draw a bucket.
 
@@ -118,11 +119,13 @@ class ManyModels:
             suffix: How their names end.
             size: Bytes of each.
             folder: Models of a folder; each has a config.json besides.
+            replaced: One of so many was uploaded again; 0 for none.
         """
         self._keys = _Numbered(models, folder, suffix)
         self._headers = [
             Body(data, max(size, len(data)), f"{zlib.crc32(data):08x}") for data in headers
         ]
+        self._replaced = replaced
         self._config = Body(b'{"model_type": "llama"}', 23, "c0")
 
     def keys(self) -> Sequence[str]:
@@ -134,7 +137,10 @@ class ManyModels:
             return None
         if key.endswith("config.json"):
             return self._config
-        return self._headers[place % len(self._headers)]
+        body = self._headers[place % len(self._headers)]
+        if self._replaced and place % self._replaced == 1:
+            return replace(body, etag=f"{body.etag}-again")
+        return body
 
 
 def small_safetensors(tensors: int) -> tuple[bytes, int]:

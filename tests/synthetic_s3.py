@@ -368,6 +368,7 @@ def main() -> None:
     parser.add_argument("--gguf", nargs="*", default=[], help="files with GGUF headers")
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--bandwidth", type=float, default=0.0)
+    parser.add_argument("--replaced", type=int, default=0, help="one of so many is another one")
     given = parser.parse_args()
     headers, size, suffix = [], 1 << 30, ".gguf"
     for path in given.gguf:
@@ -376,7 +377,7 @@ def main() -> None:
     if not headers:
         header, data = small_safetensors(200)
         headers, size, suffix = [header], len(header) + data, ".safetensors"
-    content = ManyModels(given.models, headers, suffix=suffix, size=size)
+    content = ManyModels(given.models, headers, suffix=suffix, size=size, replaced=given.replaced)
     server = SyntheticS3(content, given.latency, given.bandwidth, port=given.port)
     server._run(threading.Event())
 

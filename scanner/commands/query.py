@@ -22,10 +22,26 @@ from prefect_mutagen.scanner.storage.options import load_options, refuse_unprint
 __all__ = ["VIEWS", "add_parser"]
 
 VIEWS: Final = """
-CREATE VIEW history AS FROM all_artifacts SEMI JOIN scans USING (scan_id);
-CREATE VIEW artifacts AS FROM all_artifacts SEMI JOIN (
-    SELECT source, arg_max(state_scan_id, scan_id) AS scan_id FROM scans GROUP BY source
-) USING (source, scan_id) WHERE drift <> 'removed';
+CREATE VIEW history AS FROM (FROM all_artifacts UNION ALL BY NAME FROM all_changes)
+    SEMI JOIN scans USING (scan_id);
+CREATE VIEW artifacts AS
+WITH newest AS (
+    SELECT source, unnest(files) AS scan_id, generate_subscripts(files, 1) AS place,
+        place = len(files) AS is_last
+    FROM (SELECT source,
+            arg_max(list_prepend(state_scan_id, coalesce(changes, [])), scan_id) AS files
+          FROM scans GROUP BY source)
+), changed AS (
+    FROM all_changes JOIN newest USING (source, scan_id)
+    QUALIFY place = max(place) OVER (PARTITION BY source, url)
+), state AS (
+    FROM all_artifacts JOIN newest USING (source, scan_id) ANTI JOIN changed USING (source, url)
+    UNION ALL BY NAME FROM changed
+)
+SELECT * EXCLUDE (place, is_last) REPLACE (
+    CASE WHEN is_last THEN drift ELSE 'unchanged' END AS drift,
+    CASE WHEN is_last THEN drift_details ELSE [] END AS drift_details)
+FROM state WHERE state.drift <> 'removed';
 CREATE VIEW sboms AS FROM all_sboms SEMI JOIN history USING (sbom_id)
     QUALIFY row_number() OVER (PARTITION BY sbom_id, object_url ORDER BY scan_id DESC) = 1;
 CREATE VIEW census AS SELECT source, scan_id, started_at, counted.role, counted.state,
@@ -104,12 +120,13 @@ def _add_views(connection: Any, url: str, options: dict[str, Any]) -> None:
     from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 
     address = Address.parse(url)
+    schemas = {"artifacts": ARTIFACTS, "changes": ARTIFACTS, "sboms": SBOMS, "scans": SCANS}
     try:
         refuse_unprintable(options)
         system, path = fsspec.core.url_to_fs(address.secret_text, **options)
         if "file" not in system.protocol:
             connection.register_filesystem(system)
-        for part, schema in (("artifacts", ARTIFACTS), ("sboms", SBOMS), ("scans", SCANS)):
+        for part, schema in schemas.items():
             paths = system.glob(f"{escape(path)}/{part}/*/*.parquet")
             if part == "scans":
                 _require(paths, address)

@@ -7,13 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
-from prefect_mutagen.scanner.commands.scan_options import add_options, output_options, refuse_idle
+from prefect_mutagen.scanner.commands.scan_options import (
+    add_options,
+    default_format,
+    output_options,
+    refuse_idle,
+)
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
@@ -28,15 +34,10 @@ from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.outputs import writer_of
-from prefect_mutagen.scanner.outputs.documents import (
-    RenderedResult,
-    join_json,
-    join_jsonl,
-    render_json,
-    render_jsonl,
-)
+from prefect_mutagen.scanner.outputs.documents import RenderedResult, join_json, join_jsonl
+from prefect_mutagen.scanner.outputs.shown import SHOWN, itself, tallied
 from prefect_mutagen.scanner.outputs.visible import counted
-from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
@@ -47,14 +48,13 @@ from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.temporary import partial_path, sweep_folders, sweep_partial_files
+from prefect_mutagen.scanner.verdicts import Status
 
 if TYPE_CHECKING:
     from prefect_mutagen.scanner.table.resuming import Interrupted
-    from prefect_mutagen.scanner.table.table_scan import TableScan
+    from prefect_mutagen.scanner.table.table_scan import Recorded, TableScan
 
 __all__ = ["add_parser"]
-
-_T = TypeVar("_T")
 
 
 def add_parser(commands: Any) -> None:
@@ -71,18 +71,18 @@ def add_parser(commands: Any) -> None:
 def _scan(options: argparse.Namespace) -> int:
     refuse_idle(options)
     sweep_folders()
+    options.format = options.format or default_format(options)
     run = _Run(options)
     if options.output is not None:
         options.output = _prepare_output(options.output)
     with _output(options.output) as out:
-        # These formats can be rendered per artifact, in the process that examined it.
-        if options.format == "json" and not options.table:
-            join_json(run.rendered(render_json), out, new=options.output is not None)
-        elif options.format == "jsonl" and not options.table:
-            join_jsonl(run.rendered(render_jsonl), out)
+        if options.format == "json":
+            join_json(run.parts(), out, new=options.output is not None)
+        elif options.format == "jsonl":
+            join_jsonl(run.parts(), out)
         else:
             write = writer_of(options.format)
-            write(run.results(), run.scan, run.summary, out, output_options(options))
+            write(run.parts(), run.scan, run.summary, out, output_options(options))
     if run.trouble:
         return UNREACHABLE
     return PASSED if run.summary.all_passed and not run.skipped else REJECTED
@@ -115,39 +115,17 @@ class _Run:
         )
         self.summary = Summary()
         self.trouble = self.skipped = False
+        self._show = SHOWN.get(options.format, itself)
         # A progress line would break up formats that are written incrementally to a terminal.
-        quiet = options.output is not None or options.format in ("json", "table")
+        quiet = options.output is not None or options.format in ("json", "table", "summary")
         shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
         self._progress = Progress(self.summary, shown=shown)
 
-    def results(self) -> Iterator[ScanResult]:
-        """Yield the results of all roots."""
+    def parts(self) -> Iterator[Any]:
+        """Yield what the format shows of each artifact of all roots."""
         return self._each_root(self._recorded if self._options.table else self._examined)
 
-    def rendered(self, render: Callable[[ScanResult], RenderedResult]) -> Iterator[RenderedResult]:
-        """Yield rendered results of all roots, examined on all cores."""
-
-        def examined(root: Address) -> Iterator[RenderedResult]:
-            store = self._open(root)
-            for one in examine_artifacts(
-                store,
-                self._artifacts(store),
-                self._examiner(),
-                self._options.concurrency,
-                make=render,
-                workers=Workers(
-                    self._options.processes,
-                    root,
-                    self._storage_options,
-                    self._selection.all_versions,
-                ),
-            ):
-                self.summary.count(one.tally)
-                yield one
-
-        return self._each_root(examined)
-
-    def _each_root(self, examine: Callable[[Address], Iterator[_T]]) -> Iterator[_T]:
+    def _each_root(self, examine: Callable[[Address], Iterator[Any]]) -> Iterator[Any]:
         """Examine the roots in order; an unreachable one does not stop the others."""
         self._progress.start()
         empty: list[NothingIncluded] = []
@@ -166,7 +144,7 @@ class _Run:
         self.summary.finished_at = datetime.now(UTC).isoformat()
         self._progress.clear()
         # A table has this line below its verdicts, and a complaint about an empty root has it.
-        told = self._options.format == "table" or not self.summary.artifacts
+        told = self._options.format in ("table", "summary") or not self.summary.artifacts
         if self._selection.takes_all and self.summary.census.overlooked and not told:
             complain(self.summary.census.describe())
 
@@ -208,27 +186,34 @@ class _Run:
         listed = census.describe()
         self._complain(f"{store.root}: there is no {wanted}{f' ({listed})' if listed else ''}")
 
-    def _examined(self, root: Address) -> Iterator[ScanResult]:
+    def _workers(self, root: Address) -> Workers:
+        processes, versions = self._options.processes, self._selection.all_versions
+        return Workers(processes, root, self._storage_options, versions)
+
+    def _examined(self, root: Address) -> Iterator[Any]:
         """Examine the selected artifacts of a root."""
         store = self._open(root)
-        return self._examine(store, self._artifacts(store))
+        # A whole result costs more to hand over than to make.
+        workers = None if self._show is itself else self._workers(root)
+        for tally, part in examine_artifacts(
+            store,
+            self._artifacts(store),
+            self._examiner(),
+            self._options.concurrency,
+            make=partial(map, partial(tallied, self._show)),
+            workers=workers,
+        ):
+            self.summary.count(tally)
+            if self._options.only is None or tally.status != "passed":
+                yield part
 
-    def _examine(self, store: Store, artifacts: Iterator[Artifact]) -> Iterator[ScanResult]:
-        concurrency = self._options.concurrency
-        for result in examine_artifacts(store, artifacts, self._examiner(), concurrency):
-            self.summary.add(result)
-            yield result
-
-    def _recorded(self, root: Address) -> Iterator[ScanResult]:
+    def _recorded(self, root: Address) -> Iterator[Any]:
         """Examine changed artifacts and publish the new state."""
         from prefect_mutagen.scanner.table.retention import Retention
         from prefect_mutagen.scanner.table.root_lease import hold_root
-        from prefect_mutagen.scanner.table.table_scan import (
-            Rescan,
-            TableScan,
-            list_changed,
-            publish,
-        )
+        from prefect_mutagen.scanner.table.row_filters import ONLY
+        from prefect_mutagen.scanner.table.staging import Rescan
+        from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed, publish
 
         options = self._options
         place = Address.parse(options.table)
@@ -256,37 +241,52 @@ class _Run:
                 rescan=rescan,
                 interrupted=interrupted,
             )
-            taken_over = self._taken_over(scan, interrupted)
-            for result in chain(self._examine(store, changed), taken_over):
-                compared = scan.recording.add(result)
-                self.summary.correct(result.verdict.status, compared.verdict.status)
-                own.add(compared)
-                yield compared
+            examined = scan.examine(
+                store,
+                changed,
+                self._examiner(),
+                options.concurrency,
+                show=self._show,
+                workers=self._workers(root),
+            )
+            for one in chain(examined, self._taken_over(scan, interrupted)):
+                own.count(one.tally)
+                self.summary.count(one.tally._replace(passed_over=None))  # see below: `own` has it
+                if one.is_among(options.only):
+                    yield self._corrected(one.tally.status, one.part)
             if not own.artifacts and not scan.known.kept:
                 self._report_no_model(store, own.census)
-            scan.finish(own)
-            scan.recording.correct(self.summary)
-            # Look up documents only for formats that show them.
-            brief = (result for _, result in scan.recording.unchanged())
-            for result in brief if options.format == "table" else table.documented(scan.recording):
-                self.summary.add(result)
-                yield result
-            self.summary.census.add(own.census.listed)
+            carried = Summary(census=own.census)
+            scan.finish(carried)
+            for summary in (own, self.summary):
+                summary.add_counts(carried)
+            wanted = ONLY[options.only] if options.only else None
+            if options.format != "summary":
+                # Look up documents only for formats that show them.
+                brief = options.format == "table"
+                kept = scan.recording.unchanged(wanted)
+                for result in (result for _, result in kept) if brief else table.documented(kept):
+                    yield self._corrected(result.verdict.status, self._show(result))
+            self.summary.census.add(own.census.rows)
+            self.summary.drift.update(scan.recording.drift)
             own.finished_at = datetime.now(UTC).isoformat()
             retention = Retention(options.keep_states, options.keep_days)
             remark = publish(table, scan.prepare(own), retention)
             if remark:
                 self._complain(remark)
 
-    def _taken_over(self, scan: "TableScan", interrupted: "Interrupted") -> Iterator[ScanResult]:
+    def _taken_over(self, scan: "TableScan", interrupted: "Interrupted") -> "Iterator[Recorded]":
         """Yield what interrupted scans examined; after everything else was."""
-        scan.end_staging()  # these are kept already
-        for result in interrupted.results():
-            self.summary.add(result)
-            yield result
+        yield from scan.add_interrupted(interrupted, self._show)
         if interrupted.count:
             found = counted(interrupted.count, "artifact")
             self._complain(f"{found} taken over from a scan that was interrupted")
+
+    def _corrected(self, status: Status, part: Any) -> Any:
+        """Count an artifact as unknown that could not be rendered; return the part."""
+        if isinstance(part, RenderedResult):
+            self.summary.correct(status, part.tally.status)
+        return part
 
 
 def _distinct(texts: Sequence[str]) -> dict[Address, str]:

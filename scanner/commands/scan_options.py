@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from prefect_mutagen.scanner.commands.arguments import (
     WrongUsage,
@@ -15,14 +16,22 @@ from prefect_mutagen.scanner.listing.selection import read_moment
 from prefect_mutagen.scanner.outputs import FORMATS
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 
-__all__ = ["add_options", "output_options", "refuse_idle"]
+__all__ = ["add_options", "default_format", "output_options", "refuse_idle"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all options of a scan."""
     parser.add_argument("urls", nargs="+", metavar="URL", type=filled, help="a path or an address")
     parser.add_argument(
-        "--format", **one_of(FORMATS, fold=True), default="json", help="default: json"
+        "--format",
+        **one_of(FORMATS, fold=True),
+        help="default: summary with --table on a terminal, else json",
+    )
+    parser.add_argument(
+        "--only",
+        **one_of(("changed", "failed", "new")),
+        help="show only artifacts that differ from the previous scan, did not pass, or are new; "
+        "counts and exit status are those of all",
     )
     parser.add_argument(
         "--output",
@@ -52,7 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         default=_cores(),
-        help="processes that examine many artifacts for json and jsonl (default: one per core)",
+        help="processes that examine many artifacts for a table, or for json, jsonl and summary "
+        "(default: one per core)",
     )
     _add_selection(parser)
     _add_table(parser)
@@ -170,10 +180,18 @@ def refuse_idle(options: argparse.Namespace) -> None:
     """
     if options.table:
         return
-    for name in ("rescan", "if_busy", "keep_states", "keep_days"):
-        if getattr(options, name):
-            option = f"--{name.replace('_', '-')}"
-            raise WrongUsage(f"{option} does nothing without --table; name the table with it")
+    idle = [n for n in ("rescan", "if_busy", "keep_states", "keep_days") if getattr(options, n)]
+    named = [f"--{name.replace('_', '-')}" for name in idle]
+    if options.only in ("changed", "new"):
+        named.append(f"--only {options.only}")
+    for option in named:
+        raise WrongUsage(f"{option} does nothing without --table; name the table with it")
+
+
+def default_format(options: argparse.Namespace) -> str:
+    """Return the format without ``--format``: what a person or a program expects."""
+    watched = options.table and options.output is None and sys.stdout.isatty()
+    return "summary" if watched else "json"
 
 
 def output_options(options: argparse.Namespace) -> OutputOptions:

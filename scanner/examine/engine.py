@@ -44,7 +44,7 @@ def examine_artifacts(
     concurrency: int = 64,
     shared: None = None,
     *,
-    make: Callable[[ScanResult], _T],
+    make: Callable[[Iterable[ScanResult]], Iterable[_T]],
     workers: Workers | None = None,
 ) -> Iterator[_T]: ...
 
@@ -56,7 +56,7 @@ def examine_artifacts(
     concurrency: int = 64,
     shared: "SharedRequests | None" = None,
     *,
-    make: Callable[[ScanResult], Any] | None = None,
+    make: Callable[[Iterable[ScanResult]], Iterable[Any]] | None = None,
     workers: Workers | None = None,
 ) -> Iterator[Any]:
     """Examine artifacts of one store.
@@ -68,12 +68,12 @@ def examine_artifacts(
         concurrency: Remote artifacts that are examined at a time, in all processes together.
         shared: Requests and limits that concurrent examinations of one remote scan share; see
             `scanner.examine.remote_engine.share_requests`.
-        make: Applied to each result in the process that examined it: a module-level function whose
-            return value is small to pickle.
+        make: Applied to results in the process that examined them, some at a time: a function that
+            can be pickled and yields what is small to pickle, such as ``partial(map, render)``.
         workers: Processes that may examine where artifacts are many; None keeps to this process.
 
     Yields:
-        One result per artifact, or what ``make`` returned for it, in their order.
+        One result per artifact, or what ``make`` yielded for them, in their order.
     """
     if (
         make is not None
@@ -90,4 +90,4 @@ def examine_artifacts(
             yield from examine_in_workers(store, artifacts, examiner, concurrency, make, workers)
             return
     results = examine_in_process(store, artifacts, examiner, concurrency, shared)
-    yield from results if make is None else map(make, results)
+    yield from results if make is None else make(results)

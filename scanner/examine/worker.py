@@ -8,7 +8,7 @@ import os
 import pickle
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
@@ -38,7 +38,7 @@ class Settings(NamedTuple):
     policy: Policy
     hash_level: HashLevel
     generated_at: str
-    make: Callable[[ScanResult], Any]
+    make: Callable[[Iterable[ScanResult]], Iterable[Any]]
 
 
 class Order(NamedTuple):
@@ -67,8 +67,8 @@ def serve() -> None:
             results = examine_in_process(store, order.batch, examiner, settings.concurrency)
             # A pipe would hand over 64 KiB at a time, and both sides would wait for each other.
             with open(order.path, "wb", BUFFER) as file:
-                for result in results:
-                    pickle.dump(settings.make(result), file, pickle.HIGHEST_PROTOCOL)
+                for made in settings.make(results):
+                    pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
             control.sendall(FINISHED)
     finally:
         # Whoever started this one does the work again, meets the same fault and can tell it.

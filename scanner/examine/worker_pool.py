@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
+from itertools import count as counting
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
@@ -33,6 +34,8 @@ from prefect_mutagen.scanner.storage.store import Store
 __all__ = ["examine_in_workers"]
 
 _BATCH: Final = 64
+_LARGEST_BATCH: Final = 256
+"""Of local artifacts, once every worker has had some: less is said and fewer files are opened."""
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from prefect_mutagen.scanner.examine.worker import serve; serve()"
@@ -46,7 +49,7 @@ def examine_in_workers(
     artifacts: Iterable[Artifact],
     examiner: Examiner,
     concurrency: int,
-    make: Callable[[ScanResult], _T],
+    make: Callable[[Iterable[ScanResult]], Iterable[_T]],
     workers: Workers,
 ) -> Iterator[_T]:
     """Examine artifacts in worker processes; see `prefect_mutagen.scanner.examine.engine`.
@@ -56,34 +59,46 @@ def examine_in_workers(
         artifacts: What to examine; taken as workers get free, never all at once.
         examiner: Policy and hash level; each worker has caches of its own.
         concurrency: Remote artifacts that are examined at a time, in all workers together.
-        make: Applied to each result by the worker.
+        make: Applied to the results of a batch by the worker.
         workers: How many, and what they open.
 
     Yields:
-        What ``make`` returned for each artifact, in their order.
+        What ``make`` yielded for the artifacts, in their order.
     """
-    count = workers.count(store, concurrency)
-    shares = [(concurrency + number) // count for number in range(count)]
+    processes = workers.count(store, concurrency)
+    shares = [(concurrency + number) // processes for number in range(processes)]
     common = workers, examiner.policy, examiner.hash_level, examiner.generated_at, make
     settings = [Settings(max(1, share), *common) for share in shares]
     begun: deque[tuple[int, list[Artifact]]] = deque()
-    size = _BATCH if store.loop is None else max(_BATCH, 4 * max(shares))
-    waiting = iter(artifacts)
-    batches = iter(lambda: list(islice(waiting, size)), [])
-    with TemporaryDirectory(prefix="workers-") as folder, _crew(count, folder) as crew:
+    smallest = _BATCH if store.loop is None else max(_BATCH, 4 * max(shares))
+    batches = _batches(artifacts, smallest, max(smallest, _LARGEST_BATCH), 4 * processes)
+    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
         try:
             crew.prepare(settings)
             for number, batch in enumerate(batches):
                 begun.append((number, batch))
                 crew.submit(number, batch)
-                if len(begun) > 2 * count:
+                if len(begun) > 2 * processes:
                     yield from _take_over(crew, begun)
             while begun:
                 yield from _take_over(crew, begun)
         except _WorkerLost:
             # Killed, or by a fault of ours: nobody knows over what. The rest is examined here.
             rest = chain.from_iterable(chain((batch for _, batch in begun), batches))
-            yield from map(make, examine_in_process(store, rest, examiner, concurrency))
+            yield from make(examine_in_process(store, rest, examiner, concurrency))
+
+
+def _batches(
+    artifacts: Iterable[Artifact], smallest: int, largest: int, number: int
+) -> Iterator[list[Artifact]]:
+    """Yield batches: so many of the smallest size, then those of the largest."""
+    waiting = iter(artifacts)
+    for begun in counting():
+        size = smallest if begun < number else largest
+        batch = list(islice(waiting, size))
+        if not batch:
+            return
+        yield batch
 
 
 class _WorkerLost(Exception):  # noqa: N818 - no error that anybody sees
@@ -196,10 +211,11 @@ def _crew(count: int, folder: str) -> Iterator[_Crew]:
 
 def _take_over(crew: _Crew, begun: deque[tuple[int, list[Artifact]]]) -> Iterator[Any]:
     """Wait for the first of these batches, give what was made of it, and free the room."""
-    number, batch = begun[0]
+    number, _ = begun[0]
     path = crew.wait_for(number)
     begun.popleft()
     with open(path, "rb", BUFFER) as file:
-        for _ in range(len(batch)):
+        size = os.fstat(file.fileno()).st_size
+        while file.tell() < size:
             yield pickle.load(file)  # noqa: S301 - written by ourselves, in a folder of our own
     os.unlink(path)

@@ -159,7 +159,7 @@ class Artifact(NamedTuple):
         """Return the digest, and `WEAK` if storage states no more than the size of a file."""
         pickles = f"{_loose_lines(self.beside)}{_rivals_line(self.rivals)}"
         pickles += "".join(f"\n{name}\0unfinished" for name in self.beside.unfinished)
-        if len(self.objects) == 1 and not (self.describing or self.beside.code or self.parts):
+        if self._is_alone:
             item = self.objects[0]  # fast path for the common case
             digest = _digest(f"{self.path_of(item)}\0{item.pin}\n{pickles}") if item.pin else b""
             return digest, WEAK if is_weak(item.pin) else ""
@@ -170,6 +170,15 @@ class Artifact(NamedTuple):
         lines += [pickles, *(_loose_lines(part.beside) for part in self.parts)]
         weak = any(is_weak(item.pin) for item in pinned)
         return _digest("\n".join(lines)), WEAK if weak else ""
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether it is one file, and nothing else says anything about it."""
+        beside = self.beside
+        if len(self.objects) != 1 or beside.neighbours or beside.code or self.parts:
+            return False
+        stated = beside.checksums or beside.signatures or self.registry
+        return not stated and self.shard_index is None
 
     @property
     def neighbour_pins(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.listing.models import Model
 from prefect_mutagen.scanner.listing.object_spool import SPILL_THRESHOLD, ObjectSpool
 from prefect_mutagen.scanner.listing.roles import TOOL_FOLDERS
 from prefect_mutagen.scanner.listing.roots import FolderTree, Look, Unit
-from prefect_mutagen.scanner.listing.sets import FolderSets
+from prefect_mutagen.scanner.listing.sets import is_notable
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import StoredObject
 
@@ -158,7 +158,7 @@ def artifact_of(
         return Artifact(item.url, (item,))
     form = format_of(item.name)
     # Other models matter for a set, and where loaders may prefer them.
-    of_set = FolderSets.is_notable(item.name)
+    of_set = is_notable(item.name)
     with closing(ObjectSpool()) as spool:
         folder = FolderGroup(item.folder, spool, read_index=read_index)
         for other in beside:
@@ -166,7 +166,7 @@ def artifact_of(
             if other.url != item.url and (
                 of_set
                 or other_form is None
-                or (form == other_form == "safetensors" and FolderSets.is_notable(other.name))
+                or (form == other_form == "safetensors" and is_notable(other.name))
             ):
                 folder.add(other)
         folder.add(item)

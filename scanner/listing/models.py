@@ -55,6 +55,8 @@ def is_root(url: str, describing: Iterable[StoredObject]) -> bool:
 
 def _is_snapshot(url: str) -> bool:
     """Whether a folder is a revision in a hub's cache: ``models--O--N/snapshots/REVISION``."""
+    if "/snapshots/" not in url:
+        return False
     *_, repository, snapshots, _ = ("", "", *url.rstrip("/").split("/"))
     return snapshots == "snapshots" and repository.startswith("models--")
 

@@ -153,16 +153,15 @@ class FolderObjects:
         return next(self._spool.read(self._folder, kind, key), None) is not None
 
     def items(self, kind: str) -> Iterator[tuple[str, StoredObject]]:
-        """Yield the objects of a kind with their keys, sorted by key.
+        """Return the objects of a kind with their keys, sorted by key.
 
         Objects of other kinds may be added meanwhile, also if that spills all of them.
         """
         if self._folder < 0:
-            held = self._kinds.get(kind, {})
-            yield from [(key, item) for key in sorted(held) for item in held[key]]
-            return
+            held = self._kinds.get(kind)
+            return iter([(key, item) for key in sorted(held) for item in held[key]] if held else ())
         self._spill(kind)
-        yield from self._spool.read(self._folder, kind)
+        return self._spool.read(self._folder, kind)
 
     def clear(self) -> None:
         """Delete everything."""

@@ -14,6 +14,7 @@ indexes are read (`scanner.listing.listed_index` says why, and that it costs no 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
@@ -31,7 +32,7 @@ from prefect_mutagen.scanner.listing.shards import (
 )
 from prefect_mutagen.scanner.storage.store import StoredObject
 
-__all__ = ["FolderSets", "FoundSet"]
+__all__ = ["FolderSets", "FoundSet", "is_notable"]
 
 _IN_MEMORY: Final = 20_000
 """Most files named by indexes that are held in memory; more go to the spool."""
@@ -41,6 +42,17 @@ _OPEN_INDEXES: Final = 100
 """Most indexes of a folder that are read before the listing has left it."""
 _INDEX: Final = "/index"
 _SAFETENSORS: Final = "safetensors"
+
+
+@lru_cache(maxsize=1 << 12)
+def is_notable(name: str) -> bool:
+    """Whether a file of this name may be part of a set, or compete with other weights."""
+    return (
+        name.partition(".")[0] in WELL_KNOWN
+        or shard_name(name) is not None
+        or rank_name(name) is not None
+        or index_stem(name) is not None
+    )
 
 
 class FoundSet(NamedTuple):
@@ -87,7 +99,7 @@ class FolderSets:
 
     def note(self, name: str) -> None:
         """Note that the folder has a model file of this name."""
-        if not self._notable and self.is_notable(name):
+        if not self._notable and is_notable(name):
             self._notable = True
 
     def add_index(self, item: StoredObject) -> None:
@@ -98,16 +110,6 @@ class FolderSets:
         self._objects.add("index", stem, item)
         self._indexes += 1
         self._notable = True
-
-    @staticmethod
-    def is_notable(name: str) -> bool:
-        """Whether a file of this name may be part of a set, or compete with other weights."""
-        return (
-            name.partition(".")[0] in WELL_KNOWN
-            or shard_name(name) is not None
-            or rank_name(name) is not None
-            or index_stem(name) is not None
-        )
 
     def prepare(self, models: Callable[[], Iterable[StoredObject]]) -> None:
         """Decide which files the indexes mean, once the folder has been listed.
@@ -301,6 +303,7 @@ class FolderSets:
             self._objects.add("foreign", name, index)
 
 
+@lru_cache(maxsize=1 << 12)
 def _weights_of(name: str, key: str) -> Weights:
     """Return the weights that a safetensors file is, or is part of."""
     shard, rank = shard_name(name), rank_name(name)

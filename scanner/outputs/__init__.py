@@ -55,6 +55,7 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "spdx": ("spdx", "write_spdx"),
         "spdx-json": ("spdx_json", "write_spdx_json"),
         "spdx3": ("spdx3", "write_spdx3"),
+        "summary": ("summary", "write_summary"),
         "table": ("table", "write_table"),
     }
 )

@@ -63,7 +63,9 @@ class StoredObject(NamedTuple):
     @property
     def name(self) -> str:
         """Last part of the address, without a version."""
-        url = self.plain_url
+        url = self.url
+        if VERSION_MARK in url:
+            url = self.plain_url
         return url.rpartition("/")[2] or url.rstrip("/").rpartition("/")[2]
 
     @property

@@ -9,7 +9,7 @@ in ``.tmp`` or is not referenced.
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -28,6 +28,8 @@ __all__ = ["Files"]
 _SUFFIX: Final = ".parquet"
 _LEFTOVER: Final = ".tmp"
 _PART: Final = 8 << 20
+_AT_ONCE: Final = 8
+"""Small files that are read from remote storage at the same time."""
 
 
 class Files:
@@ -121,6 +123,19 @@ class Files:
                 copy = os.path.join(folder, "copy")
                 self._fs.get_file(place, copy)
                 return pa.OSFile(copy, "rb")
+
+    def open_all(self, part: str, names: Sequence[str]) -> "list[pa.NativeFile]":
+        """Open several files for reading, from remote storage some at a time; see `open`.
+
+        Raises:
+            StorageError: One does not exist or cannot be read.
+        """
+        if self._local or len(names) < 2:
+            return [self.open(part, name) for name in names]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(lambda name: self.open(part, name), names))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -6,8 +6,8 @@ Nothing is published here. Rows stay in a temporary folder, in bounded memory, u
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -18,10 +18,14 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.storage.names import original_address
+from prefect_mutagen.scanner.table.deltas import StateName, is_worthwhile
 from prefect_mutagen.scanner.table.drift import compare, drift_of
 from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
+from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
+from prefect_mutagen.scanner.table.row_filters import selected
 from prefect_mutagen.scanner.table.rows import (
     bare_document,
     drift_columns,
@@ -35,77 +39,14 @@ from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_pa
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.staging import StagingWriter
-from prefect_mutagen.scanner.table.state import Comparison, State, carried_over_rows
+from prefect_mutagen.scanner.table.state import Carried, Comparison, State, carried_over_rows
 from prefect_mutagen.scanner.temporary import own_folder
 from prefect_mutagen.scanner.verdicts import Status
 
-__all__ = [
-    "Publication",
-    "Recording",
-    "among",
-    "may_have_passed",
-    "not_passed",
-    "passed",
-    "passed_as_is",
-    "passed_by_waiver",
-]
+__all__ = ["Recording"]
 
 _Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 """An artifact's row, and those of its documents."""
-
-
-def passed(rows: pa.Table) -> Any:
-    """Select rows that passed."""
-    return pc.equal(rows["status"], "passed")
-
-
-def not_passed(rows: pa.Table) -> Any:
-    """Select rows that did not pass."""
-    return pc.not_equal(rows["status"], "passed")
-
-
-def passed_by_waiver(rows: pa.Table) -> Any:
-    """Select rows that passed only because of a waiver."""
-    waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
-    return pc.and_(passed(rows), pc.greater(waived, 0))
-
-
-def passed_as_is(rows: pa.Table) -> Any:
-    """Select rows that passed without a waiver."""
-    return pc.and_not(passed(rows), passed_by_waiver(rows))
-
-
-def may_have_passed(rows: pa.Table) -> Any:
-    """Select rows that passed and differ from the previous scan."""
-    details = pc.fill_null(pc.list_value_length(rows["drift_details"]), 0)
-    differs = pc.or_(pc.not_equal(rows["drift"], "unchanged"), pc.greater(details, 0))
-    return pc.and_(passed(rows), differs)
-
-
-def among(addresses: Collection[str]) -> Callable[[pa.Table], Any]:
-    """Return a filter for the rows of these addresses."""
-    known = pa.array(addresses, pa.string())
-    return lambda rows: pc.is_in(rows["url"], known)
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """The files of one scan, ready to be published by `scanner.table.table.Table.publish`."""
-
-    scan_id: str
-    source: str
-    documents: str
-    """Path of the rows for ``sboms/``; empty if there are none."""
-    artifacts: str
-    """Path of the rows for ``artifacts/``; empty if the state is unchanged."""
-    scans: str
-    """Path of the row for ``scans/``."""
-    looked: str = ""
-    """Path of the file for ``looked/``; empty if it is unchanged."""
-    state: str = ""
-    """Id of the scan whose state is the current one then."""
-    whole: bool = True
-    """Whether the scan was about the whole root, so that what older scans left is of no use."""
 
 
 class Recording:
@@ -137,7 +78,7 @@ class Recording:
         self.state, self.marks, self.looked = known.state, known.marks, known.looked
         self.judged_apart = False
         self._rows_before = self.state.file
-        self._rejudged = False
+        self._rejudged, self._verdicts = False, 0
         self.drift: Counter[str] = Counter()
         self.differs = False
         self._temporary = own_folder()
@@ -164,6 +105,43 @@ class Recording:
         """
         result, _ = self._record(result, self._rows)
         return result
+
+    def add_rows(self, rows: pa.Table, documents: pa.Table) -> dict[int, ScanResult]:
+        """Add artifacts as `scanner.table.examined_rows.RowMaker` recorded them.
+
+        Args:
+            rows: For ``artifacts/``, without drift.
+            documents: For ``sboms/``.
+
+        Returns:
+            The results, with their drift, of those that the previous state knows, by their place
+            in ``rows``; all others are new.
+        """
+        if self.staging is not None:
+            self.staging.add_rows(rows, documents)
+        find, urls = self.state.index.find, texts(rows, KEY)
+        places = [at for at, url in enumerate(urls) if find(original_address(url)) is not None]
+        compared: dict[int, ScanResult] = {}
+        unchanged: list[str] = []
+        for at, row in zip(places, rows.take(places).to_pylist() if places else (), strict=True):
+            compared[at], differs = self._record(from_row(row), partial(_with_drift, row))
+            if not differs:
+                unchanged.append(row["sbom_id"])
+        if unchanged:
+            old = pc.is_in(documents["sbom_id"], pa.array(unchanged, pa.string()))
+            documents = documents.filter(pc.invert(old))
+        new = len(urls) - len(places)
+        if new:
+            added = pa.array(["added"]).take(pa.repeat(0, len(urls)))
+            at = rows.column_names.index("drift")
+            rows = rows.set_column(at, ARTIFACTS.field("drift"), added)
+            known = pa.array(places, pa.int64())
+            there = pc.is_in(pa.array(range(len(urls))), known)
+            self._artifacts.add_table(rows.filter(pc.invert(there)) if places else rows)
+            self.drift["added"] += new
+            self.differs = True
+        self._documents.add_table(documents)
+        return compared
 
     def adopt(self, spooled: Spooled, summary: Summary) -> None:
         """Add the results of spool files and their counts to a summary; delete the files."""
@@ -261,16 +239,16 @@ class Recording:
         self.judged_apart = self.left_out > 0 and not was_judged_by(self.state, policy)
         judged = judge_again(self.state, self.marks, policy, self.folder)
         if judged is not None:
-            self._rows_before, verdicts = judged
+            self._rows_before, self._verdicts = judged
             self._rejudged = True
-            self.differs = self.differs or verdicts > 0
+            self.differs = self.differs or self._verdicts > 0
         self.differs = self.differs or removed > 0
         self.drift["unchanged"] += self.kept
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
         self.drift = +self.drift  # drops zero counts
         doubtful = False
-        for rows in self._carried_over(["status", "objects", "format"], kept_only=True):
+        for rows in self._carried_over(["status", "objects", "format"], which="kept"):
             doubtful = doubtful or pc.any(pc.equal(rows["format"], "unknown")).as_py()
             summary.artifacts += rows.num_rows
             summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
@@ -282,7 +260,7 @@ class Recording:
 
     def _pass_over(self, summary: Summary) -> None:
         """Count the files of kept rows whose contents are in no known format as named only."""
-        for rows in self._carried_over(kept_only=True):
+        for rows in self._carried_over(which="kept"):
             for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
                 passed_over = from_row(row).tally().passed_over
                 if passed_over is not None:
@@ -301,16 +279,12 @@ class Recording:
         return merge([self._carried_over(wanted), added])
 
     def _carried_over(
-        self, columns: Sequence[str] | None = None, *, kept_only: bool = False
+        self, columns: Sequence[str] | None = None, *, which: Carried = "all"
     ) -> Iterator[pa.Table]:
         """Yield the carried-over rows of the previous state."""
+        rows, rejudged = self._rows_before, self._rejudged
         return carried_over_rows(
-            self._rows_before,
-            self.marks,
-            self.scan,
-            columns,
-            kept_only=kept_only,
-            rejudged=self._rejudged,
+            rows, self.marks, self.scan, columns, which=which, rejudged=rejudged
         )
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
@@ -320,7 +294,7 @@ class Recording:
             wanted: A filter for rows; all by default.
         """
         for table in self.tables():
-            rows = _selected(table)
+            rows = table.filter(selected(table))
             chosen = rows if wanted is None else rows.filter(wanted(rows))
             for row in chosen.to_pylist():
                 yield from_row(row)
@@ -332,9 +306,16 @@ class Recording:
                 if reason.code == CODE:
                     yield result.url, reason.message
 
-    def unchanged(self) -> Iterator[tuple[str, ScanResult]]:
-        """Yield unchanged artifacts as pairs of document id and result."""
-        for rows in self._carried_over(kept_only=True):
+    def unchanged(
+        self, wanted: Callable[[pa.Table], Any] | None = None
+    ) -> Iterator[tuple[str, ScanResult]]:
+        """Yield unchanged artifacts as pairs of document id and result.
+
+        Args:
+            wanted: A filter for rows; all by default.
+        """
+        for table in self._carried_over(which="kept"):
+            rows = table if wanted is None else table.filter(wanted(table))
             for row in rows.to_pylist():
                 yield row["sbom_id"], from_row(row)
 
@@ -346,7 +327,7 @@ class Recording:
         """
         found: dict[str, list[str]] = {"passed": [], "failed": [], "unknown": []}
         for table in self.tables(["status", "drift"]):
-            rows = _selected(table)
+            rows = table.filter(selected(table))
             for status, urls in found.items():
                 chosen = rows.filter(pc.equal(rows["status"], status))
                 urls.extend(texts(chosen.slice(0, most - len(urls)), KEY))
@@ -360,31 +341,40 @@ class Recording:
             renew: Whether to write the state although it is unchanged, because the table has lost
                 it.
         """
-        documents = artifacts = ""
+        written: dict[str, str] = {}
+        state = self.state.name
         if self._documents.rows:
-            documents = os.path.join(self.folder, "sboms.parquet")
-            write_parquet(documents, SBOMS, self._documents.tables())
-        state = self.state.scan_id
-        if self.differs or (state and renew):
-            artifacts = os.path.join(self.folder, "artifacts.parquet")
-            write_parquet(artifacts, ARTIFACTS, self.tables())
-            state = self.scan.id
-        row = scan_row(self.scan, summary, self.drift, (state, self.judged_apart))
-        scans = os.path.join(self.folder, "scans.parquet")
-        write_parquet(scans, SCANS, [pa.Table.from_pylist([row], schema=SCANS)])
-        looked = write_looked(self.looked, self.folder)
-        return Publication(
-            self.scan.id, self.scan.source, documents, artifacts, scans, looked, state
-        )
+            written["sboms"] = self._write("sboms", SBOMS, self._documents.tables())
+        if self.differs and not renew and self._is_delta_worthwhile():
+            altered = merge([self._carried_over(which="altered"), self._artifacts.tables()])
+            written["changes"] = self._write("changes", ARTIFACTS, altered)
+            state = state.after(self.scan.id)
+        elif self.differs or (state.scan_id and renew):
+            written["artifacts"] = self._write("artifacts", ARTIFACTS, self.tables())
+            state = StateName(self.scan.id)
+        row = scan_row(self.scan, summary, self.drift, state, judged_apart=self.judged_apart)
+        rows = [pa.Table.from_pylist([row], schema=SCANS)]
+        written["scans"] = self._write("scans", SCANS, rows)
+        written["looked"] = write_looked(self.looked, self.folder)
+        return Publication(self.scan.id, self.scan.source, state, whole=True, **written)
+
+    def _is_delta_worthwhile(self) -> bool:
+        if self._rejudged and not was_judged_by(self.state, self.scan.policy):
+            # Readers that know no deltas take a state to be judged by its last scan's policy.
+            return False
+        known = self.state.file
+        removed = self.marks.count(Mark.MISSING)
+        changed = known.changed_rows + self._artifacts.rows + removed + self._verdicts
+        return is_worthwhile(self.state.name, known.whole_rows, changed)
+
+    def _write(self, part: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> str:
+        path = os.path.join(self.folder, f"{part}.parquet")
+        write_parquet(path, schema, tables)
+        return path
 
 
 def _unknown(rows: pa.Table) -> Any:
     return pc.equal(rows["status"], "unknown")
-
-
-def _selected(rows: pa.Table) -> pa.Table:
-    """Select the rows of selected artifacts that exist."""
-    return rows.filter(pc.invert(pc.is_in(rows["drift"], pa.array(["removed", "left-out"]))))
 
 
 def _compared(known: ScanResult | None, result: ScanResult) -> ScanResult:

@@ -1,7 +1,7 @@
 """Judge carried-over rows by the current policy, without reading from storage."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -45,9 +45,9 @@ def judge_again(
         return None
     changed = 0
 
-    def judged() -> Iterator[pa.Table]:
+    def judged(groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:
         nonlocal changed
-        for number, start, _ in state.file.groups():
+        for number, start, _ in groups:
             rows = state.file.read(number).to_pylist()
             for place, row in enumerate(rows, start):
                 row["drift_details"] = []
@@ -55,9 +55,12 @@ def judge_again(
                     changed += _judge_row(row, policy)
             yield pa.Table.from_pylist(rows, schema=ARTIFACTS)
 
-    path = os.path.join(folder, "judged.parquet")
-    write_parquet(path, ARTIFACTS, judged())
-    return StateFile(pa.OSFile(path, "rb")), changed
+    files: list[pa.NativeFile] = []
+    for number, groups in enumerate(state.file.parts()):
+        path = os.path.join(folder, f"judged-{number}.parquet")
+        write_parquet(path, ARTIFACTS, judged(groups))
+        files.append(pa.OSFile(path, "rb"))
+    return StateFile(files[0], files[1:]), changed
 
 
 def _judge_row(row: dict[str, Any], policy: Policy) -> bool:

@@ -44,6 +44,7 @@ from prefect_mutagen.scanner.table.staging import (
     staged_names,
 )
 from prefect_mutagen.scanner.table.state import State
+from prefect_mutagen.scanner.table.state_file import StateFile
 
 __all__ = ["Interrupted"]
 
@@ -153,7 +154,7 @@ class Interrupted:
         path = os.path.join(self._folder, f"staged-{number}.parquet")
         write_parquet(path, ARTIFACTS, _newest(runs.tables()))
         runs.clear()
-        state = State(file=pa.OSFile(path, "rb"), policy=json.loads(policy))
+        state = State(file=StateFile(pa.OSFile(path, "rb")), policy=json.loads(policy))
         return _Staged(state, bytearray(len(state.file)))
 
     def take(

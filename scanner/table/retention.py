@@ -1,6 +1,8 @@
 """Retention: delete old states, their scans, and documents that no state references.
 
-Nothing still in use is deleted. A running scan builds on the state that was the latest when it
+Nothing still in use is deleted. A whole state and the deltas upon it go together, when none of the
+states that they form is to be kept: the deltas first, the newest of them first, so that what is
+left of them is always a state. A running scan builds on the state that was the latest when it
 started, so a superseded state stays for a day. So do unreferenced files, because they may belong to
 a scan about to be published. Whenever the process is killed, the latest state and its documents
 exist.
@@ -9,14 +11,16 @@ exist.
 import os
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from prefect_mutagen.scanner.table.deltas import base_of
 from prefect_mutagen.scanner.table.files import Files
 from prefect_mutagen.scanner.table.runs import write_parquet
 from prefect_mutagen.scanner.table.schema import SBOMS, conform
@@ -34,7 +38,8 @@ class Retention:
     """How much history a table keeps."""
 
     keep_states: int = 0
-    """Number of latest states to keep; 0: all, unless days are given."""
+    """Number of latest states to keep, with all that a delta among them builds on; 0: all, unless
+    days are given."""
     keep_days: int = 0
     """Days for which every state is kept; 0: none, unless a number of states is given."""
     grace_seconds: float = _DAY
@@ -65,13 +70,16 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
         return done
     scans = set(files.names("scans"))
     span = max(retention.keep_days * _DAY, retention.grace_seconds)
-    states = [name for name in files.names("artifacts") if name in scans]
+    chains = _chains(files, scans)
+    states = sorted(state.scan_id for chain in chains for state in chain)
     kept = {newest, *states[-max(1, retention.keep_states) :]}
-    for name, successor in pairwise(states):
-        if name in kept or files.age("artifacts", successor) < retention.grace_seconds:
+    for chain, (successor, *_) in pairwise(chains):
+        if any(state.scan_id in kept for state in chain):
             continue
-        if files.age("artifacts", name) >= span:
-            files.delete("artifacts", name)
+        if successor.age(files) < retention.grace_seconds or chain[-1].age(files) < span:
+            continue
+        for state in reversed(chain):
+            files.delete(state.part, state.name)
             done["states"] += 1
     sweep_writers(files, scans, retention, done)
     oldest = min((name for name in files.names("artifacts") if name in scans), default="")
@@ -84,12 +92,38 @@ def prune(files: Files, retention: Retention, newest: str) -> Counter[str]:
     return done
 
 
+class _State(NamedTuple):
+    """A state: the file that its scan wrote."""
+
+    scan_id: str
+    part: str
+    name: str
+
+    def age(self, files: Files) -> float:
+        return files.age(self.part, self.name)
+
+
+def _chains(files: Files, scans: AbstractSet[str]) -> list[list[_State]]:
+    """Return the whole states in order, each with the deltas that build on it."""
+    chains = {
+        name: [_State(name, "artifacts", name)]
+        for name in files.names("artifacts")
+        if name in scans
+    }
+    for name in files.names("changes"):
+        base, scan_id = base_of(name)
+        if base in chains and scan_id in scans:
+            chains[base].append(_State(scan_id, "changes", name))
+    return list(chains.values())
+
+
 def sweep_writers(files: Files, scans: set[str], retention: Retention, done: Counter[str]) -> None:
     """Delete leftovers of killed writers."""
-    for part in ("artifacts", "sboms", "scans"):
+    known = {state.name for chain in _chains(files, scans) for state in chain}
+    for part in ("artifacts", "changes", "sboms", "scans"):
         left = files.leftovers(part)
-        if part == "artifacts":
-            left += [name for name in files.names(part) if name not in scans]
+        if part in ("artifacts", "changes"):
+            left += [name for name in files.names(part) if name not in known]
         for name in left:
             if files.age(part, name) >= retention.grace_seconds:
                 files.delete(part, name)
@@ -115,12 +149,13 @@ def _compact(files: Files, retention: Retention, done: Counter[str]) -> None:
 
 
 def referenced_ids(files: Files) -> "pa.Array[Any]":
-    """Return the ids of all documents that ``artifacts/`` references."""
+    """Return the ids of all documents that states and deltas reference."""
     referenced: pa.Array[Any] = pa.array([], pa.string())
-    for name in files.names("artifacts"):
-        with files.reading(), files.open("artifacts", name) as file:
-            ids = pq.read_table(file, columns=["sbom_id"])["sbom_id"]
-        referenced = pc.unique(pa.chunked_array([referenced, *ids.chunks]))
+    for part in ("artifacts", "changes"):
+        for name in files.names(part):
+            with files.reading(), files.open(part, name) as file:
+                ids = pq.read_table(file, columns=["sbom_id"])["sbom_id"]
+            referenced = pc.unique(pa.chunked_array([referenced, *ids.chunks]))
     return referenced
 
 

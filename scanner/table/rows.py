@@ -30,6 +30,7 @@ from prefect_mutagen.scanner.storage.names import (
     storable_name,
 )
 from prefect_mutagen.scanner.storage.store import UNKNOWN_SIZE
+from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.schema import CHANGE, FACTS, FINDING, OBJECT, REASON
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
@@ -247,7 +248,12 @@ def _document(row: Mapping[str, Any]) -> Sbom:
 
 
 def scan_row(
-    scan: ScanInfo, summary: Summary, drift: Mapping[str, int], state: tuple[str, bool]
+    scan: ScanInfo,
+    summary: Summary,
+    drift: Mapping[str, int],
+    state: StateName,
+    *,
+    judged_apart: bool,
 ) -> dict[str, Any]:
     """Return the row of a scan in ``scans/``.
 
@@ -255,7 +261,8 @@ def scan_row(
         scan: The scan.
         summary: Its counts.
         drift: Numbers of added, changed, removed, unchanged and left-out artifacts.
-        state: Scan that wrote its state, and whether parts were judged by another policy.
+        state: The state since this scan.
+        judged_apart: Whether parts of it were judged by another policy.
     """
     return {
         **summary.to_report(),
@@ -266,9 +273,10 @@ def scan_row(
         "finished_at": moment(summary.finished_at),
         "tool_version": scan.tool_version,
         "policy": json.dumps(plain_policy(scan.policy)),
-        "state_scan_id": state[0],
+        "state_scan_id": state.scan_id,
+        "changes": list(state.changes),
         "left_out": drift.get("left-out", 0),
-        "judged_apart": state[1],
+        "judged_apart": judged_apart,
     }
 
 

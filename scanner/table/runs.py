@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["KEY", "Runs", "merge", "read_run", "texts", "write_parquet", "write_run"]
+__all__ = ["KEY", "Runs", "merge", "read_run", "texts", "to_table", "write_parquet", "write_run"]
 
 KEY: Final = "url"
 """The sort key of all files."""
@@ -52,6 +52,7 @@ class Runs:
         self._pending: list[dict[str, Any]] = []
         self._pending_bytes = 0
         self._tables: list[pa.Table] = []
+        self._table_bytes = 0
         self._levels: list[list[str]] = [[]]
         self._written = 0
         self.rows = 0
@@ -71,38 +72,31 @@ class Runs:
     def add_table(self, rows: pa.Table) -> None:
         """Add several rows."""
         self.rows += rows.num_rows
-        self._tables.append(rows)
-        self.flush()
+        self._take(rows)
 
     def clear(self) -> None:
         """Delete the temporary files."""
         for level in self._levels:
             for run in level:
                 os.unlink(run)
-        self._levels, self._tables = [[]], []
+        self._levels, self._tables, self._table_bytes = [[]], [], 0
 
     def flush(self) -> None:
         """Convert buffered rows to Arrow, and spill if there are many."""
         if self._pending:
-            self._tables.append(self._columns(self._pending))
-            self._pending, self._pending_bytes = [], 0
-        if sum(table.nbytes for table in self._tables) >= _RUN_BYTES:
-            self._spill()
+            rows, self._pending, self._pending_bytes = self._pending, [], 0
+            self._take(to_table(rows, self._schema, self._stand_in))
 
-    def _columns(self, rows: list[dict[str, Any]]) -> pa.Table:
-        try:
-            return pa.Table.from_pylist(rows, schema=self._schema)
-        except Exception as problem:  # noqa: BLE001 - a bug costs only the row it occurs in
-            if len(rows) == 1:
-                replaced = [self._stand_in(rows[0], problem)]
-                return pa.Table.from_pylist(replaced, schema=self._schema)
-        middle = len(rows) // 2
-        return pa.concat_tables([self._columns(rows[:middle]), self._columns(rows[middle:])])
+    def _take(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        self._table_bytes += table.nbytes
+        if self._table_bytes >= _RUN_BYTES:
+            self._spill()
 
     def _spill(self) -> None:
         """Write the buffered rows as a run; merge runs if there are many."""
         path = self._write([_sorted(pa.concat_tables(self._tables))])
-        self._tables = []
+        self._tables, self._table_bytes = [], 0
         for level in self._levels:
             level.append(path)
             if len(level) < _MERGE_WIDTH:
@@ -126,6 +120,28 @@ class Runs:
         if self._tables:
             sources.append(iter([_sorted(pa.concat_tables(self._tables))]))
         return merge(sources)
+
+
+def to_table(
+    rows: list[dict[str, Any]],
+    schema: pa.Schema,
+    stand_in: Callable[[dict[str, Any], Exception], dict[str, Any]],
+) -> pa.Table:
+    """Convert rows to Arrow.
+
+    Args:
+        rows: At least one row, with a value for each column.
+        schema: The columns.
+        stand_in: Returns a substitute for a row that does not fit the schema.
+    """
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except Exception as problem:  # noqa: BLE001 - a bug costs only the row it occurs in
+        if len(rows) == 1:
+            return pa.Table.from_pylist([stand_in(rows[0], problem)], schema=schema)
+    middle = len(rows) // 2
+    halves = (to_table(half, schema, stand_in) for half in (rows[:middle], rows[middle:]))
+    return pa.concat_tables(halves)
 
 
 def merge(sources: Iterable[Iterator[pa.Table]]) -> Iterator[pa.Table]:

@@ -23,10 +23,10 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "6"
+SCHEMA_VERSION: Final = "7"
 """1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
 sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``. 5: ``digests``. 6: the
-scans' ``census``."""
+scans' ``census``. 7: deltas, and the scans' ``changes``, which names them."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -122,7 +122,7 @@ ARTIFACTS: Final = _schema(
         ("digests", _TEXTS),
     ]
 )
-"""One row for every artifact of a state."""
+"""One row for every artifact of a state, or for what a scan changed."""
 
 SBOMS: Final = _schema(
     [
@@ -174,8 +174,10 @@ SCANS: Final = _schema(
         ("left_out", pa.int64()),
         ("judged_apart", pa.bool_()),
         ("census", pa.list_(CENSUS)),
+        ("changes", pa.list_(pa.string())),
     ]
 )
-"""One row for every scan; ``state_scan_id`` references its state, a file in ``artifacts/``.
+"""One row for every scan; ``state_scan_id`` references its state, a file in ``artifacts/``, and
+``changes`` the scans whose files in ``changes/`` have what is different since, in order.
 ``left_out`` counts known artifacts outside the selection; ``judged_apart`` states that they were
 judged by another policy than the scan's. ``census`` counts all listed objects by role and state."""

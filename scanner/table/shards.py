@@ -18,7 +18,7 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.manifest import Batch, CarriedBatch
 from prefect_mutagen.scanner.table.files import Files
-from prefect_mutagen.scanner.table.recording import Publication
+from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.rows import moment, plain_policy
 from prefect_mutagen.scanner.table.runs import KEY, texts, write_parquet, write_run
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, conform
@@ -27,7 +27,8 @@ from prefect_mutagen.scanner.table.spool import Spooled
 __all__ = ["Shards"]
 
 _PART: Final = "shards"
-_LIST: Final = pa.schema({"packed": pa.binary(), "artifacts": pa.int64()})
+_PACKED: Final = pa.field("packed", pa.binary())
+_LIST: Final = pa.schema([_PACKED]).append(pa.field("artifacts", pa.int64()))
 _LINES: Final = 1000
 """Artifacts in a row of the list."""
 _WEEK: Final = 7 * 86_400.0
@@ -94,8 +95,8 @@ class Shards:
             StorageError: They cannot be written.
         """
         self._files.publish(found.scans, _PART, f"{name}-scan")
-        if found.documents:
-            self._files.publish(found.documents, _PART, f"{name}-sboms")
+        if found.sboms:
+            self._files.publish(found.sboms, _PART, f"{name}-sboms")
         self._files.publish(found.artifacts, _PART, f"{name}-artifacts")
 
     def is_complete(self, name: str) -> bool:

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.examine.unexamined import internal_error
 from prefect_mutagen.scanner.results import ScanResult
-from prefect_mutagen.scanner.table.rows import bare_document, sbom_rows, stand_in_row, to_row
+from prefect_mutagen.scanner.table.examined_rows import rows_of
+from prefect_mutagen.scanner.table.rows import bare_document, stand_in_row
 from prefect_mutagen.scanner.table.runs import Runs, read_run, write_run
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table.staging import StagingWriter
@@ -66,7 +65,7 @@ def spool_results(
     documents = Runs(folder, f"{name}.documents", SBOMS, bare_document)
     bytes_read = requests = 0
     for result in results:
-        row, described = _rows(result, scan)
+        row, described = rows_of(result, scan)
         if staging is not None:
             staging.add(row, described)
         rows.add(row)
@@ -79,11 +78,3 @@ def spool_results(
     rows.clear()
     documents.clear()
     return Spooled(path, rows.rows, bytes_read, requests)
-
-
-def _rows(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    try:
-        return to_row(result, scan), list(sbom_rows(result, scan))
-    except Exception as problem:  # noqa: BLE001 - a bug costs only this artifact
-        broken = internal_error(result, problem, "recording")
-    return to_row(broken, scan), list(sbom_rows(broken, scan))

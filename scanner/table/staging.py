@@ -21,12 +21,14 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.table.files import Files
 from prefect_mutagen.scanner.table.rows import plain_policy
+from prefect_mutagen.scanner.table.runs import KEY, texts
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.temporary import own_folder
 
@@ -114,6 +116,7 @@ class StagingWriter:
         self._begun = time.monotonic()
         self._changed = threading.Condition()
         self._pending: list[dict[str, Any]] = []
+        self._tables: list[pa.Table] = []
         self._pending_bytes = 0
         self._users = 0
         self._thread: threading.Thread | None = None
@@ -150,12 +153,29 @@ class StagingWriter:
         if self._trouble:
             self._tell()
             return
-        staged = {**row, DOCUMENTS: documents}
         size = sum(len(key) + len(value) for one in documents for key, value in one["metadata"])
+        self._put({**row, DOCUMENTS: documents}, size)
+
+    def add_rows(self, rows: pa.Table, documents: pa.Table) -> None:
+        """Add results as columns; waits while too much is waiting to be written.
+
+        Args:
+            rows: Their rows of ``artifacts/``.
+            documents: Their rows of ``sboms/``, in the order of the results.
+        """
+        if self._trouble:
+            self._tell()
+            return
+        self._put(_nested(rows, documents).cast(self._schema), rows.nbytes + documents.nbytes)
+
+    def _put(self, staged: dict[str, Any] | pa.Table, size: int) -> None:
         with self._changed:
             while self._pending_bytes > _CHUNK_BYTES or len(self._pending) > 4 * _BATCH_ROWS:
                 self._changed.wait()
-            self._pending.append(staged)
+            if isinstance(staged, pa.Table):
+                self._tables.append(staged)
+            else:
+                self._pending.append(staged)
             self._pending_bytes += size
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="staging", daemon=True)
@@ -171,6 +191,8 @@ class StagingWriter:
             with self._changed:
                 self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
                 rows, self._pending, self._pending_bytes = self._pending, [], 0
+                tables += self._tables
+                self._tables = []
                 ended = not self._users
                 self._changed.notify_all()
             if rows:
@@ -184,7 +206,7 @@ class StagingWriter:
             elif not tables:
                 due = time.monotonic() + _SHORTEST
             with self._changed:
-                if not self._users and not self._pending:
+                if not self._users and not self._pending and not self._tables:
                     self._thread = None
                     return
 
@@ -234,6 +256,24 @@ def _convert(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
             return schema.empty_table()
     middle = len(rows) // 2
     return pa.concat_tables([_convert(rows[:middle], schema), _convert(rows[middle:], schema)])
+
+
+def _nested(rows: pa.Table, documents: pa.Table) -> pa.Table:
+    """Return rows with their documents, without rows that have none."""
+    wanted = zip(texts(rows, KEY), texts(rows, "sbom_id"), strict=True)
+    there = list(zip(texts(documents, KEY), texts(documents, "sbom_id"), strict=True))
+    ends = [0]
+    for key in wanted:
+        end = ends[-1]
+        while end < len(there) and there[end] == key:
+            end += 1
+        ends.append(end)
+    items = pa.StructArray.from_arrays(
+        [documents[name].combine_chunks() for name in SBOMS.names], fields=list(SBOMS)
+    )
+    nested = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items)
+    table = rows.append_column(STAGED.field(DOCUMENTS), nested)
+    return table.filter(pc.greater(pc.list_value_length(table[DOCUMENTS]), 0))
 
 
 def staged_names(files: Files) -> list[str]:

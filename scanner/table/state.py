@@ -4,10 +4,10 @@ A state is immutable. What a scan finds about its rows is kept as marks (`Compar
 `scanner.table.recording.Recording`), one byte per row.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,24 +24,29 @@ from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.names import storable
+from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
+from prefect_mutagen.scanner.table.row_filters import differing
 from prefect_mutagen.scanner.table.rows import from_row, moment
-from prefect_mutagen.scanner.table.runs import KEY
+from prefect_mutagen.scanner.table.runs import KEY, merge
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders, names_any
 from prefect_mutagen.scanner.table.state_file import StateFile
 from prefect_mutagen.scanner.table.state_index import Flag, StateIndex
 
-__all__ = ["Comparison", "State", "carried_over_rows"]
+__all__ = ["Carried", "Comparison", "State", "carried_over_rows"]
 
 _TIME: Final = ARTIFACTS.field("scanned_at").type
+
+
+_NONE: Final = StateName()
 
 
 class State:
     """A snapshot of every artifact of a root; pickling includes all rows.
 
     Attributes:
-        scan_id: Scan that wrote its file in ``artifacts/``; empty before the first scan.
+        name: Which files of the table form it.
         policy: Policy of the last scan with this state, as plain values; None if there were
             several.
         file: The rows.
@@ -51,29 +56,29 @@ class State:
 
     def __init__(
         self,
-        scan_id: str = "",
-        file: pa.NativeFile | StateFile | None = None,
+        name: StateName = _NONE,
+        file: StateFile | None = None,
         policy: Any = None,
         looked: Mapping[bytes, bool] = MappingProxyType({}),
     ) -> None:
         """Index the rows of a state.
 
         Args:
-            scan_id: Scan that wrote the file; empty before the first scan.
-            file: The file; None before the first scan.
+            name: Which files of the table form it.
+            file: Its rows; None before the first scan.
             policy: Policy of the last scan with this state, as plain values.
             looked: See `scanner.listing.unnamed.Looked`.
         """
-        self.scan_id = scan_id
+        self.name = name
         self.looked = looked
         self.policy = policy
-        self.file = file if isinstance(file, StateFile) else StateFile(file)
+        self.file = file or StateFile()
         self.index = StateIndex(self.file)
         self._examined_at: list[str] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows only; the index uses hashes that are salted per process."""
-        return State, (self.scan_id, self.file, self.policy, dict(self.looked))
+        return State, (self.name, self.file, self.policy, dict(self.looked))
 
     def __len__(self) -> int:
         """Return the number of artifacts."""
@@ -177,10 +182,14 @@ class State:
 
     def results(self) -> Iterator[ScanResult]:
         """Yield all results, in order of address."""
-        for number, _, _ in self.file.groups():
-            rows = self.file.read(number)
-            for row in rows.filter(pc.not_equal(rows["drift"], "removed")).to_pylist():
+        for rows in merge(map(self._there, self.file.parts())):
+            for row in rows.to_pylist():
                 yield from_row(row)
+
+    def _there(self, groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:
+        for number, _, _ in groups:
+            rows = self.file.read(number)
+            yield rows.filter(pc.not_equal(rows["drift"], "removed"))
 
 
 def _is_signed(artifact: Artifact) -> bool:
@@ -267,33 +276,53 @@ class Comparison:
             self.marks[place] = Mark.UNSELECTED
 
 
+Carried = Literal["all", "kept", "altered"]
+"""Which carried-over rows: all; those of artifacts that are unchanged; those to put into a delta,
+because the artifact was removed or judged anew with another verdict."""
+
+
 def carried_over_rows(
     file: StateFile,
     marks: bytes | bytearray,
     scan: ScanInfo,
     columns: Sequence[str] | None = None,
     *,
-    kept_only: bool = False,
+    which: Carried = "all",
     rejudged: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a state that the next one carries over: kept, left out, removed.
+    """Yield the rows of a state that the next one carries over, by address.
 
     Args:
         file: The state's rows.
         marks: A `Mark` for each of them.
         scan: The scan that carries them over.
-        columns: The columns to read, in any order; all by default.
-        kept_only: Whether to skip left-out and removed rows.
+        columns: The columns to read besides the address, in any order; all by default.
+        which: The rows to yield.
         rejudged: Whether ``drift_details`` hold changes of verdict and must be preserved.
     """
-    names = list(columns) if columns is not None else ARTIFACTS.names
-    for number, start, end in file.groups():
-        known = pa.array(marks[start:end], pa.uint8())
-        unwanted = pc.equal(known, Mark.REPLACED)
-        wanted = pc.equal(known, Mark.KEPT) if kept_only else pc.invert(unwanted)
-        if pc.any(wanted).as_py():
-            rows = _as_of(scan, file.read(number, names), known, rejudged=rejudged)
-            yield rows.filter(wanted)
+    names = ARTIFACTS.names if columns is None else list(dict.fromkeys([KEY, *columns]))
+
+    def carried(groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:
+        for number, start, end in groups:
+            known = pa.array(marks[start:end], pa.uint8())
+            wanted = _wanted(known, which, rejudged=rejudged)
+            if pc.any(wanted).as_py():
+                rows = _as_of(scan, file.read(number, names), known, rejudged=rejudged)
+                rows = rows.filter(wanted)
+                yield rows.filter(differing(rows)) if which == "altered" else rows
+
+    return merge(map(carried, file.parts()))
+
+
+def _wanted(marks: Any, which: Carried, *, rejudged: bool) -> Any:
+    """Select rows by their marks."""
+    if which == "all":
+        return pc.invert(pc.equal(marks, Mark.REPLACED))
+    kept = pc.equal(marks, Mark.KEPT)
+    if which == "kept":
+        return kept
+    missing = pc.equal(marks, Mark.MISSING)
+    return pc.or_(missing, kept) if rejudged else missing
 
 
 def _as_of(scan: ScanInfo, rows: pa.Table, marks: Any, *, rejudged: bool) -> pa.Table:

@@ -1,17 +1,22 @@
-"""Read a state's Parquet file by row groups.
+"""Read a state by row groups: a Parquet file, and what has changed since it was written.
 
-Rows stay in the file and are converted to results on demand. Pickling includes the bytes of the
-file, so a copy can be read on another machine.
+Rows stay in files and are converted to results on demand. Pickling includes the bytes of the files,
+so a copy can be read on another machine. Positions go through the file first and through the
+changed rows then; in the file, rows that have changed since count as removed.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+import tempfile
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prefect_mutagen.scanner.table.runs import KEY, write_parquet
+from prefect_mutagen.scanner.table.runs import KEY, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, conform
 from prefect_mutagen.scanner.temporary import own_folder
 
@@ -22,27 +27,67 @@ _BLOCK_ROWS: Final = 32
 """Rows converted from Arrow at a time: one alone costs nearly as much, and access is sequential."""
 
 
-class StateFile:
-    """The rows of one state, sorted by address; no rows without a file."""
+_MERGED_ROWS: Final = 512
+"""Rows of each delta in memory while they are merged."""
 
-    def __init__(self, file: pa.NativeFile | None = None) -> None:
-        """Open a file of ``artifacts/``; None for the empty state before the first scan."""
-        self._source = _sorted_by_address(file) if file is not None else None
-        self._parquet = pq.ParquetFile(self._source) if self._source is not None else None
-        self._starts = [0]
-        if self._parquet is not None:
-            metadata = self._parquet.metadata
-            for number in range(metadata.num_row_groups):
-                self._starts.append(self._starts[-1] + metadata.row_group(number).num_rows)
+
+class StateFile:
+    """The rows of one state; no rows without a file.
+
+    Attributes:
+        whole_rows: Rows of the file, also those that have changed since.
+        changed_rows: Rows that have changed since.
+    """
+
+    def __init__(
+        self, file: pa.NativeFile | None = None, changes: Sequence[pa.NativeFile] = ()
+    ) -> None:
+        """Open a state.
+
+        Args:
+            file: A file of ``artifacts/``; None for the empty state before the first scan.
+            changes: The files of ``changes/`` upon it, in order.
+        """
+        self._sources = [] if file is None else [_sorted_by_address(file)]
+        if changes:
+            self._sources.append(_newest_rows(changes) if len(changes) > 1 else changes[0])
+        self._groups: list[tuple[pq.ParquetFile, int]] = []
+        self._starts, ends = [0], [0]
+        for source in self._sources:
+            parquet = pq.ParquetFile(source)
+            for number in range(parquet.num_row_groups):
+                self._groups.append((parquet, number))
+                rows = parquet.metadata.row_group(number).num_rows
+                self._starts.append(self._starts[-1] + rows)
+            ends.append(len(self._groups))
+        self._parts = [range(start, end) for start, end in pairwise(ends)]
+        self.whole_rows = self._starts[ends[min(1, len(ends) - 1)]]
+        self.changed_rows = self._starts[-1] - self.whole_rows
+        self._changed = array("I")
+        """Positions in the file of rows that have changed since, in order."""
+        if self.changed_rows:
+            self._find_changed()
         self._cached: dict[int, pa.Table] = {}
         self._block: tuple[int, int, list[dict[str, Any]]] = (-1, -1, [])
 
+    def _find_changed(self) -> None:
+        whole, changed = self._parts
+        urls = [url for number in changed for url in texts(self.read(number, [KEY]), KEY)]
+        for number in whole:
+            known = self.read(number, [KEY])
+            first, last = known[KEY][0].as_py(), known[KEY][-1].as_py()
+            there = urls[bisect_left(urls, first) : bisect_right(urls, last)]
+            if there:
+                found = pc.indices_nonzero(pc.is_in(known[KEY], pa.array(there)))
+                self._changed.extend(self._starts[number] + at for at in found.to_pylist())
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows themselves."""
-        if self._source is None:
-            return StateFile, ()
-        self._source.seek(0)
-        return _from_bytes, (self._source.read(),)
+        sources: list[bytes] = []
+        for source in self._sources:
+            source.seek(0)
+            sources.append(source.read())
+        return _from_bytes, (sources,)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -50,8 +95,14 @@ class StateFile:
 
     def groups(self) -> Iterator[tuple[int, int, int]]:
         """Yield number, start and end position of each row group."""
-        for number, (start, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
-            yield number, start, end
+        for part in self.parts():
+            yield from part
+
+    def parts(self) -> list[list[tuple[int, int, int]]]:
+        """Return the groups in one list or two: in each, rows are sorted by address."""
+        return [
+            [(at, self._starts[at], self._starts[at + 1]) for at in part] for part in self._parts
+        ]
 
     def read(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a row group; missing columns are null.
@@ -60,14 +111,27 @@ class StateFile:
             number: Number of the group.
             columns: The columns to read; all by default.
         """
-        assert self._parquet is not None  # noqa: S101 - there are no groups without a file
+        parquet, group = self._groups[number]
         if columns is None:
-            return conform(self._parquet.read_row_group(number), ARTIFACTS)
-        there = set(self._parquet.schema_arrow.names)
-        rows = self._parquet.read_row_group(
-            number, columns=[name for name in columns if name in there]
-        )
-        return conform(rows, pa.schema([ARTIFACTS.field(name) for name in columns]))
+            rows = conform(parquet.read_row_group(group), ARTIFACTS)
+        else:
+            there = set(parquet.schema_arrow.names)
+            wanted = [name for name in columns if name in there]
+            rows = parquet.read_row_group(group, columns=wanted)
+            rows = conform(rows, pa.schema([ARTIFACTS.field(name) for name in columns]))
+        return self._without_changed(number, rows)
+
+    def _without_changed(self, number: int, rows: pa.Table) -> pa.Table:
+        """State rows that have changed since as removed."""
+        start, end = self._starts[number : number + 2]
+        first, last = bisect_left(self._changed, start), bisect_left(self._changed, end)
+        if first == last or "drift" not in rows.column_names:
+            return rows
+        changed = pa.array(self._changed[first:last], pa.uint32())
+        is_old = pc.is_in(pa.array(range(start, end), pa.uint32()), changed)
+        drift = pc.if_else(is_old, "removed", rows["drift"])
+        at = rows.column_names.index("drift")
+        return rows.set_column(at, ARTIFACTS.field("drift"), drift)
 
     def column(self, name: str) -> Iterator[Any]:
         """Yield the values of one column."""
@@ -88,8 +152,39 @@ class StateFile:
         return self._block[2][within - first]
 
 
-def _from_bytes(data: bytes) -> StateFile:
-    return StateFile(pa.BufferReader(data))
+def _from_bytes(sources: list[bytes]) -> StateFile:
+    opened = [pa.BufferReader(data) for data in sources]
+    return StateFile(opened[0] if opened else None, opened[1:])
+
+
+def _newest_rows(files: Sequence[pa.NativeFile]) -> pa.NativeFile:
+    """Return the rows of several deltas as one, of each artifact those of the last."""
+    tables = _last_of_each(merge([_batches(file) for file in reversed(files)]))
+    with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+        path = f"{folder}/changes.parquet"
+        write_parquet(path, ARTIFACTS, tables)
+        return pa.OSFile(path, "rb")
+
+
+def _batches(file: pa.NativeFile) -> Iterator[pa.Table]:
+    for batch in pq.ParquetFile(file).iter_batches(_MERGED_ROWS):
+        yield conform(pa.Table.from_batches([batch]), ARTIFACTS)
+
+
+def _last_of_each(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Drop rows of an address that come after one of another scan, as the first is the newest.
+
+    Two undecodable names may have the same text: their rows are of one scan, and both stay.
+    """
+    newest = ("", "")
+    for table in tables:
+        kept: list[int] = []
+        for at, row in enumerate(zip(texts(table, KEY), texts(table, "scan_id"), strict=True)):
+            if row[0] != newest[0]:
+                newest = row
+            if row == newest:
+                kept.append(at)
+        yield table if len(kept) == table.num_rows else table.take(kept)
 
 
 def _sorted_by_address(file: pa.NativeFile) -> pa.NativeFile:

@@ -1,10 +1,11 @@
-"""The table of all scans: plain Parquet in three parts; files are immutable and written atomically.
+"""The table of all scans: plain Parquet in four parts; files are immutable and written atomically.
 
-``artifacts/``  a file per scan that changed anything: a row for every artifact, sorted by address;
-                removed artifacts appear once more, as ``removed``.
+``artifacts/``  whole states: a row for every artifact, sorted by address; removed artifacts appear
+                once more, as ``removed``.
+``changes/``    deltas: what one scan changed in such a state; see `scanner.table.deltas`.
 ``sboms/``      the documents of new and changed artifacts, once each.
 ``scans/``      a row per scan, even if nothing changed; it references the file in ``artifacts/``
-                that is the state since then.
+                and those in ``changes/`` that are the state since then.
 
 Each part has a folder per root, named by a digest of the root's address. Files are named by scan
 id, which sorts by time. ``sboms/`` is written first and ``scans/`` last: a file that ``scans/``
@@ -14,6 +15,7 @@ references exists, and one that it does not reference was left by a killed write
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
@@ -21,10 +23,11 @@ from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.names import storable
+from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.files import Files
 
 if TYPE_CHECKING:
-    from prefect_mutagen.scanner.table.recording import Publication, Recording
+    from prefect_mutagen.scanner.table.publication import Publication
     from prefect_mutagen.scanner.table.retention import Retention
     from prefect_mutagen.scanner.table.root_lease import RootLease
     from prefect_mutagen.scanner.table.state import Comparison, State
@@ -68,14 +71,11 @@ class Table:
 
         return RootLease(*self._of_lease, flow_run)
 
-    def open_state(self, scan_id: str = "") -> "State":
-        """Open the latest state of the root, or an earlier one.
-
-        Args:
-            scan_id: The scan that wrote an earlier state; empty: the latest.
+    def open_state(self) -> "State":
+        """Open the latest state of the root.
 
         Returns:
-            The state; empty before the first scan, and where the earlier one is no longer kept.
+            The state; empty before the first scan.
 
         Raises:
             StorageError: The table exists but cannot be read.
@@ -86,21 +86,44 @@ class Table:
         looked = read_looked(self.files)
         for name in reversed(self.files.names("scans")):
             scan = self._scan(name)
-            if scan_id and scan["state_scan_id"] != scan_id:
-                continue
             if not scan["state_scan_id"]:
                 break
-            try:
-                file = self.files.open("artifacts", scan["state_scan_id"])
-            except StorageError as problem:
-                if problem.code != "storage/not-found":
-                    raise
-                continue  # the state was deleted while this scan still referenced it
-            with self.files.reading():
-                policy = None if scan.get("judged_apart") else scan["policy"]
-                policy = json.loads(policy or "null")
-                return State(scan["state_scan_id"], file, policy, looked)
+            state = self._open(scan, looked)
+            if state is not None:
+                return state
+            # The state was deleted while this scan still referenced it.
         return State(looked=looked)
+
+    def open_earlier(self, scan_id: str) -> "State | None":
+        """Open the state that a scan wrote; None if it is no longer kept.
+
+        Args:
+            scan_id: The scan.
+
+        Raises:
+            StorageError: The table exists but cannot be read.
+        """
+        if not self.has_scan(scan_id):
+            return None
+        return self._open(self._scan(scan_id), {})
+
+    def _open(self, scan: dict[str, Any], looked: Mapping[bytes, bool]) -> "State | None":
+        """Open the state that was current after a scan; None if a file of it is not there."""
+        from prefect_mutagen.scanner.table.state import State
+        from prefect_mutagen.scanner.table.state_file import StateFile
+
+        name = StateName(scan["state_scan_id"], tuple(scan.get("changes") or ()))
+        try:
+            file = self.files.open("artifacts", name.scan_id)
+            changes = self.files.open_all("changes", name.change_files)
+        except StorageError as problem:
+            if problem.code != "storage/not-found":
+                raise
+            return None
+        with self.files.reading():
+            policy = None if scan.get("judged_apart") else scan["policy"]
+            policy = json.loads(policy or "null")
+            return State(name, StateFile(file, changes), policy, looked)
 
     def _scan(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -150,13 +173,15 @@ class Table:
             for result in results:
                 recording.add(result)
             recording.close(summary)
-            renew = not self.has_state(recording.state.scan_id)
+            renew = not self.has_state(recording.state.name)
             self.publish(recording.prepare(summary, renew=renew))
         return dict(recording.drift)
 
-    def has_state(self, scan_id: str) -> bool:
-        """Whether the table has the state written by a scan."""
-        return bool(scan_id) and self.files.exists("artifacts", scan_id)
+    def has_state(self, state: StateName) -> bool:
+        """Whether the table has all files of a state."""
+        if not state.scan_id or not self.files.exists("artifacts", state.scan_id):
+            return False
+        return not state.changes or set(state.change_files) <= {*self.files.names("changes")}
 
     def has_scan(self, scan_id: str) -> bool:
         """Whether a scan is published."""
@@ -171,15 +196,8 @@ class Table:
         Raises:
             StorageError: The table cannot be written; nothing of this scan is visible then.
         """
-        parts = {
-            "sboms": publication.documents,
-            "looked": publication.looked,
-            "artifacts": publication.artifacts,
-            "scans": publication.scans,  # last: what it references exists
-        }
-        for part, path in parts.items():
-            if path:
-                self.files.publish(path, part, publication.scan_id)
+        for part, name, path in publication.files():
+            self.files.publish(path, part, name)
         if publication.looked:
             from prefect_mutagen.scanner.table.looked import drop_older
 
@@ -212,24 +230,19 @@ class Table:
         names = self.files.names("scans")
         return str(self._scan(names[-1])["state_scan_id"]) if names else ""
 
-    def documented(self, recording: "Recording") -> Iterator[ScanResult]:
-        """Yield the unchanged results of a scan with their documents from the table.
+    def documented(self, results: Iterable[tuple[str, ScanResult]]) -> Iterator[ScanResult]:
+        """Yield unchanged results of a scan with their documents from the table.
 
         Args:
-            recording: The closed recording of the scan.
+            results: From `scanner.table.recording.Recording.unchanged`.
 
         Raises:
             StorageError: The table cannot be read.
         """
         from prefect_mutagen.scanner.table.documents import Documents
 
-        if not recording.kept:
-            return
-        documents = Documents(self.files)
-        pending: list[tuple[str, ScanResult]] = []
-        for kept in recording.unchanged():
-            pending.append(kept)
-            if len(pending) >= _DOCUMENT_BATCH:
-                yield from documents.attach(pending)
-                pending = []
-        yield from documents.attach(pending)
+        documents: Documents | None = None
+        waiting = iter(results)
+        while pending := list(islice(waiting, _DOCUMENT_BATCH)):
+            documents = documents or Documents(self.files)
+            yield from documents.attach(pending)

@@ -4,31 +4,55 @@ The command examines the artifacts that `list_changed` yields. The flow lists an
 runs, and passes what they return to the same recording.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from prefect_mutagen.scanner.examine.engine import Workers, examine_artifacts
+from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.results import ScanResult, Summary, Tally
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.table.examined_rows import RowMaker
 from prefect_mutagen.scanner.table.leftovers import sweep
-from prefect_mutagen.scanner.table.recording import Publication, Recording
+from prefect_mutagen.scanner.table.publication import Publication
+from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.row_filters import Only
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.staging import Rescan, StagingWriter
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
 
-__all__ = ["Rescan", "TableScan", "list_changed", "publish"]
+__all__ = ["Recorded", "Rescan", "TableScan", "list_changed", "publish"]
+
+
+class Recorded(NamedTuple):
+    """An artifact that was examined and recorded."""
+
+    tally: Tally
+    part: Any
+    """What is shown of it: a result has its drift."""
+    compared: ScanResult | None
+    """The result with its drift, if the previous state knows the artifact."""
+
+    def is_among(self, only: Only | None) -> bool:
+        """Whether it is one of those that are to be shown; None: all are."""
+        if only == "failed":
+            return self.tally.status != "passed"
+        if only is None or self.compared is None or self.compared.drift == "added":
+            return True
+        known = self.compared
+        return only == "changed" and (known.drift != "unchanged" or bool(known.drift_details))
 
 
 def list_changed(  # noqa: PLR0913 - a listing depends on all of these
@@ -183,6 +207,56 @@ class TableScan:
             role = "weights" if role == "other" else role
             summary.census.pass_over(role, 1, max(0, item.size))
 
+    def examine(
+        self,
+        store: Store,
+        artifacts: Iterable[Artifact],
+        examiner: Examiner,
+        concurrency: int,
+        *,
+        show: Callable[[ScanResult], Any],
+        workers: Workers | None = None,
+    ) -> Iterator[Recorded]:
+        """Examine artifacts and record them; see `scanner.examine.engine.examine_artifacts`.
+
+        Args:
+            store: Where they lie.
+            artifacts: What to examine.
+            examiner: Policy, hash level and what folders have in common.
+            concurrency: Remote artifacts that are examined at a time.
+            show: Returns what is wanted of a result, in the process that examined it; see
+                `scanner.table.examined_rows.RowMaker`.
+            workers: Processes that may examine where artifacts are many.
+        """
+        make = RowMaker(self.recording.scan, show, 256 if store.loop is None else 64)
+        for batch in examine_artifacts(
+            store, artifacts, examiner, concurrency, make=make, workers=workers
+        ):
+            known = self.recording.add_rows(batch.rows, batch.documents)
+            for place, (tally, part) in enumerate(batch.shown):
+                compared = known.get(place)
+                if compared is not None and compared.verdict.status != tally.status:
+                    # A fault while it was compared: an internal error took its place.
+                    yield Recorded(compared.tally(), show(compared), compared)
+                    continue
+                if isinstance(part, ScanResult):
+                    part = _with_drift(part, compared)  # noqa: PLW2901 - the same result
+                yield Recorded(tally, part, compared)
+
+    def add_interrupted(
+        self, interrupted: Interrupted, show: Callable[[ScanResult], Any]
+    ) -> Iterator[Recorded]:
+        """Record what interrupted scans examined; after everything else was.
+
+        Args:
+            interrupted: What a listing took over.
+            show: Returns what is wanted of a result.
+        """
+        self.end_staging()  # these are kept already
+        for result in interrupted.results():
+            compared = self.recording.add(result)
+            yield Recorded(compared.tally(), show(compared), compared)
+
     def finish(self, summary: Summary) -> None:
         """Carry over unchanged artifacts; nothing can be added afterwards.
 
@@ -198,7 +272,13 @@ class TableScan:
         Args:
             summary: Counts of the scan.
         """
-        state = self.known.state.scan_id
+        state = self.known.state.name
         renew = self.table is not None and not self.table.has_state(state)
         publication = self.recording.prepare(summary, renew=renew)
         return replace(publication, whole=self._is_whole)
+
+
+def _with_drift(result: ScanResult, compared: ScanResult | None) -> ScanResult:
+    if compared is None:
+        return replace(result, drift="added")
+    return replace(result, drift=compared.drift, drift_details=compared.drift_details)

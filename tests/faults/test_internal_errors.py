@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def test_several_processes(
             list_artifacts(store),
             Examiner(),
             8,
-            make=planting.render,
+            make=partial(map, planting.render),
             workers=Workers(2, root),
         )
     )

@@ -67,7 +67,7 @@ def test_the_report_holds_what_tools_rely_on(tmp_path: Path) -> None:
     assert report["scan"]["policy"]["max_size_bytes"] == 10
     assert list(report["summary"]) == [
         *("artifacts", "objects", "passed", "failed", "unknown"),
-        *("bytes_read", "requests", "finished_at", "census"),
+        *("bytes_read", "requests", "finished_at", "census", "drift"),
     ]
     good, bad = report["artifacts"]
     assert list(good) == [

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("here")
 Say = Callable[[list[str]], tuple[int, str]]
 
 FORMATS = (
-    "cyclonedx, hf-readme, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, spdx3 "
-    "or table"
+    "cyclonedx, hf-readme, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, spdx3, "
+    "summary or table"
 )
 UNSET = "is empty; a variable that it comes from may not be set"
 EXEC_FORM = "prefect-mutagen exec URL -- COMMAND"

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ def where(result: ScanResult) -> tuple[str, str, int]:
     return result.url, result.verdict.status, os.getpid()
 
 
+_where = partial(map, where)
+
+
 def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]:
     store = open_store(root, options)
     return list(
@@ -35,7 +39,7 @@ def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]
             list_artifacts(store),
             Examiner(),
             8,
-            make=where,
+            make=_where,
             workers=Workers(count, root, options),
         )
     )
@@ -87,7 +91,7 @@ def test_all_processes_together_keep_to_the_concurrency(
         workers = Workers(most, "s3://b", server.options)
         artifacts = list_artifacts(store)
         found = examine_artifacts(
-            store, artifacts, Examiner(), concurrency, make=where, workers=workers
+            store, artifacts, Examiner(), concurrency, make=_where, workers=workers
         )
         assert len({pid for _, _, pid in found}) == used
     assert server.counts.most_at_once == concurrency
@@ -104,7 +108,7 @@ def test_each_process_reads_old_versions(s3_server: S3Server) -> None:
     store = open_store(root, s3_server.options, versions=True)
     workers = Workers(2, root, s3_server.options, versions=True)
     found = list(
-        examine_artifacts(store, list_artifacts(store), Examiner(), 8, make=where, workers=workers)
+        examine_artifacts(store, list_artifacts(store), Examiner(), 8, make=_where, workers=workers)
     )
     assert [status for _, status, _ in found].count("passed") == 2 * 12
     assert len(found) == 2 * 15
@@ -115,7 +119,12 @@ def test_a_caller_who_stops_leaves_no_process_behind(tmp_path: Path) -> None:
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
     found = examine_artifacts(
-        store, list_artifacts(store), Examiner(), 8, make=where, workers=Workers(2, root)
+        store,
+        list_artifacts(store),
+        Examiner(),
+        8,
+        make=partial(map, where),
+        workers=Workers(2, root),
     )
     _, _, pid = next(found)
     found.close()  # type: ignore[attr-defined]
@@ -145,7 +154,12 @@ def test_a_process_that_is_lost_costs_no_artifact(
     root = put_local(tmp_path, _files(400))
     store = open_store(root)
     found = examine_artifacts(
-        store, list_artifacts(store), Examiner(), 8, make=make, workers=Workers(2, root)
+        store,
+        list_artifacts(store),
+        Examiner(),
+        8,
+        make=partial(map, make),
+        workers=Workers(2, root),
     )
     seen = list(found)
     assert [url for url, *_ in seen] == [result.url for result in scan(root)]
@@ -162,12 +176,12 @@ def test_texts_made_elsewhere_are_the_same(tmp_path: Path) -> None:
             list_artifacts(open_store(root)),
             examiner,
             8,
-            make=render_jsonl,
+            make=partial(map, render_jsonl),
             workers=Workers(2, root),
         )
     )
     here = Examiner(generated_at=examiner.generated_at)
     again = examine_artifacts(
-        open_store(root), list_artifacts(open_store(root)), here, 8, make=render_jsonl
+        open_store(root), list_artifacts(open_store(root)), here, 8, make=partial(map, render_jsonl)
     )
     assert made == list(again)

@@ -83,6 +83,8 @@ def _check(form: str, result: ScanResult, read_spdx: Callable[[str], Document]) 
         assert len(read_spdx(text).packages) >= 1
     elif form == "table":
         assert "m." in text
+    elif form == "summary":
+        assert "1 artifact" in text
     else:
         assert json.loads(text)
 

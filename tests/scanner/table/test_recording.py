@@ -16,12 +16,8 @@ from prefect_mutagen.scanner.listing.listing import list_artifacts
 from prefect_mutagen.scanner.results import ObjectResult, Summary
 from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.table.marks import Mark
-from prefect_mutagen.scanner.table.recording import (
-    Recording,
-    may_have_passed,
-    not_passed,
-    passed,
-)
+from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.row_filters import may_have_passed, not_passed, passed
 from prefect_mutagen.scanner.table.spool import spool_results
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
@@ -150,7 +146,7 @@ def test_the_documents_of_a_set_come_back(tmp_path: Path, root: str) -> None:
     known.marks[:] = bytes([Mark.KEPT])
     with Recording(new_scan(root, Policy()), known) as recording:
         recording.close(Summary())
-        (back,) = table.documented(recording)
+        (back,) = table.documented(recording.unchanged())
     assert back.sbom == one.sbom
     assert [item.sbom for item in back.objects] == [one.sbom, other.sbom]
 

@@ -1,8 +1,10 @@
 """Look processes up in /proc, and run programs where the kernel refuses them namespaces."""
 
+import contextlib
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +45,23 @@ def run_unprivileged(*words: str) -> subprocess.CompletedProcess[str]:
         prefix = UNPRIVILEGED
     command = [*prefix, sys.executable, "-m", "prefect_mutagen", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def children_of(pid: int) -> set[int]:
+    """Give the children of a process; none when it has ended."""
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return set()
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started, as when its machine is lost."""
+    children = children_of(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for child in children:
+        kill_tree(child)
 
 
 def marked(mark: str) -> set[int]:

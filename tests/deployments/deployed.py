@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import psutil
 
+from tests.processes import kill_tree
 from tests.servers import PrefectServer
 
 __all__ = ["Client", "Worker", "run_prefect"]
@@ -100,9 +100,7 @@ class Worker:
     def lose(self) -> None:
         """Kill it and all that it runs, as when its machine is lost."""
         assert self._process is not None
-        worker = psutil.Process(self._process.pid)
-        for process in (worker, *worker.children(recursive=True)):
-            process.kill()
+        kill_tree(self._process.pid)
 
     def __exit__(
         self,

@@ -9,15 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.builders import gguf
+from tests.processes import children_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
 COUNT = 20_000
-
-
-def _children(pid: int) -> set[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return set(map(int, path.read_text().split()))
 
 
 def _lives(pid: int) -> bool:
@@ -37,7 +33,7 @@ def test_the_processes_of_a_killed_scan_end_with_it(tmp_path: Path) -> None:
     # Somebody who reads nothing: the scan cannot get to its end meanwhile.
     with subprocess.Popen(command, stdout=subprocess.PIPE) as scan:
         deadline = time.monotonic() + 60
-        while len(started := _children(scan.pid)) < 2:
+        while len(started := children_of(scan.pid)) < 2:
             assert scan.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -158,8 +158,9 @@ def growth(sizes: Sequence[int], values: Sequence[float]) -> float:
         return math.nan
     middle = [sum(values) / len(points) for values in zip(*points, strict=True)]
     above = sum((x - middle[0]) * (y - middle[1]) for x, y in points)
-    spread = sum((x - middle[0]) * (x - middle[0]) for x, _ in points)
-    return above / spread
+    spread: float = sum((x - middle[0]) * (x - middle[0]) for x, _ in points)
+    slope: float = above / spread
+    return slope
 
 
 def report(sizes: Sequence[int], found: Sequence[tuple[dict[str, Run], float, float]]) -> None:

@@ -1,7 +1,7 @@
 """Flows: the order of the steps, their fan-out, and the agents they start.
 
-* ``scan``: `scan_models`, its form and its checks; ``root_scan``: the scan, from a root to the
-  table and the agents.
+* ``scan``: `scan_models`, its form; ``root_scan``: the scan, from a root to the table and the
+  agents, and the checks before it.
 * ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
   ``arrows``: what depends on what in the run graph.
 * ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
+    from prefect_mutagen.flows.shards import scan_shard, scan_shards
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "ScanSummary",
     "run_agent",
     "scan_models",
+    "scan_shard",
+    "scan_shards",
 ]
 
 _HOMES = {
@@ -41,6 +44,8 @@ _HOMES = {
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",
+    "scan_shard": "prefect_mutagen.flows.shards",
+    "scan_shards": "prefect_mutagen.flows.shards",
 }
 
 

@@ -261,22 +261,23 @@ def _claim_another_root(path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(b"PAR1 but not really PAR1"),
-        _put_something_else,
-        _truncate,
-        _flip,
-        _drop_a_column,
-        _forget_the_scan,
-        _claim_another_root,
-        _rewritten(url=lambda url: f"/elsewhere{url}"),
-        _rewritten(status=lambda _: None),
-        _rewritten(documents=lambda _: []),
-        _rewritten(documents=lambda _: None),
-        _rewritten(facts=lambda _: "{", neighbours=lambda _: []),
-        _rewritten(pin=lambda pin: pin[:-1] + "x"),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+        pytest.param(lambda path: path.write_bytes(b"PAR1 but not really PAR1"), id="no-parquet"),
+        pytest.param(_put_something_else, id="another-table"),
+        pytest.param(_truncate, id="truncated"),
+        pytest.param(_flip, id="flipped-bytes"),
+        pytest.param(_drop_a_column, id="column-missing"),
+        pytest.param(_forget_the_scan, id="no-metadata"),
+        pytest.param(_claim_another_root, id="another-root"),
+        pytest.param(_rewritten(url=lambda url: f"/elsewhere{url}"), id="outside-the-root"),
+        pytest.param(_rewritten(status=lambda _: None), id="no-status"),
+        pytest.param(_rewritten(documents=lambda _: []), id="no-documents"),
+        pytest.param(_rewritten(documents=lambda _: None), id="documents-null"),
+        pytest.param(
+            _rewritten(facts=lambda _: "{", neighbours=lambda _: []), id="facts-unreadable"
+        ),
+        pytest.param(_rewritten(pin=lambda pin: pin[:-1] + "x"), id="another-pin"),
     ],
-    ids=str,
 )
 def test_what_is_corrupt_or_foreign_is_examined_again(
     place: Place, spoil: Callable[[Path], None]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
+    from prefect_mutagen.flows.shards import scan_shard, scan_shards
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "ScanSummary",
     "run_agent",
     "scan_models",
+    "scan_shard",
+    "scan_shards",
 ]
 
 _HOMES = {
@@ -41,6 +44,8 @@ _HOMES = {
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",
+    "scan_shard": "prefect_mutagen.flows.shards",
+    "scan_shards": "prefect_mutagen.flows.shards",
 }
 
 

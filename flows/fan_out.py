@@ -37,6 +37,9 @@ _BATCH: Final = 5000
 """Artifacts in a batch where there are many: what is lost with a task run that breaks."""
 _CARRIED_BATCH: Final = 1000
 """Artifacts in a batch whose results are returned by value: some megabytes."""
+_LOCAL_RUNS: Final = 4
+"""Task runs in threads that read local files: one computes while others wait for a disk. With 16,
+a scan takes twice the processor time, because they wait for each other."""
 _MOST_TASK_RUNS: Final = 250
 """So many are recorded by any server within half a minute."""
 _BROKEN_SHARE: Final = 0.05
@@ -63,11 +66,16 @@ class Reading:
     """Table in whose staging area results are kept; empty: none."""
     rescan: Rescan = "changed"
 
-    def width(self, artifacts: int, engine: Engine) -> int:
+    def width(self, artifacts: int, engine: Engine, *, local: bool) -> int:
         """Return the number of task runs.
 
         Few artifacts get one each. Many are dealt out evenly to the workers, twice on a cluster,
         whose workers differ; and very many in batches of limited size.
+
+        Args:
+            artifacts: How many there are.
+            engine: What runs the task runs.
+            local: Whether they are local files.
         """
         batch = _BATCH if engine.shares_files else _CARRIED_BATCH
         batches = -(-artifacts // batch)
@@ -76,7 +84,9 @@ class Reading:
             return min(artifacts, asked)
         if engine.shares_files:
             batches = min(batches, _MOST_TASK_RUNS)
-        workers = engine.workers if engine.shares_files else max(WORKERS, 2 * engine.workers)
+        if not engine.shares_files:
+            return min(artifacts, max(WORKERS, 2 * engine.workers, batches))
+        workers = _LOCAL_RUNS if local and artifacts > WORKERS else engine.workers
         return min(artifacts, max(workers, batches))
 
 
@@ -148,8 +158,12 @@ class _FanOut:
     ) -> None:
         self._table_scan, self._summary = table_scan, summary
         self._manifest, self._reading, self._after = manifest, reading, after
-        self._engine = current_engine()
-        self._width = reading.width(len(manifest), self._engine)
+        self._engine = engine = current_engine()
+        self._is_local = Address.parse(table_scan.recording.scan.source).is_local
+        self._width = reading.width(len(manifest), engine, local=self._is_local)
+        self._window = 2 * max(WORKERS, engine.workers)
+        if self._is_local and engine.shares_files:
+            self._window = _LOCAL_RUNS
         self._waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
         self._broken_runs = 0
         self._done = Examined()
@@ -157,7 +171,7 @@ class _FanOut:
     def run(self) -> Examined:
         for batch in self._manifest.batches(self._width):
             self._submit(batch)
-            if len(self._waiting) >= 2 * max(WORKERS, self._engine.workers):
+            if len(self._waiting) >= self._window:
                 self._collect(*self._waiting.popleft())
         while self._waiting:
             self._collect(*self._waiting.popleft())
@@ -165,7 +179,6 @@ class _FanOut:
 
     def _submit(self, batch: Batch) -> None:
         reading, recording = self._reading, self._table_scan.recording
-        is_local = Address.parse(recording.scan.source).is_local
         shares_files = self._engine.shares_files
         # Local files are read one at a time in a task run, or hashed in so many threads.
         threads = max(1, reading.concurrency // max(1, self._width))
@@ -175,7 +188,7 @@ class _FanOut:
             folder=quoted(recording.folder if shares_files else ""),
             storage=quoted(reading.storage),
             hash=quoted(reading.hash),
-            concurrency=quoted(threads if is_local else reading.concurrency),
+            concurrency=quoted(threads if self._is_local else reading.concurrency),
             versions=quoted(reading.versions),
             table=quoted(reading.table),
             rescan=quoted(reading.rescan),

@@ -164,6 +164,10 @@ class _FanOut:
         self._window = 2 * max(WORKERS, engine.workers)
         if self._is_local and engine.shares_files:
             self._window = _LOCAL_RUNS
+        # Workers elsewhere would write a local table where nobody finds it: then it is done here.
+        self._table = reading.table
+        if not engine.is_here and self._table and Address.parse(self._table).is_local:
+            self._table = ""
         self._waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
         self._broken_runs = 0
         self._done = Examined()
@@ -190,7 +194,7 @@ class _FanOut:
             hash=quoted(reading.hash),
             concurrency=quoted(threads if self._is_local else reading.concurrency),
             versions=quoted(reading.versions),
-            table=quoted(reading.table),
+            table=quoted(self._table),
             rescan=quoted(reading.rescan),
             wait_for=self._after,
             return_state=False,
@@ -200,14 +204,17 @@ class _FanOut:
 
     def _collect(self, batch: Batch, future: PrefectFuture[Any]) -> None:
         """Record what a task run found; leave its batch out if it broke."""
+        recording = self._table_scan.recording
         try:
             found = opened(future.result())
         except Exception as problem:  # noqa: BLE001 - each engine raises its own for a lost worker
             self._break(batch, problem)
             return
         if isinstance(found, CarriedRows):
-            found = found.put(f"{self._table_scan.recording.folder}/carried")
-        self._table_scan.recording.adopt(found, self._summary)
+            found = found.put(f"{recording.folder}/carried")
+            if recording.staging is not None and not self._table:
+                found.keep(recording.staging)
+        recording.adopt(found, self._summary)
         if len(self._done.arrows) < _ARROWS:
             self._done.arrows += arrows_from(future.task_run_id)
 

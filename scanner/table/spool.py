@@ -41,6 +41,12 @@ class Spooled:
         """Return the rows for ``sboms/``."""
         return read_run(f"{self.path}.sboms")
 
+    def keep(self, staging: StagingWriter) -> None:
+        """Keep the results in a staging area, too; all of them are in memory at a time."""
+        rows, documents = list(self.rows()), list(self.documents())
+        if rows and documents:
+            staging.add_rows(pa.concat_tables(rows), pa.concat_tables(documents))
+
     def delete(self) -> None:
         """Delete the files."""
         os.unlink(f"{self.path}.artifacts")

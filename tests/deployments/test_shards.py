@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,51 +91,63 @@ def test_the_rows_are_those_of_one_scan(storage: SyntheticS3, tmp_path: Path) ->
         storage.counts.keys.clear()
         found = scan_shards("s3://b/m/", shared, shards=3, policy=STRICT)
         assert isinstance(found, ScanSummary)
-        assert found.model_dump(exclude={"scan_id"}) == expected.model_dump(exclude={"scan_id"})
+        # The card of a folder that lies in two shards is read twice.
+        apart = {"scan_id", "requests", "bytes_read"}
+        assert found.model_dump(exclude=apart) == expected.model_dump(exclude=apart)
         assert found.requests == storage.counts.keys.total()
         for part in ("artifacts", "sboms"):
             assert table_rows(shared, part) == table_rows(alone, part)
-        (left, right) = table_rows(shared, "scans"), table_rows(alone, "scans")
-        assert [row | {"state_scan_id": ""} for row in left] == [
-            row | {"state_scan_id": ""} for row in right
-        ]
-    assert not list((tmp_path / "shared/shards").rglob("*.parquet"))
+    assert not list((tmp_path / "shared/shards").rglob("*.*"))
 
 
-def test_a_machine_that_is_lost_costs_its_part_alone(
+def test_what_a_lost_machine_examined_another_one_examines(
     server: PrefectServer, storage: SyntheticS3, workers: tuple[Worker, Worker], tmp_path: Path
 ) -> None:
     table = str(tmp_path / "table")
-    storage.latency = 4
-    lost: list[Any] = []
+    storage.latency = 1
+    begun: list[Any] = []
 
     def lose_one() -> None:
         with server.connect() as http:
-            while len(lost) < 2:
+            while len(begun) < 2 or len(_seen(storage)) < MODELS / 2:
                 time.sleep(0.5)
-                lost[:] = [
-                    run
-                    for run in Client(http).runs_of("scan-shard")
-                    if run["state_type"] == "RUNNING" and _seen(storage)
-                ]
+                runs = Client(http).runs_of("scan-shard")
+                begun[:] = [run for run in runs if run["state_type"] == "RUNNING"]
         workers[0].lose()
         storage.latency = 0.01
 
     killer = threading.Thread(target=lose_one)
     killer.start()
-    with pytest.raises(ScanBroken, match="1 of 2 shards did not complete") as caught:
-        scan_shards("s3://b/m/", table, shards=2, concurrency=2, timeout_seconds=60)
+    summary = scan_shards("s3://b/m/", table, shards=2, concurrency=1)
     killer.join()
-    assert "has not ended" in str(caught.value)
-    assert not os.path.exists(f"{table}/scans")
-    assert not os.path.exists(f"{table}/artifacts")
-    storage.counts.keys.clear()
-    summary = scan_shards("s3://b/m/", table, shards=2)
-    assert len(_seen(storage)) == MODELS / 2, "the other half was examined before"
     assert summary.drift == {"added": MODELS}
+    with server.connect() as http:
+        states = Counter(run["state_type"] for run in Client(http).runs_of("scan-shard"))
+    assert states == {"COMPLETED": 2, "CRASHED": 1}
+    twice = sum(count - 1 for key, count in storage.counts.keys.items() if key.endswith(".gguf"))
+    assert twice <= MODELS / 10, "the second attempt takes over what the first one kept"
     alone = str(tmp_path / "alone")
     scan_models("s3://b/m/", table=alone)
     assert table_rows(table, "artifacts") == table_rows(alone, "artifacts")
+
+
+def test_a_shard_that_cannot_be_examined_leaves_the_table_as_it_was(
+    server: PrefectServer, storage: SyntheticS3, workers: tuple[Worker, Worker], tmp_path: Path
+) -> None:
+    assert workers
+    table = str(tmp_path / "table")
+    storage.latency = 2
+    with pytest.raises(ScanBroken, match="2 of 2 shards did not complete") as caught:
+        scan_shards("s3://b/m/", table, shards=2, concurrency=1, timeout_seconds=1)
+    assert "has not ended within 1 s" in str(caught.value)
+    assert not os.path.exists(f"{table}/scans")
+    assert not os.path.exists(f"{table}/artifacts")
+    with server.connect() as http:
+        client = Client(http)
+        ends = [client.finish(run["id"])["state_type"] for run in client.runs_of("scan-shard")]
+    assert ends == ["CANCELLED", "CANCELLED"], "nobody waits for them any more"
+    storage.latency = 0.01
+    assert scan_shards("s3://b/m/", table, shards=2).drift == {"added": MODELS}
 
 
 @pytest.mark.usefixtures("server", "storage")

@@ -3,9 +3,8 @@
 import json
 import os
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ GGUF = gguf().data
 OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 MODELS = 20
 QUICK = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+Runs = Callable[[], list[dict[str, Any]]]
 STRICT = Policy(denied_licenses=("mit",))
 
 
@@ -45,14 +45,13 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[SyntheticS3]:
         yield started
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PrefectServer]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A server of its own with the shipped deployments; this process talks to it."""
-    folder = tmp_path / "deployments"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("deployments")
     shipped = Path(__file__).parents[2] / "deployments/prefect.yaml"
     (folder / "prefect.yaml").write_text(shipped.read_text())
-    with PrefectServer(str(tmp_path / "home")) as server:
+    with PrefectServer(str(tmp_path_factory.mktemp("home"))) as server:
         run_prefect(server, "work-pool", "create", "models", "--type", "process", cwd=folder)
         run_prefect(server, "--no-prompt", "deploy", "--name", "shard", cwd=folder)
         with temporary_settings({PREFECT_API_URL: server.api}):
@@ -74,6 +73,19 @@ def workers(
             return stack.enter_context(Worker(server, place, "--limit", "1", **environment))
 
         yield start("a"), start("b")
+
+
+@pytest.fixture
+def runs(server: PrefectServer) -> Iterator[Runs]:
+    """Give the runs that a test makes for shards."""
+    with server.connect() as http:
+        client = Client(http)
+        before = {run["id"] for run in client.runs_of("scan-shard")}
+        yield lambda: [run for run in client.runs_of("scan-shard") if run["id"] not in before]
+
+
+def _are_running(runs: list[dict[str, Any]]) -> bool:
+    return [run["state_type"] for run in runs] == ["RUNNING", "RUNNING"]
 
 
 def _seen(storage: SyntheticS3) -> set[str]:
@@ -101,28 +113,28 @@ def test_the_rows_are_those_of_one_scan(storage: SyntheticS3, tmp_path: Path) ->
 
 
 def test_what_a_lost_machine_examined_another_one_examines(
-    server: PrefectServer, storage: SyntheticS3, workers: tuple[Worker, Worker], tmp_path: Path
+    runs: Runs, storage: SyntheticS3, workers: tuple[Worker, Worker], tmp_path: Path
 ) -> None:
     table = str(tmp_path / "table")
     storage.latency = 1
-    begun: list[Any] = []
+    ended = threading.Event()
 
     def lose_one() -> None:
-        with server.connect() as http:
-            while len(begun) < 2 or len(_seen(storage)) < MODELS / 2:
-                time.sleep(0.5)
-                runs = Client(http).runs_of("scan-shard")
-                begun[:] = [run for run in runs if run["state_type"] == "RUNNING"]
+        while len(_seen(storage)) < MODELS / 2 or not _are_running(runs()):
+            if ended.wait(0.2):
+                return
         workers[0].lose()
         storage.latency = 0.01
 
     killer = threading.Thread(target=lose_one)
     killer.start()
-    summary = scan_shards("s3://b/m/", table, shards=2, concurrency=1)
-    killer.join()
+    try:
+        summary = scan_shards("s3://b/m/", table, shards=2, concurrency=1)
+    finally:
+        ended.set()
+        killer.join()
     assert summary.drift == {"added": MODELS}
-    with server.connect() as http:
-        states = Counter(run["state_type"] for run in Client(http).runs_of("scan-shard"))
+    states = Counter(run["state_type"] for run in runs())
     assert states == {"COMPLETED": 2, "CRASHED": 1}
     twice = sum(count - 1 for key, count in storage.counts.keys.items() if key.endswith(".gguf"))
     assert twice <= MODELS / 10, "the second attempt takes over what the first one kept"
@@ -132,7 +144,11 @@ def test_what_a_lost_machine_examined_another_one_examines(
 
 
 def test_a_shard_that_cannot_be_examined_leaves_the_table_as_it_was(
-    server: PrefectServer, storage: SyntheticS3, workers: tuple[Worker, Worker], tmp_path: Path
+    runs: Runs,
+    server: PrefectServer,
+    storage: SyntheticS3,
+    workers: tuple[Worker, Worker],
+    tmp_path: Path,
 ) -> None:
     assert workers
     table = str(tmp_path / "table")
@@ -144,7 +160,7 @@ def test_a_shard_that_cannot_be_examined_leaves_the_table_as_it_was(
     assert not os.path.exists(f"{table}/artifacts")
     with server.connect() as http:
         client = Client(http)
-        ends = [client.finish(run["id"])["state_type"] for run in client.runs_of("scan-shard")]
+        ends = [client.finish(run["id"])["state_type"] for run in runs()]
     assert ends == ["CANCELLED", "CANCELLED"], "nobody waits for them any more"
     storage.latency = 0.01
     assert scan_shards("s3://b/m/", table, shards=2).drift == {"added": MODELS}

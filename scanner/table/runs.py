@@ -8,13 +8,24 @@ whole batches; Python only compares their ends.
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["KEY", "Runs", "merge", "read_run", "texts", "to_table", "write_parquet", "write_run"]
+__all__ = [
+    "KEY",
+    "Runs",
+    "merge",
+    "open_run",
+    "read_run",
+    "texts",
+    "to_table",
+    "write_parquet",
+    "write_run",
+]
 
 KEY: Final = "url"
 """The sort key of all files."""
@@ -250,14 +261,25 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 def write_run(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write rows to an Arrow IPC file, in small batches."""
+    with open_run(path, schema) as write:
+        for table in tables:
+            write(table)
+
+
+@contextmanager
+def open_run(path: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Open a file of `write_run`; yield what writes some rows to it, in small batches."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         pa.OSFile(path, "wb") as sink,
         pa.ipc.new_stream(sink, schema, options=options) as writer,
     ):
-        for table in tables:
+
+        def write(table: pa.Table) -> None:
             rows = max(1, min(_BATCH_ROWS, _rows_within(table, _BATCH_BYTES)))
             writer.write_table(table, max_chunksize=rows)
+
+        yield write
 
 
 def read_run(path: str) -> Iterator[pa.Table]:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from itertools import count as counting
-from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.examine.examiner import Examiner
@@ -30,6 +29,7 @@ from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["examine_in_workers"]
 
@@ -72,7 +72,7 @@ def examine_in_workers(
     begun: deque[tuple[int, list[Artifact]]] = deque()
     smallest = _BATCH if store.loop is None else max(_BATCH, 4 * max(shares))
     batches = _batches(artifacts, smallest, max(smallest, _LARGEST_BATCH), 4 * processes)
-    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
+    with own_folder("workers") as folder, _crew(processes, folder) as crew:
         try:
             crew.prepare(settings)
             for number, batch in enumerate(batches):

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import texts, to_table
+from prefect_mutagen.scanner.table.runs import to_table
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 
 __all__ = ["ExaminedRows", "RowMaker", "Shown", "rows_of"]

@@ -7,7 +7,8 @@ obstore reading the same ranges and listing the same keys; where obstore is not 
 
 A growth is the exponent of the line through all sizes, by least squares of the logarithms: 1 is
 straight. What a process costs whatever it does is taken off first, as measured at the smallest
-size with nothing to read.
+size with nothing to read. From the same figures a bucket of 10^8 is planned
+(`tests.benchmarks.capacity`).
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.capacity import check_plan, plan_for
 from tests.benchmarks.storage import Storage, bare_obstore, bare_s3fs, storage
 
 LATENCY: Final = "0.06"
@@ -230,6 +232,7 @@ def main() -> None:
     parser.add_argument("--smallest", type=int, default=1_000)
     parser.add_argument("--largest", type=int, default=100_000)
     parser.add_argument("--concurrency", type=int, default=256)
+    parser.add_argument("--plan", type=int, default=100_000_000)
     given = parser.parse_args()
     sizes = [10**power for power in range(3, 9) if given.smallest <= 10**power <= given.largest]
     found = []
@@ -237,6 +240,11 @@ def main() -> None:
         found.append(measure(size, given.concurrency))
         print(f"{size} measured", file=sys.stderr, flush=True)
     report(sizes, found)
+    runs = {kind: [each.runs[kind] for each in found] for kind in found[0].runs}
+    if len(sizes) > 2:
+        print(check_plan(sizes, runs))
+    if len(sizes) > 1:
+        print(plan_for(given.plan, sizes, runs))
 
 
 if __name__ == "__main__":

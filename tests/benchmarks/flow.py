@@ -24,6 +24,8 @@ from tests.servers import PrefectServer
 FULL: Final = 100_000
 _IN_FOLDER: Final = 100
 _KIB: Final = 1024
+_PATIENCE: Final = 900.0
+"""Seconds for the server to start, also where others use the machine."""
 _PROGRAM: Final = """
 import json, resource, sys, time
 from prefect import flow
@@ -68,7 +70,9 @@ def main() -> None:
         make_models(root, count)
         words = [sys.executable, "-m", "prefect_mutagen", "scan", str(root), "--table", str(table)]
         subprocess.run([*words, "--format", "summary"], check=True, stdout=subprocess.DEVNULL)
-        with PrefectServer(f"{name}/home") as server:
+        server = PrefectServer(f"{name}/home")
+        server.patience = _PATIENCE
+        with server:
             ran = subprocess.run(
                 [sys.executable, "-c", _PROGRAM, str(root), str(table)],
                 check=True,

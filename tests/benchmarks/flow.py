@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.clock import Table
-from tests.benchmarks.table import walk
-from tests.builders import safetensors
-from tests.parsers.safetensors_cases import GOOD
+from tests.benchmarks.table import make_models, walk
 from tests.servers import PrefectServer
 
 FULL: Final = 100_000
-_IN_FOLDER: Final = 100
 _KIB: Final = 1024
 _PATIENCE: Final = 900.0
 """Seconds for the server to start, also where others use the machine."""
@@ -49,17 +46,6 @@ def scan():
     assert summary.counts["passed"] == summary.artifacts, summary.counts
 print(json.dumps([timed(empty), timed(empty), timed(scan), timed(scan)]))
 """
-
-
-def make_models(root: Path, count: int) -> None:
-    """Make small models, and a file that is no model beside each."""
-    data = safetensors('{"a":%s}' % GOOD, 4)
-    for number in range(count):
-        folder = root / f"{number // _IN_FOLDER:04}"
-        if number % _IN_FOLDER == 0:
-            folder.mkdir(parents=True)
-        (folder / f"model-{number:06}.safetensors").write_bytes(data)
-        (folder / f"notes-{number:06}.txt").touch()
 
 
 def main() -> None:

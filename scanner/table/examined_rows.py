@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import texts, to_table
+from prefect_mutagen.scanner.table.runs import to_table
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 
 __all__ = ["ExaminedRows", "RowMaker", "Shown", "rows_of"]
@@ -79,22 +79,37 @@ class RowMaker:
         rows: list[dict[str, Any]],
         documents: list[dict[str, Any]],
     ) -> ExaminedRows:
-        table = to_table(
-            rows, ARTIFACTS, lambda row, problem: stand_in_row(row, self.scan, problem)
-        )
-        shown: list[Shown] = []
-        for place, (result, status) in enumerate(zip(results, texts(table, "status"), strict=True)):
-            recorded = result
-            if result.verdict.status != status:  # a fault while its row was made
-                recorded = _with_warnings(from_row(table.slice(place, 1).to_pylist()[0]))
-            shown.append(Shown(recorded.tally(), self.show(recorded)))
-        return ExaminedRows(table, to_table(documents, SBOMS, bare_document), tuple(shown))
+        broken: list[dict[str, Any]] = []
+
+        def stand_in(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+            broken.append(row)
+            return stand_in_row(row, self.scan, problem)
+
+        table = to_table(rows, ARTIFACTS, stand_in)
+        faulty = [place for place, row in enumerate(rows) if any(row is one for one in broken)]
+        for place in faulty:
+            row = table.slice(place, 1).to_pylist()[0]
+            recorded = _with_cost(_with_warnings(from_row(row)), results[place])
+            results[place] = recorded
+            documents = [one for one in documents if not _describes(one, rows[place])]
+            documents += sbom_rows(recorded, self.scan)
+        shown = tuple(Shown(result.tally(), self.show(result)) for result in results)
+        return ExaminedRows(table, to_table(documents, SBOMS, bare_document), shown)
 
 
 def _with_warnings(result: ScanResult) -> ScanResult:
     """Return a result from a row with the warnings of its document."""
     errors = (finding.message for finding in result.findings if finding.severity == "error")
     return replace(result, sbom=replace(result.sbom, warnings=tuple(errors)))
+
+
+def _with_cost(result: ScanResult, examined: ScanResult) -> ScanResult:
+    """Return a result with what its examination took."""
+    return replace(result, bytes_read=examined.bytes_read, requests=examined.requests)
+
+
+def _describes(document: dict[str, Any], row: dict[str, Any]) -> bool:
+    return bool(document["url"] == row["url"] and document["sbom_id"] == row["sbom_id"])
 
 
 def rows_of(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:

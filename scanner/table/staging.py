@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -161,7 +161,7 @@ class StagingWriter:
 
         Args:
             rows: Their rows of ``artifacts/``.
-            documents: Their rows of ``sboms/``, in the order of the results.
+            documents: Their rows of ``sboms/``.
         """
         if self._trouble:
             self._tell()
@@ -260,20 +260,26 @@ def _convert(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _nested(rows: pa.Table, documents: pa.Table) -> pa.Table:
     """Return rows with their documents, without rows that have none."""
-    wanted = zip(texts(rows, KEY), texts(rows, "sbom_id"), strict=True)
-    there = list(zip(texts(documents, KEY), texts(documents, "sbom_id"), strict=True))
-    ends = [0]
-    for key in wanted:
-        end = ends[-1]
-        while end < len(there) and there[end] == key:
-            end += 1
-        ends.append(end)
+    there: dict[tuple[str, str], list[int]] = {}
+    for place, key in enumerate(_keys(documents)):
+        there.setdefault(key, []).append(place)
+    places, ends = list[int](), [0]
+    for key in _keys(rows):
+        places += there.pop(key, ())
+        ends.append(len(places))
+    if places != list(range(documents.num_rows)):
+        documents = documents.take(pa.array(places, pa.int64()))
     items = pa.StructArray.from_arrays(
         [documents[name].combine_chunks() for name in SBOMS.names], fields=list(SBOMS)
     )
     nested = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items)
     table = rows.append_column(STAGED.field(DOCUMENTS), nested)
     return table.filter(pc.greater(pc.list_value_length(table[DOCUMENTS]), 0))
+
+
+def _keys(rows: pa.Table) -> Iterator[tuple[str, str]]:
+    """Yield what a row and its documents have in common."""
+    return zip(texts(rows, KEY), texts(rows, "sbom_id"), strict=True)
 
 
 def staged_names(files: Files) -> list[str]:

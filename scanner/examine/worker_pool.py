@@ -75,7 +75,7 @@ def examine_in_workers(
     if store.loop is None:
         ahead, sizes = 2 * processes, (_BATCH, _LARGEST_BATCH)
     else:
-        # Half of what a worker requests simultaneously: two of its batches are enough for all of it.
+        # Half of what a worker requests at a time: two of its batches are enough for that.
         size = max(_SMALLEST_BATCH, *(share // 2 for share in shares))
         ahead, sizes = (AT_ONCE + 1) * processes, (size, size)
     batches = _batches(artifacts, *sizes, 4 * processes)

@@ -64,8 +64,8 @@ _NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}-([0-9a
 _SHORTEST: Final = 0.1
 """Seconds between two chunks in the first seconds of a scan; one takes some 4 ms of a core."""
 _LOST_SHARE: Final = 0.04
-"""A chunk is written once it holds this share of all results so far, or this share of the time since
-the first one has passed: what is lost by a kill."""
+"""What a kill may lose: a chunk is written once it holds this share of all results so far, or once
+this share of the time since the first of them has passed."""
 _BATCH_ROWS: Final = 500
 """Rows that wait to be converted: as Python objects they are several times as large."""
 _CHUNK_BYTES: Final = 8 << 20

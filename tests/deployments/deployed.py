@@ -1,5 +1,6 @@
 """A Prefect server with deployments and a worker, and its REST API as tests ask it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -77,14 +78,18 @@ def run_prefect(server: PrefectServer, *words: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def deploy(server: PrefectServer, entrypoint: str, name: str) -> None:
-    """Deploy a flow of the package to the pool ``models``; the server is the one in use."""
+def deploy(server: PrefectServer, entrypoint: str, name: str, folder: Path) -> None:
+    """Deploy a flow of the package to the pool ``models``; the server is the one in use.
+
+    Each run begins with a copy of the folder, which may be empty.
+    """
     with server.connect() as http:
         http.post("/work_pools/", json={"name": "models", "type": "process"})  # or it is there
-    deployment: Any = RunnerDeployment.from_entrypoint(
-        entrypoint, name=name, work_pool_name="models"
-    )
-    deployment.apply()
+    with contextlib.chdir(folder):
+        deployment: Any = RunnerDeployment.from_entrypoint(
+            entrypoint, name=name, work_pool_name="models"
+        )
+        deployment.apply()
 
 
 class Worker:

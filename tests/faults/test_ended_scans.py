@@ -125,7 +125,9 @@ def test_the_run_of_a_worker(
 ) -> None:
     place = tmp_path / "table"
     with temporary_settings({PREFECT_API_URL: prefect_server.api}):
-        deploy(prefect_server, "prefect_mutagen.flows.scan.scan_models", "ended")
+        folder = tmp_path / "deployed"
+        folder.mkdir()
+        deploy(prefect_server, "prefect_mutagen.flows.scan.scan_models", "ended", folder)
     body = {"source": SOURCE, "table": str(place), "concurrency": 16}
     environment = _environment(storage, prefect_server, spool)
     with (

@@ -140,7 +140,9 @@ def test_the_run_of_a_worker_that_is_lost_is_resumed(
     """By the next run of the deployment, on another worker."""
     place = str(tmp_path / "table")
     with temporary_settings({PREFECT_API_URL: prefect_server.api}):
-        deploy(prefect_server, "prefect_mutagen.flows.scan.scan_models", "lost")
+        folder = tmp_path / "deployed"
+        folder.mkdir()
+        deploy(prefect_server, "prefect_mutagen.flows.scan.scan_models", "lost", folder)
     body = {"source": SOURCE, "table": place, "concurrency": 32}
     environment = _environment(server) | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with prefect_server.connect() as http:

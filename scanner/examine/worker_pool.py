@@ -38,6 +38,8 @@ _LARGEST_BATCH: Final = 256
 """Of local artifacts, once every worker has had some: less is said and fewer files are opened."""
 _SMALLEST_BATCH: Final = 16
 """Of remote artifacts: a batch that is not finished is lost with a scan that is killed."""
+_SMALL_SCAN: Final = 4000
+"""Remote artifacts after which such a batch is a small share of the scan, however large."""
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from prefect_mutagen.scanner.examine.worker import serve; serve()"
@@ -73,12 +75,12 @@ def examine_in_workers(
     settings = [Settings(max(1, share), *common) for share in shares]
     begun: deque[tuple[int, list[Artifact]]] = deque()
     if store.loop is None:
-        ahead, sizes = 2 * processes, (_BATCH, _LARGEST_BATCH)
+        ahead, batches = 2 * processes, _batches(artifacts, _BATCH, _LARGEST_BATCH, 4 * processes)
     else:
         # Half of what a worker requests at a time: two of its batches are enough for that.
         size = max(_SMALLEST_BATCH, *(share // 2 for share in shares))
-        ahead, sizes = (AT_ONCE + 1) * processes, (size, size)
-    batches = _batches(artifacts, *sizes, 4 * processes)
+        ahead = (AT_ONCE + 1) * processes
+        batches = _batches(artifacts, size, max(size, _BATCH), _SMALL_SCAN // size)
     with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
         try:
             crew.prepare(settings)

@@ -184,8 +184,7 @@ def main() -> None:
 
 
 def _tell(table: Table, kind: str, found: Carried, rival: Carried, agents: int) -> None:
-    other = ("SQLite", None) if found is rival else ("SQLite", rival.scan)
-    table.add(f"{kind}: scan with agents", found.scan, *other, "")
+    table.add(f"{kind}: scan with agents", found.scan, "SQLite", rival.scan, "")
     table.add(f"{kind}: scan without", found.bare, "with agents", found.scan, "")
     per_agent = max(0.0, found.scan - found.bare) / agents
     table.say(f"{kind}: for each agent", f"{per_agent:.2f} s", "")

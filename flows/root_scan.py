@@ -34,6 +34,7 @@ from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.scanner.table.worth_showing import worth_showing
+from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.ending import ends_with, run_key
@@ -102,6 +103,7 @@ def scan_root(order: ScanOrder) -> ScanSummary:
     """
     _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
     storage_options(order.storage)  # fail on an unloadable block before anything is scanned
+    sweep_folders()  # Prefect kills what does not end quickly enough
     table = open_table(order.table, order.source, order.storage) if order.table else None
     with ends_with(run_key()), ExitStack() as held:
         if table is not None:

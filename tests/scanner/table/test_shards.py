@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mutagen.scanner import Policy, ScanResult, StorageError, scan
-from prefect_mutagen.scanner.claimants import Claimant
+from prefect_mutagen.scanner.claimants import Claimant, this_claimant
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts
@@ -148,9 +148,8 @@ def test_only_a_process_that_is_gone_is_lost(shared: Scan, monkeypatch: pytest.M
     ended.wait()
 
     def gone(flow_run: str) -> Claimant:
-        return replace(_here(flow_run), pid=ended.pid, start_time="1")
+        return replace(this_claimant(flow_run), pid=ended.pid, start_time="1")
 
-    _here = shards.this_claimant
     monkeypatch.setattr(shards, "this_claimant", gone)
     with parts.work_at(name, 2, "run"):
         assert parts.is_lost(name, 2)

@@ -65,7 +65,7 @@ def spool_results(
     documents = Runs(folder, f"{name}.documents", SBOMS, bare_document)
     bytes_read = requests = 0
     for result in results:
-        row, described = rows_of(result, scan)
+        _, row, described = rows_of(result, scan)
         if staging is not None:
             staging.add(row, described)
         rows.add(row)

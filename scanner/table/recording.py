@@ -35,7 +35,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.table.runs import KEY, Runs, each_row, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.staging import StagingWriter
@@ -147,7 +147,7 @@ class Recording:
         """Add the results of spool files and their counts to a summary; delete the files."""
         known_documents: list[str] = []
         for table in spooled.rows():
-            for row in table.to_pylist():
+            for row in each_row(table):
                 result, differs = self._record(from_row(row), partial(_with_drift, row))
                 summary.add(result)
                 if not differs:
@@ -261,7 +261,7 @@ class Recording:
     def _pass_over(self, summary: Summary) -> None:
         """Count the files of kept rows whose contents are in no known format as named only."""
         for rows in self._carried_over(which="kept"):
-            for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
+            for row in each_row(rows.filter(pc.equal(rows["format"], "unknown"))):
                 passed_over = from_row(row).tally().passed_over
                 if passed_over is not None:
                     summary.census.pass_over(*passed_over)
@@ -296,7 +296,7 @@ class Recording:
         for table in self.tables():
             rows = table.filter(selected(table))
             chosen = rows if wanted is None else rows.filter(wanted(rows))
-            for row in chosen.to_pylist():
+            for row in each_row(chosen):
                 yield from_row(row)
 
     def internal_errors(self) -> Iterator[tuple[str, str]]:
@@ -316,7 +316,7 @@ class Recording:
         """
         for table in self._carried_over(which="kept"):
             rows = table if wanted is None else table.filter(wanted(table))
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 yield row["sbom_id"], from_row(row)
 
     def addresses(self, most: int) -> dict[str, list[str]]:

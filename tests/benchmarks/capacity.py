@@ -20,7 +20,7 @@ _HOURS: Final = 24 * 365
 _INDEX_BYTES: Final = 45 + 12
 """Of each artifact, in memory; see `prefect_mutagen.scanner.table.state_index`."""
 _DELTAS: Final = 25
-"""Deltas of 1 % until the whole state is written again; see `prefect_mutagen.scanner.table.deltas`."""
+"""Of 1 %, until the whole state is written again; see `prefect_mutagen.scanner.table.deltas`."""
 
 
 class Costs(Protocol):

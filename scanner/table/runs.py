@@ -31,13 +31,13 @@ KEY: Final = "url"
 
 _BATCH_ROWS: Final = 1000
 _BATCH_BYTES: Final = 256 << 10
-_RUN_BYTES: Final = 8 << 20
+_RUN_BYTES: Final = 4 << 20
 _MERGE_WIDTH: Final = 32
 """Runs merged at a time; one batch of each is in memory."""
 _CONVERTED_ROWS: Final = 100
 """Rows that are Python objects at a time: they are some ten times as large as columns."""
 _GROUP_ROWS: Final = 5_000
-_GROUP_BYTES: Final = 16 << 20
+_GROUP_BYTES: Final = 8 << 20
 
 
 class Runs:

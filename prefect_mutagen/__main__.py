@@ -1,7 +1,6 @@
 """The command ``prefect-mutagen`` as a program: ``python -m prefect_mutagen`` is the same."""
 
 import gc
-import os
 import signal
 import sys
 
@@ -19,9 +18,6 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     from prefect_mutagen.scanner.commands.cli import main as run
 
-    # What Arrow's own allocator is given back it keeps for each of its threads: 38 MB more after a
-    # table's state was read, for the same time.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # A listing makes millions of objects, none of them in circles: looking for circles as often as
     # Python does by default takes a tenth of a scan that finds nothing new.
     gc.freeze()

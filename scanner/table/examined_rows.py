@@ -62,8 +62,8 @@ class RowMaker:
         """Yield the results in batches."""
         batch, rows, documents, size = list[ScanResult](), list[Any](), list[Any](), 0
         for result in results:
-            row, described = rows_of(result, self.scan)
-            batch.append(result)
+            recorded, row, described = rows_of(result, self.scan)
+            batch.append(recorded)
             rows.append(row)
             documents += described
             size += sum(len(value) for one in described for _, value in one["metadata"])
@@ -112,15 +112,17 @@ def _describes(document: dict[str, Any], row: dict[str, Any]) -> bool:
     return bool(document["url"] == row["url"] and document["sbom_id"] == row["sbom_id"])
 
 
-def rows_of(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the rows of a result in ``artifacts/`` and in ``sboms/``.
+def rows_of(
+    result: ScanResult, scan: ScanInfo
+) -> tuple[ScanResult, dict[str, Any], list[dict[str, Any]]]:
+    """Return what is recorded of a result, and its rows in ``artifacts/`` and in ``sboms/``.
 
     Args:
         result: The result; an internal error takes its place if it cannot be recorded.
         scan: The scan it belongs to.
     """
     try:
-        return to_row(result, scan), list(sbom_rows(result, scan))
+        return result, to_row(result, scan), list(sbom_rows(result, scan))
     except Exception as problem:  # noqa: BLE001 - a bug costs only this artifact
         broken = internal_error(result, problem, "recording")
-    return to_row(broken, scan), list(sbom_rows(broken, scan))
+    return broken, to_row(broken, scan), list(sbom_rows(broken, scan))

@@ -40,7 +40,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.table.runs import KEY, Runs, each_row, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.staging import StagingWriter
@@ -296,7 +296,7 @@ class Recording:
         for table in self.tables():
             rows = table.filter(selected(table))
             chosen = rows if wanted is None else rows.filter(wanted(rows))
-            for row in chosen.to_pylist():
+            for row in each_row(chosen):
                 yield from_row(row)
 
     def internal_errors(self) -> Iterator[tuple[str, str]]:
@@ -316,7 +316,7 @@ class Recording:
         """
         for table in self._carried_over(which="kept"):
             rows = table if wanted is None else table.filter(wanted(table))
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 yield row["sbom_id"], from_row(row)
 
     def addresses(self, most: int) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table.rows import from_row
+from prefect_mutagen.scanner.table.runs import each_row
 
 __all__ = ["count_passed_over", "count_rows", "may_be_passed_over"]
 
@@ -37,7 +38,7 @@ def count_passed_over(rows: pa.Table, summary: Summary) -> None:
         rows: Rows of ``artifacts/``.
         summary: What is added to.
     """
-    for row in rows.filter(may_be_passed_over(rows)).to_pylist():
+    for row in each_row(rows.filter(may_be_passed_over(rows))):
         passed_over = from_row(row).tally().passed_over
         if passed_over is not None:
             summary.census.pass_over(*passed_over)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 __all__ = [
     "KEY",
     "Runs",
+    "each_row",
     "merge",
     "open_run",
     "read_run",
@@ -32,11 +33,13 @@ KEY: Final = "url"
 
 _BATCH_ROWS: Final = 1000
 _BATCH_BYTES: Final = 256 << 10
-_RUN_BYTES: Final = 8 << 20
+_RUN_BYTES: Final = 4 << 20
 _MERGE_WIDTH: Final = 32
 """Runs merged at a time; one batch of each is in memory."""
+_CONVERTED_ROWS: Final = 100
+"""Rows that are Python objects at a time: they are some ten times as large as columns."""
 _GROUP_ROWS: Final = 5_000
-_GROUP_BYTES: Final = 16 << 20
+_GROUP_BYTES: Final = 8 << 20
 
 
 class Runs:
@@ -236,6 +239,12 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
         if pending:
             writer.write_table(pa.concat_tables(pending))
     return rows
+
+
+def each_row(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, of which few are converted at a time."""
+    for start in range(0, table.num_rows, _CONVERTED_ROWS):
+        yield from table.slice(start, _CONVERTED_ROWS).to_pylist()
 
 
 def texts(table: pa.Table, name: str) -> list[str]:

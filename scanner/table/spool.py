@@ -75,7 +75,7 @@ def spool_results(
         rows = _Buffer(write_rows, ARTIFACTS, lambda row, problem: stand_in_row(row, scan, problem))
         documents = _Buffer(write_documents, SBOMS, bare_document)
         for result in results:
-            row, described = rows_of(result, scan)
+            _, row, described = rows_of(result, scan)
             if staging is not None:
                 staging.add(row, described)
             rows.add(row)

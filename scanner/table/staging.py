@@ -68,7 +68,7 @@ _LOST_SHARE: Final = 0.04
 this share of the time since the first of them has passed."""
 _BATCH_ROWS: Final = 500
 """Rows that wait to be converted: as Python objects they are several times as large."""
-_CHUNK_BYTES: Final = 8 << 20
+_CHUNK_BYTES: Final = 4 << 20
 """Bytes that are held at most until a chunk is written, and again while it is."""
 _AT_ONCE: Final = 16
 """Files that are deleted at once: each costs a round trip."""

@@ -28,7 +28,7 @@ from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
 from prefect_mutagen.scanner.table.row_filters import differing
 from prefect_mutagen.scanner.table.rows import from_row, moment
-from prefect_mutagen.scanner.table.runs import KEY, merge
+from prefect_mutagen.scanner.table.runs import KEY, each_row, merge
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders, names_any
 from prefect_mutagen.scanner.table.state_file import StateFile
@@ -183,7 +183,7 @@ class State:
     def results(self) -> Iterator[ScanResult]:
         """Yield all results, in order of address."""
         for rows in merge(map(self._there, self.file.parts())):
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 yield from_row(row)
 
     def _there(self, groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:

@@ -17,8 +17,10 @@ _STORED_PRICE: Final = 0.023e-9
 _PAGE: Final = 1000
 """Keys in a reply to a listing."""
 _HOURS: Final = 24 * 365
-_CHANGES: Final = 50
-"""Deltas upon one whole state at most; see `prefect_mutagen.scanner.table.deltas`."""
+_INDEX_BYTES: Final = 45 + 12
+"""Of each artifact, in memory; see `prefect_mutagen.scanner.table.state_index`."""
+_DELTAS: Final = 25
+"""Of 1 %, until the whole state is written again; see `prefect_mutagen.scanner.table.deltas`."""
 
 
 class Costs(Protocol):
@@ -28,8 +30,6 @@ class Costs(Protocol):
     def wall(self) -> float: ...
     @property
     def cpu(self) -> float: ...
-    @property
-    def megabytes(self) -> float: ...
     @property
     def requests(self) -> int: ...
     @property
@@ -49,7 +49,6 @@ class _Line(NamedTuple):
 _VALUES: Final[dict[str, Callable[[Costs], float]]] = {
     "wall s": lambda run: run.wall,
     "CPU s": lambda run: run.cpu,
-    "MB": lambda run: run.megabytes,
     "requests": lambda run: run.requests,
     "table bytes": lambda run: run.table,
 }
@@ -91,7 +90,7 @@ def plan_for(size: int, sizes: Sequence[int], found: Mapping[str, Sequence[Costs
         sizes: What was measured: at least two sizes.
         found: For each kind of run, one for each size; ``with a new table`` and ``again, …``.
     """
-    told = [f"\nplan for {size:,} models"]
+    told = [f"\nplan for {size:,} models; {size * _INDEX_BYTES / 1e6:,.0f} MB for their index"]
     for kind, runs in found.items():
         planned = {name: line.at(size) for name, line in _lines(sizes, runs).items()}
         listed = size / _PAGE
@@ -102,9 +101,7 @@ def plan_for(size: int, sizes: Sequence[int], found: Mapping[str, Sequence[Costs
     whole = _lines(sizes, found["with a new table"])["table bytes"].at(size)
     delta = _lines(sizes, found["again, 1 % replaced"])["table bytes"].at(size)
     for often, scans in (("day", 365), ("hour", _HOURS)):
-        # A quarter of the rows is reached after 25 deltas of 1 %, before their number counts.
-        rewrites = scans / min(_CHANGES, 25)
-        kept = scans * delta + rewrites * whole
+        kept = scans * delta + scans / _DELTAS * whole
         told.append(
             f"1 % changed each {often}: {kept / 1e9:,.1f} GB of table a year without a retention, "
             f"{kept * _STORED_PRICE:,.2f} dollars a month"

@@ -14,7 +14,7 @@ from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.commands.query import _add_views
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table import deltas, state_file
+from prefect_mutagen.scanner.table import deltas, rejudging, runs, state_file
 from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.retention import Retention
@@ -34,6 +34,8 @@ Pins = dict[str, str]
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deltas, "_LEAST_ROWS", 20)
+    monkeypatch.setattr(rejudging, "_AT_ONCE", 7)
+    monkeypatch.setattr(runs, "_CONVERTED_ROWS", 7)
 
 
 class Bucket:

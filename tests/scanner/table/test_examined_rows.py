@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.outputs.shown import itself
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table.examined_rows import RowMaker
 from prefect_mutagen.scanner.table.recording import Recording
+from prefect_mutagen.scanner.table.runs import texts
 from prefect_mutagen.scanner.table.staging import DOCUMENTS, PART, StagingWriter
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf
@@ -57,7 +58,7 @@ def test_one_fault_takes_no_other_row_from_the_staging_area(
 ) -> None:
     table, info = Table(str(tmp_path / "table"), "/root"), new_scan("/root", Policy())
     (made,) = RowMaker(info, itself)(results)
-    urls = made.documents["url"].to_pylist()
+    urls = texts(made.documents, "url")
     with Recording(info) as recording:
         with StagingWriter(table.files, info) as recording.staging:
             # Documents may come in any order, and some may be missing.
@@ -69,5 +70,5 @@ def test_one_fault_takes_no_other_row_from_the_staging_area(
     with table.files.open(PART, name) as chunk:
         kept = pq.read_table(chunk)
     assert kept["url"].to_pylist() == [results[place].url for place in (0, 1, 2)]
-    for url, documents in zip(kept["url"].to_pylist(), kept[DOCUMENTS].to_pylist(), strict=True):
-        assert [one["url"] for one in documents] == [url]
+    for row in kept.to_pylist():
+        assert [one["url"] for one in row[DOCUMENTS]] == [row["url"]]

@@ -141,7 +141,9 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
         _show(recording, summary, started, (selection.describe(), examined.describe()))
         steps = 2 if table is not None else 1  # listing; writing the table
-        wait_for_records(steps + examined.task_runs + len(started))
+        # One task run starts all agents of an artifact.
+        begun = len({run.url for run in started if run.state != "waiting"})
+        wait_for_records(steps + examined.task_runs + begun)
         if trouble is not None:
             raise trouble
         result = _summary_of(recording, summary, changes, examined, started)

@@ -111,7 +111,7 @@ def _server(kind: str, folder: Path) -> Iterator[_Temporary | _Permanent]:
 
 
 def _scan(root: Path, table: Path, agents: int, environment: dict[str, str]) -> float:
-    """Give the seconds of a scan; the start of Python and of a temporary server are not in it."""
+    """Give the seconds of a scan, that of a temporary server included, that of Python not."""
     program, log = root.parent / "agent.py", table.parent / "begun"
     program.write_text(AGENT)
     words = [str(root), str(table), str(agents), sys.executable, str(program), str(log)]

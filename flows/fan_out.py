@@ -38,8 +38,9 @@ _BATCH: Final = 5000
 _CARRIED_BATCH: Final = 1000
 """Artifacts in a batch whose results are returned by value: some megabytes."""
 _THREADS: Final = 4
-"""Task runs that threads work at: they share the requests under way, and an interpreter. With 16
-a scan takes twice the processor time and 100 MB more, because they wait for each other."""
+"""Task runs that threads work at, if they hold as many artifacts as requests may be under way. They
+share an interpreter: with 16 a scan takes twice the processor time and 100 MB more, because they
+wait for each other."""
 _MOST_TASK_RUNS: Final = 250
 """So many are recorded by any server within half a minute."""
 _BROKEN_SHARE: Final = 0.05
@@ -154,8 +155,12 @@ class _FanOut:
         self._engine = engine = current_engine()
         self._width = reading.width(len(manifest), engine)
         self._window = 2 * max(WORKERS, engine.workers)
+        self._is_local = Address.parse(table_scan.recording.scan.source).is_local
         if engine.shares_files:
-            self._window = min(_THREADS, engine.workers)
+            # Small batches have fewer artifacts than requests may be under way.
+            batch = max(1, len(manifest) // max(1, self._width))
+            wanted = 0 if self._is_local else -(-reading.concurrency // batch)
+            self._window = min(max(_THREADS, wanted), engine.workers)
         # Workers elsewhere would write a local table where nobody finds it: then it is done here.
         self._table = reading.table
         if not engine.is_here and self._table and Address.parse(self._table).is_local:
@@ -181,7 +186,6 @@ class _FanOut:
     def _submit(self, batch: Batch) -> None:
         reading, recording = self._reading, self._table_scan.recording
         shares_files = self._engine.shares_files
-        is_local = Address.parse(recording.scan.source).is_local
         # Local files are read one at a time in a task run, or hashed in so many threads.
         threads = max(1, reading.concurrency // max(1, min(self._width, self._window)))
         future: PrefectFuture[Any] = scan_rows.submit(
@@ -190,7 +194,7 @@ class _FanOut:
             folder=quoted(recording.folder if shares_files else ""),
             storage=quoted(reading.storage),
             hash=quoted(reading.hash),
-            concurrency=quoted(threads if is_local else reading.concurrency),
+            concurrency=quoted(threads if self._is_local else reading.concurrency),
             versions=quoted(reading.versions),
             table=quoted(self._table),
             rescan=quoted(reading.rescan),

@@ -41,9 +41,10 @@ note("end")
 """
 """Writes down when it begins and ends, and whether another one runs for the same model."""
 SCAN = """
-import sys
+import signal, sys
+# Whoever runs the tests may have been told to ignore it; children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from prefect_mutagen.flows import AgentLaunch, scan_models
-from prefect_mutagen.flows.starting import Starting
 root, table, *command = sys.argv[1:]
 scan_models(root, table=table, agents=[AgentLaunch(command=command)])
 """

@@ -172,6 +172,7 @@ def _has_grown(log: Path, size: int, scan: subprocess.Popen[bytes]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # a process of Prefect's takes its time to start, twenty-one times
 def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     tmp_path: Path, prefect: PrefectServer
 ) -> None:
@@ -182,7 +183,7 @@ def test_a_scan_that_is_killed_loses_no_start_and_doubles_none(
     for _ in range(20):
         before = place.log.stat().st_size if place.log.exists() else 0
         scan = place.begin(prefect, command)
-        wait_until(partial(_has_grown, place.log, before, scan))
+        wait_until(partial(_has_grown, place.log, before, scan), 300)
         time.sleep(moments.random() * 1.5)
         scan.send_signal(signal.SIGKILL)
         scan.wait()
@@ -227,9 +228,9 @@ def test_a_flow_that_is_stopped_ends_its_agents_and_begins_no_more(
     begun = place.started()
     assert marked(str(place.program)) == set()
     assert len(begun) < 40
-    record = StartRecord(place.table)
-    assert len(record.interrupted()) == len(begun)
-    assert list(record.open_claims()) == []
+    assert len(StartRecord(place.table).interrupted()) == len(begun)
+    ends = list(Path(place.table).glob("agents/starts/*/*.end.json"))
+    assert len(ends) == len(begun), "the end of each is recorded"
 
 
 def test_one_agent_for_all_that_passed(tmp_path: Path) -> None:

@@ -159,7 +159,8 @@ class _FanOut:
         if engine.shares_files:
             # Small batches have fewer artifacts than requests may be under way.
             batch = max(1, len(manifest) // max(1, self._width))
-            wanted = 0 if self._is_local else -(-reading.concurrency // batch)
+            # Twice as many, because some begin while others end.
+            wanted = 0 if self._is_local else 2 * -(-reading.concurrency // batch)
             self._window = min(max(_THREADS, wanted), engine.workers)
         # Workers elsewhere would write a local table where nobody finds it: then it is done here.
         self._table = reading.table

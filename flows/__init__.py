@@ -4,7 +4,8 @@
   agents, and the checks before it.
 * ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
   ``arrows``: what depends on what in the run graph.
-* ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it.
+* ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it;
+  ``shard_runs``: the runs that examine the parts, watched and started again.
 * ``summary``: what a scan returns.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.

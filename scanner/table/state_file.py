@@ -25,8 +25,6 @@ _CACHED_GROUPS: Final = 2
 """Row groups in memory, up to 8 MB each: one of the file, one of what has changed since."""
 _BLOCK_ROWS: Final = 32
 """Rows converted from Arrow at a time: one alone costs nearly as much, and access is sequential."""
-
-
 _MERGED_ROWS: Final = 512
 """Rows of each delta in memory while they are merged."""
 

@@ -65,7 +65,9 @@ def _release(options: argparse.Namespace) -> int:
             fields = claim.name, state, made.get("at"), made.get("agent"), made.get("url")
             sys.stdout.write("\t".join(visible(str(field or ""), 1000) for field in fields) + "\n")
         if not found:
-            complain("every start of an agent has an end")
+            # A misspelt address looks like a table without starts.
+            none = "" if record.is_used else ": there is none in this table; is its address right?"
+            complain(f"every start of an agent has an end{none}")
         return PASSED
     for word in options.starts:
         if not any(_is_meant(word, claim.name, made) for claim, made in found):

@@ -40,7 +40,9 @@ def test_without_a_name_open_starts_are_listed(
     table: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["release", "--table", table]) == 0
-    assert "every start of an agent has an end" in _said(capsys)[1]
+    said = _said(capsys)[1]
+    assert "every start of an agent has an end" in said
+    assert "is its address right?" in said, "it may be misspelt"
     _claim(table, "aa11")
     with Leases(table).hold(this_claimant()) as lease:
         _claim(table, "bb22", lease=lease)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture, as_completed, wait
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.run_log import flow_logger
@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table_scan import TableScan
+from prefect_mutagen.tasks.ending import ends_with, run_key
 from prefect_mutagen.tasks.quoting import opened, quoted
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scanning import scan_rows
@@ -45,6 +46,8 @@ _MOST_TASK_RUNS: Final = 250
 """So many are recorded by any server within half a minute."""
 _BROKEN_SHARE: Final = 0.05
 """Share of task runs, beyond one, from which on a scan that they broke in is not published."""
+_LAST_SECONDS: Final = 2.0
+"""Seconds that task runs have to notice that their scan is ending: an artifact, or a request."""
 _ARROWS: Final = 64
 """Task runs that one is drawn to depend on; more arrows are a black area."""
 
@@ -171,13 +174,19 @@ class _FanOut:
         self._done = Examined()
 
     def run(self) -> Examined:
-        for batch in self._manifest.batches(self._width):
-            self._submit(batch)
-            if len(self._waiting) >= self._window:
+        with ends_with(run_key(), self._let_end):
+            for batch in self._manifest.batches(self._width):
+                self._submit(batch)
+                if len(self._waiting) >= self._window:
+                    self._collect(self._next())
+            while self._waiting:
                 self._collect(self._next())
-        while self._waiting:
-            self._collect(self._next())
         return self._done
+
+    def _let_end(self) -> None:
+        """Wait for task runs that are left behind: they write into a folder that is deleted."""
+        if self._engine.shares_files:
+            wait(list(self._waiting), timeout=_LAST_SECONDS)
 
     def _next(self) -> PrefectFuture[Any]:
         """Wait for a task run: the first that ends, or the oldest where that is not told."""

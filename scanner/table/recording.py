@@ -86,7 +86,8 @@ class Recording:
         self._rejudged, self._verdicts = False, 0
         self.drift: Counter[str] = Counter()
         self.differs = False
-        self._temporary = own_folder()
+        # A task run that is left behind may write into it; the next process sweeps what stays.
+        self._temporary = own_folder(ignore_cleanup_errors=True)
         self.folder = self._temporary.name
         self._artifacts = Runs(self.folder, "artifacts", ARTIFACTS, self._stand_in)
         self._documents = Runs(self.folder, "sboms", SBOMS, bare_document)

@@ -1,5 +1,6 @@
 """Task runs that break are no verdicts: what they did not examine stays as it was known."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from prefect.client.schemas.objects import State
 
 from prefect_mutagen.flows import AgentLaunch, ScanBroken, scan_models
 from prefect_mutagen.scanner import StorageError
+from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks import scanning
 from prefect_mutagen.tasks.storage_blocks import UnusableBlock
@@ -114,6 +116,36 @@ def test_where_more_than_a_few_break_nothing_is_published(
     assert Table(table, root).read_state() == before
     plant("nothing", RuntimeError())
     assert scan_models(root, table=table).drift == {"changed": 5}
+
+
+def test_a_broken_scan_waits_for_what_still_writes_into_its_folder(
+    root: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant("1.gguf", RuntimeError())
+    breaks: Any = scanning.examine_artifacts  # type: ignore[attr-defined]
+    begun, ended, ended_before_deletion = set[str](), set[str](), list[set[str]]()
+
+    def examine(store: Any, artifacts: Any, *rest: Any) -> Any:
+        (artifact,) = artifacts
+        if artifact.url.endswith(("0.gguf", "1.gguf")):
+            while len(begun) < 3:
+                time.sleep(0.01)
+            raise RuntimeError
+        begun.add(artifact.url)
+        time.sleep(0.5)
+        yield from breaks(store, [artifact], *rest)
+        ended.add(artifact.url)
+
+    def delete(recording: Recording, *_: object) -> None:
+        ended_before_deletion.append(set(ended))
+        recording._temporary.cleanup()
+
+    monkeypatch.setattr(scanning, "examine_artifacts", examine)
+    monkeypatch.setattr(Recording, "__exit__", delete)
+    with pytest.raises(ScanBroken, match="2 of 5 task runs broke"):
+        scan_models(root, max_task_runs=5)
+    assert ended_before_deletion == [begun]
+    assert len(begun) == 3
 
 
 def test_a_gate_over_the_whole_scan_needs_all_of_it(

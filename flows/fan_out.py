@@ -15,6 +15,7 @@ from prefect.futures import PrefectFuture
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.scan_progress import ScanProgress
 from prefect_mutagen.flows.task_runners import WORKERS, Engine, current_engine
 from prefect_mutagen.scanner.internal_errors import location_of
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
@@ -153,14 +154,18 @@ class _FanOut:
         self._waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
         self._broken_runs = 0
         self._done = Examined()
+        self._progress = ScanProgress(
+            len(manifest), is_counted_here=self._engine.shares_files
+        )
 
     def run(self) -> Examined:
-        for batch in self._manifest.batches(self._width):
-            self._submit(batch)
-            if len(self._waiting) >= 2 * max(WORKERS, self._engine.workers):
+        with self._progress:
+            for batch in self._manifest.batches(self._width):
+                self._submit(batch)
+                if len(self._waiting) >= 2 * max(WORKERS, self._engine.workers):
+                    self._collect(*self._waiting.popleft())
+            while self._waiting:
                 self._collect(*self._waiting.popleft())
-        while self._waiting:
-            self._collect(*self._waiting.popleft())
         return self._done
 
     def _submit(self, batch: Batch) -> None:
@@ -189,6 +194,7 @@ class _FanOut:
         """Record what a task run found; leave its batch out if it broke."""
         try:
             found = opened(future.result())
+            self._progress.add(len(batch))
         except Exception as problem:  # noqa: BLE001 - each engine raises its own for a lost worker
             self._break(batch, problem)
             return

@@ -18,6 +18,7 @@ from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRun
 from prefect_mutagen.tasks.agent_starts import has_ended, run_agent_deployment, start_command
 from prefect_mutagen.tasks.beginning import Beginning
 from prefect_mutagen.tasks.ending import is_ending
+from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
@@ -35,6 +36,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
 
 
 @task(name="start agents", task_run_name=_run_name, cache_policy=NO_CACHE, persist_result=False)
+@ends_quietly
 @opens_quoted
 def start_agents(
     result: ScanResult,
@@ -64,6 +66,7 @@ def start_agents(
 
 
 @task(name="start agents for the scan", cache_policy=NO_CACHE, persist_result=False)
+@ends_quietly
 @opens_quoted
 def start_scan_agents(
     agents: list[AgentLaunch], handoff: Handoff, passed: int, pins: str

@@ -5,8 +5,8 @@
 * ``fan_out``: the task runs that examine artifacts; ``task_runners``: what runs them;
   ``arrows``: what depends on what in the run graph.
 * ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it.
-* ``summary``: what a scan returns; ``scan_ending``: the state that it ends in; ``run_labels``: names
-  and tags of its run; ``scan_progress``: how far it is.
+* ``summary``: what a scan returns; ``scan_ending``: the state that it ends in; ``run_labels``:
+  names and tags of its run; ``scan_progress``: how far it is.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow, and what a scan

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections import deque
 from typing import Annotated, Any, Final, Literal, cast
 
@@ -47,7 +48,9 @@ class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is r
 
 
 def _run_name() -> str:
-    return f"agent for {short_name(str(flow_run.parameters.get('url', '')))}"
+    command, url = flow_run.parameters.get("command") or [""], flow_run.parameters.get("url", "")
+    program = visible(os.path.basename(str(command[0])), 40)
+    return f"{program or 'agent'} for {short_name(str(url))}"
 
 
 def _log(level: int, text: str) -> None:
@@ -134,8 +137,9 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
 
     try:
         result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
-    except ArtifactRejected as problem:
-        return _ended(Failed(name="Refused", message=str(problem), data=problem))
+    except ArtifactRejected as rejection:
+        message = visible(str(rejection), 1000)
+        return _ended(Failed(name="Refused", message=message, data=rejection))
     beginning = BEGINNING.get() or Beginning.unclaimed()
     beginning.begin()
     attempt = max(beginning.attempt, flow_run.run_count or 1)

@@ -154,9 +154,7 @@ class _FanOut:
         self._waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
         self._broken_runs = 0
         self._done = Examined()
-        self._progress = ScanProgress(
-            len(manifest), is_counted_here=self._engine.shares_files
-        )
+        self._progress = ScanProgress(len(manifest), is_counted_here=self._engine.shares_files)
 
     def run(self) -> Examined:
         with self._progress:

@@ -146,8 +146,19 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         table_scan.finish(summary)
         log_internal_errors(recording, summary)
         summary.finished_at = datetime.now(UTC).isoformat()
+        highlights = highlights_of(recording)
+        log_highlights(highlights, scan.source)  # before agents, which may take their time
         started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
-        ending = _tell(order, recording, summary, examined, started, selection.describe())
+        view = ScanView(
+            scan=scan,
+            summary=summary,
+            highlights=highlights,
+            agents=started,
+            table=order.table,
+            selected=selection.describe(),
+            not_examined=examined.describe(),
+        )
+        ending = _tell(view)
         steps = 2 if table is not None else 1  # listing; writing the table
         wait_for_records(steps + examined.task_runs + len(started))
         if trouble is not None:
@@ -228,37 +239,19 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
     return arrows_from(published.state_details.task_run_id)
 
 
-def _tell(
-    order: ScanOrder,
-    recording: Recording,
-    summary: Summary,
-    examined: Examined,
-    started: Sequence[AgentRun],
-    selected: str,
-) -> ScanEnding:
-    """Tell what came out: in the log, on a page, in the name and the tags of the run."""
-    highlights, not_examined = highlights_of(recording), examined.describe()
-    log_highlights(highlights, recording.scan.source)
-    view = ScanView(
-        scan=recording.scan,
-        summary=summary,
-        highlights=highlights,
-        agents=started,
-        table=order.table,
-        selected=selected,
-        not_examined=not_examined,
-    )
+def _tell(view: ScanView) -> ScanEnding:
+    """Tell what came out: on a page, in the name and the tags of the run; return how it ends."""
     try:
         show_scan(view)
     except httpx.HTTPError as problem:
         # The next scan has a page, too.
         flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
     ending = ScanEnding(
-        source=recording.scan.source,
-        summary=summary,
-        highlights=highlights,
-        not_examined=not_examined,
-        not_started=_not_started(started, order.table),
+        source=view.scan.source,
+        summary=view.summary,
+        highlights=view.highlights,
+        not_examined=view.not_examined,
+        not_started=_not_started(view.agents, view.table),
     )
     label_run(ending.label, ending.tags)
     return ending

@@ -11,6 +11,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.scanner.outputs.outcomes import shortened
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.tasks.agent_checks import cannot_reach
@@ -24,13 +25,15 @@ NEW_REFUSALS: Final = "new-refusals"
 DRIFT: Final = "drift"
 """The tag of a scan that found something different from the scan before."""
 
+_ROOT: Final = 60
+"""Characters of a root in the name of a run, so that lists show the outcome behind it, too."""
 _TAGS: Final = frozenset({REFUSED, NEW_REFUSALS, DRIFT})
 
 
 def scan_run_name() -> str:
     """Return the name of the current run of a scan until its outcome is known: root and time."""
     source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"scan {visible(source, 120)} {datetime.now(UTC):%Y-%m-%d %H:%M}Z"
+    return f"scan {shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%Y-%m-%d %H:%M}Z"
 
 
 def label_run(label: str, tags: Collection[str]) -> None:

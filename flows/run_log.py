@@ -129,7 +129,7 @@ def _line(kind: Kind, result: ScanResult, source: str) -> str:
         return f"removed: {path_below(source, result.url)}, was {result.verdict.status}"
     said = [outcome(result, source)] if not result.passed else [path_below(source, result.url)]
     said += [f"was {before}" for before in (verdict_before(result),) if before]
-    said += [f"changed: {changes}" for changes in (describe_changes(result),) if changes]
+    said += [f"changed: {changes}" for changes in (describe_changes(result, most=2),) if changes]
     heading = "refused" if kind == "still-refused" else kind.replace("-", " ")
     return f"{heading}: {', '.join(said)}"
 

@@ -37,6 +37,10 @@ _ENTRIES: Final = 50
 """Entries of a section; the table artifact and the Parquet table have more."""
 _LISTED: Final = 20
 """Entries of a section about what needs no decision."""
+_QUERIES: Final = (
+    "SELECT url, status, reasons FROM artifacts WHERE status <> 'passed'",
+    "SELECT url, drift, drift_details FROM artifacts WHERE drift <> 'unchanged'",
+)
 _WORDS: Final = 3
 """Entries of a list in a policy that are shown."""
 _AGENTS: Final[dict[str, str]] = {
@@ -91,7 +95,7 @@ def summary_markdown(view: ScanView) -> str:
     lines += [plain(view.scan.source, 1000), "", *_counts(view)]
     lines += _drift(view)
     lines += _standing(view)
-    lines += _agents(view.agents)
+    lines += _agents(view)
     lines += _about(view)
     lines += _commands(view)
     return "\n".join(lines) + "\n"
@@ -100,18 +104,16 @@ def summary_markdown(view: ScanView) -> str:
 def _counts(view: ScanView) -> list[str]:
     """Return the counts as a table of one row."""
     summary, found = view.summary, view.highlights
-    counts: dict[str, int] = {
-        "passed": summary.passed,
-        "failed": summary.failed,
-        "unknown": summary.unknown,
-    }
+    counts = {"passed": summary.passed, "failed": summary.failed}
+    if summary.unknown:
+        counts["unknown"] = summary.unknown
     if found.is_compared:
         named: dict[str, Kind] = {
             "newly refused": "newly-refused",
             "newly passed": "newly-passed",
-            "other changes": "changed",
             "added": "added",
             "removed": "removed",
+            "changed": "changed",
         }
         counts |= {name: found[kind].count for name, kind in named.items()}
     lines = [
@@ -181,29 +183,28 @@ def _named(view: ScanView, result: ScanResult) -> list[str]:
 
 
 def _refused(view: ScanView, result: ScanResult) -> list[str]:
-    lines = [f"* **{_short(view, result.url)}**: {result.verdict.status}{_before(result)}"]
+    lines = [f"* **{_short(view, result.url)}**: {result.verdict.status}{_before(view, result)}"]
     for reason in result.verdict.reasons:
         remedy = CODES[reason.code].remedy if reason.code in CODES else ""
-        lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
+        lines.append(f"    * {reason.code}: {plain(reason.message)}. *{remedy}*")
     return lines
 
 
-def _before(result: ScanResult) -> str:
-    """Return in what a refused artifact differs from the last scan."""
+def _before(view: ScanView, result: ScanResult) -> str:
+    """Return in what an artifact with another outcome differs from the last scan."""
     if result.drift == "added":
-        return ", new"
-    said = [f"was {before}" for before in (verdict_before(result),) if before]
-    if changes := describe_changes(result):
-        said.append(f"changed: {plain(changes, 1000)}")
-    elif said:
-        said.append("with the same bytes: the policy or the scanner changed")
-    return "".join(f", {text}" for text in said)
+        return ", new" if view.highlights.is_compared else ""
+    before = verdict_before(result)
+    if not before:
+        return ""
+    codes, changes = reasons_before(result), describe_changes(result)
+    why = f" ({plain(codes)})" if codes and before != "passed" else ""
+    same = "the bytes are the same; the policy or the scanner changed"
+    return f", was {before}{why}; {f'changed: {plain(changes, 1000)}' if changes else same}"
 
 
 def _accepted(view: ScanView, result: ScanResult) -> list[str]:
-    codes = reasons_before(result)
-    why = f" ({plain(codes)})" if codes else ""
-    return [f"* **{_short(view, result.url)}**: passed{_before(result)}{why}"]
+    return [f"* **{_short(view, result.url)}**: passed{_before(view, result)}"]
 
 
 def _changed(view: ScanView, result: ScanResult) -> list[str]:
@@ -219,23 +220,23 @@ def _waived(view: ScanView, result: ScanResult) -> list[str]:
     return [f"* **{_short(view, result.url)}**", *waiver_lines(result)]
 
 
-def _agents(agents: Sequence[AgentRun]) -> Iterator[str]:
+def _agents(view: ScanView) -> Iterator[str]:
     """Yield the starts by state, what needs a person first."""
     for state, heading in _AGENTS.items():
-        runs = [run for run in agents if run.state == state]
+        runs = [run for run in view.agents if run.state == state]
         if runs:
             yield from ("", f"## Agents that {heading} ({len(runs):,})", "")
-            yield from map(_agent, runs[:_ENTRIES])
+            yield from (_agent(view, run) for run in runs[:_ENTRIES])
         if len(runs) > _ENTRIES:
             yield f"* and {len(runs) - _ENTRIES:,} more"
 
 
-def _agent(run: AgentRun) -> str:
+def _agent(view: ScanView, run: AgentRun) -> str:
     name = plain(run.agent)
     link = url_for("flow-run", obj_id=run.flow_run_id) if run.flow_run_id else None
     said = f": {plain(run.message)}" if run.message else ""
     run_id = f" (flow run {run.flow_run_id})" if run.flow_run_id and not link else ""
-    return f"* {f'[{name}]({link})' if link else name} for {plain(run.url, 1000)}{run_id}{said}"
+    return f"* {f'[{name}]({link})' if link else name} for {_short(view, run.url)}{run_id}{said}"
 
 
 def _about(view: ScanView) -> Iterator[str]:
@@ -259,9 +260,7 @@ def _about(view: ScanView) -> Iterator[str]:
 def _policy(policy: Policy) -> str:
     """Return the digest of a policy, and the fields that are not the defaults."""
     default, given = Policy().to_dict(), policy.to_dict()
-    fields = [
-        f"{name} = {_value(value)}" for name, value in given.items() if value != default[name]
-    ]
+    fields = [f"{name}: {_value(value)}" for name, value in given.items() if value != default[name]]
     said = plain("; ".join(fields), 1000) if fields else "the default one"
     return f"sha256\\:{policy_digest(policy)[:16]}…, {said}"
 
@@ -281,20 +280,14 @@ def _moment(text: str) -> datetime | None:
 def _commands(view: ScanView) -> Iterator[str]:
     """Yield commands to copy; a code block ends only where its indentation ends."""
     first = next(view.highlights.refused, None)
-    commands = []
+    if first is None and not view.table:
+        return
+    yield from ("", "## More", "")
     if first is not None:
-        commands.append(f"prefect-mutagen verify {_word(storable(first.url))}")
-    if view.table:
-        query = (
-            "SELECT status, url, list_transform(reasons, lambda one: one.code) AS reasons FROM "
-            "artifacts WHERE status <> 'passed'"
-        )
-        commands.append(f"prefect-mutagen query {shlex.quote(query)} --table {_word(view.table)}")
-        changed = "SELECT drift, url, drift_details FROM artifacts WHERE drift <> 'unchanged'"
-        commands.append(f"prefect-mutagen query {shlex.quote(changed)} --table {_word(view.table)}")
-    if commands:
-        yield from ("", "## More", "")
-        yield from (f"    {command}" for command in commands)
+        yield f"    prefect-mutagen verify {_word(storable(first.url))}"
+    for query in _QUERIES if view.table else ():
+        yield f"    prefect-mutagen query --table {_word(view.table)} \\"
+        yield f'        "{query}"'
 
 
 def _word(text: str) -> str:

@@ -33,7 +33,7 @@ from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scan_sessions import Storage, join_session
 from prefect_mutagen.tasks.staging import join_staging
-from prefect_mutagen.tasks.telling import Verdicts, tells_verdicts
+from prefect_mutagen.tasks.telling import Verdicts, tells
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
@@ -54,7 +54,7 @@ def _batch_name(parameters: dict[str, Any]) -> str:
     return f"scan {counted(len(artifacts), 'artifact')}"
 
 
-@tells_verdicts
+@tells
 @task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)
 @ends_quietly
 def scan_artifact(
@@ -86,7 +86,7 @@ def scan_artifact(
     return verdicts.told_with(result)
 
 
-@tells_verdicts
+@tells
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
 @ends_quietly
 def scan_batch(
@@ -120,7 +120,7 @@ def scan_batch(
     return verdicts.told_with(list(verdicts.watch(_scan(artifacts, where, policy, hash))))
 
 
-@tells_verdicts
+@tells
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
 @ends_quietly
 @opens_quoted

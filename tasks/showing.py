@@ -4,24 +4,32 @@ Both contain values from files. The table shows them as text; in Markdown they a
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from prefect_mutagen.scanner.outputs.outcomes import describe_changes, path_below, verdict_before
+from prefect_mutagen.scanner.outputs.outcomes import (
+    describe_changes,
+    path_below,
+    shortened,
+    verdict_before,
+)
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.table.highlights import DRIFT, Kind
 from prefect_mutagen.tasks.markdown import artifact_key, plain
-from prefect_mutagen.tasks.scan_page import ScanView, summary_markdown
+from prefect_mutagen.tasks.scan_page import ScanView, headline, summary_markdown
 
 __all__ = ["show_scan"]
 
 _ROWS: Final = 500
 _DRIFT_ROWS: Final = 50
 """Rows for each kind of drift other than what is newly refused, so that the rest is seen, too."""
+_MODEL: Final = 44
+"""Characters of a path; with more, a window of 1,280 pixels would not show the reason."""
 _ORDER: Final[tuple[Kind, ...]] = (*DRIFT, "still-refused", "waived", "warned", "passed")
 
 
@@ -32,10 +40,12 @@ def show_scan(view: ScanView) -> None:
         view: What to show.
     """
     source = view.scan.source
-    rows = [render(result, lambda one: _row(one, kind, source))[1] for kind, result in _chosen(view)]
-    description = f"Verdicts on {plain(source, 1000)}, what differs from the last scan first."
-    if not view.highlights.is_compared:
-        description = f"Verdicts on {plain(source, 1000)}, what is refused first."
+    rows = [
+        render(result, partial(_row, kind=kind, source=source))[1] for kind, result in _chosen(view)
+    ]
+    title, root = headline(view.summary, view.highlights), plain(source, 1000)
+    first = "what differs from the last scan" if view.highlights.is_compared else "what is refused"
+    description = f"{title}. Verdicts on {root}, {first} first."
     if view.selected:
         description += f" Selected: {plain(view.selected, 1000)}."
     left_out = view.summary.artifacts + view.highlights["removed"].count - len(rows)
@@ -50,7 +60,7 @@ def show_scan(view: ScanView) -> None:
     create_markdown_artifact(
         markdown=summary_markdown(view),
         key=artifact_key("summary", source),
-        description=f"What the scan of {plain(source, 1000)} found.",
+        description=f"{title}. What the scan of {root} found.",
     )
 
 
@@ -70,10 +80,14 @@ def _each(view: ScanView) -> Iterator[tuple[Kind, ScanResult]]:
 
 
 def _row(result: ScanResult, kind: Kind, source: str) -> dict[str, str]:
+    """Return a row; the UI does not wrap, so what matters stands first, and short."""
+    path = path_below(source, result.url)
+    model, details = shortened(path, _MODEL), list(_details(result))
     return {
         "verdict": _verdict(result, kind),
-        "model": path_below(source, result.url),
-        "reason": visible("; ".join(_reasons(result)), 500),
+        "model": model,
+        "reason": ", ".join(_codes(result)),
+        "details": visible("; ".join(details if model == path else [path, *details]), 600),
     }
 
 
@@ -88,15 +102,21 @@ def _verdict(result: ScanResult, kind: Kind) -> str:
     return f"{result.verdict.status}, {'changed' if kind == 'changed' else 'new'}"
 
 
-def _reasons(result: ScanResult) -> Iterator[str]:
-    """Yield why an artifact has its verdict, what it passed in spite of, and what changed."""
-    for reason in result.verdict.reasons:
-        yield f"{reason.code}: {reason.message}"
-    for reason in result.verdict.waived:
-        yield f"{reason.code}: {reason.message} ({reason.value})"
+def _codes(result: ScanResult) -> Iterator[str]:
+    """Yield the codes that decided, and those that an artifact passed in spite of."""
+    yield from sorted({reason.code for reason in result.verdict.reasons})
+    for code in sorted({reason.code for reason in result.verdict.waived}):
+        yield f"{code} (waived)"
     if result.passed:
-        for finding in result.findings:
-            if finding.severity == "warning":
-                yield f"{finding.code}: {finding.message}"
+        warnings = {one.code for one in result.findings if one.severity == "warning"}
+        yield from (f"{code} (warning)" for code in sorted(warnings))
+
+
+def _details(result: ScanResult) -> Iterator[str]:
+    """Yield what the codes are about, and what changed."""
+    yield from (reason.message for reason in result.verdict.reasons)
+    yield from (f"{reason.message} ({reason.value})" for reason in result.verdict.waived)
+    if result.passed:
+        yield from (one.message for one in result.findings if one.severity == "warning")
     if changes := describe_changes(result):
         yield f"changed: {changes}"

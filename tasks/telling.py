@@ -1,4 +1,4 @@
-"""Scan task runs whose state says what was found: Refused, 2 of 100 refused; the first: ..."""
+"""Task runs whose state says what happened, such as Refused: 2 of 100 refused: a.gguf: ..."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -11,7 +11,7 @@ from prefect.states import Completed
 from prefect_mutagen.scanner.outputs.outcomes import outcome
 from prefect_mutagen.scanner.results import ScanResult
 
-__all__ = ["Verdicts", "tells_verdicts"]
+__all__ = ["Verdicts", "tells", "told"]
 
 _FIRST: Final = 3
 _WIDTH: Final = 500
@@ -59,28 +59,43 @@ class Verdicts:
             value: What the task returns to those who call it.
 
         Returns:
-            The value as it is outside of task runs; typed as what callers receive.
+            See `told`.
         """
-        if TaskRunContext.get() is None:
-            return value
-        name = "Refused" if self._refused else "Passed"
-        return cast("_R", Completed(name=name, message=self.describe(), data=value))
+        return told(value, "Refused" if self._refused else "Passed", self.describe())
+
+
+def told(value: _R, name: str, message: str) -> _R:
+    """Return what the function of a task returns: its value, in a state that says what happened.
+
+    Args:
+        value: What the task returns to those who call it.
+        name: Name of the state.
+        message: Its message.
+
+    Returns:
+        The value as it is outside of task runs; typed as what callers receive.
+    """
+    if TaskRunContext.get() is None:
+        return value
+    return cast("_R", Completed(name=name, message=message, data=value))
 
 
 class _TellingTask(Task[_P, _R]):
-    """A task whose function may return a state; who calls it directly gets the value in it."""
+    """A task whose function may return a state; those who call it directly get its value."""
 
-    def __call__(self, *args: Any, return_state: bool = False, **kwargs: Any) -> Any:
+    def __call__(  # type: ignore[override]
+        self, *args: Any, return_state: bool = False, **kwargs: Any
+    ) -> Any:
         """Run the task; see `prefect.Task`."""
         state: State[Any] = super().__call__(*args, return_state=True, **kwargs)
         return state if return_state else state.result()
 
     def with_options(self, *args: Any, **kwargs: Any) -> Task[_P, _R]:
         """Return a copy with other options, which does the same."""
-        return tells_verdicts(super().with_options(*args, **kwargs))
+        return tells(super().with_options(*args, **kwargs))
 
 
-def tells_verdicts(made: Task[_P, _R]) -> Task[_P, _R]:
+def tells(made: Task[_P, _R]) -> Task[_P, _R]:
     """Let a task return its value in a state of its own.
 
     Args:

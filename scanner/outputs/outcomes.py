@@ -7,12 +7,18 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import Change, ScanResult
 from prefect_mutagen.scanner.storage.names import storable
 
-__all__ = ["describe_changes", "outcome", "path_below", "reasons_before", "verdict_before"]
+__all__ = [
+    "describe_changes",
+    "outcome",
+    "path_below",
+    "reasons_before",
+    "shortened",
+    "verdict_before",
+]
 
 _VERDICT: Final = ("status", "reasons")
 _DIGESTS: Final = ("pin", "header_sha256", "sha256", "template_sha256")
 """Values that say nothing to a person beyond that they differ."""
-_SHOWN: Final = 4
 _WIDTH: Final = 60
 
 
@@ -32,6 +38,19 @@ def outcome(result: ScanResult, source: str) -> str:
     return f"{path_below(source, result.url)}: {codes or result.verdict.status}"
 
 
+def shortened(text: str, width: int) -> str:
+    """Return a path or an address without its middle if it is long; its end tells most.
+
+    Args:
+        text: As it is displayed.
+        width: Longest text that is kept whole, in characters.
+    """
+    if len(text) <= width:
+        return text
+    head = width // 3
+    return f"{text[:head]}…{text[head + 1 - width :]}"
+
+
 def verdict_before(result: ScanResult) -> str:
     """Return the verdict of the previous scan, if it was another one; else empty."""
     return _before(result.drift_details, "status")
@@ -42,15 +61,16 @@ def reasons_before(result: ScanResult) -> str:
     return ", ".join(_before(result.drift_details, "reasons").split())
 
 
-def describe_changes(result: ScanResult) -> str:
+def describe_changes(result: ScanResult, most: int = 4) -> str:
     """Return what changed besides the verdict, facts first; empty if nothing did.
 
     Args:
         result: An artifact with its drift. Names and values from files are shown as `visible` text.
+        most: Changes to name; the others are counted.
     """
     changes = [change for change in result.drift_details if change.field not in _VERDICT]
     changes.sort(key=_weight)
-    said = [_words(change) for change in changes[:_SHOWN]]
+    said = [_words(change) for change in changes[:most]]
     more = len(changes) - len(said)
     return ", ".join([*said, *([f"{more} more"] if more else [])])
 
@@ -60,7 +80,9 @@ def _before(changes: Iterable[Change], field: str) -> str:
 
 
 def _weight(change: Change) -> int:
-    """Return the sort key: facts, then files, then what only differs."""
+    """Return the sort key: the size, which says most, facts, files, what only differs."""
+    if change.field == "size_bytes":
+        return -1
     if change.field in _DIGESTS:
         return 2
     return 1 if ":" in change.field else 0

@@ -42,8 +42,8 @@ Kind = Literal[
 ]
 """``newly-refused`` and ``newly-passed``: with another outcome than in the previous scan, or new
 and refused; ``added``: new and passed; ``changed``: with the same outcome as before, and another
-pin, other facts or other reasons; ``still-refused``: refused, and not newly; ``waived``, ``warned``:
-passed by a waiver, with warnings; ``passed``: of none of these kinds."""
+pin, other facts or other reasons; ``still-refused``: refused, and not newly; ``waived``: passed by
+a waiver; ``warned``: passed with warnings; ``passed``: of none of these kinds."""
 
 DRIFT: Final[tuple[Kind, ...]] = ("newly-refused", "newly-passed", "changed", "added", "removed")
 """The kinds that say what is different from the previous scan."""

@@ -93,7 +93,7 @@ def has_warnings(rows: pa.Table) -> Any:
     )
 
 
-def _has_entry(lists: pa.ChunkedArray, wanted: Callable[[Any], Any]) -> Any:
+def _has_entry(lists: Any, wanted: Callable[[Any], Any]) -> Any:
     """Select rows with an entry in a list of structs that fits."""
     whole = lists.combine_chunks()
     rows = pc.list_parent_indices(whole).filter(wanted(pc.list_flatten(whole)))

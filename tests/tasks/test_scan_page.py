@@ -138,7 +138,9 @@ def test_agents_that_need_a_person_stand_first_with_links(
         f"\n* [x]({links['flow-run']}) for a.gguf: status 3\n\n"
     )
     assert "* [run \\[it\\](x)](http" in sections["Agents that completed (1)"]
-    assert "\n* x for a.gguf: over the limit\n" in sections["Agents that wait for the next scan (1)"]
+    assert (
+        "\n* x for a.gguf: over the limit\n" in sections["Agents that wait for the next scan (1)"]
+    )
 
 
 def test_long_sections_are_cut(tmp_path: Path) -> None:

@@ -25,15 +25,18 @@ NEW_REFUSALS: Final = "new-refusals"
 DRIFT: Final = "drift"
 """The tag of a scan that found something different from the scan before."""
 
-_ROOT: Final = 60
+_ROOT: Final = 32
 """Characters of a root in the name of a run, so that lists show the outcome behind it, too."""
 _TAGS: Final = frozenset({REFUSED, NEW_REFUSALS, DRIFT})
 
 
 def scan_run_name() -> str:
-    """Return the name of the current run of a scan until its outcome is known: root and time."""
+    """Return the name of the current run of a scan until its outcome is known: root and time.
+
+    It is short, because pages show some seventy characters of a name; the year is on them, too.
+    """
     source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"scan {shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%Y-%m-%d %H:%M}Z"
+    return f"{shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%m-%d %H:%M}Z"
 
 
 def label_run(label: str, tags: Collection[str]) -> None:

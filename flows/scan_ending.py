@@ -18,6 +18,8 @@ __all__ = ["ScanEnding"]
 
 _NAMED: Final = 3
 """Refused models in a message; it is read on one line."""
+_WIDTH: Final = 60
+"""Characters of their paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class ScanEnding:
     @property
     def label(self) -> str:
         """The outcome in a few words, for the name of the run."""
-        label = headline(self.summary, self.highlights)
+        label = headline(self.summary, self.highlights).replace(" of them new", " new")
         return f"{label}, not all examined" if self.not_examined else label
 
     @property
@@ -57,7 +59,7 @@ class ScanEnding:
         refused = list(islice(self.highlights.refused, _NAMED))
         if not refused:
             return text
-        first = "; ".join(outcome(result, self.source) for result in refused)
+        first = "; ".join(outcome(result, self.source, _WIDTH) for result in refused)
         more = "; …" if self.summary.failed + self.summary.unknown > _NAMED else ""
         return f"{text}: {first}{more}"
 

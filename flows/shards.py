@@ -6,7 +6,7 @@ the table's storage; what all of them found is published as one scan.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final
@@ -28,6 +28,7 @@ from prefect_mutagen.flows.fan_out import Examined, Reading, ScanBroken, examine
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
 from prefect_mutagen.flows.run_labels import scan_run_name
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.scan_progress import ScanProgress
 from prefect_mutagen.flows.starting import Gate
 from prefect_mutagen.flows.summary import ScanSummary
 from prefect_mutagen.flows.task_runners import WORKERS
@@ -244,17 +245,21 @@ def _examine_in_shards(
     }
     waiting: dict[str, FlowRun] = {}
     deadline = time.monotonic() + timeout_seconds
+    progress = ScanProgress(len(manifest), is_counted_here=False)
     try:
-        for number, name in enumerate(batches, 1):
-            if parts.is_complete(name):
-                flow_logger().info("shard %d of %d was examined before", number, len(batches))
-                continue
-            run: Any = run_deployment(
-                deployment, parameters={**parameters, "shard": name}, timeout=0
-            )
-            waiting[name] = run
-            examined.arrows += arrows_from(run.parent_task_run_id)
-        _wait(list(waiting.values()), deadline)
+        with progress:
+            for number, name in enumerate(batches, 1):
+                if parts.is_complete(name):
+                    flow_logger().info("shard %d of %d was examined before", number, len(batches))
+                    progress.add(len(batches[name]))
+                    continue
+                run: Any = run_deployment(
+                    deployment, parameters={**parameters, "shard": name}, timeout=0
+                )
+                waiting[name] = run
+                examined.arrows += arrows_from(run.parent_task_run_id)
+            sizes = {run.id: len(batches[name]) for name, run in waiting.items()}
+            _wait(sizes, deadline, progress.add)
     except BaseException:
         _cancel([run.id for run in waiting.values()])
         raise
@@ -272,9 +277,9 @@ def _examine_in_shards(
     return examined
 
 
-def _wait(runs: Sequence[FlowRun], deadline: float) -> None:
-    """Wait until all runs have ended, or the time is up."""
-    open_runs = {run.id for run in runs}
+def _wait(sizes: Mapping[UUID, int], deadline: float, add: Callable[[int], None]) -> None:
+    """Wait until all runs have ended, or the time is up; add the size of each that has."""
+    open_runs = set(sizes)
     while open_runs and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
@@ -282,6 +287,7 @@ def _wait(runs: Sequence[FlowRun], deadline: float) -> None:
                 state = client.read_flow_run(identity).state
                 if state is not None and state.is_final():
                     open_runs.discard(identity)
+                    add(sizes[identity])
     _cancel(list(open_runs))
 
 

@@ -2,8 +2,8 @@
 
 Hundreds of these lines say nothing that the states of the task runs do not show, and hide those
 that matter. Prefect has no setting for them by task. A filter of its logger for task runs drops the
-line of a run that asked for it, and passes everything else: lines of other tasks, of other levels,
-and those on runs that failed.
+line of a run that asked for it, and passes everything else: other lines, among them the one before
+on what failed, and those of other tasks.
 """
 
 import logging
@@ -24,7 +24,7 @@ _R = TypeVar("_R")
 
 
 class _QuietEnds(logging.Filter):
-    """Drops the line on the successful end of known task runs."""
+    """Drops the line on the end of known task runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,14 +44,14 @@ class _QuietEnds(logging.Filter):
         if run not in self._runs or not str(record.msg).startswith(_END):
             return True
         self._runs.discard(run)
-        return record.levelno > logging.INFO
+        return False
 
 
 _quiet: Final = _QuietEnds()
 
 
 def ends_quietly(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Keep Prefect's line on the successful end out of the log of a task's runs."""
+    """Keep Prefect's line on their end out of the log of a task's runs."""
 
     @wraps(function)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -28,7 +28,7 @@ __all__ = ["show_scan"]
 _ROWS: Final = 500
 _DRIFT_ROWS: Final = 50
 """Rows for each kind of drift other than what is newly refused, so that the rest is seen, too."""
-_MODEL: Final = 44
+_MODEL: Final = 36
 """Characters of a path; with more, a window of 1,280 pixels would not show the reason."""
 _ORDER: Final[tuple[Kind, ...]] = (*DRIFT, "still-refused", "waived", "warned", "passed")
 
@@ -87,7 +87,7 @@ def _row(result: ScanResult, kind: Kind, source: str) -> dict[str, str]:
         "verdict": _verdict(result, kind),
         "model": model,
         "reason": ", ".join(_codes(result)),
-        "details": visible("; ".join(details if model == path else [path, *details]), 600),
+        "details": visible("; ".join(details if model == path else [*details, path]), 600),
     }
 
 

@@ -14,8 +14,8 @@ from prefect_mutagen.scanner.results import ScanResult
 __all__ = ["Verdicts", "tells", "told"]
 
 _FIRST: Final = 3
-_WIDTH: Final = 500
-"""Characters of a message; lists of task runs show a line of it."""
+_PATH: Final = 60
+"""Characters of their paths in a message, which is read on one line."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -41,7 +41,7 @@ class Verdicts:
             if not result.passed:
                 self._refused += 1
                 if len(self._first) < _FIRST:
-                    self._first.append(outcome(result, self._source))
+                    self._first.append(outcome(result, self._source, _PATH))
             yield result
 
     def describe(self) -> str:
@@ -49,8 +49,7 @@ class Verdicts:
         if not self._refused:
             return "1 passed" if self._artifacts == 1 else f"all {self._artifacts} passed"
         first, more = "; ".join(self._first), "; …" if self._refused > _FIRST else ""
-        said = f"{self._refused} of {self._artifacts} refused: {first}"
-        return f"{said if len(said) <= _WIDTH else said[:_WIDTH] + '…'}{more}"
+        return f"{self._refused} of {self._artifacts} refused: {first}{more}"
 
     def told_with(self, value: _R) -> _R:
         """Return what a task's function returns: its value, in a state that says what was found.

@@ -27,15 +27,17 @@ def path_below(source: str, url: str) -> str:
     return visible(storable(url).removeprefix(storable(source).rstrip("/") + "/"), 300)
 
 
-def outcome(result: ScanResult, source: str) -> str:
+def outcome(result: ScanResult, source: str, width: int = 300) -> str:
     """Return an artifact and the codes that decided: broken/cut.gguf: gguf/truncated-data.
 
     Args:
         result: The artifact.
         source: Its root.
+        width: Characters of its path below the root.
     """
     codes = ", ".join(sorted({reason.code for reason in result.verdict.reasons}))
-    return f"{path_below(source, result.url)}: {codes or result.verdict.status}"
+    path = shortened(path_below(source, result.url), width)
+    return f"{path}: {codes or result.verdict.status}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -73,8 +73,9 @@ def test_a_run_tells_what_happened(root: str, tmp_path: Path, api: Api) -> None:
     first: Any = scan_models(root, table=table, return_state=True)
     assert (first.name, first.message) == ("Refused", "1 of 3 refused: c.gguf: gguf/truncated")
     run = api.last_run("scan-models")
-    assert run["name"].startswith(f"scan {root[:20]}")
+    assert run["name"].startswith(root[:10])
     assert run["name"].endswith("Z: 1 of 3 refused")
+    assert len(run["name"]) <= 72
     assert run["tags"] == ["refused"]
     put_local(Path(root), {"a.gguf": CUT, "d.gguf": GGUF})
     os.unlink(f"{root}/b.gguf")
@@ -83,7 +84,7 @@ def test_a_run_tells_what_happened(root: str, tmp_path: Path, api: Api) -> None:
     assert second.message == f"2 of 3 refused, 1 of them new: {reasons}"
     assert second.result().counts == {"passed": 1, "failed": 2, "unknown": 0}
     run = api.last_run("scan-models")
-    assert run["name"].endswith("Z: 2 of 3 refused, 1 of them new")
+    assert run["name"].endswith("Z: 2 of 3 refused, 1 new")
     assert sorted(run["tags"]) == ["drift", "new-refusals", "refused"]
     lines = api.log(run, "Finished in state Refused")
     said = [line["message"] for line in lines]

@@ -47,10 +47,11 @@ def test_only_the_end_of_the_run_itself_is_left_out(lines: list[str]) -> None:
     assert len(lines) == 3
 
 
-def test_an_end_that_is_a_failure_is_told(lines: list[str]) -> None:
+def test_what_failed_is_told_once(lines: list[str]) -> None:
     ends_quietly(lambda: None)()
+    _log("Task run failed with exception: x", "1", logging.ERROR)
     _log("Finished in state Failed('x')", "1", logging.ERROR)
-    assert lines == ["Finished in state Failed('x')"]
+    assert lines == ["Task run failed with exception: x"]
 
 
 def test_it_keeps_the_signature_that_prefect_reads() -> None:

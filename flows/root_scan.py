@@ -158,7 +158,8 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
             selected=selection.describe(),
             not_examined=examined.describe(),
         )
-        ending = _tell(view)
+        is_closed = order.gate == "scan" and bool(order.agents) and not summary.all_passed
+        ending = _tell(view, is_gate_closed=is_closed)
         steps = 2 if table is not None else 1  # listing; writing the table
         wait_for_records(steps + examined.task_runs + len(started))
         if trouble is not None:
@@ -239,7 +240,7 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
     return arrows_from(published.state_details.task_run_id)
 
 
-def _tell(view: ScanView) -> ScanEnding:
+def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
     """Tell what came out: on a page, in the name and the tags of the run; return how it ends."""
     try:
         show_scan(view)
@@ -252,6 +253,8 @@ def _tell(view: ScanView) -> ScanEnding:
         highlights=view.highlights,
         not_examined=view.not_examined,
         not_started=_not_started(view.agents, view.table),
+        agents=view.agents,
+        is_gate_closed=is_gate_closed,
     )
     label_run(ending.label, ending.tags)
     return ending

@@ -27,6 +27,7 @@ DRIFT: Final = "drift"
 
 _ROOT: Final = 32
 """Characters of a root in the name of a run, so that lists show the outcome behind it, too."""
+_ZONE: Final = "Z"
 _TAGS: Final = frozenset({REFUSED, NEW_REFUSALS, DRIFT})
 
 
@@ -36,7 +37,13 @@ def scan_run_name() -> str:
     It is short, because pages show some seventy characters of a name; the year is on them, too.
     """
     source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"{shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%m-%d %H:%M}Z"
+    return f"{shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%m-%d %H:%M}{_ZONE}"
+
+
+def _bare(name: str) -> str:
+    """Return the name of a run without the outcome of an earlier try."""
+    bare, marker, _ = name.rpartition(f"{_ZONE}: ")
+    return f"{bare}{_ZONE}" if marker else name
 
 
 def label_run(label: str, tags: Collection[str]) -> None:
@@ -57,7 +64,7 @@ def label_run(label: str, tags: Collection[str]) -> None:
         with get_client(sync_client=True) as client:
             known = set(client.read_flow_run(run.id).tags)
             kept = sorted(known - _TAGS | set(tags))
-            client.update_flow_run(run.id, name=f"{run.name}: {label}", tags=kept)
+            client.update_flow_run(run.id, name=f"{_bare(run.name)}: {label}", tags=kept)
     except ObjectNotFound:
         flow_logger().warning("the run is not named after its outcome: the server does not know it")
     except httpx.HTTPError as problem:

@@ -1,5 +1,6 @@
 """How the flow run of a scan ends: the name and the message of its state, its label, its tags."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -10,8 +11,10 @@ from prefect.states import Completed, Failed
 from prefect_mutagen.flows.run_labels import DRIFT, NEW_REFUSALS, REFUSED
 from prefect_mutagen.flows.summary import AgentsNotStarted, ModelsRefused, ScanSummary
 from prefect_mutagen.scanner.outputs.outcomes import outcome
+from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table.highlights import Highlights
+from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.scan_page import headline
 
 __all__ = ["ScanEnding"]
@@ -33,6 +36,9 @@ class ScanEnding:
     """A sentence on what was not examined; empty: everything was."""
     not_started: str = ""
     """A sentence on agents that could not start; empty: all could."""
+    agents: Sequence[AgentRun] = ()
+    is_gate_closed: bool = False
+    """Whether agents were not considered, because not everything passed."""
 
     @property
     def label(self) -> str:
@@ -53,15 +59,19 @@ class ScanEnding:
 
     @property
     def message(self) -> str:
-        """What was not examined, agents that could not start, counts, and the first refused."""
-        said = [self.not_examined, self.not_started, headline(self.summary, self.highlights)]
-        text = "; ".join(filter(None, said))
+        """What was not examined, agents that could not start, counts, the first refused, agents."""
+        counts = headline(self.summary, self.highlights)
+        if self.is_gate_closed:
+            counts += ", so no agent starts"
+        text = "; ".join(filter(None, (self.not_examined, self.not_started, counts)))
+        failed = sum(run.state == "failed" for run in self.agents)
+        agents = f"; {failed} of {counted(len(self.agents), 'agent')} failed" if failed else ""
         refused = list(islice(self.highlights.refused, _NAMED))
         if not refused:
-            return text
+            return f"{text}{agents}"
         first = "; ".join(outcome(result, self.source, _WIDTH) for result in refused)
         more = "; …" if self.summary.failed + self.summary.unknown > _NAMED else ""
-        return f"{text}: {first}{more}"
+        return f"{text}: {first}{more}{agents}"
 
     def state(self, result: ScanSummary, *, fail_on_refused: bool) -> State[Any]:
         """Return the final state; callers of the flow get the summary, or an exception with it.

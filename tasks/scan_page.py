@@ -92,6 +92,8 @@ def summary_markdown(view: ScanView) -> str:
     lines = [f"# {title[0].upper()}{title[1:]}", ""]
     if view.not_examined:
         lines += [f"**{plain(view.not_examined, 1000)}.**", ""]
+    if refused := sum(run.state == "refused" for run in view.agents):
+        lines += [f"**{counted(refused, 'agent')} could not start; see below.**", ""]
     lines += [plain(view.scan.source, 1000), "", *_counts(view)]
     lines += _drift(view)
     lines += _standing(view)

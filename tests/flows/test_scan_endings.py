@@ -111,6 +111,11 @@ def test_failing_is_asked_for(root: str, tmp_path: Path, api: Api) -> None:
     assert (run["state_type"], run["state_name"]) == ("FAILED", "Refused")
     assert run["state"]["message"] == str(caught.value)
     assert {"table", "markdown"} <= set(api.artifacts(run))
+    # A second try of the run has the name of one.
+    scan_models.with_options(retries=1)(root, fail_on_refused=True, return_state=True)
+    run = api.last_run("scan-models")
+    assert run["run_count"] == 2
+    assert run["name"].count("1 of 3 refused") == 1
     os.unlink(f"{root}/c.gguf")
     passed: Any = scan_models(root, fail_on_refused=True, return_state=True)
     assert (passed.name, passed.message) == ("Passed", "all 2 passed")

@@ -127,7 +127,9 @@ def test_agents_that_need_a_person_stand_first_with_links(
     monkeypatch.setattr(
         "prefect_mutagen.tasks.scan_page.url_for", lambda kind, obj_id: links[kind] if obj_id else 0
     )
-    sections = _sections(summary_markdown(scan_view(root, agents=agents)))
+    page = summary_markdown(scan_view(root, agents=agents))
+    assert page.startswith("# 1 passed\n\n**1 agent could not start; see below.**\n")
+    sections = _sections(page)
     assert list(sections)[:4] == [
         "Agents that could not start (1)",
         "Agents that failed (1)",

@@ -118,6 +118,7 @@ def scan_root(order: ScanOrder) -> ScanSummary:
             lease = held.enter_context(table.lease(str(flow_run.id or "")))
             holder = hold_root(lease, order.if_busy, flow_logger().warning)
             if holder is not None:
+                label_run("skipped", [])
                 return skipped(holder)  # type: ignore[no-any-return]
         return _scan(order, table, held.close)
 

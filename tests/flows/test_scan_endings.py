@@ -180,7 +180,7 @@ def test_progress_is_shown_and_complete_at_the_end(
     monkeypatch.setattr(scan_progress, "UPDATE_SECONDS", 0.05)
     real: Any = scanning.examine_artifacts  # type: ignore[attr-defined]
     seen: list[str] = []
-    show = scan_progress.update_progress_artifact
+    show: Any = scan_progress.update_progress_artifact  # type: ignore[attr-defined]
 
     def update(identity: Any, percent: float, *, description: str) -> None:
         seen.append(description)

@@ -41,6 +41,7 @@ from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
+from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.ending import ends_with, run_key
@@ -112,6 +113,7 @@ def scan_root(order: ScanOrder) -> ScanSummary:
     """
     _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
     storage_options(order.storage)  # fail on an unloadable block before anything is scanned
+    sweep_folders()  # Prefect kills what does not end quickly enough
     table = open_table(order.table, order.source, order.storage) if order.table else None
     with ends_with(run_key()), ExitStack() as held:
         if table is not None:
@@ -162,7 +164,9 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         is_closed = order.gate == "scan" and bool(order.agents) and not summary.all_passed
         ending = _tell(view, is_gate_closed=is_closed)
         steps = 2 if table is not None else 1  # listing; writing the table
-        wait_for_records(steps + examined.task_runs + len(started))
+        # One task run starts all agents of an artifact.
+        begun = len({run.url for run in started if run.state != "waiting"})
+        wait_for_records(steps + examined.task_runs + begun)
         if trouble is not None:
             raise trouble
         result = _summary_of(recording, summary, changes, examined, started)

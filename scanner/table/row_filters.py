@@ -17,7 +17,6 @@ __all__ = [
     "may_have_passed",
     "not_passed",
     "passed",
-    "passed_as_is",
     "passed_by_waiver",
     "removed",
     "selected",
@@ -39,11 +38,6 @@ def passed_by_waiver(rows: pa.Table) -> Any:
     """Select rows that passed only because of a waiver."""
     waived = pc.fill_null(pc.list_value_length(rows["waived"]), 0)
     return pc.and_(passed(rows), pc.greater(waived, 0))
-
-
-def passed_as_is(rows: pa.Table) -> Any:
-    """Select rows that passed without a waiver."""
-    return pc.and_not(passed(rows), passed_by_waiver(rows))
 
 
 def differing(rows: pa.Table) -> Any:

@@ -21,7 +21,8 @@ from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["StateFile"]
 
-_CACHED_GROUPS: Final = 4
+_CACHED_GROUPS: Final = 2
+"""Row groups in memory, up to 8 MB each: one of the file, one of what has changed since."""
 _BLOCK_ROWS: Final = 32
 """Rows converted from Arrow at a time: one alone costs nearly as much, and access is sequential."""
 

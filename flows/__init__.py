@@ -6,10 +6,12 @@
   ``arrows``: what depends on what in the run graph.
 * ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it;
   ``shard_runs``: the runs that examine the parts, watched and started again.
-* ``summary``: what a scan returns.
+* ``summary``: what a scan returns; ``scan_ending``: the state that it ends in; ``run_labels``:
+  names and tags of its run; ``scan_progress``: how far it is.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
-* ``run_log``: the logger of the flow's own run, also when a task called the flow.
+* ``run_log``: the logger of the flow's own run, also when a task called the flow, and what a scan
+  logs.
 * ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.
 * ``demo``: a small bucket of good and broken models, and a complete run on it.
 
@@ -23,13 +25,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.fan_out import ScanBroken
-    from prefect_mutagen.flows.scan import AgentsNotStarted, ScanSummary, scan_models
+    from prefect_mutagen.flows.scan import (
+        AgentsNotStarted,
+        ModelsRefused,
+        ScanSummary,
+        scan_models,
+    )
     from prefect_mutagen.flows.shards import scan_shard, scan_shards
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = [
     "AgentLaunch",
     "AgentsNotStarted",
+    "ModelsRefused",
     "ScanBroken",
     "ScanSummary",
     "run_agent",
@@ -41,6 +49,7 @@ __all__ = [
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "AgentsNotStarted": "prefect_mutagen.flows.scan",
+    "ModelsRefused": "prefect_mutagen.flows.scan",
     "ScanBroken": "prefect_mutagen.flows.fan_out",
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 from collections import deque
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import httpx
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
@@ -24,7 +27,7 @@ from prefect_mutagen.scanner.agents.survivors import START_VARIABLE
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
-from prefect_mutagen.scanner.verify import verify
+from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 from prefect_mutagen.tasks.agent_checks import cannot_reach
 from prefect_mutagen.tasks.agent_launch import shown_command
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
@@ -45,7 +48,9 @@ class AgentFailed(Exception):  # noqa: N818 - it names what happened, as it is r
 
 
 def _run_name() -> str:
-    return f"agent for {short_name(str(flow_run.parameters.get('url', '')))}"
+    command, url = flow_run.parameters.get("command") or [""], flow_run.parameters.get("url", "")
+    program = visible(os.path.basename(str(command[0])), 40)
+    return f"{program or 'agent'} for {short_name(str(url))}"
 
 
 def _log(level: int, text: str) -> None:
@@ -98,13 +103,14 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
 
     Returns:
         The exit status, whether the log is truncated, and which mechanism ended the processes:
-        kernel, sweep or group.
+        kernel, sweep or group. The message of the run's state says how it ended.
 
     Raises:
         ValueError: The command or the pin is empty, the parameters are not a JSON object, or the
             address contains secrets.
-        ArtifactRejected: The artifact does not pass, or its pin differs.
-        AgentFailed: The command timed out or failed.
+        ArtifactRejected: The artifact does not pass, or its pin differs. The state is named
+            Refused.
+        AgentFailed: The command timed out or failed. The state says so in one sentence.
         NotBegun: A scan wanted it started, and an earlier start stands against it.
     """
     own_parameters = json.loads(parameters or "{}")
@@ -129,7 +135,11 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         beginning.note_guarantee(guarantee)
         _tell_guarantee(guarantee)
 
-    result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
+    try:
+        result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
+    except ArtifactRejected as rejection:
+        message = visible(str(rejection), 1000)
+        return _ended(Failed(name="Refused", message=message, data=rejection))
     beginning = BEGINNING.get() or Beginning.unclaimed()
     beginning.begin()
     attempt = max(beginning.attempt, flow_run.run_count or 1)
@@ -155,12 +165,21 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     except httpx.HTTPError as trouble:
         _log(logging.WARNING, f"the page on the command is not shown: {cannot_reach(trouble)}")
     if problem:
-        raise AgentFailed(problem)
-    return {
+        return _ended(Failed(message=problem, data=AgentFailed(problem)))
+    done = {
         "status": outcome.status,
         "truncated": outcome.truncated,
         "guarantee": outcome.guarantee,
     }
+    return _ended(Completed(message="the command ended with status 0", data=done))
+
+
+def _ended(state: State[Any]) -> dict[str, Any]:
+    """Return a state from the flow: callers get its value, or the exception in it.
+
+    Unlike an exception that is raised, it leaves no traceback in the log.
+    """
+    return cast("dict[str, Any]", state)
 
 
 def _problem(outcome: Outcome, timeout_seconds: int) -> str:

@@ -88,9 +88,8 @@ def _run(
     from prefect import get_client
 
     from prefect_mutagen.flows import AgentLaunch, scan_models
+    from prefect_mutagen.flows.run_log import LISTED, PUBLISHED
     from prefect_mutagen.scanner import Policy
-    from prefect_mutagen.tasks.listing import list_changes
-    from prefect_mutagen.tasks.recording import publish_scan
 
     if server:
         progress.begin("looking for the Prefect server that PREFECT_API_URL names")
@@ -106,10 +105,10 @@ def _run(
         )
         return None
     phases = {
-        list_changes.name: "running the flow scan_models: examining headers, writing the table",
-        publish_scan.name: "running the flow scan_models: an agent for each model that passed",
+        LISTED: "running the flow scan_models: examining headers, writing the table",
+        PUBLISHED: "running the flow scan_models: an agent for each model that passed",
     }
-    logging.getLogger("prefect.task_runs").addHandler(PhaseHandler(progress, phases))
+    logging.getLogger("prefect.flow_runs").addHandler(PhaseHandler(progress, phases))
     progress.begin("running the flow scan_models: listing the bucket")
     return scan_models(
         bucket,

@@ -101,14 +101,15 @@ class PhaseHandler(logging.Handler):
 
         Args:
             progress: Where to show the phase.
-            phases: The phase that begins when a task *ends*, by task name.
+            phases: The phase that begins after a step of the scan, by the ``step`` of the record
+                that says it is done; see `flows.run_log`.
         """
         super().__init__(logging.INFO)
         self._progress = progress
         self._phases = phases
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Begin the phase that follows the end of a task."""
-        phase = self._phases.get(str(getattr(record, "task_name", "")))
+        """Begin the phase that follows the end of a step."""
+        phase = self._phases.get(str(getattr(record, "step", "")))
         if phase is not None:
             self._progress.begin(phase)

@@ -15,6 +15,7 @@ from prefect.futures import PrefectFuture, as_completed, wait
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.scan_progress import ScanProgress
 from prefect_mutagen.flows.task_runners import WORKERS, Engine, current_engine
 from prefect_mutagen.scanner.internal_errors import location_of
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
@@ -172,9 +173,10 @@ class _FanOut:
         self._waiting: dict[PrefectFuture[Any], Batch] = {}
         self._broken_runs = 0
         self._done = Examined()
+        self._progress = ScanProgress(len(manifest), is_counted_here=self._engine.shares_files)
 
     def run(self) -> Examined:
-        with ends_with(run_key(), self._let_end):
+        with self._progress, ends_with(run_key(), self._let_end):
             for batch in self._manifest.batches(self._width):
                 self._submit(batch)
                 if len(self._waiting) >= self._window:
@@ -219,6 +221,7 @@ class _FanOut:
         batch, recording = self._waiting.pop(future), self._table_scan.recording
         try:
             found = opened(future.result())
+            self._progress.add(len(batch))
         except Exception as problem:  # noqa: BLE001 - each engine raises its own for a lost worker
             self._break(batch, problem)
             return

@@ -9,14 +9,21 @@ from typing import Final, cast
 import httpx
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.ephemeral import wait_for_records
 from prefect_mutagen.flows.fan_out import Examine, Examined, ScanBroken
-from prefect_mutagen.flows.run_log import flow_logger, log_internal_errors, log_listing
+from prefect_mutagen.flows.run_labels import label_run
+from prefect_mutagen.flows.run_log import (
+    flow_logger,
+    log_highlights,
+    log_internal_errors,
+    log_listing,
+    log_publication,
+)
+from prefect_mutagen.flows.scan_ending import ScanEnding
 from prefect_mutagen.flows.starting import Gate, Starting
-from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary, skipped
+from prefect_mutagen.flows.summary import ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.outputs.visible import visible
@@ -26,6 +33,7 @@ from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
+from prefect_mutagen.scanner.table.highlights import highlights_of
 from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
@@ -33,7 +41,6 @@ from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
-from prefect_mutagen.scanner.table.worth_showing import worth_showing
 from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
@@ -41,8 +48,9 @@ from prefect_mutagen.tasks.ending import ends_with, run_key
 from prefect_mutagen.tasks.listing import Changes, list_changes
 from prefect_mutagen.tasks.quoting import opened, quoted
 from prefect_mutagen.tasks.recording import open_table, publish_scan
+from prefect_mutagen.tasks.scan_page import ScanView
 from prefect_mutagen.tasks.scan_selection import ScanSelection
-from prefect_mutagen.tasks.showing import SHOWN_ROWS, show_scan
+from prefect_mutagen.tasks.showing import show_scan
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
 __all__ = ["ScanOrder", "scan_root"]
@@ -70,6 +78,7 @@ class ScanOrder:
     rerun_failed_agents: bool
     select: ScanSelection
     if_busy: IfBusy
+    fail_on_refused: bool = False
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -92,14 +101,15 @@ def scan_root(order: ScanOrder) -> ScanSummary:
         order: What to do.
 
     Returns:
-        The summary; or a state with it, where some task runs broke or the scan was skipped.
+        A state that says what came out, with the summary; typed as what callers of a flow get.
 
     Raises:
         ValueError: An address, a signer or an agent is invalid; nothing was examined.
         UnusableBlock: The storage block cannot be loaded; nothing was examined.
         StorageError: The root or the table is unreachable.
-        AgentsNotStarted: Some agents could not start; everything else is done.
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan.
+
+    Callers of the flow get `AgentsNotStarted` or `ModelsRefused` from the state that is returned.
     """
     _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
     storage_options(order.storage)  # fail on an unloadable block before anything is scanned
@@ -110,6 +120,7 @@ def scan_root(order: ScanOrder) -> ScanSummary:
             lease = held.enter_context(table.lease(str(flow_run.id or "")))
             holder = hold_root(lease, order.if_busy, flow_logger().warning)
             if holder is not None:
+                label_run("skipped", [])
                 return skipped(holder)  # type: ignore[no-any-return]
         return _scan(order, table, held.close)
 
@@ -138,8 +149,20 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         table_scan.finish(summary)
         log_internal_errors(recording, summary)
         summary.finished_at = datetime.now(UTC).isoformat()
+        highlights = highlights_of(recording)
+        log_highlights(highlights, scan.source)  # before agents, which may take their time
         started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
-        _show(recording, summary, started, (selection.describe(), examined.describe()))
+        view = ScanView(
+            scan=scan,
+            summary=summary,
+            highlights=highlights,
+            agents=started,
+            table=order.table,
+            selected=selection.describe(),
+            not_examined=examined.describe(),
+        )
+        is_closed = order.gate == "scan" and bool(order.agents) and not summary.all_passed
+        ending = _tell(view, is_gate_closed=is_closed)
         steps = 2 if table is not None else 1  # listing; writing the table
         # One task run starts all agents of an artifact.
         begun = len({run.url for run in started if run.state != "waiting"})
@@ -147,13 +170,8 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         if trouble is not None:
             raise trouble
         result = _summary_of(recording, summary, changes, examined, started)
-    refused = [run for run in started if run.state == "refused"]
-    if refused:
-        raise AgentsNotStarted(_not_started(refused, len(started), order.table), result)
-    if examined.broken:
-        # A state that is returned gives those who call the flow the summary, and shows its message.
-        return cast("ScanSummary", Completed(message=examined.describe(), data=result))
-    return result
+    state = ending.state(result, fail_on_refused=order.fail_on_refused)
+    return cast("ScanSummary", state)
 
 
 def _list(
@@ -205,6 +223,7 @@ def _publish_and_start(
             publication = table_scan.prepare(summary)
             state = publication.state.last_scan_id
             after = _publish(order, publication, after)
+            log_publication(order.table)
         give_back()
         # Without a published table no agent may start.
         return [] if trouble is not None else starting.begin(state, after), trouble
@@ -226,22 +245,34 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
     return arrows_from(published.state_details.task_run_id)
 
 
-def _show(
-    recording: Recording, summary: Summary, started: Sequence[AgentRun], notes: tuple[str, str]
-) -> None:
-    """Show the scan in the UI; the next scan has a page too."""
+def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
+    """Tell what came out: on a page, in the name and the tags of the run; return how it ends."""
     try:
-        shown = worth_showing(recording.tables(), SHOWN_ROWS)
-        show_scan(recording.scan, summary, shown, started, *notes)
+        show_scan(view)
     except httpx.HTTPError as problem:
+        # The next scan has a page, too.
         flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
+    ending = ScanEnding(
+        source=view.scan.source,
+        summary=view.summary,
+        highlights=view.highlights,
+        not_examined=view.not_examined,
+        not_started=_not_started(view.agents, view.table),
+        agents=view.agents,
+        is_gate_closed=is_gate_closed,
+    )
+    label_run(ending.label, ending.tags)
+    return ending
 
 
-def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:
-    """Return one sentence: how many agents could not start, and why the first could not."""
-    first = refused[0]
+def _not_started(runs: Sequence[AgentRun], table: str) -> str:
+    """Return how many agents could not start, and why the first could not; empty if all could."""
+    refused = [run for run in runs if run.state == "refused"]
+    if not refused:
+        return ""
+    first, count = refused[0], f"{len(refused)} of {len(runs)} agents could not start"
     where = f"{visible(first.agent, 100)} for {visible(first.url, 300)}"
-    what = f"{len(refused)} of {agents} agents could not start, the first, {where}: {first.message}"
+    what = f"{count}, the first, {where}: {first.message}"
     return f"{what}; the next scan starts them" if table else what
 
 

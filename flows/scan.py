@@ -4,7 +4,6 @@ from functools import partial
 from typing import Annotated
 
 from prefect import flow
-from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
@@ -12,13 +11,12 @@ from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start
 from prefect_mutagen.flows.fan_out import Reading, examine
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
+from prefect_mutagen.flows.run_labels import scan_run_name
 from prefect_mutagen.flows.starting import Gate
-from prefect_mutagen.flows.summary import AgentsNotStarted, ScanSummary
+from prefect_mutagen.flows.summary import AgentsNotStarted, ModelsRefused, ScanSummary
 from prefect_mutagen.flows.task_runners import WORKERS
-from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.root_lease import IfBusy
 from prefect_mutagen.scanner.table.staging import Rescan
@@ -26,21 +24,16 @@ from prefect_mutagen.tasks.agent_launch import AgentLaunch
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 
-__all__ = ["AgentsNotStarted", "ScanSummary", "scan_models"]
+__all__ = ["AgentsNotStarted", "ModelsRefused", "ScanSummary", "scan_models"]
 
 # At import, because a temporary server starts before the first line of a flow.
 give_time_to_start()
 
 
-def _run_name() -> str:
-    source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"scan {visible(source, 120)}"
-
-
 @keeps_secrets_out
 @flow(
     name="scan-models",
-    flow_run_name=_run_name,
+    flow_run_name=scan_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),  # type: ignore[arg-type]
     persist_result=False,
 )
@@ -61,6 +54,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     rerun_failed_agents: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
     select: ScanSelection = ScanSelection(),
     if_busy: IfBusy = "wait",
+    fail_on_refused: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -90,16 +84,19 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             no agent starts for them.
         if_busy: While another scan of the root into the same table is at work, wait for its end,
             skip this one, or scan all the same.
+        fail_on_refused: End as failed if models are refused or were not examined. Everything else
+            is done all the same.
 
     Returns:
-        The summary. A bad artifact is a verdict, not a failed flow. The state of a scan that was
-        skipped is named so, and says who holds the root.
+        The summary. A bad artifact is a verdict, not a failed flow. The state is named Passed,
+        Refused, Incomplete, Empty or Skipped, and its message says why.
 
     Raises:
         ValueError: A parameter is invalid, or an agent could never start; nothing was examined.
         StorageError: An address does not exist, the root or the table is unreachable, or the
             selection includes nothing.
         AgentsNotStarted: Some agents could not start; everything else is done.
+        ModelsRefused: With `fail_on_refused`: models are refused or were not examined.
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
             nothing was published.
     """
@@ -122,5 +119,6 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             rerun_failed_agents=rerun_failed_agents,
             select=select,
             if_busy=if_busy,
+            fail_on_refused=fail_on_refused,
         )
     )

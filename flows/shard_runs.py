@@ -20,6 +20,7 @@ from prefect.states import Cancelling, Crashed
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.fan_out import Examined, ScanBroken
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.scan_progress import ScanProgress
 from prefect_mutagen.scanner.listing.manifest import Batch, Manifest
 from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.scanner.results import Summary
@@ -86,9 +87,10 @@ class ShardRuns:
             for number, batch in enumerate(manifest.batches(self.shards))
         ]
         try:
-            for shard in shards:
-                self._start(shard, examined)
-            self._watch(shards, parts, examined)
+            with ScanProgress(len(manifest), is_counted_here=False) as progress:
+                for shard in shards:
+                    self._start(shard, examined)
+                self._watch(shards, parts, examined, progress)
         except BaseException:
             _cancel(shards)
             raise
@@ -121,7 +123,13 @@ class ShardRuns:
         shard.attempt = attempt
         examined.arrows += arrows_from(shard.run.parent_task_run_id)
 
-    def _watch(self, shards: Sequence[_Shard], parts: Shards, examined: Examined) -> None:
+    def _watch(
+        self,
+        shards: Sequence[_Shard],
+        parts: Shards,
+        examined: Examined,
+        progress: ScanProgress,
+    ) -> None:
         """Wait until no more is to be expected of any shard, or the time is up."""
         deadline = time.monotonic() + self.timeout_seconds
         while any(shard.is_open for shard in shards):
@@ -131,12 +139,14 @@ class ShardRuns:
                         shard.trouble = f"has not ended within {self.timeout_seconds:.0f} s"
                 return
             time.sleep(_POLL_SECONDS)
-            for shard in shards:
+            for shard in filter(lambda one: one.is_open, shards):
                 # A server or storage that is away for a moment is asked again.
                 with suppress(httpx.HTTPError, StorageError):
-                    if shard.is_open and self._has_ended(shard, parts):
+                    if self._has_ended(shard, parts):
                         flow_logger().warning("%s is started again", shard.name)
                         self._start(shard, examined)
+                    elif shard.is_complete:
+                        progress.add(len(shard.batch))
 
     def _has_ended(self, shard: _Shard, parts: Shards) -> bool:
         """Look after the run of a shard; whether it has ended and has to be started again."""

@@ -17,6 +17,7 @@ from pydantic import Field
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.fan_out import Reading, examine
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
+from prefect_mutagen.flows.run_labels import scan_run_name
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.flows.shard_runs import ShardRuns
 from prefect_mutagen.flows.starting import Gate
@@ -29,7 +30,6 @@ from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.root_lease import IfBusy
@@ -49,19 +49,14 @@ __all__ = ["scan_shard", "scan_shards"]
 _DAY: Final = 86_400
 
 
-def _run_name() -> str:
-    source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"scan {visible(source, 120)}"
-
-
 def _shard_name() -> str:
-    return f"{_run_name()}, shard {visible(str(flow_run.parameters.get('shard', '')), 8)}"
+    return f"{scan_run_name()}, shard {visible(str(flow_run.parameters.get('shard', '')), 8)}"
 
 
 @keeps_secrets_out
 @flow(
     name="scan-shards",
-    flow_run_name=_run_name,
+    flow_run_name=scan_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),  # type: ignore[arg-type]
     persist_result=False,
 )
@@ -84,6 +79,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
     select: ScanSelection = ScanSelection(),
     if_busy: IfBusy = "wait",
     timeout_seconds: Annotated[int, Field(ge=1)] = _DAY,
+    fail_on_refused: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
 ) -> ScanSummary:
     """Scan a bucket of models on several machines, and start agents only for what passed.
 
@@ -112,6 +108,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
         timeout_seconds: How long the runs may take together; those that have not ended by then are
             cancelled. A run whose machine is lost is noticed five minutes after its last sign of
             life and started again, twice at most.
+        fail_on_refused: End as failed if models are refused or were not examined.
 
     Returns:
         The summary.
@@ -120,6 +117,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
         ValueError: A parameter is invalid, or there is no such deployment; nothing was examined.
         StorageError: An address does not exist, or the root or the table is unreachable.
         AgentsNotStarted: Some agents could not start; everything else is done.
+        ModelsRefused: With `fail_on_refused`: models are refused or were not examined.
         ScanBroken: A run did not complete, so nothing was published. The next scan takes over what
             was examined.
     """
@@ -150,6 +148,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
             rerun_failed_agents=rerun_failed_agents,
             select=select,
             if_busy=if_busy,
+            fail_on_refused=fail_on_refused,
         )
     )
 

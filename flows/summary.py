@@ -10,7 +10,7 @@ from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.table.root_lease import Holder
 from prefect_mutagen.tasks.agent_launch import AgentRun
 
-__all__ = ["AgentsNotStarted", "ScanSummary", "skipped"]
+__all__ = ["AgentsNotStarted", "ModelsRefused", "ScanSummary", "skipped"]
 
 
 class ScanSummary(BaseModel):
@@ -57,6 +57,20 @@ class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it
 
         Args:
             message: How many agents could not start, the first of them, and why.
+            summary: The result of the scan, for flows that call it.
+        """
+        super().__init__(message)
+        self.summary = summary
+
+
+class ModelsRefused(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
+    """Models are refused or were not examined, and the scan was asked to fail then."""
+
+    def __init__(self, message: str, summary: ScanSummary | None = None) -> None:
+        """Set message and summary.
+
+        Args:
+            message: How many are refused, and why the first are.
             summary: The result of the scan, for flows that call it.
         """
         super().__init__(message)

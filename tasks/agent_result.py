@@ -9,7 +9,7 @@ from prefect_mutagen.scanner.agents.supervise import Guarantee, Outcome
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.names import storable
-from prefect_mutagen.tasks.showing import artifact_key, plain, waiver_lines
+from prefect_mutagen.tasks.markdown import artifact_key, plain, waiver_lines
 
 __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
 

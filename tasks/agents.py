@@ -18,9 +18,11 @@ from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, CommandRun
 from prefect_mutagen.tasks.agent_starts import has_ended, run_agent_deployment, start_command
 from prefect_mutagen.tasks.beginning import Beginning
 from prefect_mutagen.tasks.ending import is_ending
+from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.storage_blocks import table_options
+from prefect_mutagen.tasks.telling import tells, told
 
 __all__ = ["open_record", "start_agents", "start_scan_agents"]
 
@@ -34,7 +36,9 @@ def _run_name(parameters: dict[str, Any]) -> str:
     return f"start agents for {short_name(parameters['result'].url)}"
 
 
+@tells
 @task(name="start agents", task_run_name=_run_name, cache_policy=NO_CACHE, persist_result=False)
+@ends_quietly
 @opens_quoted
 def start_agents(
     result: ScanResult,
@@ -60,10 +64,12 @@ def start_agents(
         raise ValueError(f"{storable(result.url)} did not pass; nothing may be started for it")
     refuse_secrets(handoff.table, "the table")
     record = open_record(handoff)
-    return [_start_agent(result, agent, handoff, record, run_command) for agent in agents]
+    return _told([_start_agent(result, agent, handoff, record, run_command) for agent in agents])
 
 
+@tells
 @task(name="start agents for the scan", cache_policy=NO_CACHE, persist_result=False)
+@ends_quietly
 @opens_quoted
 def start_scan_agents(
     agents: list[AgentLaunch], handoff: Handoff, passed: int, pins: str
@@ -91,7 +97,14 @@ def start_scan_agents(
         key = agent.key_of_scan(handoff.source, pins)
         start = _start_of(agent, key, handoff.source, pins, handoff)
         runs.append(_run_once(agent, start, handoff, record, offered))
-    return runs
+    return _told(runs)
+
+
+def _told(runs: list[AgentRun]) -> list[AgentRun]:
+    """Return the outcomes, in a state that says what became of each start."""
+    failed = any(run.state in ("failed", "refused", "interrupted") for run in runs)
+    said = [f"{run.agent}: {run.state}{f': {run.message}' if run.message else ''}" for run in runs]
+    return told(runs, "AgentFailed" if failed else "Completed", visible("; ".join(said), 500))
 
 
 def open_record(handoff: Handoff) -> StartRecord | None:

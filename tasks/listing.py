@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table_scan import Rescan, list_changed
+from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.recording import open_table
 from prefect_mutagen.tasks.storage_blocks import storage_options
@@ -49,6 +50,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 @task(**_OPTIONS)
+@ends_quietly
 def list_artifacts(source: str, storage: str = "") -> list[Artifact]:
     """List the artifacts below a root.
 
@@ -88,6 +90,7 @@ class Changes:
 
 
 @task(**_OPTIONS)
+@ends_quietly
 @opens_quoted
 def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     source: str,

@@ -15,6 +15,7 @@ from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan, publish
+from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.storage_blocks import table_options
 
@@ -44,6 +45,7 @@ def open_table(table: str, source: str, storage: str = "") -> Table:
 
 
 @task(**_OPTIONS)
+@ends_quietly
 def write_table(
     table: str,
     results: list[ScanResult],
@@ -78,6 +80,7 @@ def write_table(
 
 
 @task(**_OPTIONS)
+@ends_quietly
 @opens_quoted
 def publish_scan(
     table: str,

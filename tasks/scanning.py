@@ -25,12 +25,15 @@ from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.temporary import own_folder
 from prefect_mutagen.tasks.ending import ExaminationEnded, is_ending, run_key, until_ending
+from prefect_mutagen.tasks.examined import count_examined
 from prefect_mutagen.tasks.hash_log import HashLog
+from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
 from prefect_mutagen.tasks.run_names import names_runs, short_name
 from prefect_mutagen.tasks.scan_selection import Versions
 from prefect_mutagen.tasks.scan_sessions import Storage, join_session
 from prefect_mutagen.tasks.staging import join_staging
+from prefect_mutagen.tasks.telling import Verdicts, tells
 
 __all__ = ["scan_artifact", "scan_batch", "scan_rows"]
 
@@ -51,7 +54,9 @@ def _batch_name(parameters: dict[str, Any]) -> str:
     return f"scan {counted(len(artifacts), 'artifact')}"
 
 
+@tells
 @task(name="scan artifact", task_run_name=_artifact_name, **_OPTIONS)
+@ends_quietly
 def scan_artifact(
     artifact: Artifact,
     source: str,
@@ -76,11 +81,14 @@ def scan_artifact(
         The result. Problems of the artifact or its storage are findings, never raised.
     """
     where = Storage(source, storage, versions == "all", concurrency)
-    (result,) = _scan([artifact], where, policy, hash)
-    return result
+    verdicts = Verdicts(source)
+    (result,) = verdicts.watch(_scan([artifact], where, policy, hash))
+    return verdicts.told_with(result)
 
 
+@tells
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
+@ends_quietly
 def scan_batch(
     artifacts: list[Artifact],
     source: str,
@@ -108,10 +116,13 @@ def scan_batch(
         The results, in order.
     """
     where = Storage(source, storage, versions == "all", concurrency)
-    return list(_scan(artifacts, where, policy, hash))
+    verdicts = Verdicts(source)
+    return verdicts.told_with(list(verdicts.watch(_scan(artifacts, where, policy, hash))))
 
 
+@tells
 @task(name="scan batch", task_run_name=_batch_name, **_OPTIONS)
+@ends_quietly
 @opens_quoted
 def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of these
     artifacts: Batch | CarriedBatch,
@@ -142,14 +153,16 @@ def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of thes
         The results, quoted: spooled to files in the folder, or by value without one.
     """
     where = Storage(scan.source, storage, versions == "all", concurrency)
-    results = _scan(artifacts.read(), where, scan.policy, hash)
+    verdicts = Verdicts(scan.source)
+    results = verdicts.watch(_scan(artifacts.read(), where, scan.policy, hash))
     with join_staging(table, scan, storage, rescan, _logger().warning) as staging:
         if folder:
             name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
-            return quoted(spool_results(results, scan, os.path.join(folder, name), staging))
+            spooled = spool_results(results, scan, os.path.join(folder, name), staging)
+            return verdicts.told_with(quoted(spooled))
         with own_folder() as own:
             spooled = spool_results(results, scan, os.path.join(own, "batch"), staging)
-            return quoted(CarriedRows.take(spooled))
+            return verdicts.told_with(quoted(CarriedRows.take(spooled)))
 
 
 def _scan(
@@ -162,11 +175,13 @@ def _scan(
         examiner = Examiner(policy, level, session.begun_at, folders=session.folders)
         rest = where.concurrency, session.shared
         if level != "full":
-            yield from examine_artifacts(session.store, artifacts, examiner, *rest)
+            results = examine_artifacts(session.store, artifacts, examiner, *rest)
+            yield from count_examined(results, run)
             return
         log = HashLog(_logger().info)
         examiner.on_hashed = _until_ending(log.add_hashed, run)
-        yield from examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
+        results = examine_artifacts(session.store, log.watch(artifacts), examiner, *rest)
+        yield from count_examined(results, run)
         log.close()
 
 

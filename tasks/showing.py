@@ -1,195 +1,122 @@
-"""Show a scan in Prefect's UI: a table, and a summary in Markdown.
+"""Show a scan in Prefect's UI: a table of verdicts, and a page in Markdown (`tasks.scan_page`).
 
-Both contain values from files. The table shows them as text; in Markdown every special character is
-escaped, and no value starts a line.
+Both contain values from files. The table shows them as text; in Markdown they are escaped.
 """
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from prefect_mutagen.scanner.examine.scan_info import ScanInfo
-from prefect_mutagen.scanner.findings import CODES
+from prefect_mutagen.scanner.outputs.outcomes import (
+    describe_changes,
+    path_below,
+    shortened,
+    verdict_before,
+)
 from prefect_mutagen.scanner.outputs.rendering import render
-from prefect_mutagen.scanner.outputs.visible import short_count, short_size, visible
-from prefect_mutagen.scanner.results import ScanResult, Summary
-from prefect_mutagen.tasks.agent_launch import AgentRun
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.table.highlights import DRIFT, Kind
+from prefect_mutagen.tasks.markdown import artifact_key, plain
+from prefect_mutagen.tasks.scan_page import ScanView, headline, summary_markdown
 
-__all__ = ["SHOWN_ROWS", "artifact_key", "plain", "show_scan", "summary_markdown", "waiver_lines"]
+__all__ = ["show_scan"]
 
-SHOWN_ROWS: Final = 500
-_SUMMARY_ROWS: Final = 50
-_SPECIAL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
-# Prefect's newer UI also links addresses in the rendered text, where escapes are gone.
-_LINKED: Final = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=@)")
-_JOINER: Final = "\u2060"
-"""WORD JOINER: invisible, not a line break, and ends an address."""
-_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-
-
-def plain(text: str, width: int = 300) -> str:
-    """Escape a value for Markdown."""
-    return _SPECIAL.sub(
-        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"),
-        _LINKED.sub(_JOINER, visible(text, width)),
-    )
+_ROWS: Final = 500
+_DRIFT_ROWS: Final = 50
+"""Rows for each kind of drift other than what is newly refused, so that the rest is seen, too."""
+_MODEL: Final = 36
+"""Characters of a path; with more, a window of 1,280 pixels would not show the reason."""
+_ORDER: Final[tuple[Kind, ...]] = (*DRIFT, "still-refused", "waived", "warned", "passed")
 
 
-def artifact_key(name: str, source: str) -> str:
-    """Return the key of a Prefect artifact, distinct for every root."""
-    slug = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[-40:].strip("-")
-    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return "-".join(part for part in (name, slug, digest) if part)
-
-
-def show_scan(
-    scan: ScanInfo,
-    summary: Summary,
-    results: Sequence[ScanResult],
-    agents: Sequence[AgentRun],
-    selected: str = "",
-    not_examined: str = "",
-) -> None:
-    """Attach the table and the summary to the current flow run.
+def show_scan(view: ScanView) -> None:
+    """Attach the table and the page to the current flow run.
 
     Args:
-        scan: The scan.
-        summary: Its counts.
-        results: The results to show.
-        agents: The outcomes of agent starts.
-        selected: The selection in one line; empty: everything.
-        not_examined: A sentence on what could not be examined; empty: everything was.
+        view: What to show.
     """
-    ordered = sorted(results, key=_rank)
+    source = view.scan.source
     rows = [
-        render(result, lambda one: _row(one, scan.source))[1] for result in ordered[:SHOWN_ROWS]
+        render(result, partial(_row, kind=kind, source=source))[1] for kind, result in _chosen(view)
     ]
-    left_out = max(summary.artifacts, len(ordered)) - len(rows)
-    description = f"Verdicts on {scan.source}, the failed ones first."
-    if selected:
-        description += f" Selected: {plain(selected, 1000)}."
+    title, root = headline(view.summary, view.highlights), plain(source, 1000)
+    first = "what differs from the last scan" if view.highlights.is_compared else "what is refused"
+    description = f"{title}. Verdicts on {root}, {first} first."
+    if view.selected:
+        description += f" Selected: {plain(view.selected, 1000)}."
+    left_out = view.summary.artifacts + view.highlights["removed"].count - len(rows)
     if left_out > 0:
-        description += f" {left_out} more are in the Parquet table."
+        where = "in the Parquet table" if view.table else "not shown"
+        description += f" {left_out} more are {where}."
     create_table_artifact(
         table=rows or [{"verdict": "nothing to judge"}],
-        key=artifact_key("verdicts", scan.source),
+        key=artifact_key("verdicts", source),
         description=description,
     )
     create_markdown_artifact(
-        markdown=summary_markdown(scan, summary, ordered, agents, selected, not_examined),
-        key=artifact_key("summary", scan.source),
-        description=f"What the scan of {scan.source} found.",
+        markdown=summary_markdown(view),
+        key=artifact_key("summary", source),
+        description=f"{title}. What the scan of {root} found.",
     )
 
 
-def _rank(result: ScanResult) -> int:
-    """Return the sort key: not passed first, then passed by waiver, then the rest."""
-    if not result.passed:
-        return 0
-    return 1 if result.verdict.waived else 2
+def _chosen(view: ScanView) -> Iterator[tuple[Kind, ScanResult]]:
+    """Return the artifacts to show, each once, with the first kind that it is of."""
+    return islice(_each(view), _ROWS)
 
 
-def _row(result: ScanResult, source: str) -> dict[str, str]:
-    sbom, verdict = result.sbom, result.verdict
-    codes = sorted({reason.code for reason in verdict.reasons})
-    codes += [f"{code} (waived)" for code in sorted({reason.code for reason in verdict.waived})]
-    said = [reason.message for reason in verdict.reasons]
-    said += [f"{reason.message} ({reason.value})" for reason in verdict.waived]
+def _each(view: ScanView) -> Iterator[tuple[Kind, ScanResult]]:
+    shown: set[str] = set()
+    for kind in _ORDER:
+        most = _DRIFT_ROWS if kind in DRIFT and kind != "newly-refused" else _ROWS
+        for result in view.highlights[kind].results[:most]:
+            if result.url not in shown:
+                shown.add(result.url)
+                yield kind, result
+
+
+def _row(result: ScanResult, kind: Kind, source: str) -> dict[str, str]:
+    """Return a row; the UI does not wrap, so what matters stands first, and short."""
+    path = path_below(source, result.url)
+    model, details = shortened(path, _MODEL), list(_details(result))
     return {
-        "verdict": verdict.status,
-        "artifact": visible(result.url.removeprefix(source.rstrip("/") + "/"), 300),
-        "reason": ", ".join(codes),
-        "architecture": visible(sbom.architecture or ""),
-        "parameters": short_count(sbom.parameter_count),
-        "quantization": visible(sbom.quantization or sbom.dtype or ""),
-        "licence": result.license_spdx or "",
-        "size": short_size(result.size),
-        "drift": visible(_drift(result)),
-        "in full": visible("; ".join(said), 500),
+        "verdict": _verdict(result, kind),
+        "model": model,
+        "reason": ", ".join(_codes(result)),
+        "details": visible("; ".join(details if model == path else [*details, path]), 600),
     }
 
 
-def _drift(result: ScanResult) -> str:
-    """Return the drift of an artifact with the changed fields."""
-    fields = ", ".join(change.field for change in result.drift_details)
-    return f"{result.drift or ''}: {fields}" if fields else result.drift or ""
+def _verdict(result: ScanResult, kind: Kind) -> str:
+    """Return the verdict, and in what it differs from the last scan."""
+    if kind == "removed":
+        return f"removed, was {result.verdict.status}"
+    if before := verdict_before(result):
+        return f"{result.verdict.status}, was {before}"
+    if kind not in DRIFT:
+        return result.verdict.status
+    return f"{result.verdict.status}, {'changed' if kind == 'changed' else 'new'}"
 
 
-def summary_markdown(
-    scan: ScanInfo,
-    summary: Summary,
-    results: Iterable[ScanResult],
-    agents: Sequence[AgentRun],
-    selected: str = "",
-    not_examined: str = "",
-) -> str:
-    """Return the summary in Markdown: counts, failures and remedies, waivers, agents."""
-    read = short_size(summary.bytes_read)
-    listed = summary.census.describe()
-    counts = [summary.passed, summary.failed, summary.unknown, read, summary.requests]
-    lines = [
-        f"# {summary.passed} of {summary.artifacts} passed",
-        "",
-        f"Root: {plain(scan.source, 1000)}",
-        *(["", f"Selected: {plain(selected, 1000)}"] if selected else []),
-        *(["", f"**{plain(not_examined, 1000)}.**"] if not_examined else []),
-        "",
-        "| passed | failed | unknown | bytes read | requests |",
-        "|---|---|---|---|---|",
-        " | ".join(["", *map(str, counts), ""]).strip(),
-        *(["", f"{plain(listed, 1000)}."] if listed else []),
-    ]
-    shown = list(results)
-    refused = [render(result, _refused)[1] for result in shown if not result.passed]
-    waived = [
-        render(result, _waived)[1] for result in shown if result.passed and result.verdict.waived
-    ]
-    lines += _section("Not passed", refused, summary.failed + summary.unknown)
-    lines += _section("Passed by a waiver", waived)
-    kept_back = [_agent(run) for run in agents if run.state == "refused"]
-    lines += _section("Agents that could not start", kept_back)
-    interrupted = [_agent(run) for run in agents if run.state == "interrupted"]
-    lines += _section("Agents that were interrupted", interrupted)
-    rest = [run for run in agents if run.state not in ("refused", "interrupted")]
-    lines += _section("Agents", [_agent(run) for run in rest])
-    return "\n".join(lines) + "\n"
+def _codes(result: ScanResult) -> Iterator[str]:
+    """Yield the codes that decided, and those that an artifact passed in spite of."""
+    yield from sorted({reason.code for reason in result.verdict.reasons})
+    for code in sorted({reason.code for reason in result.verdict.waived}):
+        yield f"{code} (waived)"
+    if result.passed:
+        warnings = {one.code for one in result.findings if one.severity == "warning"}
+        yield from (f"{code} (warning)" for code in sorted(warnings))
 
 
-def _section(heading: str, entries: Sequence[list[str]], count: int = 0) -> Iterator[str]:
-    """Yield the lines of a section, truncated if long; none without entries."""
-    if not entries:
-        return
-    yield from ("", f"## {heading}", "")
-    yield from chain.from_iterable(entries[:_SUMMARY_ROWS])
-    more = max(len(entries), count) - _SUMMARY_ROWS
-    if more > 0:
-        yield f"* and {more} more"
-
-
-def _refused(result: ScanResult) -> list[str]:
-    lines = [f"* **{plain(result.url, 1000)}**: {result.verdict.status}"]
-    for reason in result.verdict.reasons:
-        remedy = CODES[reason.code].remedy if reason.code in CODES else ""
-        lines.append(f"    * {reason.code}: {plain(reason.message)} *{remedy}*")
-    return lines
-
-
-def _waived(result: ScanResult) -> list[str]:
-    return [f"* **{plain(result.url, 1000)}**", *waiver_lines(result)]
-
-
-def waiver_lines(result: ScanResult) -> list[str]:
-    """Return the waived reasons of an artifact as nested list items."""
-    return [
-        f"    * {reason.code}: {plain(reason.message)}; {plain(reason.value)}"
-        for reason in result.verdict.waived
-    ]
-
-
-def _agent(run: AgentRun) -> list[str]:
-    said = f": {plain(run.message)}" if run.message else ""
-    return [f"* {plain(run.agent)} for {plain(run.url, 1000)}: {run.state}{said}"]
+def _details(result: ScanResult) -> Iterator[str]:
+    """Yield what the codes are about, and what changed."""
+    yield from (reason.message for reason in result.verdict.reasons)
+    yield from (f"{reason.message} ({reason.value})" for reason in result.verdict.waived)
+    if result.passed:
+        yield from (one.message for one in result.findings if one.severity == "warning")
+    if changes := describe_changes(result):
+        yield f"changed: {changes}"

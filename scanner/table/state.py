@@ -52,6 +52,7 @@ class State:
         file: The rows.
         index: The rows by address.
         looked: Files whose names say nothing; see `scanner.listing.unnamed.Looked`.
+        is_known: Whether the root was scanned before, be it that nothing was found.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class State:
         file: StateFile | None = None,
         policy: Any = None,
         looked: Mapping[bytes, bool] = MappingProxyType({}),
+        *,
+        is_known: bool = False,
     ) -> None:
         """Index the rows of a state.
 
@@ -68,8 +71,10 @@ class State:
             file: Its rows; None before the first scan.
             policy: Policy of the last scan with this state, as plain values.
             looked: See `scanner.listing.unnamed.Looked`.
+            is_known: Whether there was a scan that found nothing.
         """
         self.name = name
+        self.is_known = is_known or bool(name.scan_id)
         self.looked = looked
         self.policy = policy
         self.file = file or StateFile()

@@ -99,7 +99,8 @@ class Table:
         from prefect_mutagen.scanner.table.state import State
 
         looked = read_looked(self.files)
-        for name in reversed(self.files.names("scans")):
+        names = self.files.names("scans")
+        for name in reversed(names):
             scan = self._scan(name)
             if not scan["state_scan_id"]:
                 break
@@ -107,7 +108,7 @@ class Table:
             if state is not None:
                 return state
             # The state was deleted while this scan still referenced it.
-        return State(looked=looked)
+        return State(looked=looked, is_known=bool(names))
 
     def open_earlier(self, scan_id: str) -> "State | None":
         """Open the state that a scan wrote; None if it is no longer kept.

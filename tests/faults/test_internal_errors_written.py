@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.policy import judge
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.table import examined_rows, recording, spool
 from prefect_mutagen.scanner.table.table import Table
-from prefect_mutagen.tasks import showing
+from prefect_mutagen.tasks import scan_page, showing
 from tests.builders import gguf
 from tests.faults import planting
 from tests.faults.planting import (
@@ -32,6 +32,7 @@ from tests.faults.planting import (
     assert_one_is_unknown,
     fail_for,
 )
+from tests.scan_views import scan_view
 from tests.scanner.storing import put_local
 
 ONE_MODEL = ("hf-readme", "model-card")
@@ -191,24 +192,22 @@ def test_judging_again(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert_one_is_unknown(list(Table(table, folder).read_state().values()), before)
 
 
-@pytest.mark.parametrize("name", ["_row", "_refused"])
-def test_showing(folder: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    results = list(scan(folder, policy=Policy(max_size_bytes=1)))
+@pytest.mark.parametrize(("module", "name"), [(showing, "_row"), (scan_page, "_refused")])
+def test_showing(folder: str, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    view = scan_view(folder, policy=Policy(max_size_bytes=1))
     shown: dict[str, Any] = {}
     monkeypatch.setattr(showing, "create_table_artifact", lambda **given: shown.update(given))
     monkeypatch.setattr(showing, "create_markdown_artifact", lambda **given: shown.update(given))
-    original = getattr(showing, name)
+    original = getattr(module, name)
 
-    def planted(result: ScanResult, *more: Any) -> Any:
+    def planted(*given: Any, **more: Any) -> Any:
+        (result,) = (one for one in given if isinstance(one, ScanResult))
         if result.url.endswith(SPOILED) and result.pin:
             raise RuntimeError(SECRET)
-        return original(result, *more)
+        return original(*given, **more)
 
-    monkeypatch.setattr(showing, name, planted)
-    summary = Summary()
-    for result in results:
-        summary.add(result)
-    showing.show_scan(new_scan(folder, Policy()), summary, results, [])
+    monkeypatch.setattr(module, name, planted)
+    showing.show_scan(view)
     assert len(shown["table"]) == ARTIFACTS
     assert shown["markdown"].count("\n* **") == ARTIFACTS
     met = [row for row in shown["table"] if row["reason"] == "scan/internal-error"]

@@ -191,7 +191,7 @@ def test_what_cannot_start_after_all_is_the_state_of_the_flow(
     ):
         assert part in run["state"]["message"]
     assert "None" not in run["state"]["message"]
-    assert "## Agents that could not start\n\n* evaluate/nightly for" in server.page(run)
+    assert "## Agents that could not start (1)\n\n* evaluate/nightly for" in server.page(run)
     assert len(Table(table, root).read_state()) == 1
     lists = WaitingStarts(record_files(table), root)
     (name,) = lists.names(Table(table, root).has_scan)
@@ -246,5 +246,5 @@ def test_a_record_that_cannot_be_read_starts_nothing_and_costs_no_page(
         scan_models(root, table=str(table), agents=[AgentLaunch(command=["true"])])
     run = server.last_scan()
     assert run["state_type"] == "FAILED"
-    assert server.page(run).startswith("# 1 of 1 passed")
+    assert server.page(run).startswith("# 1 passed")
     assert len(Table(str(table), root).read_state()) == 1

@@ -48,8 +48,8 @@ def test_the_end_of_a_task_begins_the_next_phase() -> None:
     stream = io.StringIO()
     with Progress(stream, rewrites=False) as progress:
         handler = PhaseHandler(progress, {"list": "reading"})
-        for task in ("other", "list", "list"):
-            handler.emit(logging.makeLogRecord({"task_name": task}))
+        for step in ("other", "list", "list"):
+            handler.emit(logging.makeLogRecord({"step": step}))
         handler.emit(logging.makeLogRecord({}))
     assert stream.getvalue().splitlines()[0] == "demo: reading ..."
     assert stream.getvalue().count("...") == 1

@@ -99,12 +99,12 @@ def test_the_whole_way(root: str, tmp_path: Path, api: Api) -> None:
     state = Table(table, root).read_state()
     assert state[f"{root}/b/model.safetensors"].pin == given["pin"]
     run = api.last_run("scan-models")
-    assert run["state_type"] == "COMPLETED"
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Refused")
     shown = api.artifacts(run)
     assert set(shown) == {"table", "markdown"}
     rows = json.loads(shown["table"]["data"])
     assert [row["verdict"] for row in rows] == ["failed", "passed", "passed"]
-    assert shown["markdown"]["data"].startswith("# 2 of 3 passed")
+    assert shown["markdown"]["data"].startswith("# 1 of 3 refused")
     # The same again: nothing is read, nothing is started, and it is on record.
     again = scan_models(root, table=table, agents=[_agent(tmp_path)])
     assert (again.examined, again.bytes_read, again.agents) == (0, 0, [])
@@ -147,8 +147,9 @@ def test_batches_keep_what_has_not_changed(tmp_path: Path, api: Api) -> None:
     details = {change.field for change in state[f"{root}/01.gguf"].drift_details}
     assert {"architecture", "header_sha256", "object:01.gguf"} <= details
     rows = json.loads(api.artifacts(api.last_run("scan-models"))["table"]["data"])
-    (shown,) = (row["drift"] for row in rows if row["artifact"] == "01.gguf")
-    assert shown.startswith("changed: architecture")
+    (shown,) = (row for row in rows if row["model"] == "01.gguf")
+    assert shown["verdict"] == "passed, changed"
+    assert shown["details"].startswith("changed: architecture")
     everything = scan_models(root, table=table, rescan="all")
     assert (everything.examined, everything.drift) == (13, {"unchanged": 13})
 

@@ -138,6 +138,38 @@ def test_each_row_is_the_same(
     assert table_rows(table, "sboms") == expected["sboms"]
 
 
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True)
+@pytest.mark.filterwarnings("ignore")
+def test_the_state_of_each_task_run_says_what_it_found(
+    runner: Any, prefect: PrefectServer, tmp_path: Path
+) -> None:
+    files = {f"g/{number}.gguf": GGUF if number else GGUF[:90] for number in range(3)}
+    root = put_local(tmp_path / "root", files)
+    flow = scan_models.with_options(task_runner=runner)
+    state: Any = flow(root, max_task_runs=3, return_state=True)
+    assert (state.name, state.result().counts["failed"]) == ("Refused", 1)
+    with prefect.connect() as client:
+        runs = _task_runs(client, str(state.state_details.flow_run_id), 3)
+    assert {(run["name"], run["state_name"], run["state"]["message"]) for run in runs} == {
+        ("scan 0.gguf", "Refused", "1 of 1 refused: g/0.gguf: gguf/truncated"),
+        ("scan 1.gguf", "Passed", "1 passed"),
+        ("scan 2.gguf", "Passed", "1 passed"),
+    }
+
+
+def _task_runs(client: Any, flow_run: str, expected: int) -> list[dict[str, Any]]:
+    """Return the task runs that scan, once so many are recorded as ended."""
+    body = {"flow_runs": {"id": {"any_": [flow_run]}}}
+    deadline = time.monotonic() + 60
+    while True:
+        found: list[dict[str, Any]] = client.post("/task_runs/filter", json=body).json()
+        ended = [run for run in found if run["state_type"] == "COMPLETED"]
+        ended = [run for run in ended if run["name"].startswith("scan ")]
+        if len(ended) >= expected or time.monotonic() > deadline:
+            return ended
+        time.sleep(0.2)
+
+
 AGENT = """
 import json, os, sys
 given = json.load(sys.stdin)

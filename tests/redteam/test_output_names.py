@@ -20,11 +20,10 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from prefect_mutagen.scanner import ScanResult, scan, verify
+from prefect_mutagen.scanner import Policy, ScanResult, scan, verify
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.outputs import FORMATS
-from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.names import (
     original_address,
@@ -35,9 +34,9 @@ from prefect_mutagen.scanner.storage.names import (
 from prefect_mutagen.tasks import AgentLaunch
 from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.run_names import short_name
-from prefect_mutagen.tasks.showing import summary_markdown
+from prefect_mutagen.tasks.scan_page import summary_markdown
 from tests.builders import STRING, gguf, safetensors
-from tests.scanner.outputs.validating import INFO
+from tests.scan_views import scan_view
 
 GGUF = gguf().data
 JSON_FORMATS = ("cyclonedx", "intoto", "json", "report", "sarif", "spdx-json", "spdx3")
@@ -319,7 +318,8 @@ def test_a_path_in_a_variable_is_its_bytes(odd: ScanResult) -> None:
 
 def test_what_prefect_stores_is_valid(odd: ScanResult) -> None:
     run = AgentRun(url=storable(odd.url), agent="x", state="waiting")
-    markdown = summary_markdown(INFO, Summary(), [odd], [run])
+    view = scan_view(odd.url.rpartition("/")[0], policy=Policy(max_size_bytes=1), agents=[run])
+    markdown = summary_markdown(view)
     for text in (markdown, short_name(odd.url), run.model_dump_json()):
         text.encode("utf-8", "strict")
     assert AgentLaunch(command=["true"]).key(odd)

@@ -1,96 +1,106 @@
+"""The table artifact: what differs first, and everything that matters within a narrow window."""
+
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import Policy, scan
-from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.policy.policy import Waiver
-from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.tasks.agent_launch import AgentRun
-from prefect_mutagen.tasks.showing import _rank, _row, artifact_key, plain, summary_markdown
-from tests.builders import gguf
+from prefect_mutagen.tasks import showing
+from prefect_mutagen.tasks.scan_page import ScanView
+from prefect_mutagen.tasks.showing import show_scan
+from tests.builders import STRING, gguf
 from tests.dates import SOON
+from tests.scan_views import scan_view
 from tests.scanner.storing import put_local
 
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("blk.0_q.weight", "blk.0\\_q.weight"),
-        ("**b** `c`", "\\*\\*b\\*\\* \\`c\\`"),
-        ("[x](javascript:1)", "\\[x\\](javascript\\:1)"),
-        ("<img src=x onerror=1>&", "&lt;img src=x onerror=1&gt;&amp;"),
-        ("| a |\n# b", "\\| a \\|\\\\n\\# b"),
-        ("www.evil.example a@b", "www\u2060.evil.example a\\@\u2060b"),
-        ("HTTPS://evil.example", "HTTP\u2060S\\://evil.example"),
-        ("http://a s3://b", "http\u2060\\://a s3\\://b"),
-        ("\u2060", "\\\\u2060"),
-    ],
-)
-def test_values_mean_nothing_in_markdown(value: str, shown: str) -> None:
-    assert plain(value) == shown
+GGUF = gguf().data
+OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
+CUT = GGUF[:90]
 
 
-def test_each_root_has_artifacts_of_its_own() -> None:
-    keys = {artifact_key("summary", url) for url in ("s3://b/Models", "s3://b/models", "/größe/")}
-    assert len(keys) == 3
-    for key in keys:
-        assert key.strip("-") == key
-        assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What was shown last."""
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(showing, "create_table_artifact", lambda **given: made.update(given))
+    monkeypatch.setattr(showing, "create_markdown_artifact", lambda **_: None)
+    return made
 
 
-def test_the_summary_says_why_and_what_to_do(tmp_path: Path) -> None:
-    root = put_local(tmp_path, {"a.gguf": gguf().data, "b.gguf": b"<html>"})
-    results = list(scan(root))
-    summary = Summary()
-    for result in results:
-        summary.add(result)
-    agents = [AgentRun(url=results[0].url, agent="x", state="failed", message="status 3")]
-    text = summary_markdown(new_scan(root, Policy()), summary, results, agents)
-    assert text.startswith("# 1 of 2 passed\n")
-    assert "Selected" not in text
-    scan_info = new_scan(root, Policy())
-    part = summary_markdown(scan_info, summary, results, agents, "only *.gguf")
-    head = f"Root: {plain(root)}\n"
-    assert part == text.replace(head, f"{head}\nSelected: only \\*.gguf\n")
-    assert "gguf/web-page" in text
-    assert "Fetch the file again; check the address" in text
-    assert "failed: status 3" in text
+def _rows(view: ScanView, shown: dict[str, Any]) -> list[tuple[str, str, str]]:
+    show_scan(view)
+    for row in shown["table"]:
+        assert list(row) == ["verdict", "model", "reason", "details"]
+    return [(row["verdict"], row["model"], row["reason"]) for row in shown["table"]]
 
 
-def test_what_passed_by_a_waiver_is_shown_before_what_just_passed(tmp_path: Path) -> None:
-    root = put_local(tmp_path, {"a.gguf": gguf().data, "b.gguf": gguf().data[:90], "c.gguf": b"x"})
-    waiver = Waiver("gguf/truncated", "*/b.gguf", "[kept](http://x)", "ana", SOON)
-    results = list(scan(root, policy=Policy(waivers=(waiver,))))
-    rows = [_row(result, root) for result in sorted(results, key=_rank)]
-    assert [(row["artifact"], row["verdict"]) for row in rows] == [
-        ("c.gguf", "failed"),
-        ("b.gguf", "passed"),
-        ("a.gguf", "passed"),
+def test_what_differs_stands_first(tmp_path: Path, shown: dict[str, Any]) -> None:
+    files = {"a.gguf": GGUF, "b.gguf": CUT, "c.gguf": CUT, "d.gguf": GGUF, "e.gguf": GGUF}
+    root, table = put_local(tmp_path / "root", files), str(tmp_path / "table")
+    assert [row[0] for row in _rows(scan_view(root, table), shown)] == [
+        *["failed"] * 2,
+        *["passed"] * 3,
     ]
-    assert rows[1]["reason"] == "gguf/truncated (waived)"
-    assert rows[1]["in full"].endswith(f"(until {SOON}, ana)")
-    assert rows[2]["reason"] == rows[2]["in full"] == ""
-    text = summary_markdown(new_scan(root, Policy()), Summary(), results, [])
-    _, section = text.split("## Passed by a waiver\n\n")
-    assert section.startswith(
-        f"* **{plain(results[1].url)}**\n    * gguf/truncated: waived (\\[kept"
-    )
-    assert f"until {SOON}, ana" in section
-    assert "c.gguf" not in section
+    assert shown["description"].startswith("2 of 5 refused. Verdicts on ")
+    assert shown["description"].endswith("what is refused first.")
+    put_local(Path(root), {"e.gguf": CUT, "c.gguf": GGUF, "d.gguf": OTHER, "f.gguf": GGUF})
+    os.unlink(f"{root}/a.gguf")
+    assert _rows(scan_view(root, table), shown) == [
+        ("failed, was passed", "e.gguf", "gguf/truncated"),
+        ("passed, was failed", "c.gguf", ""),
+        ("passed, changed", "d.gguf", ""),
+        ("passed, new", "f.gguf", ""),
+        ("removed, was passed", "a.gguf", ""),
+        ("failed", "b.gguf", "gguf/truncated"),
+    ]
+    details = {row["model"]: row["details"] for row in shown["table"]}
+    assert details["d.gguf"].startswith("changed: architecture llama → mistral, ")
+    assert "the file ends at byte 90" in details["b.gguf"]
+    assert "1 of them new" in shown["description"]
+    assert shown["description"].endswith("what differs from the last scan first.")
 
 
-def test_a_long_list_of_waivers_is_cut(tmp_path: Path) -> None:
-    files = {f"{number}.gguf": gguf().data[:90] for number in range(55)}
-    waiver = Waiver("gguf/truncated", "*", "r", "ana", SOON)
-    results = list(scan(put_local(tmp_path, files), policy=Policy(waivers=(waiver,))))
-    text = summary_markdown(new_scan("/m", Policy()), Summary(), results, [])
-    assert text.endswith("* and 5 more\n")
-    assert "Not passed" not in text
+def test_what_passed_by_a_waiver_is_shown_before_what_just_passed(
+    tmp_path: Path, shown: dict[str, Any]
+) -> None:
+    root = put_local(tmp_path, {"a.gguf": GGUF, "b.gguf": CUT, "c.gguf": b"x"})
+    waiver = Waiver("gguf/truncated", "*/b.gguf", "[kept](http://x)", "ana", SOON)
+    assert _rows(scan_view(root, policy=Policy(waivers=(waiver,))), shown) == [
+        ("failed", "c.gguf", "gguf/bad-magic"),
+        ("passed", "b.gguf", "gguf/truncated (waived)"),
+        ("passed", "a.gguf", ""),
+    ]
+    assert shown["table"][1]["details"].endswith(f"(until {SOON}, ana)")
 
 
-def test_a_long_summary_is_cut(tmp_path: Path) -> None:
-    root = put_local(tmp_path, {f"{number}.gguf": b"<html>" for number in range(60)})
-    results = list(scan(root))
-    text = summary_markdown(new_scan(root, Policy()), Summary(), results, [])
-    assert "and 10 more" in text
+def test_a_long_path_leaves_room_for_the_reason(tmp_path: Path, shown: dict[str, Any]) -> None:
+    path = f"{'folder/' * 20}model-00001.gguf"
+    root = put_local(tmp_path, {path: CUT})
+    ((_, model, reason),) = _rows(scan_view(root), shown)
+    assert model.startswith("folder/")
+    assert model.endswith("/model-00001.gguf")
+    assert "…" in model
+    assert len(model) == 36
+    assert reason == "gguf/truncated"
+    assert shown["table"][0]["details"].endswith(f"; {path}")
+
+
+def test_many_changes_do_not_hide_what_is_refused(
+    tmp_path: Path, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(showing, "_DRIFT_ROWS", 2)
+    monkeypatch.setattr(showing, "_ROWS", 4)
+    root, table = put_local(tmp_path / "root", {"z.gguf": CUT}), str(tmp_path / "table")
+    scan_view(root, table)
+    put_local(Path(root), {f"{number}.gguf": GGUF for number in range(5)})
+    rows = _rows(scan_view(root, table), shown)
+    assert [row[1] for row in rows] == ["0.gguf", "1.gguf", "z.gguf"]
+    assert "3 more are in the Parquet table" in shown["description"]
+
+
+def test_an_empty_root_has_nothing_to_judge(tmp_path: Path, shown: dict[str, Any]) -> None:
+    show_scan(scan_view(put_local(tmp_path / "root", {"x.txt": b""})))
+    assert shown["table"] == [{"verdict": "nothing to judge"}]

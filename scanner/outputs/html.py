@@ -1,0 +1,79 @@
+"""``html``: one page for people, without a network; see `scanner.outputs.page`."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.outputs.page.collecting import Collection
+from prefect_mutagen.scanner.outputs.page.contents import (
+    Basis,
+    Root,
+    contents_of,
+    policy_digest,
+)
+from prefect_mutagen.scanner.outputs.page.entries import (
+    Before,
+    Entry,
+    Judging,
+    compared,
+    entry_of,
+)
+from prefect_mutagen.scanner.outputs.page.rendering import render_page
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.results import ScanResult, Summary
+
+__all__ = ["write_html"]
+
+
+def write_html(
+    results: Iterable[ScanResult],
+    scan: ScanInfo,
+    summary: Summary,
+    out: TextIO,
+    options: OutputOptions,  # noqa: ARG001 - the Writer contract
+) -> None:
+    """Write the page of one scan; see `scanner.outputs.Writer`.
+
+    With a table, models are compared with the scan before. Since when they are refused, what uses
+    them and how it was in earlier scans is on the page of ``prefect-mutagen report`` alone.
+    """
+    policy: dict[str, Any] = scan.to_report()["policy"]
+    judging = Judging(policy, policy_digest(policy))
+    now = datetime.now(UTC)
+    collection, has_earlier = Collection(), False
+    for result in results:
+        has_earlier = has_earlier or result.drift is not None
+        collection.add(_entry(result, scan.source, judging, now))
+    root = Root(
+        source=visible(scan.source, 2000),
+        scan_id=scan.id,
+        started_at=datetime.fromisoformat(scan.started_at),
+        finished_at=None,
+        tool_version=scan.tool_version,
+        policy=policy,
+        judged_apart=False,
+        left_out=summary.drift["left-out"],
+        bytes_read=summary.bytes_read,
+        requests=summary.requests,
+        compared="the scan before" if has_earlier else "nothing: this scan has no table",
+    )
+    basis = Basis(now, has_earlier=has_earlier)
+    page = contents_of(collection, [root], summary.census, basis)
+    out.write(render_page(page))
+
+
+def _entry(result: ScanResult, source: str, judging: Judging, now: datetime) -> Entry:
+    entry = entry_of(result, source, judging, now)
+    if result.drift is None:
+        return entry
+    before: Before = entry.status if entry.status != "removed" else "absent"
+    if result.drift == "added":
+        before = "absent"
+    for change in result.drift_details:
+        if change.field == "status" and change.before in ("passed", "failed", "unknown"):
+            before = change.before
+    changed = result.drift == "changed"
+    cause = "its files changed" if changed else "the policy or this tool changed"
+    return compared(entry, before, result.drift_details, cause)

@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.results import ObjectResult, Sbom, Summary
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.verdicts import Verdict
 
-__all__ = ["NOW", "ROOT", "model", "scan_at", "write_history"]
+__all__ = ["NOW", "POLICY", "ROOT", "STRICTER", "judged", "model", "scan_at", "write_history"]
 
 ROOT: Final = "s3://models/hub"
 NOW: Final = datetime(2026, 11, 27, 7, 0, tzinfo=UTC)
@@ -34,14 +34,15 @@ _FAMILIES: Final = (
     ("team-search", "reranker", "xlm-roberta", "", 567_755_777),
 )
 _QUANTIZATIONS: Final = (("gguf", "Q4_K_M", 0.6), ("gguf", "Q8_0", 1.06), ("safetensors", "", 2.0))
-_LICENSES: Final = {"llama3.1": "LicenseRef-llama3.1", "gemma": "LicenseRef-gemma"} | {
-    name: spdx
-    for name, spdx in (
-        *(("apache-2.0", "Apache-2.0"), ("mit", "MIT")),
-        *(("cc-by-nc-4.0", "CC-BY-NC-4.0"), ("", "")),
-    )
+_LICENSES: Final = {
+    "llama3.1": "LicenseRef-llama3.1",
+    "gemma": "LicenseRef-gemma",
+    "apache-2.0": "Apache-2.0",
+    "mit": "MIT",
+    "cc-by-nc-4.0": "CC-BY-NC-4.0",
+    "": None,
 }
-_POLICY: Final = Policy(
+POLICY: Final = Policy(
     waivers=(
         Waiver(
             "template/escape",
@@ -59,7 +60,7 @@ _POLICY: Final = Policy(
         ),
     )
 )
-_STRICTER: Final = replace(_POLICY, denied_licenses=("cc-by-nc-*",))
+STRICTER: Final = replace(POLICY, denied_licenses=("cc-by-nc-*",))
 
 
 def scan_at(moment: datetime, policy: Policy, root: str = ROOT) -> ScanInfo:
@@ -101,7 +102,7 @@ def model(number: int, moment: datetime, root: str = ROOT) -> ScanResult:
         pin=pin,
         objects=(ObjectResult(url, size, f"etag:{pin[:32]}"),),
         sbom=sbom,
-        license_spdx=_LICENSES[license_] or None,
+        license_spdx=_LICENSES[license_],
         sources={"license": "README.md"} if license_ else {},
         facts={"organization": owner},
         header_sha256=pin[::-1],
@@ -142,9 +143,17 @@ def _troubled(result: ScanResult, number: int, *, is_new: bool) -> ScanResult:
     return result
 
 
-def _results(
-    numbers: Sequence[int], moment: datetime, policy: Policy, *, is_new: bool
+def judged(
+    numbers: Sequence[int], moment: datetime, policy: Policy = POLICY, *, is_new: bool = True
 ) -> Iterator[ScanResult]:
+    """Yield models, some of which have problems, with their verdicts.
+
+    Args:
+        numbers: Which models.
+        moment: When they are judged.
+        policy: What they are judged by.
+        is_new: Whether the problems are there that the last scan finds.
+    """
     for number in numbers:
         result = _troubled(model(number, moment), number, is_new=is_new)
         yield replace(result, verdict=judge(result.subject(), policy, moment))
@@ -161,7 +170,7 @@ def write_history(table: str, models: int, scans: int = 3) -> None:
     for number in range(scans):
         is_new = number == scans - 1
         moment = NOW - timedelta(hours=29 * (scans - 1 - number))
-        policy = _STRICTER if is_new else _POLICY
+        policy = STRICTER if is_new else POLICY
         # Some models come and go with each scan.
         chosen = [one for one in range(models) if is_new or (one + number) % 31]
         chosen += [] if is_new else range(models, models + 1 + models // 200)
@@ -174,7 +183,7 @@ def write_history(table: str, models: int, scans: int = 3) -> None:
         summary.finished_at = (moment + timedelta(minutes=4)).isoformat()
         store = Table(table, ROOT)
         scan = scan_at(moment, policy)
-        counted = _counted(_results(chosen, moment, policy, is_new=is_new), summary)
+        counted = _counted(judged(chosen, moment, policy, is_new=is_new), summary)
         store.write(scan, counted, summary)
     _start_agents(table, models)
 

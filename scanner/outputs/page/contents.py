@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice, zip_longest
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -26,7 +27,10 @@ from prefect_mutagen.scanner.policy.policy import Policy
 __all__ = ["Basis", "Contents", "Root", "ScanCounts", "contents_of", "policy_digest"]
 
 _CARDS: Final = 20
-"""Models that are shown at length; the others are in the lists, with all the same facts."""
+"""Models that are shown at length, if these are all."""
+_EXAMPLES: Final = 8
+"""Models that are shown at length of more than these, one of each reason in turn; all are in the
+lists, with the same facts."""
 _POLICY_LINES: Final = 400
 
 
@@ -99,7 +103,8 @@ class Contents:
     unknown: int
     newly_refused: int
     cards: tuple[Entry, ...]
-    """What is refused and was not before; where nothing earlier is known, what is refused."""
+    """What is refused and was not before; where nothing earlier is known, what is refused. Of many,
+    some of each reason."""
     has_owners: bool
     """Whether anything states whose models are."""
     groups: tuple[Grouped, ...]
@@ -112,6 +117,8 @@ class Contents:
     facets: tuple[Facet, ...]
     census: tuple[CensusRow, ...]
     census_line: str
+    overlooked: int
+    """Listed objects that are or may be weights, and that nobody looked into."""
     rows: tuple[Entry, ...]
     left_off: int
     """Models that are counted and not listed."""
@@ -151,7 +158,7 @@ def contents_of(
         failed=collection.statuses["failed"],
         unknown=collection.statuses["unknown"],
         newly_refused=collection.kinds["newly-refused"],
-        cards=tuple((newly if basis.has_earlier else refused)[:_CARDS]),
+        cards=tuple(_cards(newly if basis.has_earlier else refused)),
         has_owners=any(entry.owner for entry in rows),
         groups=by_reason(refused),
         kinds=Counter(collection.kinds),
@@ -162,9 +169,25 @@ def contents_of(
         facets=collection.facets,
         census=census.rows,
         census_line=census.describe(),
+        overlooked=census.overlooked,
         rows=tuple(rows),
         left_off=listed - len(rows),
     )
+
+
+def _cards(entries: list[Entry]) -> list[Entry]:
+    """Choose the models to show at length: of each reason first those that something uses."""
+    if len(entries) <= _CARDS:
+        return entries
+    by_code: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=_urgency):
+        by_code.setdefault(entry.whys[0].code if entry.whys else "", []).append(entry)
+    turns = (entry for turn in zip_longest(*by_code.values()) for entry in turn)
+    return list(islice((entry for entry in turns if entry is not None), _EXAMPLES))
+
+
+def _urgency(entry: Entry) -> tuple[bool, bool]:
+    return not entry.uses, entry.before != "passed"
 
 
 def _unused(policies: Iterable[Mapping[str, Any]], waivers: Iterable[Passing]) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from prefect_mutagen.scanner.outputs.page.entries import Entry
+from prefect_mutagen.scanner.outputs.page.entries import CLAIMED, Entry
 from prefect_mutagen.scanner.outputs.page.reasons import Exemption
 
 __all__ = [
@@ -97,14 +97,20 @@ class Facets:
 
     def _facet(self, name: str, title: str, counts: Mapping[str, Counter[str]]) -> Facet:
         if name == "size_class":
-            labels = [*(label for _, label in _SIZES), _LARGEST]
-            ordered = [label for label in labels if label in counts]
+            classes = [*(label for _, label in _SIZES), _LARGEST]
+            ordered = [label for label in classes if label in counts]
         else:
             ordered = sorted(counts, key=lambda value: (-counts[value].total(), value))
         shown, rest = ordered[:_SHOWN], ordered[_SHOWN:]
         if len(rest) == 1:
             shown, rest = ordered, []
-        bars = [_bar(value or "not stated", value, counts[value]) for value in shown]
+        is_claimed = name == "publisher" and all(
+            value.endswith(CLAIMED) for value in ordered if value
+        )
+        if is_claimed:
+            title = f"{title}, as claimed"
+        labels = {value: value.removesuffix(CLAIMED) if is_claimed else value for value in shown}
+        bars = [_bar(labels[value] or "not stated", value, counts[value]) for value in shown]
         if rest:
             total: Counter[str] = Counter()
             for value in rest:
@@ -127,7 +133,6 @@ class Grouped:
     newly: int = 0
     oldest: datetime | None = None
     """Since when the first of them does not pass."""
-    newest: datetime | None = None
 
     def add(self, entry: Entry) -> None:
         """Count a model."""
@@ -135,7 +140,6 @@ class Grouped:
         self.newly += entry.kind == "newly-refused"
         if entry.since is not None:
             self.oldest = min(self.oldest or entry.since, entry.since)
-            self.newest = max(self.newest or entry.since, entry.since)
 
 
 def by_reason(entries: Iterable[Entry]) -> tuple[Grouped, ...]:

@@ -19,6 +19,7 @@ from prefect_mutagen.scanner.results import Change, ScanResult
 from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = [
+    "CLAIMED",
     "Before",
     "Entry",
     "Judging",
@@ -39,6 +40,8 @@ can be examined no more."""
 OwnerOf = Callable[[ScanResult], str]
 """Returns whose a model is; empty where nobody says so."""
 
+CLAIMED: Final = " (claimed)"
+"""Follows the name of a publisher that nothing proves."""
 _LONGEST_ADDRESS: Final = 2000
 _LONGEST_PATH: Final = 600
 _CHANGES: Final = 30
@@ -147,7 +150,7 @@ def _entry(
     """Return an entry; only the waiver needs the address as the file system has it."""
     sbom, refused = valid.sbom, not valid.passed
     publisher = publisher_of(valid.url, valid.facts)
-    claim = "" if publisher.is_proven or not publisher.name else " (claimed)"
+    claim = "" if publisher.is_proven or not publisher.name else CLAIMED
     warnings = {finding.code for finding in valid.findings if finding.severity == "warning"}
     waived = {reason.code for reason in valid.verdict.waived}
     is_itself = _codes(valid) == _codes(original)

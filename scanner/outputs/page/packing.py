@@ -73,7 +73,7 @@ def _row(entry: Entry, places: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _filled(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
-    return (item for item in items if item[1] not in ("", None, [], False))
+    return (item for item in items if item[1] not in ("", None, []) and item[1] is not False)
 
 
 def _seconds(moment: datetime | None) -> int | None:

@@ -92,7 +92,8 @@
   function age(seconds) {
     const passed = page.now - seconds;
     if (passed >= DAY) return plural(Math.floor(passed / DAY), "day");
-    return passed >= 3600 ? plural(Math.floor(passed / 3600), "hour") : "less than an hour";
+    if (passed >= 3600) return plural(Math.floor(passed / 3600), "hour");
+    return plural(Math.max(0, Math.floor(passed / 60)), "minute");
   }
 
   function left(days) {
@@ -121,7 +122,7 @@
 
   function outcome(row) {
     const list = make("ul", "changes");
-    if (row.before && row.before !== row.status && row.before !== "absent") {
+    if (row.before && row.before !== row.status) {
       list.append(change(["verdict", VERDICTS[row.before], VERDICTS[row.status]]));
     }
     const others = (row.changes || NONE).filter((one) => !["status", "reasons"].includes(one[0]));
@@ -202,9 +203,10 @@
   function use([agent, state, at, run, pin, current]) {
     const item = make("li", "", `${agent || "an agent"}: ${state || "waiting"}`);
     if (at) item.append(`, ${moment(at)}`);
-    if (run) item.append(", flow run ", make("code", "", run));
-    if (pin) item.append(`, ${current ? "the bytes that are there now" : "other bytes"}, pin `,
-      make("code", "", pin.slice(0, 16)));
+    const taken = `took ${current ? "the bytes that are there now" : "other bytes than now"}, pin `;
+    const more = make("span", "soft", taken, make("code", "", (pin || "").slice(0, 16)));
+    if (run) more.append(", in flow run ", make("code", "", run));
+    item.append(more);
     return item;
   }
 
@@ -242,7 +244,7 @@
       return;
     }
     const cell = make("td", "", details(page.rows[Number(line.dataset.row)]));
-    cell.colSpan = line.cells.length;
+    cell.colSpan = [...line.cells].filter((one) => one.getClientRects().length).length;
     line.after(make("tr", "detail", cell));
   }
 
@@ -260,11 +262,11 @@
       this.found = element.querySelector(".found");
       this.more = element.querySelector(".more");
       this.all = page.rows.filter(BASE[this.name]);
-      this.sorted = null;
       element.addEventListener("click", (event) => this.clicked(event));
       this.form.addEventListener("input", () => this.narrow());
       this.form.addEventListener("submit", (event) => event.preventDefault());
-      this.form.addEventListener("reset", () => queueMicrotask(() => this.narrow()));
+      this.form.addEventListener("reset", () => setTimeout(() => this.narrow()));
+      this.form.hidden = this.name !== "inventory" && this.all.length <= this.least;
       this.narrow();
     }
 
@@ -329,6 +331,7 @@
     }
 
     choose(name, value) {
+      this.form.hidden = false;
       this.form.reset();
       const select = [...this.form.querySelectorAll("select")]
         .find((one) => one.dataset.filter === name);

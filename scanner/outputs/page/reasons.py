@@ -22,6 +22,8 @@ _WILDCARDS: Final = re.compile(r"[*?\[]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _UNTIL: Final = re.compile(r"until (\d{4}-\d\d-\d\d), (.*)", re.DOTALL)
 _BECAUSE: Final = re.compile(r"waived \((.*?)\): ", re.DOTALL)
+_END_OF_SCALAR: Final = "...\n"
+"""What PyYAML writes after a value that is no list."""
 _LONGEST_LINE: Final = 400
 _LONGEST_MESSAGE: Final = 600
 
@@ -35,7 +37,7 @@ class Why:
     value: str
     """What the policy's field met, unless the message repeats it."""
     offset: int | None
-    """The byte, if there is one."""
+    """The byte, if there is one that the message does not name."""
     line: str
     """The line of the policy that decides."""
     remedy: str
@@ -74,7 +76,7 @@ def _why(reason: Reason, findings: Iterable[Finding], policy: Mapping[str, Any])
         code=visible(reason.code),
         message=visible(reason.message, _LONGEST_MESSAGE),
         value="" if from_finding else visible(reason.value),
-        offset=found.offset if found is not None else None,
+        offset=None if found is None or str(found.offset) in reason.message else found.offset,
         line=policy_line(reason.policy_field, policy, reason.code),
         remedy=CODES[reason.code].remedy if reason.code in CODES else "",
     )
@@ -99,9 +101,9 @@ def policy_line(field: str, policy: Mapping[str, Any], code: str = "") -> str:
         return field
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(
-        {field: plain}, default_flow_style=None, sort_keys=False, width=1 << 30, allow_unicode=True
+        plain, default_flow_style=True, sort_keys=False, width=1 << 30, allow_unicode=True
     )
-    return visible(" ".join(text.split()), _LONGEST_LINE)
+    return visible(f"{field}: {text.removesuffix(_END_OF_SCALAR).strip()}", _LONGEST_LINE)
 
 
 def exemptions_of(result: ScanResult, today: date) -> tuple[Exemption, ...]:

@@ -8,7 +8,6 @@ nothing.
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -92,7 +91,6 @@ def _environment() -> "Environment":
         "pairs": lambda values: [(value, value) for value in values],
         "parameters": short_count,
         "size": short_size,
-        "span": _span,
     }
     return environment
 
@@ -119,9 +117,3 @@ def _days(left: int) -> str:
     if left <= 0:
         return "its last day" if left == 0 else "over"
     return "1 day" if left == 1 else f"{left:,} days"
-
-
-def _span(moments: Sequence[datetime | None], now: datetime) -> str:
-    """Format the ages from the newest to the oldest."""
-    ages = [_ago(moment, now) for moment in moments if moment is not None]
-    return " to ".join(dict.fromkeys(ages))

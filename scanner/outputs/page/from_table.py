@@ -114,7 +114,7 @@ class _Reader:
         scan_ids = table.scan_ids()
         rows = table.scan_rows(scan_ids[-_TREND:])
         newest = _scan(rows[-1])
-        moment = f"{self._since:%Y%m%dT%H%M%S}"
+        moment = f"{self._since:%Y%m%dT%H%M%S%f}"
         earlier_id, earlier = scan_before(table, scan_ids, moment)
         before = _scan(table.scan_rows([earlier_id])[0]) if earlier_id else None
         for pair in pairs_of(earlier, table.open_state()):

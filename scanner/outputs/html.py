@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Final, TextIO, get_args
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.outputs.options import OutputOptions
@@ -23,8 +23,11 @@ from prefect_mutagen.scanner.outputs.page.entries import (
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.verdicts import Status
 
 __all__ = ["write_html"]
+
+_STATUSES: Final[dict[str, Status]] = {status: status for status in get_args(Status)}
 
 
 def write_html(
@@ -68,12 +71,10 @@ def _entry(result: ScanResult, source: str, judging: Judging, now: datetime) -> 
     entry = entry_of(result, source, judging, now)
     if result.drift is None:
         return entry
-    before: Before = entry.status if entry.status != "removed" else "absent"
-    if result.drift == "added":
-        before = "absent"
+    before: Before = "absent" if result.drift == "added" else result.verdict.status
     for change in result.drift_details:
-        if change.field == "status" and change.before in ("passed", "failed", "unknown"):
-            before = change.before
+        if change.field == "status":
+            before = _STATUSES.get(change.before, before)
     changed = result.drift == "changed"
     cause = "its files changed" if changed else "the policy or this tool changed"
     return compared(entry, before, result.drift_details, cause)

@@ -7,6 +7,7 @@ from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.table.files import Files
+from prefect_mutagen.scanner.table.runs import texts
 from prefect_mutagen.scanner.table.table import Table
 
 __all__ = ["tables_of"]
@@ -32,7 +33,7 @@ def tables_of(url: str | Address, options: Mapping[str, Any] | None = None) -> l
         names = files.names("scans")
         if names:
             with files.reading(), files.open("scans", names[-1]) as file:
-                (source,) = pq.read_table(file, columns=["source"])["source"].to_pylist()
+                (source,) = texts(pq.read_table(file, columns=["source"]), "source")
             found.append(Table(address, original_address(source), options))
     if not found:
         raise StorageError("storage/not-found", address.text, "there is no table")

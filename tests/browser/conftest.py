@@ -13,7 +13,7 @@ from tests.builders import gguf
 from tests.scanner.storing import put_local
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 
 @pytest.fixture(scope="session")
@@ -45,13 +45,13 @@ class Visit:
         page.on("requestfailed", lambda request: self.blocked.append(str(request.failure)))
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda problem: self.said.append(str(problem)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", lambda dialog: self.said.append(dialog.message))
 
 
 @pytest.fixture
 def visit(browser: "Browser", tmp_path: Path) -> Iterator[Callable[..., Visit]]:
     """Opens HTML in the browser, with the options of a browser context."""
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def opened(html: str, *, waits: bool = True, **options: Any) -> Visit:
         path = tmp_path / f"page-{len(contexts)}.html"

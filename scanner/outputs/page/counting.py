@@ -23,7 +23,6 @@ __all__ = [
 
 _SHOWN: Final = 8
 """Bars of a facet; the rest is one bar."""
-_STATUSES: Final = ("passed", "unknown", "failed")
 _GIB: Final = 1 << 30
 _SIZES: Final = ((_GIB // 10, "below 0.1 GiB"), (_GIB, "0.1 to 1 GiB"), (10 * _GIB, "1 to 10 GiB"))
 _LARGEST: Final = "10 GiB and more"
@@ -120,7 +119,7 @@ class Facets:
 
 
 def _bar(label: str, value: str, counts: Counter[str]) -> Bar:
-    return Bar(label, value, *(counts[status] for status in _STATUSES))
+    return Bar(label, value, counts["passed"], counts["unknown"], counts["failed"])
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ def test_the_page_of_a_table(
 def test_the_page_since_a_moment(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder,) = Path(table, "scans").iterdir()
     first = min(path.name for path in folder.iterdir())
-    moment = datetime.strptime(first.partition("Z")[0], "%Y%m%dT%H%M%S%f").isoformat()
+    moment = datetime.strptime(first[:22], "%Y%m%dT%H%M%S%f%z").isoformat()
     assert main(["report", "--table", table, "--since", moment]) == 0
     rows = _rows(capsys.readouterr().out)
     kinds = {path: (row.get("kind", ""), row["before"]) for path, row in rows.items()}

@@ -18,6 +18,7 @@ __all__ = [
     "Passing",
     "by_reason",
     "exemptions_in",
+    "size_class",
     "warnings_in",
 ]
 

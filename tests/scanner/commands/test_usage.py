@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("here")
 Say = Callable[[list[str]], tuple[int, str]]
 
 FORMATS = (
-    "cyclonedx, hf-readme, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, spdx3, "
+    "cyclonedx, hf-readme, html, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, spdx3, "
     "summary or table"
 )
 UNSET = "is empty; a variable that it comes from may not be set"

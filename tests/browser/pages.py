@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import replace
 
-from prefect_mutagen.scanner import ScanResult
+from prefect_mutagen.scanner import Policy, ScanResult
 from prefect_mutagen.scanner.outputs.html import write_html
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.results import Change, Summary
@@ -13,7 +13,7 @@ from tests.report_tables import NOW, STRICTER, judged, scan_at
 __all__ = ["many", "page_of"]
 
 
-def page_of(results: Iterable[ScanResult]) -> str:
+def page_of(results: Iterable[ScanResult], policy: Policy = STRICTER) -> str:
     """Write the page of a scan."""
     out, summary = io.StringIO(), Summary()
 
@@ -22,7 +22,7 @@ def page_of(results: Iterable[ScanResult]) -> str:
             summary.add(result)
             yield result
 
-    write_html(counted(), scan_at(NOW, STRICTER), summary, out, OutputOptions())
+    write_html(counted(), scan_at(NOW, policy), summary, out, OutputOptions())
     return out.getvalue()
 
 

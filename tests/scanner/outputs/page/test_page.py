@@ -156,6 +156,13 @@ def test_hostile_texts_forge_no_tag(value: str, one_model: str) -> None:
     assert all(letter.isprintable() for letter in shown)
 
 
+def test_a_policy_is_shown_and_turns_nothing_around() -> None:
+    waiver = Waiver("gguf/truncated", "*", "</pre><b>\u202egnihton", "me", "2026-12-31")
+    html = page_of([model(1, NOW)], Policy(waivers=(waiver,)))
+    assert "&lt;/pre&gt;&lt;b&gt;\\u202egnihton" in html
+    assert "\u202e" not in html
+
+
 def test_a_fault_of_one_model_is_that_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_url: str, facts: Any) -> Publisher:
         if facts.get("organization") == "BAAI":

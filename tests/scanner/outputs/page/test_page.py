@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.outputs.page import collecting, entries, rendering
 from prefect_mutagen.scanner.outputs.page.contents import Contents
 from prefect_mutagen.scanner.outputs.page.from_table import read_table
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
+from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.policy.publishers import Publisher
 from tests.browser.pages import many, page_of
 from tests.report_tables import NOW, model, write_history

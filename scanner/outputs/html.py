@@ -1,6 +1,7 @@
 """``html``: one page for people, without a network; see `scanner.outputs.page`."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO, get_args
 
@@ -9,6 +10,7 @@ from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.page.collecting import Collection
 from prefect_mutagen.scanner.outputs.page.contents import (
     Basis,
+    Contents,
     Root,
     contents_of,
     policy_digest,
@@ -48,7 +50,10 @@ def write_html(
     collection, has_earlier = Collection(), False
     for result in results:
         has_earlier = has_earlier or result.drift is not None
-        collection.add(_entry(result, scan.source, judging, now))
+        entry = _entry(result, scan.source, judging, now)
+        if entry.status == "unknown":
+            summary.correct(result.verdict.status, "unknown")  # it may be one that cannot be shown
+        collection.add(entry)
     root = Root(
         source=visible(scan.source, 2000),
         scan_id=scan.id,
@@ -64,7 +69,22 @@ def write_html(
     )
     basis = Basis(now, has_earlier=has_earlier)
     page = contents_of(collection, [root], summary.census, basis)
-    out.write(render_page(page))
+    out.write(render_page(_with_all_counts(page, summary)))
+
+
+def _with_all_counts(page: Contents, summary: Summary) -> Contents:
+    """Return a page whose counts are those of all models, also of those that are not shown."""
+    beyond = summary.artifacts - page.models
+    if beyond <= 0:
+        return page
+    return replace(
+        page,
+        models=summary.artifacts,
+        passed=summary.passed,
+        failed=summary.failed,
+        unknown=summary.unknown,
+        left_off=page.left_off + beyond,
+    )
 
 
 def _entry(result: ScanResult, source: str, judging: Judging, now: datetime) -> Entry:

@@ -24,6 +24,8 @@ __all__ = ["Pair", "Refusal", "pairs_of", "refusals_of", "scan_before"]
 
 _FILES_READ: Final = 200
 """Files of states that are read backwards; what was refused before all of them is older."""
+_AT_ONCE: Final = 16
+"""Files that are opened together."""
 _COLUMNS: Final = (KEY, "status", "drift", "scanned_at")
 
 
@@ -46,7 +48,7 @@ class Refusal:
     since: datetime
     """Time of the first scan that refused it, or could not examine it, without a pass since."""
     is_exact: bool = False
-    """Whether an earlier scan is known; else it may have been so for longer."""
+    """Whether what was before is known, or that it was not there; else it may be so for longer."""
     passed_at: datetime | None = None
     """Time of the last state in which it passed, if one is known."""
 
@@ -130,14 +132,18 @@ def refusals_of(table: Table, scan_ids: Sequence[str], urls: Sequence[str]) -> d
     files = [entry for entry in sorted([*whole, *deltas], reverse=True) if entry[0] in published]
     known: dict[str, Refusal] = {}
     waiting = set(urls)
-    for _, part, name in files[:_FILES_READ]:
+    for start in range(0, min(len(files), _FILES_READ), _AT_ONCE):
         if not waiting:
             break
-        rows = _rows_of(table, part, name, waiting)
-        there = {row[KEY]: row for row in rows}
-        for url in waiting if part == "artifacts" else there.keys() & waiting:
-            _look_back(known, url, there.get(url))
-        waiting -= {url for url in waiting if url in known and known[url].is_exact}
+        names = [(part, name) for _, part, name in files[start : start + _AT_ONCE]]
+        for part, rows in _rows_of(table, names, waiting):
+            there = {row[KEY]: row for row in rows}
+            for url in waiting if part == "artifacts" else there.keys() & waiting:
+                _look_back(known, url, there.get(url))
+            waiting -= {url for url in waiting if url in known and known[url].is_exact}
+    if waiting and len(files) <= _FILES_READ and _is_first(table, scan_ids[0]):
+        for url in waiting & known.keys():
+            known[url].is_exact = True
     return known
 
 
@@ -155,9 +161,17 @@ def _look_back(known: dict[str, Refusal], url: str, row: dict[str, Any] | None) 
             refusal.passed_at = row["scanned_at"]
 
 
-def _rows_of(table: Table, part: str, name: str, urls: set[str]) -> list[dict[str, Any]]:
+def _rows_of(
+    table: Table, names: Sequence[tuple[str, str]], urls: set[str]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the part of each file, and its rows of these artifacts."""
     wanted = pa.array(sorted(urls), pa.string())
-    with table.files.reading(), table.files.open(part, name) as file:
-        rows: Any = pq.read_table(file, columns=list(_COLUMNS))
-        found: list[dict[str, Any]] = rows.filter(pc.is_in(rows[KEY], wanted)).to_pylist()
-    return found
+    opened: dict[tuple[str, str], pa.NativeFile] = {}
+    for one in ("artifacts", "changes"):
+        own = [name for part, name in names if part == one]
+        files = table.files.open_all(one, own)
+        opened.update(zip(((one, name) for name in own), files, strict=True))
+    for place in names:
+        with table.files.reading(), opened[place] as file:
+            rows: Any = pq.read_table(file, columns=list(_COLUMNS))
+            yield place[0], rows.filter(pc.is_in(rows[KEY], wanted)).to_pylist()

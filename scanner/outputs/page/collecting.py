@@ -10,7 +10,7 @@ from prefect_mutagen.scanner.outputs.page.entries import Entry
 __all__ = ["MOST_ROWS", "Collection"]
 
 MOST_ROWS: Final = 20_000
-"""Models on a page, those first that a person has to look at; 10,000 take 1 to 2 MB."""
+"""Models on a page, those first that a person has to look at; 10,000 take 1 to 3 MB."""
 _NEWLY, _REFUSED, _CHANGED, _EXCEPTION, _OTHER = range(5)
 
 

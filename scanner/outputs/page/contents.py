@@ -129,6 +129,13 @@ class Contents:
         return self.failed + self.unknown
 
     @property
+    def stale(self) -> tuple[Root, ...]:
+        """Return the roots that were not scanned in the period."""
+        since = self.basis.since
+        scanned = [(root, root.started_at) for root in self.roots]
+        return tuple(root for root, at in scanned if since and at and at <= since)
+
+    @property
     def changed(self) -> int:
         """Return the number of models that changed in another way than to be newly refused."""
         return sum(count for kind, count in self.kinds.items() if kind != "newly-refused")

@@ -1,5 +1,6 @@
 """One model as the page shows it: every text of it is visible, and cut to a readable length."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,7 +45,10 @@ CLAIMED: Final = " (claimed)"
 """Follows the name of a publisher that nothing proves."""
 _LONGEST_ADDRESS: Final = 2000
 _LONGEST_PATH: Final = 600
-_CHANGES: Final = 30
+_LONGEST_VALUE: Final = 160
+_CHANGES: Final = 20
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{32,}\b")
+_DIGEST_SHOWN: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +232,13 @@ def _codes(result: ScanResult) -> list[str]:
 
 
 def _visible_change(change: Change) -> Change:
-    return Change(visible(change.field), visible(change.before, 220), visible(change.after, 220))
+    return Change(visible(change.field), _brief(change.before), _brief(change.after))
+
+
+def _brief(value: str) -> str:
+    """Return a value that was compared; of a digest, which compresses badly, the beginning."""
+    cut = _DIGEST.sub(lambda found: f"{found[0][:_DIGEST_SHOWN]}…", value)
+    return visible(cut, _LONGEST_VALUE)
 
 
 def _moment(seconds: float | None) -> datetime | None:

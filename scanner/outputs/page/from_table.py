@@ -161,7 +161,7 @@ class _Reader:
         if before is None:
             return "nothing: it was first scanned in this period"
         started = before.row["started_at"]
-        when = f"its state as of {started:%-d %B %Y, %H:%M} UTC"
+        when = f"its state as of {started:%-d %b %Y, %H:%M} UTC"
         return when if started <= self._since else f"{when}, the oldest that is kept"
 
 

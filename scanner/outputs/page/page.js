@@ -14,13 +14,7 @@
   const ORDER = ["failed", "unknown", "passed", "removed"];
   const UNITS = [["B", 1], ["KiB", 2 ** 10], ["MiB", 2 ** 20], ["GiB", 2 ** 30], ["TiB", 2 ** 40]];
   const NONE = Object.freeze([]);
-  const dates = new Intl.DateTimeFormat("en-GB", {
-    day: "numeric", month: "short", year: "numeric", timeZone: "UTC",
-  });
-  const times = new Intl.DateTimeFormat("en-GB", {
-    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
-    timeZone: "UTC",
-  });
+  const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
   let page = null;
   const lists = new Map();
@@ -82,7 +76,15 @@
 
   const number = (value) => value.toLocaleString("en-GB");
   const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
-  const moment = (seconds) => `${times.format(seconds * 1000)} UTC`;
+
+  function date(seconds) {
+    const day = new Date(seconds * 1000);
+    return `${day.getUTCDate()} ${MONTHS[day.getUTCMonth()]} ${day.getUTCFullYear()}`;
+  }
+
+  function moment(seconds) {
+    return `${date(seconds)}, ${new Date(seconds * 1000).toISOString().slice(11, 16)} UTC`;
+  }
 
   function size(bytes) {
     const [unit, one] = UNITS.findLast(([, least]) => bytes >= least) || UNITS[0];
@@ -120,14 +122,14 @@
       make("span", "after", after || "nothing"));
   }
 
-  function outcome(row) {
+  function outcome(row, most) {
     const list = make("ul", "changes");
     if (row.before && row.before !== row.status) {
       list.append(change(["verdict", VERDICTS[row.before], VERDICTS[row.status]]));
     }
     const others = (row.changes || NONE).filter((one) => !["status", "reasons"].includes(one[0]));
-    list.append(...others.slice(0, 3).map(change));
-    if (others.length > 3) list.append(make("li", "soft", `and ${others.length - 3} more`));
+    list.append(...others.slice(0, most).map(change));
+    if (others.length > most) list.append(make("li", "soft", `and ${others.length - most} more`));
     return list;
   }
 
@@ -149,18 +151,18 @@
     status: (row) => [verdict(row)],
     why: briefly,
     kind: (row) => [KINDS[row.kind]],
-    changes: (row) => [outcome(row)],
+    changes: (row) => [outcome(row, 3)],
     exception: passing,
     left: (row) => [left(daysLeft(row))],
-    owner: (row) => [row.owner || ""],
+    owner: (row) => (row.owner || "").split(/(?=@)/).flatMap((part) => [make("wbr"), part]),
     since: (row) => row.since ? [make("span", "", age(row.since)),
-      make("span", "soft", `${row.exact ? "" : "at least, "}${dates.format(row.since * 1000)}`)] : [],
+      make("span", "soft", `${row.exact ? "" : "at least, "}${date(row.since)}`)] : [],
     uses: (row) => [(row.uses || NONE).length ? plural(row.uses.length, "start") : "–"],
     architecture: (row) => [row.architecture || "–"],
     license: (row) => [row.license || "–"],
     format: (row) => [[row.format, row.quantization].filter(Boolean).join(" ") || "–"],
     size: (row) => [size(row.size || 0)],
-    modified: (row) => [row.modified ? dates.format(row.modified * 1000) : "–"],
+    modified: (row) => [row.modified ? date(row.modified) : "–"],
   };
 
   function modelCell(row) {
@@ -221,8 +223,8 @@
       make("div", "why", make("p", "", message), make("p", "terms", make("code", "code", code),
         make("span", "met", `until ${until} (${left(days ?? Infinity) || "not stated"}), ${owner}: ${why}`)))));
     if (row.kind) fact(list, "What happened", [KINDS[row.kind], row.cause].filter(Boolean).join(": "));
-    const changes = (row.changes || NONE).map(change);
-    if (changes.length) fact(list, "Before → after", make("ul", "changes", ...changes));
+    const changes = outcome(row, Infinity);
+    if (changes.firstChild) fact(list, "Before → after", changes);
     const written = row.modified ? [`written ${moment(row.modified)}`] : [];
     const what = [row.architecture, row.format, row.quantization, row.license,
       row.parameters && `${number(row.parameters)} parameters`, size(row.size || 0), ...written];
@@ -342,7 +344,8 @@
     }
 
     print(starts) {
-      this.limit = starts ? Math.max(this.limit, PRINTED) : this.least;
+      // What is wrong is printed; the inventory as far as it is on the screen.
+      if (this.name !== "inventory") this.limit = starts ? Math.max(this.limit, PRINTED) : this.least;
       this.show();
     }
   }

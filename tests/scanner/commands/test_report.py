@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from prefect_mutagen.scanner.commands.cli import main
+from prefect_mutagen.scanner.outputs.page import entries
+from prefect_mutagen.scanner.policy.publishers import Publisher
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -100,6 +102,23 @@ def test_several_roots_in_a_bucket(
     assert sorted(_rows(html)) == ["a.gguf", "b.gguf"]
 
 
+def test_a_model_that_cannot_be_shown_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([RuntimeError("a bug"), Publisher()])
+
+    def broken(*_: object) -> Publisher:
+        answer = next(answers)
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(entries, "publisher_of", broken)
+    root = put_local(tmp_path, {"a.gguf": GGUF})
+    assert main(["scan", root, "--format", "html"]) == 1
+    assert _rows(capsys.readouterr().out)["a.gguf"]["status"] == "unknown"
+
+
 def test_a_scan_with_a_table_as_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = put_local(tmp_path / "root", {"a.gguf": GGUF, "cut.gguf": GGUF})
     command = ["scan", root, "--table", str(tmp_path / "table"), "--format", "html"]
@@ -110,3 +129,7 @@ def test_a_scan_with_a_table_as_a_page(tmp_path: Path, capsys: pytest.CaptureFix
     rows = _rows(capsys.readouterr().out)
     assert (rows["cut.gguf"]["kind"], rows["cut.gguf"]["before"]) == ("newly-refused", "passed")
     assert "kind" not in rows["a.gguf"]
+    assert main([*command, "--only", "failed"]) == 1
+    html = capsys.readouterr().out
+    assert list(_rows(html)) == ["cut.gguf"]
+    assert "<b>1</b> passed" in html, "counts are those of all"

@@ -88,12 +88,20 @@ def test_since_when_artifacts_are_refused(
     found = refusals_of(table, table.scan_ids(), urls)
     days = {url.rpartition("/")[2]: (one.since - NOW).days for url, one in found.items()}
     assert days == {"always": 0, "again": 2, "lately": 2, "new": 2}
-    exact = {url.rpartition("/")[2] for url, one in found.items() if one.is_exact}
-    # A delta does not say that an artifact was not there before.
-    assert exact >= {"again", "lately"}
-    assert f"{ROOT}/always" not in {url for url, one in found.items() if one.is_exact}
+    assert all(one.is_exact for one in found.values())
     assert found[f"{ROOT}/again"].passed_at is not None
     assert found[f"{ROOT}/always"].passed_at is None
+
+
+def test_what_retention_deleted_may_have_been_refused(table: Table, write: Write) -> None:
+    for day in range(3):
+        write(day, {"a": "failed", "b": "passed" if day < 2 else "failed"})
+    first = table.scan_ids()[0]
+    for path in Path(table.url).rglob(f"*{first}*"):
+        path.unlink()
+    found = refusals_of(table, table.scan_ids(), [f"{ROOT}/a", f"{ROOT}/b"])
+    assert (found[f"{ROOT}/a"].since, found[f"{ROOT}/a"].is_exact) == (NOW + timedelta(1), False)
+    assert (found[f"{ROOT}/b"].since, found[f"{ROOT}/b"].is_exact) == (NOW + timedelta(2), True)
 
 
 def test_the_state_at_a_moment(table: Table, write: Write) -> None:

@@ -4,8 +4,10 @@ import base64
 import gzip
 import hashlib
 import json
+import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -14,15 +16,17 @@ from typing import Any
 
 import pytest
 
-from prefect_mutagen.scanner import Policy
+from prefect_mutagen.scanner import Policy, ScanResult
 from prefect_mutagen.scanner.outputs.page import collecting, entries, rendering
 from prefect_mutagen.scanner.outputs.page.contents import Contents
 from prefect_mutagen.scanner.outputs.page.from_table import read_table
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
 from prefect_mutagen.scanner.policy.policy import Waiver
 from prefect_mutagen.scanner.policy.publishers import Publisher
+from prefect_mutagen.scanner.results import Change
+from prefect_mutagen.scanner.verdicts import Reason, Verdict
 from tests.browser.pages import many, page_of
-from tests.report_tables import NOW, model, write_history
+from tests.report_tables import NOW, ROOT, model, write_history
 from tests.scanner.outputs.writing import NASTY, made_of
 
 SECTIONS = ["newly", "refused", "changed", "exceptions", "inventory", "trust"]
@@ -107,13 +111,22 @@ def test_exceptions_and_what_the_page_was_made_from(page: Contents) -> None:
     assert [one.code for one in page.warnings] == ["sbom/quantization-disagrees"]
     (root,) = page.roots
     assert len(root.trend) == 4
-    assert root.compared == "its state as of 26 November 2026, 02:00 UTC"
+    assert root.compared == "its state as of 26 Nov 2026, 02:00 UTC"
     assert re.fullmatch("[0-9a-f]{64}", root.policy_digest)
     assert any(line.startswith("denied_licenses") for line in root.policy_lines)
     assert page.overlooked > 0
     assert {facet.name for facet in page.facets} == {
         *("architecture", "license", "format", "size_class", "publisher"),
     }
+
+
+def test_what_was_not_scanned_in_the_period_is_told(table: str, page: Contents) -> None:
+    late = read_table(table, since=NOW + DAY, now=NOW + 2 * DAY)
+    assert not page.stale
+    assert [root.source for root in late.stale] == [ROOT]
+    assert late.newly_refused == late.changed == 0
+    assert "Not scanned in this period" in render_page(late)
+    assert "Not scanned in this period" not in render_page(page)
 
 
 def test_owners_have_a_column_where_somebody_states_them(table: str, page: Contents) -> None:
@@ -177,6 +190,29 @@ def test_a_fault_of_one_model_is_that_models(monkeypatch: pytest.MonkeyPatch) ->
     assert unknown["path"].startswith("BAAI/")
     assert unknown["whys"][0][0] == "scan/internal-error"
     assert len(rows) == 10
+
+
+def test_a_page_is_small_even_where_all_is_refused_and_changed() -> None:
+    def results() -> Iterator[ScanResult]:
+        drawn = random.Random(1)
+        for number in range(500):
+            codes = ("gguf/truncated", "template/escape", "policy/license")
+            said = [f"{code} at byte {number * 7919}: {drawn.random()}" for code in codes]
+            reasons = [
+                Reason(code, "fail_on", "error", text)
+                for code, text in zip(codes, said, strict=True)
+            ]
+            digests = [f"{drawn.getrandbits(256):064x}" for _ in range(6)]
+            fields = ("header_sha256", "object:a", "template_sha256")
+            pairs = zip(fields, digests[::2], digests[1::2], strict=True)
+            changes = (Change("status", "passed", "failed"), *(Change(*pair) for pair in pairs))
+            verdict = Verdict("failed", tuple(reasons))
+            result = replace(model(number, NOW), verdict=verdict, drift="changed")
+            yield replace(result, drift_details=changes)
+
+    html = page_of(results())
+    own = len(page_of([]))
+    assert (len(html) - own) / 500 < (4 << 20) / 10_000
 
 
 def test_more_models_than_a_page_holds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from prefect_mutagen.scanner import ScanResult
 from prefect_mutagen.scanner.results import Change
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 from tests.browser.pages import many, page_of
-from tests.report_tables import NOW, STRICTER, judged
+from tests.report_tables import NOW, STRICTER, judged, model
 from tests.scanner.outputs.writing import NASTY, made_of
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,27 @@ def large() -> str:
 
 @pytest.fixture(scope="module")
 def small() -> str:
-    return page_of(many(29))
+    return page_of([*many(29), *_long()])
+
+
+def _long() -> Iterator[ScanResult]:
+    """Yield models whose every text is long, and has no place to break it."""
+    for number in range(29, 32):
+        result = model(number, NOW)
+        text = "x" * 900
+        sbom = replace(result.sbom, architecture=text, quantization=text)
+        reason = Reason("policy/license", "denied_licenses", text, text)
+        refused = Verdict("failed", (reason,))
+        yield replace(
+            result,
+            url=f"{result.url}/{text}/{text}",
+            sbom=sbom,
+            license_spdx=text,
+            facts={"organization": text},
+            verdict=refused if number % 2 else Verdict("passed", (), (reason,)),
+            drift="changed",
+            drift_details=(Change("status", "passed", "failed"), Change(text, text, text)),
+        )
 
 
 def _said_by(value: str, root: str) -> Iterator[ScanResult]:
@@ -130,12 +150,13 @@ def test_searching_and_filtering_many(
 def test_it_fits(visit: Callable[..., Any], small: str, scheme: str, width: Any) -> None:
     seen = visit(small, viewport=width, color_scheme=scheme)
     page = seen.page
-    page.locator("#refused .open").first.click()
+    page.evaluate("document.querySelectorAll('.open').forEach(button => button.click())")
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width["width"]
     cells = page.locator("#refused .listing tbody th").all()
     assert cells
     assert all(cell.bounding_box()["width"] > width["width"] / 4 for cell in cells)
-    detail = page.locator("#refused .detail td").bounding_box()
+    detail = page.locator("#refused .detail td").first.bounding_box()
     assert detail["width"] > width["width"] / 2
     assert not seen.said
 

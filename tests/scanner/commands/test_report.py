@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def test_several_roots_in_a_bucket(
 def test_a_model_that_cannot_be_shown_is_unknown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([RuntimeError("a bug"), Publisher()])
+    answers: Iterator[RuntimeError | Publisher] = iter([RuntimeError("a bug"), Publisher()])
 
     def broken(*_: object) -> Publisher:
         answer = next(answers)

@@ -101,6 +101,8 @@ class Entry:
     since: datetime | None = None
     """Since when it does not pass."""
     since_is_exact: bool = False
+    passed_at: datetime | None = None
+    """The last scan that it passed before that."""
     uses: tuple[Use, ...] = ()
 
 

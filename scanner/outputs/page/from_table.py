@@ -125,12 +125,17 @@ class _Reader:
             own = [entry.key for entry in entries if entry.root == here]
             known = refusals_of(table, scan_ids, own)
             for entry in entries:
-                refusal = known.get(entry.key) if entry.root == here else None
-                if refusal is None:
-                    yield entry
-                else:
-                    exact = refusal.is_exact
-                    yield replace(entry, since=refusal.since, since_is_exact=exact)
+                one = known.get(entry.key) if entry.root == here else None
+                yield (
+                    entry
+                    if one is None
+                    else replace(
+                        entry,
+                        since=one.since,
+                        since_is_exact=one.is_exact,
+                        passed_at=one.passed_at,
+                    )
+                )
 
         self._collection.complete(finish)
         listed = [CensusRow(**row) for row in newest.row["census"] or ()]

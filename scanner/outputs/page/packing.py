@@ -64,6 +64,7 @@ def _row(entry: Entry, places: Mapping[str, int]) -> dict[str, Any]:
         "modified": _seconds(entry.modified),
         "since": _seconds(entry.since),
         "exact": entry.since_is_exact,
+        "passed_at": _seconds(entry.passed_at),
         "uses": [
             [use.agent, use.state, _seconds(use.at), use.flow_run, use.pin, use.is_current]
             for use in entry.uses

@@ -205,7 +205,7 @@
   function use([agent, state, at, run, pin, current]) {
     const item = make("li", "", `${agent || "an agent"}: ${state || "waiting"}`);
     if (at) item.append(`, ${moment(at)}`);
-    const taken = `took ${current ? "the bytes that are there now" : "other bytes than now"}, pin `;
+    const taken = `${state === "waiting" ? "waits for" : "took"} ${current ? "the bytes that are there now" : "other bytes than now"}, pin `;
     const more = make("span", "soft", taken, make("code", "", (pin || "").slice(0, 16)));
     if (run) more.append(", in flow run ", make("code", "", run));
     item.append(more);
@@ -222,6 +222,7 @@
     fact(list, "Waived", ...(row.exemptions || NONE).map(([code, message, why, owner, until, days]) =>
       make("div", "why", make("p", "", message), make("p", "terms", make("code", "code", code),
         make("span", "met", `until ${until} (${left(days ?? Infinity) || "not stated"}), ${owner}: ${why}`)))));
+    if (row.passed_at) fact(list, "Passed last", moment(row.passed_at));
     if (row.kind) fact(list, "What happened", [KINDS[row.kind], row.cause].filter(Boolean).join(": "));
     const changes = outcome(row, Infinity);
     if (changes.firstChild) fact(list, "Before → after", changes);

@@ -77,7 +77,9 @@ def test_its_sections_answer_in_order(page: Contents) -> None:
     said = _Reader(html[html.index("<article") : html.index("</article>")]).text
     for text in (card.whys[0].code, card.whys[0].line, card.whys[0].remedy, "waivers:"):
         assert text in said
-    assert "It passed before; refused since 27 Nov 2026, 07:00 UTC" in " ".join(said.split())
+    text = " ".join(said.split())
+    assert "It last passed 26 Nov 2026, 02:00 UTC; refused since 27 Nov 2026, 07:00 UTC" in text
+    assert "UTC, because its files changed." in text
 
 
 def test_what_is_newly_refused_and_what_else_changed(page: Contents) -> None:

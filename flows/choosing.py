@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.table.passed_before import PassedBefore
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.row_filters import may_have_passed, passed
+from prefect_mutagen.scanner.table.runs import each_row
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
@@ -147,7 +148,7 @@ def _pins(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _rows(recording: Recording, wanted: Callable[[pa.Table], Any]) -> Iterator[dict[str, Any]]:
     for rows in recording.tables(_COLUMNS):
-        for row in rows.filter(wanted(rows)).to_pylist():
+        for row in each_row(rows.filter(wanted(rows))):
             if row["drift"] != "removed" and (wanted is passed or _became_passed(row)):
                 yield row
 

@@ -6,12 +6,12 @@ leave their results in its temporary folder; workers elsewhere return them, in b
 small enough for that.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectFuture, as_completed
 
 from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.run_log import flow_logger
@@ -37,6 +37,10 @@ _BATCH: Final = 5000
 """Artifacts in a batch where there are many: what is lost with a task run that breaks."""
 _CARRIED_BATCH: Final = 1000
 """Artifacts in a batch whose results are returned by value: some megabytes."""
+_THREADS: Final = 4
+"""Task runs that threads work at, if they hold as many artifacts as requests may be under way. They
+share an interpreter: with 16 a scan takes twice the processor time and 100 MB more, because they
+wait for each other."""
 _MOST_TASK_RUNS: Final = 250
 """So many are recorded by any server within half a minute."""
 _BROKEN_SHARE: Final = 0.05
@@ -148,53 +152,71 @@ class _FanOut:
     ) -> None:
         self._table_scan, self._summary = table_scan, summary
         self._manifest, self._reading, self._after = manifest, reading, after
-        self._engine = current_engine()
-        self._width = reading.width(len(manifest), self._engine)
-        self._waiting: deque[tuple[Batch, PrefectFuture[Any]]] = deque()
+        self._engine = engine = current_engine()
+        self._width = reading.width(len(manifest), engine)
+        self._window = 2 * max(WORKERS, engine.workers)
+        self._is_local = Address.parse(table_scan.recording.scan.source).is_local
+        if engine.shares_files:
+            # Small batches have fewer artifacts than requests may be under way.
+            batch = max(1, len(manifest) // max(1, self._width))
+            wanted = 0 if self._is_local else -(-reading.concurrency // batch)
+            self._window = min(max(_THREADS, wanted), engine.workers)
+        # Workers elsewhere would write a local table where nobody finds it: then it is done here.
+        self._table = reading.table
+        if not engine.is_here and self._table and Address.parse(self._table).is_local:
+            self._table = ""
+        self._waiting: dict[PrefectFuture[Any], Batch] = {}
         self._broken_runs = 0
         self._done = Examined()
 
     def run(self) -> Examined:
         for batch in self._manifest.batches(self._width):
             self._submit(batch)
-            if len(self._waiting) >= 2 * max(WORKERS, self._engine.workers):
-                self._collect(*self._waiting.popleft())
+            if len(self._waiting) >= self._window:
+                self._collect(self._next())
         while self._waiting:
-            self._collect(*self._waiting.popleft())
+            self._collect(self._next())
         return self._done
+
+    def _next(self) -> PrefectFuture[Any]:
+        """Wait for a task run: the first that ends, or the oldest where that is not told."""
+        waiting = list(self._waiting)
+        return next(as_completed(waiting)) if self._engine.shares_files else waiting[0]
 
     def _submit(self, batch: Batch) -> None:
         reading, recording = self._reading, self._table_scan.recording
-        is_local = Address.parse(recording.scan.source).is_local
         shares_files = self._engine.shares_files
         # Local files are read one at a time in a task run, or hashed in so many threads.
-        threads = max(1, reading.concurrency // max(1, self._width))
+        threads = max(1, reading.concurrency // max(1, min(self._width, self._window)))
         future: PrefectFuture[Any] = scan_rows.submit(
             artifacts=quoted(batch if shares_files else batch.carried()),
             scan=quoted(recording.scan),
             folder=quoted(recording.folder if shares_files else ""),
             storage=quoted(reading.storage),
             hash=quoted(reading.hash),
-            concurrency=quoted(threads if is_local else reading.concurrency),
+            concurrency=quoted(threads if self._is_local else reading.concurrency),
             versions=quoted(reading.versions),
-            table=quoted(reading.table),
+            table=quoted(self._table),
             rescan=quoted(reading.rescan),
             wait_for=self._after,
             return_state=False,
         )
-        self._waiting.append((batch, future))
+        self._waiting[future] = batch
         self._done.task_runs += 1
 
-    def _collect(self, batch: Batch, future: PrefectFuture[Any]) -> None:
+    def _collect(self, future: PrefectFuture[Any]) -> None:
         """Record what a task run found; leave its batch out if it broke."""
+        batch, recording = self._waiting.pop(future), self._table_scan.recording
         try:
             found = opened(future.result())
         except Exception as problem:  # noqa: BLE001 - each engine raises its own for a lost worker
             self._break(batch, problem)
             return
         if isinstance(found, CarriedRows):
-            found = found.put(f"{self._table_scan.recording.folder}/carried")
-        self._table_scan.recording.adopt(found, self._summary)
+            found = found.put(f"{recording.folder}/carried")
+            if recording.staging is not None and not self._table:
+                found.keep(recording.staging)
+        recording.adopt(found, self._summary)
         if len(self._done.arrows) < _ARROWS:
             self._done.arrows += arrows_from(future.task_run_id)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
 from typing import Final, cast
 
 import httpx
@@ -22,21 +21,20 @@ from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
-from prefect_mutagen.scanner.results import ScanResult, Summary
+from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.publication import Publication
-from prefect_mutagen.scanner.table.recording import (
-    Recording,
-)
+from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.root_lease import IfBusy, hold_root
-from prefect_mutagen.scanner.table.row_filters import not_passed, passed_as_is, passed_by_waiver
 from prefect_mutagen.scanner.table.staging import Rescan
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
+from prefect_mutagen.scanner.table.worth_showing import worth_showing
+from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.ending import ends_with, run_key
@@ -105,6 +103,7 @@ def scan_root(order: ScanOrder) -> ScanSummary:
     """
     _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
     storage_options(order.storage)  # fail on an unloadable block before anything is scanned
+    sweep_folders()  # Prefect kills what does not end quickly enough
     table = open_table(order.table, order.source, order.storage) if order.table else None
     with ends_with(run_key()), ExitStack() as held:
         if table is not None:
@@ -142,7 +141,9 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
         _show(recording, summary, started, (selection.describe(), examined.describe()))
         steps = 2 if table is not None else 1  # listing; writing the table
-        wait_for_records(steps + examined.task_runs + len(started))
+        # One task run starts all agents of an artifact.
+        begun = len({run.url for run in started if run.state != "waiting"})
+        wait_for_records(steps + examined.task_runs + begun)
         if trouble is not None:
             raise trouble
         result = _summary_of(recording, summary, changes, examined, started)
@@ -230,18 +231,10 @@ def _show(
 ) -> None:
     """Show the scan in the UI; the next scan has a page too."""
     try:
-        show_scan(recording.scan, summary, _worth_showing(recording), started, *notes)
+        shown = worth_showing(recording.tables(), SHOWN_ROWS)
+        show_scan(recording.scan, summary, shown, started, *notes)
     except httpx.HTTPError as problem:
         flow_logger().warning("the page on this scan is not shown: %s", cannot_reach(problem))
-
-
-def _worth_showing(recording: Recording) -> list[ScanResult]:
-    """Return the results to show, up to `SHOWN_ROWS`.
-
-    Refused artifacts come first, then those passed by a waiver, then the rest.
-    """
-    each = (recording.results(rows) for rows in (not_passed, passed_by_waiver, passed_as_is))
-    return list(islice(chain.from_iterable(each), SHOWN_ROWS))
 
 
 def _not_started(refused: list[AgentRun], agents: int, table: str) -> str:

@@ -5,52 +5,47 @@
 the table's storage; what all of them found is published as one scan.
 """
 
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
-from typing import Annotated, Any, Final
-from uuid import UUID
+from dataclasses import replace
+from typing import Annotated, Final
 
-import httpx
 from prefect import flow, get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
-from prefect.states import Cancelling
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from prefect_mutagen.flows.arrows import Arrow, arrows_from
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
-from prefect_mutagen.flows.fan_out import Examined, Reading, ScanBroken, examine
+from prefect_mutagen.flows.fan_out import Reading, examine
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
 from prefect_mutagen.flows.run_log import flow_logger
+from prefect_mutagen.flows.shard_runs import ShardRuns
 from prefect_mutagen.flows.starting import Gate
 from prefect_mutagen.flows.summary import ScanSummary
 from prefect_mutagen.flows.task_runners import WORKERS
-from prefect_mutagen.scanner.examine.scan_info import new_scan
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.manifest import Manifest
-from prefect_mutagen.scanner.outputs.visible import counted, visible
+from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
+from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
+from prefect_mutagen.scanner.table.resuming import Interrupted
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.root_lease import IfBusy
-from prefect_mutagen.scanner.table.shards import Shards
+from prefect_mutagen.scanner.table.shards import scan_of_shard
+from prefect_mutagen.scanner.table.spool import spool_results
 from prefect_mutagen.scanner.table.staging import Rescan
+from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan
 from prefect_mutagen.tasks.agent_launch import AgentLaunch
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
+from prefect_mutagen.tasks.ending import ends_with, run_key
 from prefect_mutagen.tasks.recording import open_table
 from prefect_mutagen.tasks.scan_selection import ScanSelection, Versions
 
 __all__ = ["scan_shard", "scan_shards"]
 
-_POLL_SECONDS: Final = 2.0
 _DAY: Final = 86_400
 
 
@@ -114,8 +109,9 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
         select: Which artifacts to scan; all by default.
         if_busy: While another scan of the root into the same table is at work, wait for its end,
             skip this one, or scan all the same.
-        timeout_seconds: How long the runs may take together. A machine that is lost takes its run
-            along without a word, so one that has not ended by then counts as lost.
+        timeout_seconds: How long the runs may take together; those that have not ended by then are
+            cancelled. A run whose machine is lost is noticed five minutes after its last sign of
+            life and started again, twice at most.
 
     Returns:
         The summary.
@@ -124,24 +120,20 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
         ValueError: A parameter is invalid, or there is no such deployment; nothing was examined.
         StorageError: An address does not exist, or the root or the table is unreachable.
         AgentsNotStarted: Some agents could not start; everything else is done.
-        ScanBroken: A run did not complete, so nothing was published. A repeated scan takes over
-            what the others have examined.
+        ScanBroken: A run did not complete, so nothing was published. The next scan takes over what
+            was examined.
     """
     _check_deployment(deployment)
-    rest = {
+    parameters = {
+        "source": source,
+        "table": table,
         "policy": policy.to_dict(),
         "storage": storage,
         "hash": hash,
+        "rescan": rescan,
         "versions": select.versions,
+        "concurrency": concurrency,
     }
-    parameters = {"source": source, "table": table, "concurrency": concurrency, **rest}
-    fan_out = partial(
-        _examine_in_shards,
-        deployment=deployment,
-        shards=shards,
-        parameters=parameters,
-        timeout_seconds=timeout_seconds,
-    )
     return scan_root(
         ScanOrder(
             source=source,
@@ -152,7 +144,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
             rescan=rescan,
             gate=gate,
             agents=tuple(agents),
-            examine=fan_out,
+            examine=ShardRuns(deployment, shards, parameters, timeout_seconds),
             retention=Retention(keep_states, keep_days),
             max_agent_runs=max_agent_runs,
             rerun_failed_agents=rerun_failed_agents,
@@ -176,8 +168,10 @@ def scan_shard(  # noqa: PLR0913, PLR0917 - the fields of the form
     policy: Policy = Policy(),
     storage: BlockName = "",
     hash: HashLevel = "stored",  # noqa: A002 - the name of the option everywhere
+    rescan: Rescan = "changed",
     versions: Versions = "newest",
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64,
+    attempt: Annotated[int, Field(ge=1)] = 1,
 ) -> int:
     """Examine a part of a scan; a run of `scan_shards` starts this flow, and takes the results.
 
@@ -188,29 +182,50 @@ def scan_shard(  # noqa: PLR0913, PLR0917 - the fields of the form
         policy: What may be handed to an agent.
         storage: Block with the credentials, as type/name; empty uses the environment's.
         hash: Where SHA-256 values come from.
+        rescan: What the scan examines.
         versions: Which versions were listed.
         concurrency: Maximum number of concurrent requests to remote storage.
+        attempt: How many runs were started for the part, with this one. All but the first take over
+            what the table has of the earlier ones.
 
     Returns:
         The number of artifacts that were examined.
 
     Raises:
+        ValueError: There can be no such part.
         StorageError: The part cannot be read, or the results cannot be written.
         ScanBroken: Too many task runs broke; there are no results.
     """
-    scan, summary = new_scan(source, policy), Summary()
-    with TableScan(scan) as table_scan:
-        folder = table_scan.recording.folder
-        part = Shards(open_table(table, source, storage).files, folder)
-        manifest = Manifest(f"{folder}/manifest.jsonl")
-        manifest.write(part.read_list(shard))
-        reading = Reading(0, concurrency, storage, hash, versions)
-        examined = examine(table_scan, summary, manifest, [], reading)
-        table_scan.finish(summary)
-        part.complete(shard, table_scan.prepare(summary))
+    scan = replace(new_scan(source, policy), id=scan_of_shard(shard))
+    summary, opened = Summary(), open_table(table, source, storage)
+    run, root = str(flow_run.id or ""), Address.parse(source).text
+    with TableScan(scan) as table_scan, ends_with(run_key()):
+        recording = table_scan.recording
+        parts = opened.shards(recording.folder)
+        with parts.work_at(shard, attempt, run):
+            earlier = _earlier(opened, scan, rescan, recording.folder, attempt)
+            manifest = Manifest(f"{recording.folder}/manifest.jsonl")
+            manifest.write(
+                artifact
+                for artifact in parts.read_list(shard, root)
+                if not earlier.take(artifact, hash, policy)
+            )
+            reading = Reading(0, concurrency, storage, hash, versions, table, rescan)
+            examined = examine(table_scan, summary, manifest, [], reading)
+            path = f"{recording.folder}/taken-over"
+            recording.adopt(spool_results(earlier.results(), scan, path), summary)
+            table_scan.finish(summary)
+            parts.complete(shard, table_scan.prepare(summary))
     if examined.broken:
         flow_logger().error("%s", examined.describe())
     return summary.artifacts
+
+
+def _earlier(
+    table: Table, scan: ScanInfo, rescan: Rescan, folder: str, attempt: int
+) -> Interrupted:
+    """Return what earlier attempts examined; before the first, the listing has taken all over."""
+    return Interrupted(table.files if attempt > 1 else None, scan, rescan, folder)
 
 
 def _check_deployment(name: str) -> None:
@@ -221,87 +236,3 @@ def _check_deployment(name: str) -> None:
         raise ValueError(
             f"there is no deployment {name!r}: deploy prefect_mutagen.flows.shards.scan_shard"
         ) from None
-
-
-def _examine_in_shards(
-    table_scan: TableScan,
-    summary: Summary,
-    manifest: Manifest,
-    _after: Sequence[Arrow],
-    *,
-    deployment: str,
-    shards: int,
-    parameters: dict[str, Any],
-    timeout_seconds: int,
-) -> Examined:
-    """Examine the artifacts of a manifest in runs of a deployment."""
-    recording, table = table_scan.recording, table_scan.table
-    if table is None:
-        raise ValueError("a scan in shards needs a table, through which the shards travel")
-    parts, examined = Shards(table.files, recording.folder), Examined()
-    about = parameters["hash"], parameters["versions"]
-    batches = {
-        parts.offer(batch, recording.scan, about): batch for batch in manifest.batches(shards)
-    }
-    waiting: dict[str, FlowRun] = {}
-    deadline = time.monotonic() + timeout_seconds
-    try:
-        for number, name in enumerate(batches, 1):
-            if parts.is_complete(name):
-                flow_logger().info("shard %d of %d was examined before", number, len(batches))
-                continue
-            run: Any = run_deployment(
-                deployment, parameters={**parameters, "shard": name}, timeout=0
-            )
-            waiting[name] = run
-            examined.arrows += arrows_from(run.parent_task_run_id)
-        _wait(list(waiting.values()), deadline)
-    except BaseException:
-        _cancel([run.id for run in waiting.values()])
-        raise
-    missing = [name for name in batches if not parts.is_complete(name)]
-    if missing:
-        raise ScanBroken(_missing(missing, waiting, len(batches)))
-    for name, batch in batches.items():
-        seen: set[str] = set()
-        recording.adopt(parts.take(name, recording.scan, seen), summary)
-        for artifact in batch.read():
-            if storable(artifact.url) not in seen:
-                table_scan.leave_out(artifact, summary)
-                examined.broken[f"a task run of shard {name[:8]} broke; its log says why"] += 1
-    parts.clear(list(batches))
-    return examined
-
-
-def _wait(runs: Sequence[FlowRun], deadline: float) -> None:
-    """Wait until all runs have ended, or the time is up."""
-    open_runs = {run.id for run in runs}
-    while open_runs and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            for identity in sorted(open_runs):
-                state = client.read_flow_run(identity).state
-                if state is not None and state.is_final():
-                    open_runs.discard(identity)
-    _cancel(list(open_runs))
-
-
-def _cancel(runs: Sequence[UUID]) -> None:
-    """Ask for the end of runs that nobody waits for any more."""
-    for identity in runs:
-        with suppress(Exception), get_client(sync_client=True) as client:
-            client.set_flow_run_state(identity, Cancelling())
-
-
-def _missing(missing: Sequence[str], runs: dict[str, FlowRun], total: int) -> str:
-    """Return one sentence: how many shards did not complete, and why the first did not."""
-    first = runs[missing[0]]
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(first.id).state
-    ended = f"ended as {state.name}" if state is not None and state.is_final() else "has not ended"
-    why = visible(f": {state.message}" if state is not None and state.message else "", 300)
-    return (
-        f"{len(missing)} of {counted(total, 'shard')} did not complete, and nothing was published; "
-        f"the run of the first, {first.name!r}, {ended}{why}. "
-        "A repeated scan takes over what the others have examined"
-    )

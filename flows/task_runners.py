@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from prefect.context import FlowRunContext
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
 __all__ = ["WORKERS", "Engine", "current_engine"]
 
@@ -21,6 +21,8 @@ class Engine:
     """Task runs that are worked at simultaneously, as far as that is known."""
     shares_files: bool = True
     """Whether task runs are threads of the flow's own process, and see its temporary folder."""
+    is_here: bool = True
+    """Whether they run on this machine, and see its local tables."""
 
 
 def current_engine() -> Engine:
@@ -33,7 +35,9 @@ def current_engine() -> Engine:
     limit: int = getattr(runner, "_max_workers", WORKERS)
     if isinstance(runner, ThreadPoolTaskRunner):
         return Engine(min(limit, WORKERS))
-    return Engine(max(_cluster_workers(runner) or limit, 1), shares_files=False)
+    workers = max(_cluster_workers(runner) or limit, 1)
+    is_here = isinstance(runner, ProcessPoolTaskRunner)
+    return Engine(workers, shares_files=False, is_here=is_here)
 
 
 def _cluster_workers(runner: Any) -> int:

@@ -31,6 +31,10 @@ _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 _POLL_SECONDS: Final = 0.5
 _LEFT_SECONDS: Final = 60.0
 """Seconds after its final state in which a run may end its processes; Prefect kills after 30."""
+_PARSER_RACE: Final = "AST constructor recursion depth mismatch"
+"""What ``ast.parse`` says in CPython before 3.11.8 if threads parse at the same time. Pydantic does
+so for the docstrings of parameters: nothing has begun then."""
+_PARSER_ATTEMPTS: Final = 3
 
 _T = TypeVar("_T")
 
@@ -193,17 +197,21 @@ def _outcome(made: AgentRun, beginning: Beginning, state: State[Any] | None) -> 
 def _run_command(
     result: ScanResult, agent: AgentLaunch, handoff: Handoff, run_command: CommandRunner
 ) -> State[Any]:
-    return run_command(
-        command=agent.command,
-        url=storable(result.url),
-        pin=result.pin,
-        policy=handoff.policy,
-        storage=handoff.storage,
-        parameters=agent.parameters,
-        timeout_seconds=agent.timeout_seconds,
-        memory_mb=agent.memory_mb,
-        cpu_seconds=agent.cpu_seconds,
-        environment=agent.environment,
-        stdin=agent.stdin,
-        return_state=True,
-    )
+    for attempt in range(1, _PARSER_ATTEMPTS + 1):
+        state = run_command(
+            command=agent.command,
+            url=storable(result.url),
+            pin=result.pin,
+            policy=handoff.policy,
+            storage=handoff.storage,
+            parameters=agent.parameters,
+            timeout_seconds=agent.timeout_seconds,
+            memory_mb=agent.memory_mb,
+            cpu_seconds=agent.cpu_seconds,
+            environment=agent.environment,
+            stdin=agent.stdin,
+            return_state=True,
+        )
+        if _PARSER_RACE not in (state.message or "") or attempt == _PARSER_ATTEMPTS:
+            break
+    return state

@@ -1,7 +1,6 @@
 """Examine artifacts as tasks: one per task run, or a batch."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ from prefect_mutagen.scanner.storage.store import StoredObject
 from prefect_mutagen.scanner.table.carried import CarriedRows
 from prefect_mutagen.scanner.table.spool import Spooled, spool_results
 from prefect_mutagen.scanner.table.staging import Rescan
+from prefect_mutagen.scanner.temporary import own_folder
 from prefect_mutagen.tasks.ending import ExaminationEnded, is_ending, run_key, until_ending
 from prefect_mutagen.tasks.hash_log import HashLog
 from prefect_mutagen.tasks.quoting import opens_quoted, quoted
@@ -147,7 +147,7 @@ def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of thes
         if folder:
             name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
             return quoted(spool_results(results, scan, os.path.join(folder, name), staging))
-        with tempfile.TemporaryDirectory(prefix="mutagen-") as own:
+        with own_folder() as own:
             spooled = spool_results(results, scan, os.path.join(own, "batch"), staging)
             return quoted(CarriedRows.take(spooled))
 

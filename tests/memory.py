@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["Peak", "peak_apart"]
+__all__ = ["Peak", "high_water", "peak_apart"]
 
 _T = TypeVar("_T")
 
@@ -22,13 +22,14 @@ class Peak:
     def __init__(self) -> None:
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")
-        self._first = _high_water()
+        self._first = high_water()
 
     def megabytes(self) -> float:
-        return (_high_water() - self._first) / 1024
+        return (high_water() - self._first) / 1024
 
 
-def _high_water() -> int:
+def high_water() -> int:
+    """The most that this process has taken so far, in KiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 

@@ -64,6 +64,18 @@ def kill_tree(pid: int) -> None:
         kill_tree(child)
 
 
+def started_with(folder: Path) -> list[int]:
+    """Give the living processes that were started with this folder for temporary files."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) != os.getpid():
+            # The environment of one that has ended and was not waited for is empty.
+            with contextlib.suppress(OSError):
+                if str(folder).encode() in Path(f"/proc/{name}/environ").read_bytes():
+                    found.append(int(name))
+    return found
+
+
 def marked(mark: str) -> set[int]:
     """Give the living processes that have this among their arguments."""
     found = set()

@@ -42,14 +42,14 @@ class Server:
         self.url = f"http://{HOST}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
+        self.log = os.devnull
+        """File to write what it says to."""
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self.command,
-            env=os.environ | self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command, env=os.environ | self.environment, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -9,8 +9,9 @@ import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.in_process import examine_in_process
@@ -21,8 +22,14 @@ from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.opening import open_store
 
-__all__ = ["BUFFER", "FINISHED", "Order", "Settings", "serve"]
+if TYPE_CHECKING:
+    from prefect_mutagen.scanner.examine.retries import SharedRequests
 
+__all__ = ["AT_ONCE", "BUFFER", "FINISHED", "Order", "Settings", "serve"]
+
+AT_ONCE: Final = 3
+"""Remote batches that a worker examines at once: one begins while the last replies for another are
+awaited, so that they can be small."""
 BUFFER: Final = 256 << 10
 FINISHED: Final = b"."
 """What is said for each batch whose file is written."""
@@ -59,19 +66,53 @@ def serve() -> None:
         # freed, and then a header's pieces are new pages each time: half of a GGUF's time. This
         # block is never touched, so it costs nothing.
         bytearray(_LARGEST_BLOCK)
-        root = settings.workers
-        store = open_store(root.address, root.options, versions=root.versions)
-        examiner = Examiner(settings.policy, settings.hash_level, settings.generated_at)
-        while True:
-            order: Order = orders.get()
-            results = examine_in_process(store, order.batch, examiner, settings.concurrency)
-            # A pipe would hand over 64 KiB at a time, and both sides would wait for each other.
-            with open(order.path, "wb", BUFFER) as file:
-                for made in settings.make(results):
-                    pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
-            control.sendall(FINISHED)
+        work = _Work(settings)
+        if not work.is_remote:
+            while True:
+                work.carry_out(orders.get())
+                control.sendall(FINISHED)
+        finished: SimpleQueue[Future[None]] = SimpleQueue()
+        threading.Thread(target=_report, args=(control, finished), daemon=True).start()
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            while True:
+                finished.put(threads.submit(work.carry_out, orders.get()))
     finally:
         # Whoever started this one does the work again, meets the same fault and can tell it.
+        os._exit(1)
+
+
+class _Work:
+    """The examination of batches, with what they have in common."""
+
+    def __init__(self, settings: Settings) -> None:
+        root = settings.workers
+        self._store = open_store(root.address, root.options, versions=root.versions)
+        self._examiner = Examiner(settings.policy, settings.hash_level, settings.generated_at)
+        self._concurrency, self._make = settings.concurrency, settings.make
+        self._shared: SharedRequests | None = None
+        self.is_remote = self._store.loop is not None
+        if self.is_remote:
+            from prefect_mutagen.scanner.examine.remote_engine import share_requests
+
+            self._shared = share_requests(self._store, settings.concurrency)
+
+    def carry_out(self, order: Order) -> None:
+        """Examine a batch, and write what is made of it to the order's file."""
+        batch, common = order.batch, (self._examiner, self._concurrency, self._shared)
+        results = examine_in_process(self._store, batch, *common)
+        # A pipe would hand over 64 KiB at a time, and both sides would wait for each other.
+        with open(order.path, "wb", BUFFER) as file:
+            for made in self._make(results):
+                pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
+
+
+def _report(control: socket.socket, finished: "SimpleQueue[Future[None]]") -> None:
+    """Say which orders are carried out, in their order."""
+    try:
+        while True:
+            finished.get().result()
+            control.sendall(FINISHED)
+    finally:
         os._exit(1)
 
 

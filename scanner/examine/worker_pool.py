@@ -20,22 +20,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from itertools import count as counting
-from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.in_process import examine_in_process
-from prefect_mutagen.scanner.examine.worker import BUFFER, Order, Settings
+from prefect_mutagen.scanner.examine.worker import AT_ONCE, BUFFER, Order, Settings
 from prefect_mutagen.scanner.examine.workers import Workers
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.store import Store
+from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["examine_in_workers"]
 
 _BATCH: Final = 64
 _LARGEST_BATCH: Final = 256
 """Of local artifacts, once every worker has had some: less is said and fewer files are opened."""
+_SMALLEST_BATCH: Final = 16
+"""Of remote artifacts: a batch that is not finished is lost with a scan that is killed."""
+_SMALL_SCAN: Final = 4000
+"""Remote artifacts after which such a batch is a small share of the scan, however large."""
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from prefect_mutagen.scanner.examine.worker import serve; serve()"
@@ -70,15 +74,20 @@ def examine_in_workers(
     common = workers, examiner.policy, examiner.hash_level, examiner.generated_at, make
     settings = [Settings(max(1, share), *common) for share in shares]
     begun: deque[tuple[int, list[Artifact]]] = deque()
-    smallest = _BATCH if store.loop is None else max(_BATCH, 4 * max(shares))
-    batches = _batches(artifacts, smallest, max(smallest, _LARGEST_BATCH), 4 * processes)
-    with TemporaryDirectory(prefix="workers-") as folder, _crew(processes, folder) as crew:
+    if store.loop is None:
+        ahead, batches = 2 * processes, _batches(artifacts, _BATCH, _LARGEST_BATCH, 4 * processes)
+    else:
+        # Half of what a worker requests at a time: two of its batches are enough for that.
+        size = max(_SMALLEST_BATCH, *(share // 2 for share in shares))
+        ahead = (AT_ONCE + 1) * processes
+        batches = _batches(artifacts, size, max(size, _BATCH), _SMALL_SCAN // size)
+    with own_folder("workers") as folder, _crew(processes, folder) as crew:
         try:
             crew.prepare(settings)
             for number, batch in enumerate(batches):
                 begun.append((number, batch))
                 crew.submit(number, batch)
-                if len(begun) > 2 * processes:
+                if len(begun) > ahead:
                     yield from _take_over(crew, begun)
             while begun:
                 yield from _take_over(crew, begun)

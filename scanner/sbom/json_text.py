@@ -22,7 +22,7 @@ try:
 except ImportError:  # without Prefect
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["to_json"]
+__all__ = ["to_exact_json", "to_json"]
 
 _SCALARS: Final = {str, int, bool, type(None)}
 _CONTAINERS: Final = {dict, list, tuple}
@@ -41,6 +41,20 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
         ValueError: A number is NaN or infinite.
     """
     return _escape_unsafe(_encode(value, indent))
+
+
+def to_exact_json(value: Any) -> str:
+    """Encode a value as JSON on one line, for programs: decoded again, it is the same value.
+
+    Args:
+        value: Any JSON value; NaN and infinities are written as `json` does.
+    """
+    if orjson is not None and not _may_hold_floats(value):
+        try:
+            return orjson.dumps(value).decode()
+        except TypeError:
+            pass  # large integers and lone surrogates
+    return json.dumps(value)
 
 
 def _encode(value: Any, indent: int | None) -> str:

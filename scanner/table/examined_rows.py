@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import texts, to_table
+from prefect_mutagen.scanner.table.runs import to_table
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 
 __all__ = ["ExaminedRows", "RowMaker", "Shown", "rows_of"]
@@ -62,8 +62,8 @@ class RowMaker:
         """Yield the results in batches."""
         batch, rows, documents, size = list[ScanResult](), list[Any](), list[Any](), 0
         for result in results:
-            row, described = rows_of(result, self.scan)
-            batch.append(result)
+            recorded, row, described = rows_of(result, self.scan)
+            batch.append(recorded)
             rows.append(row)
             documents += described
             size += sum(len(value) for one in described for _, value in one["metadata"])
@@ -79,16 +79,22 @@ class RowMaker:
         rows: list[dict[str, Any]],
         documents: list[dict[str, Any]],
     ) -> ExaminedRows:
-        table = to_table(
-            rows, ARTIFACTS, lambda row, problem: stand_in_row(row, self.scan, problem)
-        )
-        shown: list[Shown] = []
-        for place, (result, status) in enumerate(zip(results, texts(table, "status"), strict=True)):
-            recorded = result
-            if result.verdict.status != status:  # a fault while its row was made
-                recorded = _with_warnings(from_row(table.slice(place, 1).to_pylist()[0]))
-            shown.append(Shown(recorded.tally(), self.show(recorded)))
-        return ExaminedRows(table, to_table(documents, SBOMS, bare_document), tuple(shown))
+        broken: list[dict[str, Any]] = []
+
+        def stand_in(row: dict[str, Any], problem: Exception) -> dict[str, Any]:
+            broken.append(row)
+            return stand_in_row(row, self.scan, problem)
+
+        table = to_table(rows, ARTIFACTS, stand_in)
+        faulty = [place for place, row in enumerate(rows) if any(row is one for one in broken)]
+        for place in faulty:
+            row = table.slice(place, 1).to_pylist()[0]
+            recorded = _with_cost(_with_warnings(from_row(row)), results[place])
+            results[place] = recorded
+            documents = [one for one in documents if not _describes(one, rows[place])]
+            documents += sbom_rows(recorded, self.scan)
+        shown = tuple(Shown(result.tally(), self.show(result)) for result in results)
+        return ExaminedRows(table, to_table(documents, SBOMS, bare_document), shown)
 
 
 def _with_warnings(result: ScanResult) -> ScanResult:
@@ -97,15 +103,26 @@ def _with_warnings(result: ScanResult) -> ScanResult:
     return replace(result, sbom=replace(result.sbom, warnings=tuple(errors)))
 
 
-def rows_of(result: ScanResult, scan: ScanInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the rows of a result in ``artifacts/`` and in ``sboms/``.
+def _with_cost(result: ScanResult, examined: ScanResult) -> ScanResult:
+    """Return a result with what its examination took."""
+    return replace(result, bytes_read=examined.bytes_read, requests=examined.requests)
+
+
+def _describes(document: dict[str, Any], row: dict[str, Any]) -> bool:
+    return bool(document["url"] == row["url"] and document["sbom_id"] == row["sbom_id"])
+
+
+def rows_of(
+    result: ScanResult, scan: ScanInfo
+) -> tuple[ScanResult, dict[str, Any], list[dict[str, Any]]]:
+    """Return what is recorded of a result, and its rows in ``artifacts/`` and in ``sboms/``.
 
     Args:
         result: The result; an internal error takes its place if it cannot be recorded.
         scan: The scan it belongs to.
     """
     try:
-        return to_row(result, scan), list(sbom_rows(result, scan))
+        return result, to_row(result, scan), list(sbom_rows(result, scan))
     except Exception as problem:  # noqa: BLE001 - a bug costs only this artifact
         broken = internal_error(result, problem, "recording")
-    return to_row(broken, scan), list(sbom_rows(broken, scan))
+    return broken, to_row(broken, scan), list(sbom_rows(broken, scan))

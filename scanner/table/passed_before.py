@@ -5,6 +5,7 @@ from bisect import bisect_left
 
 import pyarrow.compute as pc
 
+from prefect_mutagen.scanner.table.address_index import sort_hashes
 from prefect_mutagen.scanner.table.runs import KEY, texts
 from prefect_mutagen.scanner.table.state import State
 
@@ -26,7 +27,7 @@ class PassedBefore:
             removed = pc.equal(rows["drift"], "removed")
             rows = rows.filter(pc.and_not(pc.equal(rows["status"], "passed"), removed))
             codes.extend(map(hash, zip(texts(rows, KEY), texts(rows, "pin"), strict=True)))
-        self._codes = array("q", sorted(codes))
+        self._codes, _ = sort_hashes(codes)  # no number of them as an object
 
     def has(self, url: str, pin: str) -> bool:
         """Whether an artifact passed with these bytes.

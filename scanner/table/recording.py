@@ -25,6 +25,11 @@ from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
+from prefect_mutagen.scanner.table.row_counts import (
+    count_passed_over,
+    count_rows,
+    may_be_passed_over,
+)
 from prefect_mutagen.scanner.table.row_filters import selected
 from prefect_mutagen.scanner.table.rows import (
     bare_document,
@@ -35,7 +40,7 @@ from prefect_mutagen.scanner.table.rows import (
     stand_in_row,
     to_row,
 )
-from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.table.runs import KEY, Runs, each_row, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from prefect_mutagen.scanner.table.spool import Spooled
 from prefect_mutagen.scanner.table.staging import StagingWriter
@@ -119,6 +124,32 @@ class Recording:
         """
         if self.staging is not None:
             self.staging.add_rows(rows, documents)
+        compared, unchanged = self._add_columns(rows)
+        self._documents.add_table(_without(documents, unchanged))
+        return compared
+
+    def adopt(self, spooled: Spooled, summary: Summary) -> None:
+        """Add the results of spool files and their counts to a summary; delete the files."""
+        unchanged: list[str] = []
+        for rows in spooled.rows():
+            compared, same = self._add_columns(rows)
+            unchanged += same
+            count_rows(rows, summary)
+            count_passed_over(rows, summary)
+            for place, result in compared.items():
+                summary.correct(rows["status"][place].as_py(), result.verdict.status)
+        for documents in spooled.documents():
+            self._documents.add_table(_without(documents, unchanged))
+        summary.bytes_read += spooled.bytes_read
+        summary.requests += spooled.requests
+        spooled.delete()
+
+    def _add_columns(self, rows: pa.Table) -> tuple[dict[int, ScanResult], list[str]]:
+        """Add rows without drift.
+
+        Returns:
+            What `add_rows` returns, and the ids of documents that are as they were.
+        """
         find, urls = self.state.index.find, texts(rows, KEY)
         places = [at for at, url in enumerate(urls) if find(original_address(url)) is not None]
         compared: dict[int, ScanResult] = {}
@@ -127,9 +158,6 @@ class Recording:
             compared[at], differs = self._record(from_row(row), partial(_with_drift, row))
             if not differs:
                 unchanged.append(row["sbom_id"])
-        if unchanged:
-            old = pc.is_in(documents["sbom_id"], pa.array(unchanged, pa.string()))
-            documents = documents.filter(pc.invert(old))
         new = len(urls) - len(places)
         if new:
             added = pa.array(["added"]).take(pa.repeat(0, len(urls)))
@@ -140,24 +168,7 @@ class Recording:
             self._artifacts.add_table(rows.filter(pc.invert(there)) if places else rows)
             self.drift["added"] += new
             self.differs = True
-        self._documents.add_table(documents)
-        return compared
-
-    def adopt(self, spooled: Spooled, summary: Summary) -> None:
-        """Add the results of spool files and their counts to a summary; delete the files."""
-        known_documents: list[str] = []
-        for table in spooled.rows():
-            for row in table.to_pylist():
-                result, differs = self._record(from_row(row), partial(_with_drift, row))
-                summary.add(result)
-                if not differs:
-                    known_documents.append(row["sbom_id"])
-        for documents in spooled.documents():
-            old = pc.is_in(documents["sbom_id"], pa.array(known_documents, pa.string()))
-            self._documents.add_table(documents.filter(pc.invert(old)))
-        summary.bytes_read += spooled.bytes_read
-        summary.requests += spooled.requests
-        spooled.delete()
+        return compared, unchanged
 
     def _record(
         self, result: ScanResult, rows: Callable[[ScanResult, bool], _Rows]
@@ -249,22 +260,11 @@ class Recording:
         self.drift = +self.drift  # drops zero counts
         doubtful = False
         for rows in self._carried_over(["status", "objects", "format"], which="kept"):
-            doubtful = doubtful or pc.any(pc.equal(rows["format"], "unknown")).as_py()
-            summary.artifacts += rows.num_rows
-            summary.objects += pc.sum(pc.list_value_length(rows["objects"])).as_py() or 0
-            for status in ("passed", "failed", "unknown"):
-                count = pc.sum(pc.equal(rows["status"], status)).as_py() or 0
-                setattr(summary, status, getattr(summary, status) + count)
+            doubtful = doubtful or pc.any(may_be_passed_over(rows)).as_py()
+            count_rows(rows, summary)
         if doubtful:
-            self._pass_over(summary)
-
-    def _pass_over(self, summary: Summary) -> None:
-        """Count the files of kept rows whose contents are in no known format as named only."""
-        for rows in self._carried_over(which="kept"):
-            for row in rows.filter(pc.equal(rows["format"], "unknown")).to_pylist():
-                passed_over = from_row(row).tally().passed_over
-                if passed_over is not None:
-                    summary.census.pass_over(*passed_over)
+            for rows in self._carried_over(which="kept"):
+                count_passed_over(rows, summary)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the new state by address, left-out and removed artifacts included.
@@ -296,7 +296,7 @@ class Recording:
         for table in self.tables():
             rows = table.filter(selected(table))
             chosen = rows if wanted is None else rows.filter(wanted(rows))
-            for row in chosen.to_pylist():
+            for row in each_row(chosen):
                 yield from_row(row)
 
     def internal_errors(self) -> Iterator[tuple[str, str]]:
@@ -316,7 +316,7 @@ class Recording:
         """
         for table in self._carried_over(which="kept"):
             rows = table if wanted is None else table.filter(wanted(table))
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 yield row["sbom_id"], from_row(row)
 
     def addresses(self, most: int) -> dict[str, list[str]]:
@@ -371,6 +371,12 @@ class Recording:
         path = os.path.join(self.folder, f"{part}.parquet")
         write_parquet(path, schema, tables)
         return path
+
+
+def _without(documents: pa.Table, ids: list[str]) -> pa.Table:
+    if not ids:
+        return documents
+    return documents.filter(pc.invert(pc.is_in(documents["sbom_id"], pa.array(ids, pa.string()))))
 
 
 def _unknown(rows: pa.Table) -> Any:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -18,6 +18,9 @@ from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.state_file import StateFile
 
 __all__ = ["judge_again", "was_judged_by"]
+
+_AT_ONCE: Final = 500
+"""Rows that are Python objects at a time: they are some ten times as large as columns."""
 
 
 def was_judged_by(state: State, policy: Policy) -> bool:
@@ -47,13 +50,15 @@ def judge_again(
 
     def judged(groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:
         nonlocal changed
-        for number, start, _ in groups:
-            rows = state.file.read(number).to_pylist()
-            for place, row in enumerate(rows, start):
-                row["drift_details"] = []
-                if marks[place] == Mark.KEPT:
-                    changed += _judge_row(row, policy)
-            yield pa.Table.from_pylist(rows, schema=ARTIFACTS)
+        for number, start, end in groups:
+            known = state.file.read(number)
+            for first in range(0, end - start, _AT_ONCE):
+                rows = known.slice(first, _AT_ONCE).to_pylist()
+                for place, row in enumerate(rows, start + first):
+                    row["drift_details"] = []
+                    if marks[place] == Mark.KEPT:
+                        changed += _judge_row(row, policy)
+                yield pa.Table.from_pylist(rows, schema=ARTIFACTS)
 
     files: list[pa.NativeFile] = []
     for number, groups in enumerate(state.file.parts()):

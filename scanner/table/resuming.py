@@ -29,7 +29,7 @@ from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.table.files import Files
 from prefect_mutagen.scanner.table.rows import bare_document, from_row, stand_in_row, with_documents
-from prefect_mutagen.scanner.table.runs import KEY, Runs, merge, texts, write_parquet
+from prefect_mutagen.scanner.table.runs import KEY, Runs, each_row, merge, texts, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders
 from prefect_mutagen.scanner.table.staging import (
@@ -181,7 +181,7 @@ class Interrupted:
         """Yield what was taken over, by address, judged by the current policy."""
         documents = _Following(self._documents.tables())
         for rows in merge(map(_taken_rows, self._staged)):
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 known = from_row(row)
                 described = [
                     one
@@ -239,7 +239,7 @@ class _Following:
     """Sorted documents, looked up in order of address."""
 
     def __init__(self, tables: Iterator[pa.Table]) -> None:
-        self._rows = (row for table in tables for row in table.to_pylist())
+        self._rows = (row for table in tables for row in each_row(table))
         self._next: dict[str, Any] | None = next(self._rows, None)
 
     def of(self, url: str) -> Sequence[dict[str, Any]]:

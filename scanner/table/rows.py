@@ -19,7 +19,7 @@ from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Change, ObjectResult, Sbom, ScanResult, Summary
 from prefect_mutagen.scanner.sbom.document import TOOL_NAME
-from prefect_mutagen.scanner.sbom.json_text import to_json
+from prefect_mutagen.scanner.sbom.json_text import to_exact_json, to_json
 from prefect_mutagen.scanner.sbom.valid_names import original_label, with_valid_names
 from prefect_mutagen.scanner.storage.hashing import is_proof
 from prefect_mutagen.scanner.storage.names import (
@@ -202,7 +202,7 @@ def _sbom_row(
     sbom: Sbom, object_url: str | None, result: ScanResult, scan: ScanInfo
 ) -> dict[str, Any]:
     document = sbom.to_dict()
-    metadata = [(_text(key), json.dumps(value)) for key, value in document["metadata"].items()]
+    metadata = [(_text(key), to_exact_json(value)) for key, value in document["metadata"].items()]
     return {
         **document,
         **_facts(sbom),

@@ -8,24 +8,38 @@ whole batches; Python only compares their ends.
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["KEY", "Runs", "merge", "read_run", "texts", "to_table", "write_parquet", "write_run"]
+__all__ = [
+    "KEY",
+    "Runs",
+    "each_row",
+    "merge",
+    "open_run",
+    "read_run",
+    "texts",
+    "to_table",
+    "write_parquet",
+    "write_run",
+]
 
 KEY: Final = "url"
 """The sort key of all files."""
 
 _BATCH_ROWS: Final = 1000
 _BATCH_BYTES: Final = 256 << 10
-_RUN_BYTES: Final = 8 << 20
+_RUN_BYTES: Final = 4 << 20
 _MERGE_WIDTH: Final = 32
 """Runs merged at a time; one batch of each is in memory."""
+_CONVERTED_ROWS: Final = 100
+"""Rows that are Python objects at a time: they are some ten times as large as columns."""
 _GROUP_ROWS: Final = 5_000
-_GROUP_BYTES: Final = 16 << 20
+_GROUP_BYTES: Final = 8 << 20
 
 
 class Runs:
@@ -227,6 +241,12 @@ def write_parquet(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
     return rows
 
 
+def each_row(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, of which few are converted at a time."""
+    for start in range(0, table.num_rows, _CONVERTED_ROWS):
+        yield from table.slice(start, _CONVERTED_ROWS).to_pylist()
+
+
 def texts(table: pa.Table, name: str) -> list[str]:
     """Return a text column without nulls as a list."""
     values: list[Any] = table.column(name).to_pylist()
@@ -250,14 +270,25 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 def write_run(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write rows to an Arrow IPC file, in small batches."""
+    with open_run(path, schema) as write:
+        for table in tables:
+            write(table)
+
+
+@contextmanager
+def open_run(path: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Open a file of `write_run`; yield what writes some rows to it, in small batches."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         pa.OSFile(path, "wb") as sink,
         pa.ipc.new_stream(sink, schema, options=options) as writer,
     ):
-        for table in tables:
+
+        def write(table: pa.Table) -> None:
             rows = max(1, min(_BATCH_ROWS, _rows_within(table, _BATCH_BYTES)))
             writer.write_table(table, max_chunksize=rows)
+
+        yield write
 
 
 def read_run(path: str) -> Iterator[pa.Table]:

@@ -2,8 +2,8 @@
 
 A scan that is killed has kept what it examined, and the next one of the same root takes it over
 (`scanner.table.resuming`). Results are written in chunks: immutable Parquet files, published whole,
-each row with its documents. The time between two chunks grows with the scan, so a kill loses a few
-percent of it at most, and the number of chunks grows with the logarithm of the time.
+each row with its documents. Chunks grow with the scan, in rows and in time, so a kill loses a few
+percent of it at most, and the number of chunks grows with the logarithm of both.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -61,13 +61,14 @@ STAGING_DAYS: Final = 7
 
 _NAME: Final = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})-[0-9a-f]{8}-\d{6}-([0-9a-f]{32})")
 """Scan, process and number, and the beginning of the SHA-256 of the chunk."""
-_SHORTEST: Final = 0.15
+_SHORTEST: Final = 0.1
 """Seconds between two chunks in the first seconds of a scan; one takes some 4 ms of a core."""
 _LOST_SHARE: Final = 0.04
-"""Share of the time since the scan began that lies between two chunks, and is lost by a kill."""
+"""What a kill may lose: a chunk is written once it holds this share of all results so far, or once
+this share of the time since the first of them has passed."""
 _BATCH_ROWS: Final = 500
 """Rows that wait to be converted: as Python objects they are several times as large."""
-_CHUNK_BYTES: Final = 8 << 20
+_CHUNK_BYTES: Final = 4 << 20
 """Bytes that are held at most until a chunk is written, and again while it is."""
 _AT_ONCE: Final = 16
 """Files that are deleted at once: each costs a round trip."""
@@ -112,8 +113,9 @@ class StagingWriter:
         }
         self._schema = STAGED.with_metadata({ABOUT: json.dumps(about).encode()})
         self._prefix = f"{scan.id}-{secrets.token_hex(4)}"
-        self._written = 0
-        self._begun = time.monotonic()
+        self._written = self._written_rows = 0
+        self._begun = 0.0
+        """When the first result was added."""
         self._changed = threading.Condition()
         self._pending: list[dict[str, Any]] = []
         self._tables: list[pa.Table] = []
@@ -161,7 +163,7 @@ class StagingWriter:
 
         Args:
             rows: Their rows of ``artifacts/``.
-            documents: Their rows of ``sboms/``, in the order of the results.
+            documents: Their rows of ``sboms/``.
         """
         if self._trouble:
             self._tell()
@@ -186,10 +188,11 @@ class StagingWriter:
     def _run(self) -> None:
         """Convert what waits, and write a chunk whenever it is time to."""
         tables: list[pa.Table] = []
-        due = time.monotonic() + _SHORTEST
+        last = time.monotonic()
+        self._begun = self._begun or last
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
+                self._changed.wait_for(self._has_work, _SHORTEST)
                 rows, self._pending, self._pending_bytes = self._pending, [], 0
                 tables += self._tables
                 self._tables = []
@@ -197,18 +200,27 @@ class StagingWriter:
                 self._changed.notify_all()
             if rows:
                 tables.append(_convert(rows, self._schema))
-            full = sum(table.nbytes for table in tables) > _CHUNK_BYTES
-            if tables and (ended or full or time.monotonic() >= due):
+            if tables and (ended or self._is_due(tables, time.monotonic() - last)):
                 self._write(pa.concat_tables(tables))
-                tables = []
-                now = time.monotonic()
-                due = now + max(_SHORTEST, (now - self._begun) * _LOST_SHARE)
-            elif not tables:
-                due = time.monotonic() + _SHORTEST
+                tables, last = [], time.monotonic()
             with self._changed:
                 if not self._users and not self._pending and not self._tables:
                     self._thread = None
                     return
+
+    def _is_due(self, tables: list[pa.Table], waited: float) -> bool:
+        """Whether the next chunk is to be written.
+
+        Args:
+            tables: What it holds so far.
+            waited: Seconds since the last one.
+        """
+        if sum(table.nbytes for table in tables) > _CHUNK_BYTES:
+            return True
+        count = sum(table.num_rows for table in tables)
+        many = count >= _LOST_SHARE * (self._written_rows + count)
+        long = waited >= _LOST_SHARE * (time.monotonic() - self._begun)
+        return waited >= _SHORTEST and (many or long)
 
     def _has_work(self) -> bool:
         """Whether there is more to do than to wait for the next chunk's time."""
@@ -238,6 +250,7 @@ class StagingWriter:
         except Exception as problem:  # noqa: BLE001 - staging is never a reason for a scan to fail
             self._trouble = f"{self._files.url}: {type(problem).__name__}"
         self._written += 1
+        self._written_rows += table.num_rows
 
     def _tell(self) -> None:
         if self._trouble and self._warn is not None:
@@ -260,20 +273,26 @@ def _convert(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _nested(rows: pa.Table, documents: pa.Table) -> pa.Table:
     """Return rows with their documents, without rows that have none."""
-    wanted = zip(texts(rows, KEY), texts(rows, "sbom_id"), strict=True)
-    there = list(zip(texts(documents, KEY), texts(documents, "sbom_id"), strict=True))
-    ends = [0]
-    for key in wanted:
-        end = ends[-1]
-        while end < len(there) and there[end] == key:
-            end += 1
-        ends.append(end)
+    there: dict[tuple[str, str], list[int]] = {}
+    for place, key in enumerate(_keys(documents)):
+        there.setdefault(key, []).append(place)
+    places, ends = list[int](), [0]
+    for key in _keys(rows):
+        places += there.pop(key, ())
+        ends.append(len(places))
+    if places != list(range(documents.num_rows)):
+        documents = documents.take(pa.array(places, pa.int64()))
     items = pa.StructArray.from_arrays(
         [documents[name].combine_chunks() for name in SBOMS.names], fields=list(SBOMS)
     )
     nested = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items)
     table = rows.append_column(STAGED.field(DOCUMENTS), nested)
     return table.filter(pc.greater(pc.list_value_length(table[DOCUMENTS]), 0))
+
+
+def _keys(rows: pa.Table) -> Iterator[tuple[str, str]]:
+    """Yield what a row and its documents have in common."""
+    return zip(texts(rows, KEY), texts(rows, "sbom_id"), strict=True)
 
 
 def staged_names(files: Files) -> list[str]:

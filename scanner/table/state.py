@@ -28,11 +28,11 @@ from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
 from prefect_mutagen.scanner.table.row_filters import differing
 from prefect_mutagen.scanner.table.rows import from_row, moment
-from prefect_mutagen.scanner.table.runs import KEY, merge
+from prefect_mutagen.scanner.table.runs import KEY, each_row, merge
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.signed_folders import SignedFolders, names_any
 from prefect_mutagen.scanner.table.state_file import StateFile
-from prefect_mutagen.scanner.table.state_index import Flag, StateIndex
+from prefect_mutagen.scanner.table.state_index import EXAMINED, HASHED, StateIndex
 
 __all__ = ["Carried", "Comparison", "State", "carried_over_rows"]
 
@@ -114,7 +114,7 @@ class State:
         place = self.index.find(artifact.url)
         if place is None:
             return None
-        wanted = Flag.EXAMINED | Flag.HASHED if hash_level == "full" else Flag.EXAMINED
+        wanted = EXAMINED | HASHED if hash_level == "full" else EXAMINED
         if not self.index.has(place, artifact.digest, wanted):
             return None
         if policy is not None:
@@ -183,7 +183,7 @@ class State:
     def results(self) -> Iterator[ScanResult]:
         """Yield all results, in order of address."""
         for rows in merge(map(self._there, self.file.parts())):
-            for row in rows.to_pylist():
+            for row in each_row(rows):
                 yield from_row(row)
 
     def _there(self, groups: Iterable[tuple[int, int, int]]) -> Iterator[pa.Table]:
@@ -199,10 +199,14 @@ def _is_signed(artifact: Artifact) -> bool:
 
 def _has_pickles(artifact: Artifact) -> bool:
     """Whether an artifact is a pickle, or has some beside it."""
-    return any(
-        one.beside.pickles.total > 0 or one.beside.other_weights.total > 0
-        for one in (artifact, *artifact.parts)
-    ) or any(role_of(item.name) in LOOSE for item in artifact.objects)
+    for one in (artifact, *artifact.parts):
+        if one.beside.pickles.total or one.beside.other_weights.total:
+            return True
+    # A loop, like the one above: a generator would take as long again for each artifact.
+    for item in artifact.objects:  # noqa: SIM110
+        if role_of(item.name) in LOOSE:
+            return True
+    return False
 
 
 class Comparison:

@@ -5,7 +5,6 @@ so a copy can be read on another machine. Positions go through the file first an
 changed rows then; in the file, rows that have changed since count as removed.
 """
 
-import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,8 @@ from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = ["StateFile"]
 
-_CACHED_GROUPS: Final = 4
+_CACHED_GROUPS: Final = 2
+"""Row groups in memory, up to 8 MB each: one of the file, one of what has changed since."""
 _BLOCK_ROWS: Final = 32
 """Rows converted from Arrow at a time: one alone costs nearly as much, and access is sequential."""
 
@@ -160,7 +160,7 @@ def _from_bytes(sources: list[bytes]) -> StateFile:
 def _newest_rows(files: Sequence[pa.NativeFile]) -> pa.NativeFile:
     """Return the rows of several deltas as one, of each artifact those of the last."""
     tables = _last_of_each(merge([_batches(file) for file in reversed(files)]))
-    with tempfile.TemporaryDirectory(prefix="mutagen-") as folder:
+    with own_folder() as folder:
         path = f"{folder}/changes.parquet"
         write_parquet(path, ARTIFACTS, tables)
         return pa.OSFile(path, "rb")

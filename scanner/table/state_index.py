@@ -4,7 +4,6 @@ Holds a pin, flags and a hash for each address in memory: 45 bytes per artifact.
 """
 
 from array import array
-from enum import IntFlag
 from typing import Final
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.runs import KEY
 from prefect_mutagen.scanner.table.state_file import StateFile
 
-__all__ = ["Flag", "StateIndex"]
+__all__ = ["EXAMINED", "HASHED", "StateIndex"]
 
 _PIN: Final = r"^sha256:[0-9a-fA-F]{64}$"
 _PIN_START: Final = len("sha256:")
@@ -27,13 +26,12 @@ _PIN_BYTES: Final = 32
 _NO_DIGEST: Final = bytes(_PIN_BYTES).hex()
 
 
-class Flag(IntFlag):
-    """Properties of a row that decide whether it can be carried over."""
-
-    EXAMINED = 1
-    """The artifact was examined by this version of the tool and has a pin."""
-    HASHED = 2
-    """All its bytes were hashed."""
+# Properties of a row that decide whether it can be carried over. They are plain numbers: an enum's
+# operators take as long as the lookup of an unchanged artifact.
+EXAMINED: Final = 1
+"""The artifact was examined by this version of the tool and has a pin."""
+HASHED: Final = 2
+"""All its bytes were hashed."""
 
 
 class StateIndex:
@@ -70,7 +68,7 @@ class StateIndex:
         examined = pc.and_(pinned, confirmed)
         hashed = pc.fill_null(pc.equal(rows["sha256_source"], "computed"), fill_value=False)
         flags = pc.add(
-            pc.cast(examined, pa.uint8()), pc.multiply(pc.cast(hashed, pa.uint8()), Flag.HASHED)
+            pc.cast(examined, pa.uint8()), pc.multiply(pc.cast(hashed, pa.uint8()), HASHED)
         )
         self._flags += bytes(flags.to_pylist())
         passed = pc.or_(pc.equal(rows["status"], "passed"), pc.invert(there))
@@ -95,13 +93,13 @@ class StateIndex:
         """Return the position of an address; hashes can collide."""
         return self._addresses.find(storable(url))
 
-    def has(self, place: int, digest: bytes, flags: Flag) -> bool:
-        """Whether a row has a pin and all given flags.
+    def has(self, place: int, digest: bytes, flags: int) -> bool:
+        """Whether a row has a pin and all given properties.
 
         Args:
             place: Position of the row.
             digest: The 32 bytes of an artifact's pin; empty if there is none.
-            flags: The required flags.
+            flags: The required properties.
         """
         if self._flags[place] & flags != flags:
             return False
@@ -109,7 +107,7 @@ class StateIndex:
 
     def is_hashed(self, place: int) -> bool:
         """Whether all bytes of a row's artifact were hashed."""
-        return bool(self._flags[place] & Flag.HASHED)
+        return bool(self._flags[place] & HASHED)
 
     def fresh_marks(self) -> bytearray:
         """Return the initial marks of a scan."""

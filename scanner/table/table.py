@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from prefect_mutagen.scanner.table.publication import Publication
     from prefect_mutagen.scanner.table.retention import Retention
     from prefect_mutagen.scanner.table.root_lease import RootLease
+    from prefect_mutagen.scanner.table.shards import Shards
     from prefect_mutagen.scanner.table.state import Comparison, State
 
 __all__ = ["Table"]
@@ -70,6 +71,20 @@ class Table:
         from prefect_mutagen.scanner.table.root_lease import RootLease
 
         return RootLease(*self._of_lease, flow_run)
+
+    def shards(self, folder: str) -> "Shards":
+        """Return the shards of scans of the root.
+
+        Args:
+            folder: A temporary folder.
+        """
+        from prefect_mutagen.scanner.table.json_files import JsonFiles
+        from prefect_mutagen.scanner.table.leases import Leases
+        from prefect_mutagen.scanner.table.shards import Shards
+
+        place, root, _, options = self._of_lease
+        records = JsonFiles(place, f"shards/{root}", "the record of a shard", options)
+        return Shards(self.files, records, Leases(place, options), folder)
 
     def open_state(self) -> "State":
         """Open the latest state of the root.

@@ -228,7 +228,7 @@ class TableScan:
                 `scanner.table.examined_rows.RowMaker`.
             workers: Processes that may examine where artifacts are many.
         """
-        make = RowMaker(self.recording.scan, show, 256 if store.loop is None else 64)
+        make = RowMaker(self.recording.scan, show, 256 if store.loop is None else 32)
         for batch in examine_artifacts(
             store, artifacts, examiner, concurrency, make=make, workers=workers
         ):

@@ -7,7 +7,8 @@ obstore reading the same ranges and listing the same keys; where obstore is not 
 
 A growth is the exponent of the line through all sizes, by least squares of the logarithms: 1 is
 straight. What a process costs whatever it does is taken off first, as measured at the smallest
-size with nothing to read.
+size with nothing to read. From the same figures a bucket of 10^8 is planned
+(`tests.benchmarks.capacity`).
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.capacity import check_plan, plan_for
 from tests.benchmarks.storage import Storage, bare_obstore, bare_s3fs, storage
 
 LATENCY: Final = "0.06"
@@ -42,10 +44,20 @@ class Run:
     cpu: float
     """Seconds, of all its processes."""
     megabytes: float
-    """The peaks of all its processes together."""
+    """The peak of the process itself."""
+    of_worker: float
+    """The peak of the largest of its worker processes; 0 without any."""
     requests: int
     table: int
     """Bytes that it added to the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What the bare client took, in this process."""
+
+    wall: float
+    cpu: float
 
 
 def scan(server: Storage, at_once: int, table: Path | None = None) -> Run:
@@ -69,7 +81,8 @@ def scan(server: Storage, at_once: int, table: Path | None = None) -> Run:
     return Run(
         wall,
         usage.ru_utime + usage.ru_stime,
-        sum(peaks.values()) / 1024,
+        peaks.pop(str(process.pid), 0) / 1024,
+        max(peaks.values(), default=0) / 1024,
         sum(count for kind, count in counts.items() if not kind.startswith("STATUS")),
         _bytes_of(table) - before,
     )
@@ -100,21 +113,21 @@ def _bytes_of(table: Path | None) -> int:
     return sum(path.stat().st_size for path in table.rglob("*") if path.is_file())
 
 
-def bare_reads(server: Storage, models: int, at_once: int) -> float:
-    """Give the seconds that the bare client takes to read the first bytes of every model."""
+def bare_reads(server: Storage, models: int, at_once: int) -> Bare:
+    """Read the first bytes of every model with the bare client."""
     keys = [
         f"models/{folder:06}/model-{place:06}.safetensors"
         for folder in range(math.ceil(models / FOLDER))
         for place in range(1, min(FOLDER, models - folder * FOLDER) + 1)
     ]
-    begun = time.perf_counter()
+    begun = time.perf_counter(), time.process_time()
     (bare_obstore if FAST else bare_s3fs)(server, keys, at_once)
-    return time.perf_counter() - begun
+    return Bare(time.perf_counter() - begun[0], time.process_time() - begun[1])
 
 
-def bare_listing(server: Storage) -> float:
-    """Give the seconds that the bare client takes to list the bucket."""
-    begun = time.perf_counter()
+def bare_listing(server: Storage) -> Bare:
+    """List the bucket with the bare client."""
+    begun = time.perf_counter(), time.process_time()
     if FAST:
         import obstore
         from obstore.store import S3Store
@@ -131,10 +144,19 @@ def bare_listing(server: Storage) -> float:
 
         system = s3fs.S3FileSystem(**server.options)
         system.find("bucket")
-    return time.perf_counter() - begun
+    return Bare(time.perf_counter() - begun[0], time.process_time() - begun[1])
 
 
-def measure(models: int, at_once: int) -> tuple[dict[str, Run], float, float]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was measured over a bucket of one size."""
+
+    runs: dict[str, Run]
+    reads: Bare
+    listing: Bare
+
+
+def measure(models: int, at_once: int) -> Found:
     """Measure all runs over a bucket of so many models, and the bare reads and listing."""
     arguments = ["--models", str(models), "--latency", LATENCY]
     with tempfile.TemporaryDirectory() as folder:
@@ -148,13 +170,13 @@ def measure(models: int, at_once: int) -> tuple[dict[str, Run], float, float]:
             }
         with storage(*arguments, "--replaced", "100") as server:
             runs["again, 1 % replaced"] = scan(server, at_once, table)
-    return runs, reads, listing
+    return Found(runs, reads, listing)
 
 
 def growth(sizes: Sequence[int], values: Sequence[float]) -> float:
     """Give the exponent of the growth of values with sizes."""
     points = [(math.log(n), math.log(v)) for n, v in zip(sizes, values, strict=True) if v > 0]
-    if len(points) < 2:
+    if len({size for size, _ in points}) < 2:
         return math.nan
     middle = [sum(values) / len(points) for values in zip(*points, strict=True)]
     above = sum((x - middle[0]) * (y - middle[1]) for x, y in points)
@@ -163,19 +185,20 @@ def growth(sizes: Sequence[int], values: Sequence[float]) -> float:
     return slope
 
 
-def report(sizes: Sequence[int], found: Sequence[tuple[dict[str, Run], float, float]]) -> None:
+def report(sizes: Sequence[int], found: Sequence[Found]) -> None:
     """Print a table for each kind of run, its growth, and the ratios to the bare client."""
     client = "obstore" if FAST else "s3fs"
-    base = found[0][0]["again, unchanged"]
+    base = found[0].runs["again, unchanged"]
     columns: dict[str, Callable[[Run], float]] = {
         "wall s": lambda run: run.wall,
         "CPU s": lambda run: run.cpu,
         "MB": lambda run: run.megabytes,
+        "MB, worker": lambda run: run.of_worker,
         "requests": lambda run: run.requests,
         "table bytes": lambda run: run.table,
     }
-    for kind in found[0][0]:
-        runs = [each[kind] for each, _, _ in found]
+    for kind in found[0].runs:
+        runs = [each.runs[kind] for each in found]
         print(f"\n{kind}\n{'artifacts':>10}" + "".join(f"{name:>13}" for name in columns))
         for size, run in zip(sizes, runs, strict=True):
             print(f"{size:>10}" + "".join(f"{of(run):>13,.1f}" for of in columns.values()))
@@ -187,28 +210,41 @@ def report(sizes: Sequence[int], found: Sequence[tuple[dict[str, Run], float, fl
             exponents.append(f"{growth(sizes, values):>13.2f}")
         print(f"{'growth':>10}" + "".join(exponents))
     print(f"\nagainst bare {client} in the same run")
-    for size, (each, reads, listing) in zip(sizes, found, strict=True):
-        plain, table = each["without a table"].wall, each["with a new table"].wall
-        again = each["again, unchanged"].wall
+    for size, each in zip(sizes, found, strict=True):
+        plain, table = each.runs["without a table"], each.runs["with a new table"]
+        again, reads, listing = each.runs["again, unchanged"], each.reads, each.listing
         print(
-            f"{size:>10}: {size / reads:,.0f} reads/s; without a table {reads / plain:.0%} of it, "
-            f"with one {reads / table:.0%} (goal 70 %); "
-            f"a re-scan {again / listing:.2f} times its listing (goal 1.3)"
+            f"{size:>10}: {size / reads.wall:,.0f} reads/s; without a table "
+            f"{reads.wall / plain.wall:.0%} of it, with one {reads.wall / table.wall:.0%} (goal "
+            f"70 %); a re-scan {again.wall / listing.wall:.2f} times its listing (goal 1.3)"
+        )
+        spent = (reads.cpu, plain.cpu, table.cpu)
+        print(
+            f"{'':>12}CPU for each: "
+            + ", ".join(f"{1000 * cpu / size:.2f} ms" for cpu in spent)
+            + f" with a table; a re-scan {again.cpu:.1f} s, its listing {listing.cpu:.1f} s"
         )
 
 
 def main() -> None:
     """Measure all sizes and print the report."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--smallest", type=int, default=1_000)
     parser.add_argument("--largest", type=int, default=100_000)
     parser.add_argument("--concurrency", type=int, default=256)
+    parser.add_argument("--plan", type=int, default=100_000_000)
     given = parser.parse_args()
-    sizes = [10**power for power in range(3, 9) if 10**power <= given.largest]
+    sizes = [10**power for power in range(3, 9) if given.smallest <= 10**power <= given.largest]
     found = []
     for size in sizes:
         found.append(measure(size, given.concurrency))
         print(f"{size} measured", file=sys.stderr, flush=True)
     report(sizes, found)
+    runs = {kind: [each.runs[kind] for each in found] for kind in found[0].runs}
+    if len(sizes) > 2:
+        print(check_plan(sizes, runs))
+    if len(sizes) > 1:
+        print(plan_for(given.plan, sizes, runs))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _rival(root: Path, out: Path) -> float | None:
     return _run([command, "scan", str(root), "--no-hash", "--format", "json", "--output", str(out)])
 
 
-def _fill(root: Path, name: str, data: bytes, count: int) -> Path:
+def fill(root: Path, name: str, data: bytes, count: int) -> Path:
     """Put so many names of one file into folders of 100 each; the first holds a tenth or less."""
     first = root / "000" / name
     first.parent.mkdir(parents=True)
@@ -55,7 +55,7 @@ def _fill(root: Path, name: str, data: bytes, count: int) -> Path:
     return root
 
 
-def _model(elements: int = 16) -> tuple[bytes, int]:
+def model(elements: int = 16) -> tuple[bytes, int]:
     """Give a header of tensors of so many elements each, and the bytes of the whole file."""
     size = 2 * elements
     content = {
@@ -101,7 +101,7 @@ def _cover(folder: Path, out: Path, table: Table) -> None:
 
     The files are sparse: their tensors take no room on the disk, and nobody reads them.
     """
-    header, size = _model(COVERED_ELEMENTS)
+    header, size = model(COVERED_ELEMENTS)
     folder.mkdir()
     for number in range(COVERED):
         path = folder / f"{number:05}.safetensors"
@@ -124,13 +124,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         out = place / "out.json"
-        header, size = _model()
-        model = header + bytes(size - len(header))
-        kinds = [(_fill(place / "st", "m.safetensors", model, many), many, f"{TENSORS} tensors")]
+        header, size = model()
+        content = header + bytes(size - len(header))
+        kinds = [(fill(place / "st", "m.safetensors", content, many), many, f"{TENSORS} tensors")]
         real = os.environ.get("MUTAGEN_REAL_MODELS", "")
         if real:
             data = (Path(real) / "ggml-vocab-llama-bpe.gguf").read_bytes()
-            kinds.append((_fill(place / "gguf", "m.gguf", data, few), few, "GGUF of 7.8 MB"))
+            kinds.append((fill(place / "gguf", "m.gguf", data, few), few, "GGUF of 7.8 MB"))
         for root, count, what in kinds:
             ours = min(_run([*OURS, str(out), str(root)]) for _ in range(3))
             goal = "10 times" if "tensors" in what else "200 times"

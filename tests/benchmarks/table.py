@@ -7,6 +7,7 @@ the first row.
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,9 @@ from prefect_mutagen.scanner.table.table import Table as Parquet
 from prefect_mutagen.scanner.table.table_scan import TableScan, list_changed
 from tests.benchmarks.clock import Table
 from tests.benchmarks.listing_server import ListingServer
-from tests.builders import gguf
+from tests.builders import gguf, safetensors
 from tests.memory import Peak, peak_apart
+from tests.parsers.safetensors_cases import GOOD
 
 QUICK, FULL = 5_000, 100_000
 MANY_QUICK, MANY = 20_000, 1_000_000
@@ -100,16 +102,51 @@ def walk(root: str) -> int:
     return files
 
 
-def best_command(root: str, table: str, times: int = 3) -> float:
-    """Give the shortest of some re-scans by the command, start included, in seconds of CPU."""
-    words = [sys.executable, "-m", "prefect_mutagen", "scan", root, "--table", table]
+def make_models(root: Path, count: int) -> None:
+    """Make small models, a hundred to a folder, and a file that is no model beside each."""
+    data = safetensors('{"a":%s}' % GOOD, 4)
+    for number in range(count):
+        folder = root / f"{number // 100:04}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"model-{number:06}.safetensors").write_bytes(data)
+        (folder / f"notes-{number:06}.txt").touch()
+
+
+def best_command(*words: str, table: Path | None = None, times: int = 3) -> float:
+    """Give the shortest of some scans by the command, start included, in seconds of CPU.
+
+    Args:
+        words: Its arguments.
+        table: A table to delete before each.
+        times: How many scans.
+    """
+    command = [sys.executable, "-m", "prefect_mutagen", "scan", *words]
     taken = []
     for _ in range(times):
+        if table is not None:
+            shutil.rmtree(table, ignore_errors=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*words, "--format", "summary"], stdout=subprocess.DEVNULL, check=False)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return min(taken)
+
+
+def measure_command(folder: Path, count: int) -> None:
+    """Scan local models with a table and without one, and again."""
+    root, table = folder / "models", folder / "kept"
+    make_models(root, count)
+    plain = str(root), "--format", "summary"
+    kept = str(root), "--table", str(table), "--format"
+    lines = Table(f"the command over {count} local models, start included")
+    alone = best_command(*plain)
+    new = best_command(*kept, "summary", table=table)
+    lines.add("into a new table", new, "without a table", alone, "at most 1.3")
+    walked = best(lambda: walk(str(root)))
+    for shown in ("summary", "table"):
+        again = best_command(*kept, shown)
+        lines.add(f"again, --format {shown}", again, "a bare walk", walked, "at most 3")
+    lines.print()
 
 
 def rescan(root: str, table: str, options: dict[str, Any]) -> int:
@@ -152,9 +189,6 @@ def measure_rescan(title: str, folder: Path, root: str, options: dict[str, Any])
     ours = best(again)
     lines = Table(f"unchanged artifacts scanned again, {title}")
     lines.add("re-scan", ours, "fsspec's listing (find)", best(client), "at most 1.3")
-    if not options:
-        command, walked = best_command(root, table), best(lambda: walk(root))
-        lines.add("the command, --format summary", command, "a bare walk", walked, "at most 3")
     lines.add("re-scan", ours, "our own listing", best(bare), "")
     lines.add("re-scan", ours, "listing, grouped and pinned", best(grouped), "")
     lines.print()
@@ -235,6 +269,7 @@ def main() -> None:
         measure_rescan(f"{count} local files", folder, str(folder / "root"), {})
         with ListingServer(count) as server:
             measure_rescan(f"{count} objects in S3", folder, "s3://models", server.options)
+        measure_command(folder, count)
         measure_writing(folder, count)
     measure_memory([1000, MANY_QUICK] if quick else [1000, FULL, MANY])
 

@@ -1,5 +1,6 @@
 """A Prefect server with deployments and a worker, and its REST API as tests ask it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from prefect.deployments.runner import RunnerDeployment
 
 from tests.processes import kill_tree
 from tests.servers import PrefectServer
 
-__all__ = ["Client", "Worker", "run_prefect"]
+__all__ = ["Client", "Worker", "deploy", "run_prefect"]
 
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -76,6 +78,20 @@ def run_prefect(server: PrefectServer, *words: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def deploy(server: PrefectServer, entrypoint: str, name: str, folder: Path) -> None:
+    """Deploy a flow of the package to the pool ``models``; the server is the one in use.
+
+    Each run begins with a copy of the folder, which may be empty.
+    """
+    with server.connect() as http:
+        http.post("/work_pools/", json={"name": "models", "type": "process"})  # or it is there
+    with contextlib.chdir(folder):
+        deployment: Any = RunnerDeployment.from_entrypoint(
+            entrypoint, name=name, work_pool_name="models"
+        )
+        deployment.apply()
+
+
 class Worker:
     """A process worker of the pool ``models``."""
 
@@ -97,10 +113,14 @@ class Worker:
         )
         return self
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def lose(self) -> None:
         """Kill it and all that it runs, as when its machine is lost."""
-        assert self._process is not None
-        kill_tree(self._process.pid)
+        kill_tree(self.pid)
 
     def __exit__(
         self,

@@ -79,6 +79,11 @@ def test_the_second_is_skipped(server: SyntheticS3, tmp_path: Path) -> None:
         assert said[0] == ""
         assert f"process {first.pid} on " in said[1]
         assert said[1].endswith("; it is skipped\n")
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("staging/*/*.parquet")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert first.poll() is None
         first.kill()
     with _start(tmp_path, "--if-busy", "skip") as third:
         said = third.communicate(timeout=120)

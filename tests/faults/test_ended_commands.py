@@ -16,7 +16,7 @@ import pytest
 
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import gguf, safetensors
-from tests.processes import marked, supervisors_of
+from tests.processes import marked, started_with, supervisors_of
 from tests.servers import HOST, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
@@ -26,6 +26,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOMENTS = 10
 PATIENCE = 5.0
 MANY = 10_000
+REMOTE_MANY = 3000
+REMOTE = "s3://bucket/models"
 
 
 class Place(NamedTuple):
@@ -60,12 +62,20 @@ MODES: dict[str, Callable[[Place], list[str]]] = {
         *_scan("--processes", "2")(place),
         *("--output", str(place.folder / "out.json")),
     ],
+    "Parquet table, summary": lambda place: [
+        *_scan("--processes", "2", "--format", "summary")(place),
+        *("--table", str(place.tables)),
+    ],
+    "Parquet table, S3": lambda place: [
+        *_remote("scan", REMOTE, "--format", "jsonl", "--processes", "2")(place),
+        *("--table", str(place.tables)),
+    ],
     "Parquet table": lambda place: [*_scan()(place), "--table", str(place.tables)],
     "hashes": lambda place: ["scan", str(place.large), "--hash", "full"],
-    "s3fs": _remote("scan", "s3://bucket/models/", "--concurrency", "2"),
-    "s3fs, several processes": _remote("scan", "s3://bucket/models/", "--processes", "2"),
-    "obstore": _remote("scan", "s3://bucket/models/", "--concurrency", "2"),
-    "verify": _remote("verify", "s3://bucket/models/00/00/model-0000000.safetensors"),
+    "s3fs": _remote("scan", REMOTE, "--concurrency", "2"),
+    "s3fs, several processes": _remote("scan", REMOTE, "--processes", "2"),
+    "obstore": _remote("scan", REMOTE, "--concurrency", "2"),
+    "verify": _remote("verify", f"{REMOTE}/00/00/model-0000000.safetensors"),
     "exec": lambda place: [
         *("exec", str(place.models / "0/0.safetensors"), "--"),
         *(sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"),
@@ -108,7 +118,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bucket() -> Iterator[str]:
     """Run a slow S3 in a process of its own."""
     port = free_port()
-    words = ["--port", str(port), "--models", "3000", "--latency", "0.4"]
+    words = ["--port", str(port), "--models", str(REMOTE_MANY), "--latency", "0.4"]
     server = subprocess.Popen([sys.executable, "-m", "tests.synthetic_s3", *words])
     yield json.dumps({"key": "k", "secret": "s", "endpoint_url": f"http://{HOST}:{port}"})
     server.terminate()
@@ -167,17 +177,6 @@ def _hears(pid: int) -> bool:
     return False
 
 
-def _of(spool: Path) -> list[int]:
-    """Give the living processes that were started with this folder for temporary files."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and int(name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if str(spool).encode() in Path(f"/proc/{name}/environ").read_bytes():
-                    found.append(int(name))
-    return found
-
-
 def check_end(
     process: subprocess.Popen[str], numbers: list[signal.Signals], pause: float, spool: Path
 ) -> None:
@@ -194,7 +193,7 @@ def check_end(
     assert said == f"prefect-mutagen: stopped by {signal.Signals(status - 128).name}\n"
     assert list(spool.iterdir()) == []
     deadline = time.monotonic() + 1  # an orphan that has been killed is not gone at once
-    while left := [*_of(spool), *marked(str(spool)), *supervisors_of(process.pid)]:
+    while left := [*started_with(spool), *marked(str(spool)), *supervisors_of(process.pid)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
@@ -217,7 +216,9 @@ def run_moments(
         assert list(place.folder.iterdir()) == []
     assert met > MOMENTS // 2
     assert list(place.tables.rglob("*.tmp")) == []
-    assert len(Table(str(place.tables), str(place.models)).read_state()) == 111
+    local, remote = (Table(str(place.tables), root) for root in (str(place.models), REMOTE))
+    assert len(local.read_state()) == 111
+    assert [len(table.files.names("scans")) for table in (local, remote)] == [1, 0]
 
 
 @pytest.mark.parametrize("mode", ["json, several processes", "exec"])
@@ -246,6 +247,24 @@ def test_signals_of_all_kinds_and_many(place: Place, mode: str) -> None:
     run_moments(place, mode, lambda _: [*ENDING] * 20, 0.002)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_scan_goes_on_where_a_signal_ended_one(place: Place, processes: str) -> None:
+    table = Table(str(place.folder / "table"), REMOTE)
+    words = _remote("scan", REMOTE, "--table", table.files.url, "--processes", processes)(place)
+    words += ["--format", "jsonl", "--concurrency", "256"]
+    with begun(words, place.folder / "spool") as process:
+        while len(table.files.names("staging")) < 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+        check_end(process, [signal.SIGTERM], 0, place.folder / "spool")
+    assert table.files.names("scans") == []
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
+    assert "taken over from a scan that was interrupted" in done.stderr
+    assert len(done.stdout.splitlines()) == len(table.read_state()) == REMOTE_MANY
+    assert table.files.names("staging") == []
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "report", "table"])
 def test_a_reader_who_has_seen_enough(place: Place, form: str) -> None:
     spool = place.folder / "spool"
@@ -261,7 +280,7 @@ def test_a_reader_who_has_seen_enough(place: Place, form: str) -> None:
     assert time.monotonic() - closed < PATIENCE
     assert list(spool.iterdir()) == []
     assert process.returncode == 1
-    assert _of(spool) == []
+    assert started_with(spool) == []
 
 
 @pytest.mark.slow
@@ -281,6 +300,6 @@ def test_the_demo_with_its_server(tmp_path: Path) -> None:
             assert process.returncode in (-number, 128 + number)
             assert list(spool.iterdir()) == []
             deadline = time.monotonic() + 1
-            while left := _of(spool):
+            while left := started_with(spool):
                 assert time.monotonic() < deadline, left
                 time.sleep(0.02)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from prefect_mutagen.flows import AgentLaunch, scan_models
+from prefect_mutagen.flows import AgentLaunch, root_scan, scan_models
 from prefect_mutagen.flows.starting import Starting
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.agents.start_record import StartRecord
@@ -47,6 +47,21 @@ def test_a_limit_leaves_the_rest_to_the_next_scans(tmp_path: Path) -> None:
         [],
     ]
     assert place.started() == [f"{n}.gguf" for n in range(5)]
+
+
+@pytest.mark.parametrize(("agents", "most", "task_runs"), [(2, 6, 3), (1, 1, 1)])
+def test_the_records_that_are_waited_for_are_those_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agents: int, most: int, task_runs: int
+) -> None:
+    """An artifact has one task run for all its agents, and agents that wait have none."""
+    expected: list[int] = []
+    monkeypatch.setattr(root_scan, "wait_for_records", expected.append)
+    place = Place(tmp_path, 3)
+    launches = [AgentLaunch(command=place.command(seconds=n / 100)) for n in range(agents)]
+    scan_models(place.root, table=place.table, agents=launches, max_agent_runs=most)
+    assert len(place.started()) == most
+    # Besides: the listing, three artifacts, and the table.
+    assert expected == [5 + task_runs]
 
 
 def test_pins_of_another_form_start_nothing_again_and_lose_nothing(

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 SCRIPT = """
 import sys
 from prefect_mutagen.flows import scan_models
-summary = scan_models(sys.argv[1], table=sys.argv[2])
+summary = scan_models(sys.argv[1], table=sys.argv[2], max_task_runs=40)
 print("passed", len(summary.passed))
 """
 

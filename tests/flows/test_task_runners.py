@@ -1,8 +1,17 @@
 """The result of a scan is the same whatever runs its task runs, and however many they are."""
 
+import gc
+import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +23,8 @@ from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local
 from tests.servers import PrefectServer
+from tests.synthetic_contents import Written
+from tests.synthetic_s3 import SyntheticS3
 from tests.table_rows import table_rows
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -21,6 +32,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 GGUF = gguf().data
 OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 MODELS = 23
+_PATIENCE = 3
 Runner = Callable[[], Any]
 
 
@@ -30,11 +42,36 @@ def _dask() -> Any:
     return prefect_dask.DaskTaskRunner(cluster_kwargs=cluster)
 
 
-def _ray() -> Any:
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    """Let Dask keep workers that are busy importing, for longer than half a minute."""
+    if find_spec("distributed") is None:
+        yield
+        return
+    import_module("distributed")  # fills in the rest of the settings
+    names = [f"distributed.comm.timeouts.{name}" for name in ("connect", "tcp")]
+    with import_module("dask.config").set(dict.fromkeys(names, f"{_PATIENCE * 100} s")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def ray_runner() -> Iterator[Runner]:
+    """One Ray for all: it allows its own processes 30 seconds to start, busy machine or not."""
     prefect_ray = pytest.importorskip("prefect_ray")
-    return prefect_ray.RayTaskRunner(
-        init_kwargs={"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
-    )
+    ray = pytest.importorskip("ray")
+    for attempt in range(_PATIENCE):
+        try:
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+            break
+        except Exception as problem:  # noqa: BLE001 - Ray raises no other
+            ray.shutdown()
+            if attempt == _PATIENCE - 1:
+                pytest.skip(f"Ray did not start: {problem}")
+    yield prefect_ray.RayTaskRunner
+    ray.shutdown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it does not wait for the processes that it has ended
+        gc.collect()
 
 
 CLUSTERS = ("processes", "dask", "ray")
@@ -43,7 +80,6 @@ RUNNERS: dict[str, Runner] = {
     "two-threads": lambda: ThreadPoolTaskRunner(max_workers=2),
     "processes": lambda: ProcessPoolTaskRunner(max_workers=2),
     "dask": _dask,
-    "ray": _ray,
 }
 
 
@@ -75,6 +111,8 @@ def expected(root: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 @pytest.fixture
 def runner(request: pytest.FixtureRequest, prefect: PrefectServer) -> Any:
     assert prefect.api
+    if request.param == "ray":
+        return request.getfixturevalue("ray_runner")()
     return RUNNERS[request.param]()
 
 
@@ -82,7 +120,7 @@ def runner(request: pytest.FixtureRequest, prefect: PrefectServer) -> Any:
     ("runner", "width"),
     [
         (name, width)
-        for name in RUNNERS
+        for name in (*RUNNERS, "ray")
         for width in (0, 1, 16, 250)
         if name not in CLUSTERS or width in (0, 250)  # they take their time to start
     ],
@@ -107,7 +145,7 @@ open(os.path.join(sys.argv[1], given["sbom"]["model_filename"]), "w").close()
 """
 
 
-@pytest.mark.parametrize("runner", RUNNERS, indirect=True)
+@pytest.mark.parametrize("runner", [*RUNNERS, "ray"], indirect=True)
 @pytest.mark.filterwarnings("ignore")
 def test_agents_start_and_a_second_scan_reads_what_changed(runner: Any, tmp_path: Path) -> None:
     files = {f"g/{number}.gguf": GGUF if number else GGUF[:90] for number in range(4)}
@@ -122,3 +160,36 @@ def test_agents_start_and_a_second_scan_reads_what_changed(runner: Any, tmp_path
     second = flow(root, table=table, agents=agents)
     assert (second.examined, second.drift) == (1, {"changed": 1, "unchanged": 3})
     assert {path.name for path in (tmp_path / "seen").iterdir()} == {"1.gguf", "2.gguf", "3.gguf"}
+
+
+@pytest.mark.usefixtures("prefect")
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_worker_that_is_killed_costs_its_own_batches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefect_dask = pytest.importorskip("prefect_dask")
+    distributed = pytest.importorskip("distributed")
+    files = {f"m/{number:02}.gguf": GGUF for number in range(4 * MODELS)}
+    with SyntheticS3(Written(files), latency=0.5) as storage:
+        monkeypatch.setenv("PREFECT_MUTAGEN_STORAGE_OPTIONS", json.dumps(storage.options))
+        workers = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+        with distributed.LocalCluster(**workers) as cluster, distributed.Client(cluster) as client:
+            lost, *_ = client.run(os.getpid).values()
+
+            def kill() -> None:
+                while storage.counts.keys.total() < MODELS:
+                    time.sleep(0.05)
+                os.kill(lost, signal.SIGKILL)
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            runner = prefect_dask.DaskTaskRunner(address=cluster.scheduler_address)
+            flow = scan_models.with_options(task_runner=runner)
+            table = str(tmp_path / "table")
+            summary = flow("s3://b/m/", table=table, concurrency=2)
+            killer.join()
+    assert summary.drift == {"added": len(files)}
+    assert (summary.not_examined, summary.counts["passed"]) == (0, len(files))
+    assert len(table_rows(table, "artifacts")) == len(files)
+    read_twice = sum(storage.counts.keys[key] > 1 for key in files)
+    assert read_twice < len(files) / 2, "what it was at work on, and had not handed over"

@@ -302,6 +302,21 @@ def test_a_command_that_no_server_lets_begin_waits_for_the_next_scan(
     assert (run.state, run.attempt) == ("completed", 1)
 
 
+def test_a_run_that_the_parser_refuses_is_made_again(passed: ScanResult, tmp_path: Path) -> None:
+    """In CPython before 3.11.8, threads that parse at the same time disturb each other."""
+    asked: list[None] = []
+
+    def disturbed(**_: Any) -> Any:
+        asked.append(None)
+        if len(asked) == 1:
+            reason = "SystemError: AST constructor recursion depth mismatch (before=201, after=148)"
+            return Failed(message=f"Validation of flow parameters failed with error: {reason}")
+        return _begin(Completed())
+
+    (run,) = start_agents.fn(passed, [AgentLaunch(command=["x"])], _recorded(tmp_path), disturbed)
+    assert (run.state, run.attempt, len(asked)) == ("completed", 1, 2)
+
+
 def test_a_server_that_goes_away_meanwhile_does_not_begin_it_again(
     passed: ScanResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,8 @@
 """Run the main job's test with the pinned, the lowest and the newest versions that are allowed.
 
 ``python -m tests.versions.try_versions [pinned] [lowest] [newest] [--keep DIR]``; all three without
-a name. Each is an environment of its own with the wheel of this checkout, all its extras, and no
-more than the test needs besides; it takes some minutes. Versions:
+a name. Each is an environment of its own with the wheel of this checkout, its extras but those for
+clusters, and no more than the test needs besides; it takes some minutes. Versions:
 
 * ``pinned``: constraints.txt;
 * ``lowest``: what the project itself asks for, at exactly its lower bounds; the rest as pip likes;
@@ -41,7 +41,7 @@ SHOWN = (
 
 
 def requirements() -> list[Requirement]:
-    """Read what the project asks for at run time, with all its extras."""
+    """Read what the project asks for at run time, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = (project["optional-dependencies"][name] for name in EXTRAS)
     return [Requirement(line) for lines in (project["dependencies"], *extras) for line in lines]

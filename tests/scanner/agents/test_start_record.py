@@ -3,7 +3,6 @@
 import multiprocessing
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,16 +29,6 @@ ABOUT = {
 }
 START = Start("ab12", ABOUT)
 Place = tuple[str, dict[str, Any]]
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "local":
-        return str(tmp_path / "table"), {}
-    if request.param == "memory":
-        return f"memory://{uuid.uuid4().hex}/table", {}
-    server: S3Server = request.getfixturevalue("s3_server")
-    return f"s3://{server.bucket()}/table", server.options
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from prefect_mutagen.scanner.outputs.documents import RenderedResult, render_jso
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.scan import scan
 from prefect_mutagen.scanner.storage.opening import open_store
+from prefect_mutagen.scanner.temporary import owner_mark
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 from tests.servers import S3Server
@@ -29,6 +31,13 @@ def where(result: ScanResult) -> tuple[str, str, int]:
 
 
 _where = partial(map, where)
+
+
+def folder(result: ScanResult) -> str:  # noqa: ARG001 - a contract
+    return tempfile.gettempdir()
+
+
+_folder = partial(map, folder)
 
 
 def _all(root: str, count: int, **options: object) -> list[tuple[str, str, int]]:
@@ -62,6 +71,15 @@ def test_many_artifacts_are_examined_in_several_processes(tmp_path: Path) -> Non
     workers = {pid for _, _, pid in found}
     assert len(workers) == 2
     assert os.getpid() not in workers
+
+
+def test_what_workers_leave_when_all_are_killed_says_whose_it_was(tmp_path: Path) -> None:
+    root = put_local(tmp_path, _files(30))
+    store = open_store(root)
+    listed, workers = list_artifacts(store), Workers(2, root)
+    found = set(examine_artifacts(store, listed, Examiner(), make=_folder, workers=workers))
+    assert {Path(place).name.startswith("mutagen-workers-") for place in found} == {True}
+    assert all(owner_mark() in place for place in found)
 
 
 @pytest.mark.parametrize(("files", "count"), [(19, 2), (120, 1)], ids=["few", "one-process"])

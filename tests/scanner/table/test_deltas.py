@@ -14,13 +14,15 @@ from prefect_mutagen.scanner import Policy, ScanResult, scan
 from prefect_mutagen.scanner.commands.query import _add_views
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table import deltas
+from prefect_mutagen.scanner.table import deltas, rejudging, runs, state_file
 from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.retention import Retention
+from prefect_mutagen.scanner.table.runs import write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.temporary import owner_mark
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 
@@ -32,6 +34,8 @@ Pins = dict[str, str]
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deltas, "_LEAST_ROWS", 20)
+    monkeypatch.setattr(rejudging, "_AT_ONCE", 7)
+    monkeypatch.setattr(runs, "_CONVERTED_ROWS", 7)
 
 
 class Bucket:
@@ -284,3 +288,20 @@ def test_rows_of_one_address_in_one_delta_stay(tmp_path: Path) -> None:
     assert [one.url for one in state.results()].count(f"{SOURCE}/x.gguf") == 2
     assert state.file.changed_rows == 2
     assert {*state.file.read(0).column_names} == {*ARTIFACTS.names}
+
+
+def test_deltas_are_merged_in_a_folder_of_this_process(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next scan deletes it if this one is killed."""
+    for pin in "123":
+        bucket.scan(MANY | {"003.gguf": pin})
+    places = []
+
+    def write(path: str, *arguments: Any) -> int:
+        places.append(path)
+        return write_parquet(path, *arguments)
+
+    monkeypatch.setattr(state_file, "write_parquet", write)
+    assert bucket.table.open_state().file.changed_rows == 1
+    assert [owner_mark() in place for place in places] == [True]

@@ -1,6 +1,5 @@
 """Leases on real storage."""
 
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,19 +11,8 @@ from prefect_mutagen.scanner.claimants import this_claimant
 from prefect_mutagen.scanner.table import leases
 from prefect_mutagen.scanner.table.json_files import JsonFiles
 from prefect_mutagen.scanner.table.leases import LEASE_SECONDS, Leases
-from tests.servers import S3Server
 
 Place = tuple[str, dict[str, Any]]
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "local":
-        return str(tmp_path / "table"), {}
-    if request.param == "memory":
-        return f"memory://{uuid.uuid4().hex}/table", {}
-    server: S3Server = request.getfixturevalue("s3_server")
-    return f"s3://{server.bucket()}/table", server.options
 
 
 def test_a_lease_is_known_while_it_is_held(place: Place) -> None:

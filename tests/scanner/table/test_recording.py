@@ -21,6 +21,7 @@ from prefect_mutagen.scanner.table.row_filters import may_have_passed, not_passe
 from prefect_mutagen.scanner.table.spool import spool_results
 from prefect_mutagen.scanner.table.state import Comparison, State
 from prefect_mutagen.scanner.table.table import Table
+from prefect_mutagen.scanner.table.worth_showing import worth_showing
 from tests.builders import STRING, gguf
 from tests.scanner.storing import put_local
 
@@ -251,3 +252,15 @@ def test_files_beside_a_model_may_have_names_in_no_encoding(tmp_path: Path) -> N
     with Recording(new_scan(str(root), Policy()), Comparison(table.open_state())) as recording:
         (result,) = scan(str(root))
         assert recording.add(result).drift_details == ()
+
+
+def test_a_page_shows_first_what_did_not_pass(root: str) -> None:
+    with Recording(new_scan(root, Policy())) as recording:
+        for result in scan(root):
+            recording.add(result)
+        recording.close(Summary())
+        for most in (0, 3, 5, 20):
+            shown = worth_showing(recording.tables(), most)
+            verdicts = [result.verdict.status for result in shown]
+            assert verdicts == (["failed"] * 4 + ["passed"] * 6)[:most]
+            assert len({result.url for result in shown}) == len(shown)

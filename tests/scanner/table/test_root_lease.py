@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,21 +16,10 @@ from prefect_mutagen.scanner.table.json_files import JsonFiles
 from prefect_mutagen.scanner.table.leases import LEASE_SECONDS
 from prefect_mutagen.scanner.table.root_lease import RootLease, hold_root
 from prefect_mutagen.scanner.table.table import Table
-from tests.servers import S3Server
 
 Place = tuple[str, dict[str, Any]]
 ROOT = Path(__file__).parent.parent.parent.parent
 SOURCE = "s3://models/all"
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "local":
-        return str(tmp_path / "table"), {}
-    if request.param == "memory":
-        return f"memory://{uuid.uuid4().hex}/table", {}
-    server: S3Server = request.getfixturevalue("s3_server")
-    return f"s3://{server.bucket()}/table", server.options
 
 
 def _lease(place: Place, source: str = SOURCE, flow_run: str = "") -> RootLease:

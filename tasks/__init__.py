@@ -8,7 +8,7 @@
 * ``agent_launch``: `AgentLaunch` and `AgentRun`; ``agent_result``: the page on a finished command.
 * ``scan_selection``: the form that selects artifacts; ``hash_log``: log the progress of hashing.
 * ``storage_blocks``: file system options from a Prefect block.
-* ``showing``: the table and the summary in Prefect's UI.
+* ``showing``: the table and the summary in Prefect's UI; ``report_page``: the page on a table.
 
 Parameters are addresses and small records: Prefect inspects parameters and may store them, so no
 bytes, handles or secrets pass through a task. No task changes its arguments: it returns its

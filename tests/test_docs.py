@@ -219,7 +219,7 @@ def test_every_field_of_the_policy_is_on_its_page(policies: Iterator[str], tmp_p
 
 def test_every_option_of_the_command_is_on_its_page(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs/command.md").read_text()
-    for command in ("scan", "verify", "exec", "query"):
+    for command in ("scan", "verify", "exec", "query", "report"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         for option in re.findall(r"(--[a-z-]+)", capsys.readouterr().out):

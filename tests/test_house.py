@@ -179,6 +179,9 @@ def test_sdist_and_the_wheel_built_from_it_are_complete(wheel: Path, tmp_path: P
     shipped = [path for path in sorted((ROOT / "deployments").rglob("*")) if path.is_file()]
     data = {f"prefect_mutagen/{path.relative_to(ROOT)}" for path in shipped}
     assert "prefect_mutagen/deployments/prefect.yaml" in data
+    page = (path for path in (ROOT / "scanner/outputs/page").iterdir() if path.is_file())
+    data |= {f"prefect_mutagen/{path.relative_to(ROOT)}" for path in page}
+    assert "prefect_mutagen/scanner/outputs/page/page.js" in data
     assert expected | data <= inside
     assert {"prefect_mutagen/py.typed", "prefect_mutagen/__main__.py"} <= inside
     tops = ("tests/", "flows/", "parsers/", "deployments/")
@@ -224,5 +227,5 @@ def test_dependencies_are_few_and_named() -> None:
     names = {line.partition(">")[0].strip() for line in project["dependencies"]}
     assert names == {
         *("prefect", "pydantic", "pyarrow", "fsspec", "s3fs"),
-        *("httpx", "packaging", "pyyaml", "rich"),
+        *("httpx", "jinja2", "packaging", "pyyaml", "rich"),
     }

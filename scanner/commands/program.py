@@ -15,7 +15,7 @@ from typing import Final
 
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
-from prefect_mutagen.scanner.commands import deployments, query, release, scan, verify
+from prefect_mutagen.scanner.commands import deployments, query, release, report, scan, verify
 from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands.arguments import Parser, WrongUsage, listed
 from prefect_mutagen.scanner.commands.remedies import complaint
@@ -33,7 +33,16 @@ from prefect_mutagen.scanner.verify import ArtifactRejected
 
 __all__ = ["run"]
 
-_BUILT_IN: Final = ("scan", "verify", "exec", "query", "release", "deployments", "version")
+_BUILT_IN: Final = (
+    "scan",
+    "verify",
+    "exec",
+    "query",
+    "report",
+    "release",
+    "deployments",
+    "version",
+)
 _TOP_LEVEL: Final = ("-h", "--help", "--version")
 _COMMANDS: Final = "prefect_mutagen.commands"
 _HELP: Final = {"demo": "run everything once, on a small bucket of good and broken models"}
@@ -80,7 +89,7 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
     )
     parser.add_argument("--version", action="version", version=f"prefect-mutagen {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (scan, verify, execute, query, release, deployments):
+    for command in (scan, verify, execute, query, report, release, deployments):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version, refuse_rest=version.refuse_rest)

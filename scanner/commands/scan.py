@@ -1,17 +1,16 @@
 """``prefect-mutagen scan``: examine every model file below one or more roots."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect_mutagen.scanner.census import Census
+from prefect_mutagen.scanner.commands.output_file import output_file, prepare_output
 from prefect_mutagen.scanner.commands.progress import Progress
 from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.scan_options import (
@@ -38,7 +37,6 @@ from prefect_mutagen.scanner.outputs.documents import RenderedResult, join_json,
 from prefect_mutagen.scanner.outputs.shown import SHOWN, itself, tallied
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.shutdown import on_shutdown
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
@@ -47,7 +45,7 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.table.table import Table
-from prefect_mutagen.scanner.temporary import partial_path, sweep_folders, sweep_partial_files
+from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.scanner.verdicts import Status
 
 if TYPE_CHECKING:
@@ -74,8 +72,8 @@ def _scan(options: argparse.Namespace) -> int:
     options.format = options.format or default_format(options)
     run = _Run(options)
     if options.output is not None:
-        options.output = _prepare_output(options.output)
-    with _output(options.output) as out:
+        options.output = prepare_output(options.output)
+    with output_file(options.output) as out:
         if options.format == "json":
             join_json(run.parts(), out, new=options.output is not None)
         elif options.format == "jsonl":
@@ -263,7 +261,7 @@ class _Run:
             wanted = ONLY[options.only] if options.only else None
             if options.format != "summary":
                 # Look up documents only for formats that show them.
-                brief = options.format == "table"
+                brief = options.format in ("table", "html")
                 kept = scan.recording.unchanged(wanted)
                 for result in (result for _, result in kept) if brief else table.documented(kept):
                     yield self._corrected(result.verdict.status, self._show(result))
@@ -301,44 +299,3 @@ def _any_inside(sources: Sequence[str]) -> bool:
     """Whether one root lies inside another."""
     folders = sorted(f"{source.rstrip('/')}/" for source in sources)
     return any(below.startswith(above) for above, below in pairwise(folders))
-
-
-def _prepare_output(path: str) -> str:
-    """Create the folder of the output before the scan, which may take hours.
-
-    Returns:
-        The path, with ``~`` expanded.
-
-    Raises:
-        ValueError: The output cannot be written there.
-    """
-    place = os.path.expanduser(path)
-    sweep_partial_files(os.path.dirname(place))
-    try:
-        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
-    except OSError as problem:
-        reason = (problem.strerror or type(problem).__name__).lower()
-        raise ValueError(f"--output {path}: its folder cannot be created: {reason}") from None
-    if os.path.isdir(place):
-        raise ValueError(f"--output {path}: it is a folder; name a file in it")
-    if os.path.exists(place) and not os.path.isfile(place):
-        # The finished file would replace the device or pipe.
-        raise ValueError(f"--output {path}: it is not a regular file; redirect the output instead")
-    return place
-
-
-@contextmanager
-def _output(path: str | None) -> Iterator[TextIO]:
-    """Open the output; a file is written atomically."""
-    if path is None:
-        yield sys.stdout
-        return
-    partial = partial_path(path)
-    with on_shutdown(lambda: os.unlink(partial)):
-        try:
-            with open(partial, "w+", 1 << 20, encoding="utf-8") as out:
-                yield out
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.unlink(partial)

@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.listing.selection import read_moment
 from prefect_mutagen.scanner.outputs import FORMATS
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 
-__all__ = ["add_options", "default_format", "output_options", "refuse_idle"]
+__all__ = ["add_options", "default_format", "moment", "output_options", "refuse_idle"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +90,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--modified-since",
-        type=_moment,
+        type=moment,
         default=0.0,
         metavar="TIME",
         help="leave out files older than a date, or than an age such as 7d or 36h",
@@ -141,7 +141,12 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _moment(text: str) -> float:
+def moment(text: str) -> float:
+    """Parse a date, or an age; see `read_moment`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+    """
     try:
         return read_moment(text)
     except ValueError:

@@ -46,6 +46,7 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "cyclonedx": ("cyclonedx", "write_cyclonedx"),
         "hf-readme": ("hf_readme", "write_hf_readme"),
+        "html": ("html", "write_html"),
         "intoto": ("intoto", "write_intoto"),
         "json": ("documents", "write_json"),
         "jsonl": ("documents", "write_jsonl"),

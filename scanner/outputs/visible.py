@@ -6,6 +6,8 @@ __all__ = ["counted", "short_count", "short_size", "visible"]
 def visible(text: str, width: int = 200) -> str:
     """Make an untrusted value safe for a terminal: escape control characters, limit the length."""
     short = text if len(text) <= width else f"{text[: width - 3]}..."
+    if short.isprintable():
+        return short
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
 
 

@@ -14,7 +14,7 @@ references exists, and one that it does not reference was left by a killed write
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -141,12 +141,33 @@ class Table:
             policy = json.loads(policy or "null")
             return State(name, StateFile(file, changes), policy, looked)
 
-    def _scan(self, name: str) -> dict[str, Any]:
+    def scan_ids(self) -> list[str]:
+        """Return the ids of all published scans, the oldest first.
+
+        Raises:
+            StorageError: They cannot be listed.
+        """
+        return self.files.names("scans")
+
+    def scan_rows(self, scan_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the rows of scans; columns that their files lack are None.
+
+        Raises:
+            StorageError: One does not exist or cannot be read.
+        """
         import pyarrow.parquet as pq
 
-        with self.files.reading(), self.files.open("scans", name) as file:
-            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
-        return rows[0]
+        from prefect_mutagen.scanner.table.schema import SCANS, conform
+
+        rows: list[dict[str, Any]] = []
+        with self.files.reading():
+            for file in self.files.open_all("scans", scan_ids):
+                with file:
+                    rows += conform(pq.read_table(file), SCANS).to_pylist()
+        return rows
+
+    def _scan(self, name: str) -> dict[str, Any]:
+        return self.scan_rows([name])[0]
 
     def read_state(self) -> dict[str, ScanResult]:
         """Read the latest state of the root into memory; for small tables only.

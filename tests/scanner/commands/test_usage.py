@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("here")
 Say = Callable[[list[str]], tuple[int, str]]
 
 FORMATS = (
-    "cyclonedx, hf-readme, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, spdx3, "
-    "summary or table"
+    "cyclonedx, hf-readme, html, intoto, json, jsonl, model-card, report, sarif, spdx, spdx-json, "
+    "spdx3, summary or table"
 )
 UNSET = "is empty; a variable that it comes from may not be set"
 EXEC_FORM = "prefect-mutagen exec URL -- COMMAND"
@@ -23,7 +23,7 @@ USAGE = {
     "unknown command": (
         ["frobnicate"],
         (
-            "there is no command 'frobnicate'; the commands are scan, verify, exec, query, "
+            "there is no command 'frobnicate'; the commands are scan, verify, exec, query, report, "
             "release, deployments, version and demo"
         ),
     ),

@@ -1,0 +1,176 @@
+"""Why a model does not pass, in words, and the waiver that would let it pass for a while."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import yaml
+
+from prefect_mutagen.scanner.findings import CODES, Finding
+from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.publishers import has_dot_segments
+from prefect_mutagen.scanner.results import ScanResult
+from prefect_mutagen.scanner.verdicts import Reason
+
+__all__ = ["Exemption", "Why", "exemptions_of", "policy_line", "waiver_lines", "whys_of"]
+
+_EXPIRED: Final = "policy/waiver-expired"
+_UNSEEN: Final = ("storage/", "scan/")
+_WILDCARDS: Final = re.compile(r"[*?\[]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_UNTIL: Final = re.compile(r"until (\d{4}-\d\d-\d\d), (.*)", re.DOTALL)
+_BECAUSE: Final = re.compile(r"waived \((.*?)\): ", re.DOTALL)
+_END_OF_SCALAR: Final = "...\n"
+"""What PyYAML writes after a value that is no list."""
+_LONGEST_LINE: Final = 400
+_LONGEST_MESSAGE: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One reason why a model does not pass."""
+
+    code: str
+    message: str
+    value: str
+    """What the policy's field met, unless the message repeats it."""
+    offset: int | None
+    """The byte, if there is one that the message does not name."""
+    line: str
+    """The line of the policy that decides."""
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A waiver that a model passes by."""
+
+    code: str
+    message: str
+    """What it waives."""
+    reason: str
+    owner: str
+    until: str
+    """Last day, as YYYY-MM-DD; empty if none is stated."""
+    days_left: int | None
+
+
+def whys_of(result: ScanResult, policy: Mapping[str, Any]) -> tuple[Why, ...]:
+    """Return why a model does not pass.
+
+    Args:
+        result: The model.
+        policy: The policy that it was judged by, as plain values; empty if it is not known.
+    """
+    return tuple(_why(reason, result.findings, policy) for reason in result.verdict.reasons)
+
+
+def _why(reason: Reason, findings: Iterable[Finding], policy: Mapping[str, Any]) -> Why:
+    found = next(
+        (one for one in findings if (one.code, one.message) == (reason.code, reason.message)), None
+    )
+    from_finding = reason.policy_field in ("fail_on", "severities")
+    return Why(
+        code=visible(reason.code),
+        message=visible(reason.message, _LONGEST_MESSAGE),
+        value="" if from_finding else visible(reason.value),
+        offset=None if found is None or str(found.offset) in reason.message else found.offset,
+        line=policy_line(reason.policy_field, policy, reason.code),
+        remedy=CODES[reason.code].remedy if reason.code in CODES else "",
+    )
+
+
+def policy_line(field: str, policy: Mapping[str, Any], code: str = "") -> str:
+    """Return the line of a policy that decided, as it would stand in a policy file.
+
+    Args:
+        field: The field.
+        policy: The policy as plain values.
+        code: The reason's code, for a field with an entry for each code.
+
+    Returns:
+        The line, cut if it is long; the field's name alone where its value is not known.
+    """
+    value = policy.get(field)
+    if field in ("severities", "waivers") and isinstance(value, list | tuple):
+        family = f"{code.partition('/')[0]}/*"
+        value = [entry for entry in value if entry.get("code") in (code, family)] or value
+    if not field or value is None:
+        return field
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(
+        plain, default_flow_style=True, sort_keys=False, width=1 << 30, allow_unicode=True
+    )
+    return visible(f"{field}: {text.removesuffix(_END_OF_SCALAR).strip()}", _LONGEST_LINE)
+
+
+def exemptions_of(result: ScanResult, today: date) -> tuple[Exemption, ...]:
+    """Return the waivers that a model passes by, or would but for other reasons.
+
+    Args:
+        result: The model.
+        today: The day, in UTC, from which the days that are left are counted.
+    """
+    return tuple(_exemption(reason, today) for reason in result.verdict.waived)
+
+
+def _exemption(reason: Reason, today: date) -> Exemption:
+    said, because = _UNTIL.fullmatch(reason.value), _BECAUSE.match(reason.message)
+    until, owner = said.groups() if said else ("", "")
+    try:
+        left = (date.fromisoformat(until) - today).days
+    except ValueError:
+        left = None
+    return Exemption(
+        code=visible(reason.code),
+        message=visible(reason.message[because.end() if because else 0 :], _LONGEST_MESSAGE),
+        reason=visible(because[1]) if because else "",
+        owner=visible(owner),
+        until=until,
+        days_left=left,
+    )
+
+
+def waiver_lines(result: ScanResult) -> tuple[str, ...]:
+    """Return the entries for a policy file that would waive all reasons of a model.
+
+    What a person has to say is left empty, and a policy is refused until it is filled in.
+
+    Args:
+        result: The model.
+
+    Returns:
+        Lines of YAML; none where no waiver would help: nothing was read, or the address may mean
+        another file.
+    """
+    reasons = result.verdict.reasons
+    codes = [code for code in dict.fromkeys(one.code for one in reasons) if code != _EXPIRED]
+    unread = result.sbom.format == "unknown" and any(
+        finding.severity == "error" and finding.code.startswith(_UNSEEN)
+        for finding in result.findings
+    )
+    ambiguous = has_dot_segments(result.url.partition("://")[2] or result.url)
+    if unread or ambiguous or not codes or not all(code in CODES for code in codes):
+        return ()
+    lines = ["waivers:"]
+    for code in codes:
+        lines += [
+            f"  - code: {code}",
+            f"    url: {_pattern(result.url)}",
+            "    reason:   # why it may be used all the same",
+            "    owner:    # who answers for it",
+            "    expires:  # the last day, as YYYY-MM-DD",
+        ]
+    return tuple(lines)
+
+
+def _pattern(url: str) -> str:
+    """Return an address as YAML, and as a pattern that matches nothing else.
+
+    Bytes of a name that are no text can be written in no file of text: ``?`` matches each.
+    """
+    exact = _SURROGATES.sub("?", _WILDCARDS.sub(lambda found: f"[{found[0]}]", url))
+    readable = exact.isprintable()
+    return yaml.safe_dump(exact, default_style='"', width=1 << 30, allow_unicode=readable).strip()

@@ -14,7 +14,7 @@ from prefect_mutagen.scanner.outputs.page.contents import Contents
 from prefect_mutagen.scanner.outputs.page.from_table import read_table
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
 from prefect_mutagen.scanner.outputs.page.storing import PLACE, store_page
-from prefect_mutagen.tasks.showing import artifact_key, plain
+from prefect_mutagen.tasks.markdown import artifact_key, plain
 
 __all__ = ["page_markdown", "show_report"]
 

@@ -13,7 +13,6 @@ from prefect_mutagen.scanner.outputs.page.contents import (
     Contents,
     Root,
     contents_of,
-    policy_digest,
 )
 from prefect_mutagen.scanner.outputs.page.entries import (
     Before,
@@ -24,6 +23,7 @@ from prefect_mutagen.scanner.outputs.page.entries import (
 )
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.verdicts import Status
 

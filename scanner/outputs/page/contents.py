@@ -1,6 +1,5 @@
 """All that is on the page, in the order of its sections."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,9 +21,10 @@ from prefect_mutagen.scanner.outputs.page.counting import (
     warnings_in,
 )
 from prefect_mutagen.scanner.outputs.page.entries import Entry
+from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.policy.policy import Policy
 
-__all__ = ["Basis", "Contents", "Root", "ScanCounts", "contents_of", "policy_digest"]
+__all__ = ["Basis", "Contents", "Root", "ScanCounts", "contents_of"]
 
 _CARDS: Final = 20
 """Models that are shown at length, if these are all."""
@@ -206,12 +206,6 @@ def _unused(policies: Iterable[Mapping[str, Any]], waivers: Iterable[Passing]) -
         for number, entry in enumerate(entries)
         if (entry["code"], entry["expires"]) not in used and entry not in entries[:number]
     ]
-
-
-def policy_digest(policy: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a policy: of all its fields as JSON, sorted, without blanks."""
-    text = json.dumps(policy, sort_keys=True, separators=(",", ":"))  # lists and tuples alike
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lines(policy: Mapping[str, Any]) -> tuple[str, ...]:

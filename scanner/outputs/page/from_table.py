@@ -16,7 +16,6 @@ from prefect_mutagen.scanner.outputs.page.contents import (
     Root,
     ScanCounts,
     contents_of,
-    policy_digest,
 )
 from prefect_mutagen.scanner.outputs.page.entries import (
     Before,
@@ -30,6 +29,7 @@ from prefect_mutagen.scanner.outputs.page.entries import (
     removed,
 )
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
 

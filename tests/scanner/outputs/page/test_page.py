@@ -1,7 +1,6 @@
 """What is on the page, in which order, and that it is one file that trusts nobody."""
 
 import base64
-import gzip
 import hashlib
 import json
 import random
@@ -26,6 +25,7 @@ from prefect_mutagen.scanner.policy.publishers import Publisher
 from prefect_mutagen.scanner.results import Change
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 from tests.browser.pages import many, page_of
+from tests.packed_page import packed
 from tests.report_tables import NOW, ROOT, model, write_history
 from tests.scanner.outputs.writing import NASTY, made_of
 
@@ -59,13 +59,6 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-def packed(html: str) -> Any:
-    """Unpack the models of a page."""
-    found = re.search(r'id="packed">([^<]*)<', html)
-    assert found is not None
-    return json.loads(gzip.decompress(base64.b64decode(found[1])))
 
 
 def test_its_sections_answer_in_order(page: Contents) -> None:

@@ -10,12 +10,12 @@ from prefect_mutagen.scanner.outputs.page.reasons import (
     Exemption,
     Why,
     exemptions_of,
-    waiver_lines,
     whys_of,
 )
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.publishers import publisher_of
+from prefect_mutagen.scanner.policy.waiver_text import waiver_lines
 from prefect_mutagen.scanner.results import Change, ScanResult
 from prefect_mutagen.scanner.verdicts import Status
 

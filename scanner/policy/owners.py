@@ -4,9 +4,10 @@ An entry names a prefix, compared by path segment: a whole address, or one relat
 the scan. The longest prefix wins.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from prefect_mutagen.scanner.policy.entries import check_texts, says_something
 from prefect_mutagen.scanner.policy.publishers import has_dot_segments, normalized
@@ -77,6 +78,19 @@ class Owners:
             entries: Those of a policy.
         """
         self._by_prefix = {_key(entry.prefix): entry.owner for entry in entries}
+
+    @classmethod
+    def recorded(cls, policy: Mapping[str, Any]) -> Self:
+        """Return those of a policy as a table has it, as plain values.
+
+        Args:
+            policy: The policy; entries of a later version that cannot be understood are left out.
+        """
+        owners = cls()
+        for entry in policy.get("owners") or ():
+            with suppress(KeyError, TypeError, AttributeError):
+                owners._by_prefix[_key(entry["prefix"])] = str(entry["owner"])
+        return owners
 
     def __bool__(self) -> bool:
         """Whether there are entries."""

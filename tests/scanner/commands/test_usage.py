@@ -24,7 +24,7 @@ USAGE = {
         ["frobnicate"],
         (
             "there is no command 'frobnicate'; the commands are scan, verify, exec, query, report, "
-            "waive, release, deployments, version and demo"
+            "digest, waive, release, deployments, version and demo"
         ),
     ),
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),
@@ -51,6 +51,14 @@ USAGE = {
     "an empty owner": (
         ["waive", "/a", "gguf/truncated", "--owner", " "],
         f"--owner {UNSET}",
+    ),
+    "digest without a table": (
+        ["digest"],
+        "digest needs --table; see prefect-mutagen digest --help",
+    ),
+    "an unknown format of a digest": (
+        ["digest", "--table", "t", "--format", "xml"],
+        "--format has no choice 'xml'; choose html, json or markdown",
     ),
     "no SQL, no table": (
         ["query"],

@@ -9,6 +9,7 @@ import pytest
 from prefect_mutagen.scanner.commands import waive
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.policy.policy import load_policy
+from prefect_mutagen.scanner.policy.waiver_file import with_waiver
 from tests.builders import gguf
 from tests.dates import SOON
 from tests.scanner.storing import put_local
@@ -138,11 +139,10 @@ def test_what_somebody_else_wrote_meanwhile_stays(
 ) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
-    known = waive.with_waiver
 
     def slowly(*given: object) -> str:
         policy.write_text("fail_on: warning\n")
-        return known(*given)  # type: ignore[arg-type]
+        return with_waiver(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(waive, "with_waiver", slowly)
     assert main(_words("/a.gguf", policy)) == 2

@@ -12,7 +12,7 @@ from prefect_mutagen.scanner.agents.start_record import Claim, Start, StartRecor
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import make_finding
-from prefect_mutagen.scanner.policy.policy import Waiver, judge
+from prefect_mutagen.scanner.policy.policy import Owner, Waiver, judge
 from prefect_mutagen.scanner.results import ObjectResult, Sbom, Summary
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.verdicts import Verdict
@@ -159,18 +159,19 @@ def judged(
         yield replace(result, verdict=judge(result.subject(), policy, moment))
 
 
-def write_history(table: str, models: int, scans: int = 3) -> None:
+def write_history(table: str, models: int, scans: int = 3, owners: tuple[Owner, ...] = ()) -> None:
     """Write a table with a history: the last scan finds more problems, under a stricter policy.
 
     Args:
         table: A local folder.
         models: Models of the last scan.
         scans: How many scans there were, a day and a bit apart.
+        owners: Whose models are by its policies.
     """
     for number in range(scans):
         is_new = number == scans - 1
         moment = NOW - timedelta(hours=29 * (scans - 1 - number))
-        policy = STRICTER if is_new else POLICY
+        policy = replace(STRICTER if is_new else POLICY, owners=owners)
         # Some models come and go with each scan.
         chosen = [one for one in range(models) if is_new or (one + number) % 31]
         chosen += [] if is_new else range(models, models + 1 + models // 200)

@@ -15,7 +15,16 @@ from typing import Final
 
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
-from prefect_mutagen.scanner.commands import deployments, query, release, report, scan, verify
+from prefect_mutagen.scanner.commands import (
+    deployments,
+    digest,
+    query,
+    release,
+    report,
+    scan,
+    verify,
+    waive,
+)
 from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands.arguments import Parser, WrongUsage, listed
 from prefect_mutagen.scanner.commands.remedies import complaint
@@ -39,6 +48,8 @@ _BUILT_IN: Final = (
     "exec",
     "query",
     "report",
+    "digest",
+    "waive",
     "release",
     "deployments",
     "version",
@@ -89,7 +100,7 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
     )
     parser.add_argument("--version", action="version", version=f"prefect-mutagen {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (scan, verify, execute, query, report, release, deployments):
+    for command in (scan, verify, execute, query, report, digest, waive, release, deployments):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version, refuse_rest=version.refuse_rest)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen import __version__
+from prefect_mutagen.scanner.policy.digest import policy_digest
+from prefect_mutagen.scanner.policy.owners import Owners
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.names import storable
@@ -24,6 +26,23 @@ class ScanInfo:
     started_at: str
     tool_version: str
     policy: Policy = field(default_factory=Policy)
+    policy_digest: str = field(init=False, compare=False)
+    """SHA-256 of the policy; computed once, as it stands in every row."""
+    owners: Owners = field(init=False, compare=False)
+    """The policy's owners."""
+
+    def __post_init__(self) -> None:
+        """Prepare what every row needs of the policy."""
+        object.__setattr__(self, "policy_digest", policy_digest(self.policy))
+        object.__setattr__(self, "owners", Owners(self.policy.owners))
+
+    def owner_of(self, url: str) -> str:
+        """Return whose an artifact is by the policy; empty if nothing says so.
+
+        Args:
+            url: Its address, as `storable` gives it.
+        """
+        return self.owners.of(url, self.source)
 
     def to_report(self) -> dict[str, Any]:
         """Return the header of a report."""

@@ -23,7 +23,6 @@ from prefect_mutagen.scanner.outputs.page.entries import (
 )
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.verdicts import Status
 
@@ -45,7 +44,7 @@ def write_html(
     them and how it was in earlier scans is on the page of ``prefect-mutagen report`` alone.
     """
     policy: dict[str, Any] = scan.to_report()["policy"]
-    judging = Judging(policy, policy_digest(policy))
+    judging = Judging.by(policy)
     now = datetime.now(UTC)
     collection, has_earlier = Collection(), False
     for result in results:

@@ -1,17 +1,25 @@
-"""The digest of a policy, by which people and records tell policies apart."""
+"""The digest of a policy, by which people and records tell policies apart.
+
+It stands beside verdicts and says by what rules they were made, so it covers what can decide one.
+Whose models are decides none: a model that goes to another team is not judged by other rules, and
+nothing is judged again because of it.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from prefect_mutagen.scanner.policy.policy import Policy
 
 __all__ = ["policy_digest"]
 
+_DECIDES_NOTHING: Final = frozenset(("owners",))
+"""Fields that no verdict depends on."""
+
 
 def policy_digest(policy: Policy | Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a policy: of all its fields as JSON, sorted, without blanks.
+    """Return the SHA-256 of a policy: of its fields but ``owners`` as JSON, sorted, without blanks.
 
     Args:
         policy: The policy, or its fields as they stand in a record; lists and tuples are alike.
@@ -20,5 +28,6 @@ def policy_digest(policy: Policy | Mapping[str, Any]) -> str:
         64 hexadecimal digits.
     """
     stated = policy.to_dict() if isinstance(policy, Policy) else policy
-    text = json.dumps(stated, sort_keys=True, separators=(",", ":"))
+    deciding = {name: value for name, value in stated.items() if name not in _DECIDES_NOTHING}
+    text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -24,6 +24,7 @@ from prefect_mutagen.scanner.policy.entries import (
     says_something,
 )
 from prefect_mutagen.scanner.policy.known_names import ARCHITECTURES, QUANTIZATIONS, TYPES
+from prefect_mutagen.scanner.policy.owners import Owner, check_owners
 from prefect_mutagen.scanner.signing.signers import Signer
 
 __all__ = [
@@ -283,13 +284,15 @@ class Policy:
     """Overrides of finding severities."""
     waivers: tuple[Waiver, ...] = ()
     """Temporary exceptions, each with a reason, an owner and an expiry date."""
+    owners: tuple[Owner, ...] = ()
+    """Whose models are, by prefix of their addresses; the longest wins. They change no verdict."""
 
     def __post_init__(self) -> None:
         """Validate the fields.
 
         Raises:
-            ValueError: A limit is negative, an address is relative, or a digest is invalid, or no
-                licence can match an entry.
+            ValueError: A limit is negative, an address is relative, or a digest is invalid, no
+                licence can match an entry, or a prefix has two owners.
         """
         limits = ("max_parameters", "max_size_bytes", "max_scan_age_hours")
         check_whole_numbers((name, getattr(self, name)) for name in limits)
@@ -310,6 +313,7 @@ class Policy:
         for loader in self.loaders:
             _check_choice("loader", loader, get_args(Loader))
         _check_globals(self.allowed_globals)
+        check_owners(self.owners)
         _check_choice(
             "value of unexamined_weights", self.unexamined_weights, get_args(UnexaminedWeights)
         )
@@ -333,6 +337,7 @@ class Policy:
 _NESTED: Final[Mapping[str, Any]] = {
     "allowed_signers": Signer,
     "base_licenses": BaseLicense,
+    "owners": Owner,
     "severities": SeverityChange,
     "waivers": Waiver,
 }

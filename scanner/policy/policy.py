@@ -18,12 +18,14 @@ from prefect_mutagen.scanner.policy.fields import (
     Waiver,
 )
 from prefect_mutagen.scanner.policy.judge import judge
+from prefect_mutagen.scanner.policy.owners import Owner
 from prefect_mutagen.scanner.policy.policy_text import load_yaml
 from prefect_mutagen.scanner.signing.signers import TEXTS_OR_PATHS
 from prefect_mutagen.scanner.verdicts import Reason, Subject, Verdict
 
 __all__ = [
     "BaseLicense",
+    "Owner",
     "Policy",
     "Reason",
     "SeverityChange",

@@ -1,7 +1,7 @@
 """Compare an artifact with its result in the previous scan."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from prefect_mutagen.scanner.pins import TOUCHING, Relation, is_weak, relation_of
@@ -9,7 +9,7 @@ from prefect_mutagen.scanner.results import STATED, Change, Drift, ScanResult
 from prefect_mutagen.scanner.sbom.valid_names import storable_label
 from prefect_mutagen.scanner.storage.address import folder_of
 
-__all__ = ["compare", "drift_of"]
+__all__ = ["compare", "compared", "document_differs", "drift_of"]
 
 _TEXT_LIMIT: Final = 200
 _PIN: Final = "pin"
@@ -46,6 +46,17 @@ def _is_pinned_anew(known: ScanResult, result: ScanResult) -> bool:
 
 def _is_by_another_version(known: ScanResult, result: ScanResult) -> bool:
     return known.sbom.tool_version != result.sbom.tool_version
+
+
+def compared(known: ScanResult | None, result: ScanResult) -> ScanResult:
+    """Return a result with its drift since the previous scan; known: None if it is new."""
+    changes = () if known is None else compare(known, result)
+    return replace(result, drift=drift_of(result, known), drift_details=changes)
+
+
+def document_differs(known: ScanResult, result: ScanResult) -> bool:
+    """Whether an artifact has another document than in the previous scan."""
+    return known.sbom_id != result.sbom_id or known.sbom.sha256 != result.sbom.sha256
 
 
 def compare(known: ScanResult, result: ScanResult) -> tuple[Change, ...]:

@@ -20,11 +20,11 @@ from prefect_mutagen.scanner.internal_errors import CODE
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import original_address
 from prefect_mutagen.scanner.table.deltas import StateName, is_worthwhile
-from prefect_mutagen.scanner.table.drift import compare, drift_of
+from prefect_mutagen.scanner.table.drift import compared, document_differs, drift_of
 from prefect_mutagen.scanner.table.looked import write_looked
 from prefect_mutagen.scanner.table.marks import Mark
 from prefect_mutagen.scanner.table.publication import Publication
-from prefect_mutagen.scanner.table.rejudging import judge_again, was_judged_by
+from prefect_mutagen.scanner.table.rejudging import is_stated_anew, judge_again, was_judged_by
 from prefect_mutagen.scanner.table.row_counts import (
     count_passed_over,
     count_rows,
@@ -84,6 +84,7 @@ class Recording:
         self.judged_apart = False
         self._rows_before = self.state.file
         self._rejudged, self._verdicts = False, 0
+        self._restated = False
         self.drift: Counter[str] = Counter()
         self.differs = False
         # A task run that is left behind may write into it; the next process sweeps what stays.
@@ -186,8 +187,8 @@ class Recording:
         known: ScanResult | None = None
         try:
             known = self._replace(result.url)
-            result = _compared(known, result)
-            differs = known is None or _document_differs(known, result)
+            result = compared(known, result)
+            differs = known is None or document_differs(known, result)
             row, documents = rows(result, differs)
         except Exception as problem:  # noqa: BLE001 - a bug costs this artifact alone
             broken = internal_error(result, problem, "recording")
@@ -254,7 +255,8 @@ class Recording:
             self._rows_before, self._verdicts = judged
             self._rejudged = True
             self.differs = self.differs or self._verdicts > 0
-        self.differs = self.differs or removed > 0
+        self._restated = is_stated_anew(self.state, self.marks, self.scan)
+        self.differs = self.differs or self._restated or removed > 0
         self.drift["unchanged"] += self.kept
         self.drift["removed"] += removed
         self.drift["left-out"] += self.left_out
@@ -285,7 +287,13 @@ class Recording:
         """Yield the carried-over rows of the previous state."""
         rows, rejudged = self._rows_before, self._rejudged
         return carried_over_rows(
-            rows, self.marks, self.scan, columns, which=which, rejudged=rejudged
+            rows,
+            self.marks,
+            self.scan,
+            columns,
+            which=which,
+            rejudged=rejudged,
+            restated=self._restated,
         )
 
     def results(self, wanted: Callable[[pa.Table], Any] | None = None) -> Iterator[ScanResult]:
@@ -360,7 +368,8 @@ class Recording:
         return Publication(self.scan.id, self.scan.source, state, whole=True, **written)
 
     def _is_delta_worthwhile(self) -> bool:
-        if self._rejudged and not was_judged_by(self.state, self.scan.policy):
+        apart = self._rejudged and not was_judged_by(self.state, self.scan.policy)
+        if self._restated or apart:
             # Readers that know no deltas take a state to be judged by its last scan's policy.
             return False
         known = self.state.file
@@ -384,15 +393,6 @@ def _unknown(rows: pa.Table) -> Any:
     return pc.equal(rows["status"], "unknown")
 
 
-def _compared(known: ScanResult | None, result: ScanResult) -> ScanResult:
-    changes = () if known is None else compare(known, result)
-    return replace(result, drift=drift_of(result, known), drift_details=changes)
-
-
 def _with_drift(row: dict[str, Any], result: ScanResult, _differs: bool) -> _Rows:  # noqa: FBT001 - passed on
     """Add the drift to a spooled row; its documents are spooled separately."""
     return row | drift_columns(result), []
-
-
-def _document_differs(known: ScanResult, result: ScanResult) -> bool:
-    return known.sbom_id != result.sbom_id or known.sbom.sha256 != result.sbom.sha256

@@ -7,25 +7,56 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from prefect_mutagen.scanner.examine.scan_info import ScanInfo
+from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.policy.judge import is_time_bound, judge
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.table.drift import compare
 from prefect_mutagen.scanner.table.marks import Mark
-from prefect_mutagen.scanner.table.rows import from_row, plain_policy, verdict_columns
-from prefect_mutagen.scanner.table.runs import write_parquet
+from prefect_mutagen.scanner.table.policy_columns import with_policy
+from prefect_mutagen.scanner.table.rows import from_row, verdict_columns
+from prefect_mutagen.scanner.table.runs import KEY, write_parquet
 from prefect_mutagen.scanner.table.schema import ARTIFACTS
 from prefect_mutagen.scanner.table.state import State
 from prefect_mutagen.scanner.table.state_file import StateFile
 
-__all__ = ["judge_again", "was_judged_by"]
+__all__ = ["is_stated_anew", "judge_again", "was_judged_by"]
 
+_FROM_POLICY: Final = ("policy_digest", "owner")
 _AT_ONCE: Final = 500
 """Rows that are Python objects at a time: they are some ten times as large as columns."""
 
 
 def was_judged_by(state: State, policy: Policy) -> bool:
     """Whether a state was judged by the same policy."""
-    return bool(state.policy == plain_policy(policy))
+    known = state.policy
+    return isinstance(known, dict) and policy_digest(known) == policy_digest(policy)
+
+
+def is_stated_anew(state: State, marks: bytes | bytearray, scan: ScanInfo) -> bool:
+    """Whether kept rows of a state name other rules or owners than a scan's policy.
+
+    Args:
+        state: The state.
+        marks: A `Mark` for each of its rows.
+        scan: The scan.
+    """
+    if _says_the_same(state.policy, scan):
+        return False
+    for number, start, end in state.file.groups():
+        known = pa.array(marks[start:end], pa.uint8())
+        rows = state.file.read(number, [KEY, *_FROM_POLICY])
+        if not with_policy(rows, known, scan, owners=True).equals(rows):
+            return True
+    return False
+
+
+def _says_the_same(recorded: Any, scan: ScanInfo) -> bool:
+    """Whether a recorded policy has the rules and the owners of a scan's."""
+    if not isinstance(recorded, dict) or policy_digest(recorded) != scan.policy_digest:
+        return False
+    known = [(entry["prefix"], entry["owner"]) for entry in recorded.get("owners") or ()]
+    return known == [(entry.prefix, entry.owner) for entry in scan.policy.owners]
 
 
 def judge_again(

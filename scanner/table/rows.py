@@ -87,6 +87,8 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
             (loader, [_text(path) for path in files]) for loader, files in result.loads.items()
         ],
         "digests": _pairs(result.digests),
+        "policy_digest": scan.policy_digest,
+        "owner": scan.owner_of(storable(result.url)) or None,
     }
     return row
 

@@ -23,10 +23,11 @@ __all__ = [
     "conform",
 ]
 
-SCHEMA_VERSION: Final = "7"
+SCHEMA_VERSION: Final = "8"
 """1: initial version. 2: ``neighbours``, ``drift_details``, ``waived``, addresses of documents,
 sorted rows. 3: ``left_out`` and ``judged_apart`` of scans. 4: ``loads``. 5: ``digests``. 6: the
-scans' ``census``. 7: deltas, and the scans' ``changes``, which names them."""
+scans' ``census``. 7: deltas, and the scans' ``changes``, which names them. 8: ``policy_digest`` and
+``owner``."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
@@ -120,9 +121,12 @@ ARTIFACTS: Final = _schema(
         ("waived", pa.list_(REASON)),
         ("loads", pa.map_(pa.string(), pa.list_(pa.string()))),
         ("digests", _TEXTS),
+        ("policy_digest", pa.string()),
+        ("owner", pa.string()),
     ]
 )
-"""One row for every artifact of a state, or for what a scan changed."""
+"""One row for every artifact of a state, or for what a scan changed. ``policy_digest`` is the
+SHA-256 of the policy that the verdict is by, ``owner`` null where nothing says whose it is."""
 
 SBOMS: Final = _schema(
     [

@@ -26,6 +26,7 @@ from prefect_mutagen.scanner.storage.hashing import HashLevel
 from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.deltas import StateName
 from prefect_mutagen.scanner.table.marks import DRIFT, Mark
+from prefect_mutagen.scanner.table.policy_columns import with_policy
 from prefect_mutagen.scanner.table.row_filters import differing
 from prefect_mutagen.scanner.table.rows import from_row, moment
 from prefect_mutagen.scanner.table.runs import KEY, each_row, merge
@@ -298,6 +299,7 @@ def carried_over_rows(
     *,
     which: Carried = "all",
     rejudged: bool = False,
+    restated: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield the rows of a state that the next one carries over, by address.
 
@@ -308,6 +310,7 @@ def carried_over_rows(
         columns: The columns to read besides the address, in any order; all by default.
         which: The rows to yield.
         rejudged: Whether ``drift_details`` hold changes of verdict and must be preserved.
+        restated: Whether kept rows may name other owners than the scan's policy.
     """
     names = ARTIFACTS.names if columns is None else list(dict.fromkeys([KEY, *columns]))
 
@@ -317,6 +320,7 @@ def carried_over_rows(
             wanted = _wanted(known, which, rejudged=rejudged)
             if pc.any(wanted).as_py():
                 rows = _as_of(scan, file.read(number, names), known, rejudged=rejudged)
+                rows = with_policy(rows, known, scan, owners=restated)
                 rows = rows.filter(wanted)
                 yield rows.filter(differing(rows)) if which == "altered" else rows
 

@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.outputs.page.counting import (
     Facet,
     Grouped,
     Passing,
+    by_owner,
     by_reason,
     exemptions_in,
     warnings_in,
@@ -107,6 +108,8 @@ class Contents:
     some of each reason."""
     has_owners: bool
     """Whether anything states whose models are."""
+    owners: tuple[tuple[str, int], ...]
+    """Models that do not pass by owner."""
     groups: tuple[Grouped, ...]
     kinds: Mapping[str, int]
     exceptions: int
@@ -167,6 +170,7 @@ def contents_of(
         newly_refused=collection.kinds["newly-refused"],
         cards=tuple(_cards(newly if basis.has_earlier else refused)),
         has_owners=any(entry.owner for entry in rows),
+        owners=by_owner(refused),
         groups=by_reason(refused),
         kinds=Counter(collection.kinds),
         exceptions=collection.exceptions,

@@ -16,6 +16,7 @@ __all__ = [
     "Facets",
     "Grouped",
     "Passing",
+    "by_owner",
     "by_reason",
     "exemptions_in",
     "size_class",
@@ -157,6 +158,12 @@ def by_reason(entries: Iterable[Entry]) -> tuple[Grouped, ...]:
             key = code, entry.owner
             groups.setdefault(key, Grouped(*key)).add(entry)
     return tuple(sorted(groups.values(), key=lambda group: (-group.models, group.code)))
+
+
+def by_owner(entries: Iterable[Entry]) -> tuple[tuple[str, int], ...]:
+    """Count models that do not pass by owner, the most first; empty: nothing states whose."""
+    counts = Counter(entry.owner for entry in entries)
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 class Passing(NamedTuple):

@@ -1,21 +1,23 @@
 """One model as the page shows it: every text of it is visible, and cut to a readable length."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from prefect_mutagen.scanner.outputs.page.reasons import (
     Exemption,
     Why,
     exemptions_of,
-    waiver_lines,
     whys_of,
 )
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.digest import policy_digest
+from prefect_mutagen.scanner.policy.owners import Owners
 from prefect_mutagen.scanner.policy.publishers import publisher_of
+from prefect_mutagen.scanner.policy.waiver_text import waiver_lines
 from prefect_mutagen.scanner.results import Change, ScanResult
 from prefect_mutagen.scanner.verdicts import Status
 
@@ -25,11 +27,9 @@ __all__ = [
     "Entry",
     "Judging",
     "Kind",
-    "OwnerOf",
     "Use",
     "compared",
     "entry_of",
-    "nobody",
     "removed",
 ]
 
@@ -38,9 +38,6 @@ Before = Literal["", "absent", "passed", "failed", "unknown"]
 Kind = Literal["", "newly-refused", "newly-unknown", "passed-again", "added", "changed", "removed"]
 """What happened to a model in the period; empty: nothing. ``newly-unknown``: it was refused, and
 can be examined no more."""
-OwnerOf = Callable[[ScanResult], str]
-"""Returns whose a model is; empty where nobody says so."""
-
 CLAIMED: Final = " (claimed)"
 """Follows the name of a publisher that nothing proves."""
 _LONGEST_ADDRESS: Final = 2000
@@ -114,21 +111,16 @@ class Judging:
     """As plain values; empty if it is not known."""
     digest: str = ""
     """SHA-256 of the policy; empty if it is not known."""
+    owners: Owners = field(default_factory=Owners)
+    """Whose models are; no verdict depends on it."""
+
+    @classmethod
+    def by(cls, policy: Mapping[str, Any]) -> Self:
+        """Return what a policy says, as plain values."""
+        return cls(policy, policy_digest(policy), Owners.recorded(policy))
 
 
-def nobody(_result: ScanResult) -> str:
-    """Return no owner: nothing states whose a model is."""
-    return ""
-
-
-def entry_of(
-    result: ScanResult,
-    root: str,
-    judging: Judging,
-    now: datetime,
-    *,
-    owner_of: OwnerOf = nobody,
-) -> Entry:
+def entry_of(result: ScanResult, root: str, judging: Judging, now: datetime) -> Entry:
     """Return a model as it is now, with nothing to compare with.
 
     Args:
@@ -136,11 +128,10 @@ def entry_of(
         root: The root that it lies below.
         judging: What it was judged by.
         now: The time of the page.
-        owner_of: Says whose it is.
     """
 
     def make(one: ScanResult) -> Entry:
-        return _entry(one, result, root, judging, now, owner_of(one))
+        return _entry(one, result, root, judging, now)
 
     return render(result, make)[1]
 
@@ -151,7 +142,6 @@ def _entry(
     root: str,
     judging: Judging,
     now: datetime,
-    owner: str,
 ) -> Entry:
     """Return an entry; only the waiver needs the address as the file system has it."""
     sbom, refused = valid.sbom, not valid.passed
@@ -179,7 +169,7 @@ def _entry(
         format=visible("" if sbom.format == "unknown" else sbom.format),
         quantization=visible(sbom.quantization or sbom.dtype or ""),
         publisher=f"{visible(publisher.name)}{claim}",
-        owner=visible(owner),
+        owner=visible(judging.owners.of(valid.url, root)),
         parameters=sbom.parameter_count,
         size=valid.size,
         modified=_moment(valid.modified),

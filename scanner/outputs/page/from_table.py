@@ -21,15 +21,12 @@ from prefect_mutagen.scanner.outputs.page.entries import (
     Before,
     Entry,
     Judging,
-    OwnerOf,
     Use,
     compared,
     entry_of,
-    nobody,
     removed,
 )
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.address import Address
 
@@ -62,7 +59,6 @@ def read_table(
     options: Mapping[str, Any] | None = None,
     *,
     since: datetime,
-    owner_of: OwnerOf = nobody,
     now: datetime | None = None,
 ) -> Contents:
     """Read what the page shows of a table.
@@ -71,7 +67,6 @@ def read_table(
         url: Address of the table.
         options: Options for fsspec's file system.
         since: Start of the period that is reported on.
-        owner_of: Says whose a model is.
         now: The time of the page; the current one by default.
 
     Raises:
@@ -82,7 +77,7 @@ def read_table(
     now = now or datetime.now(UTC)
     collection, census = Collection(), Census()
     uses = _uses(url, options)
-    reader = _Reader(collection, uses, since, now, owner_of)
+    reader = _Reader(collection, uses, since, now)
     roots = []
     for table in tables_of(url, options):
         root, listed = reader.read(table)
@@ -102,10 +97,9 @@ class _Reader:
         uses: _Uses,
         since: datetime,
         now: datetime,
-        owner_of: OwnerOf,
     ) -> None:
         self._collection, self._uses = collection, uses
-        self._since, self._now, self._owner_of = since, now, owner_of
+        self._since, self._now = since, now
 
     def read(self, table: "Table") -> tuple[Root, list[CensusRow]]:
         """Take the models of a root; return the root and its census."""
@@ -142,8 +136,7 @@ class _Reader:
         return _root(table.source, rows, newest, self._compared(before)), listed
 
     def _entry(self, pair: "Pair", source: str, newest: _Scan, before: _Scan | None) -> Entry:
-        judging = newest.judging
-        entry = entry_of(pair.result, source, judging, self._now, owner_of=self._owner_of)
+        entry = entry_of(pair.result, source, newest.judging, self._now)
         entry = replace(entry, uses=tuple(self._uses_of(entry)))
         if pair.is_removed:
             return removed(entry)
@@ -172,7 +165,7 @@ class _Reader:
 
 def _scan(row: Mapping[str, Any]) -> _Scan:
     policy = json.loads(row["policy"] or "{}")
-    return _Scan(row, Judging(policy, policy_digest(policy)))
+    return _Scan(row, Judging.by(policy))
 
 
 def _cause(

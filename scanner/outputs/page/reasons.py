@@ -1,4 +1,4 @@
-"""Why a model does not pass, in words, and the waiver that would let it pass for a while."""
+"""Why a model does not pass, in words, and what it passes by."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,16 +10,11 @@ import yaml
 
 from prefect_mutagen.scanner.findings import CODES, Finding
 from prefect_mutagen.scanner.outputs.visible import visible
-from prefect_mutagen.scanner.policy.publishers import has_dot_segments
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.verdicts import Reason
 
-__all__ = ["Exemption", "Why", "exemptions_of", "policy_line", "waiver_lines", "whys_of"]
+__all__ = ["Exemption", "Why", "exemptions_of", "policy_line", "whys_of"]
 
-_EXPIRED: Final = "policy/waiver-expired"
-_UNSEEN: Final = ("storage/", "scan/")
-_WILDCARDS: Final = re.compile(r"[*?\[]")
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _UNTIL: Final = re.compile(r"until (\d{4}-\d\d-\d\d), (.*)", re.DOTALL)
 _BECAUSE: Final = re.compile(r"waived \((.*?)\): ", re.DOTALL)
 _END_OF_SCALAR: Final = "...\n"
@@ -131,46 +126,3 @@ def _exemption(reason: Reason, today: date) -> Exemption:
         until=until,
         days_left=left,
     )
-
-
-def waiver_lines(result: ScanResult) -> tuple[str, ...]:
-    """Return the entries for a policy file that would waive all reasons of a model.
-
-    What a person has to say is left empty, and a policy is refused until it is filled in.
-
-    Args:
-        result: The model.
-
-    Returns:
-        Lines of YAML; none where no waiver would help: nothing was read, or the address may mean
-        another file.
-    """
-    reasons = result.verdict.reasons
-    codes = [code for code in dict.fromkeys(one.code for one in reasons) if code != _EXPIRED]
-    unread = result.sbom.format == "unknown" and any(
-        finding.severity == "error" and finding.code.startswith(_UNSEEN)
-        for finding in result.findings
-    )
-    ambiguous = has_dot_segments(result.url.partition("://")[2] or result.url)
-    if unread or ambiguous or not codes or not all(code in CODES for code in codes):
-        return ()
-    lines = ["waivers:"]
-    for code in codes:
-        lines += [
-            f"  - code: {code}",
-            f"    url: {_pattern(result.url)}",
-            "    reason:   # why it may be used all the same",
-            "    owner:    # who answers for it",
-            "    expires:  # the last day, as YYYY-MM-DD",
-        ]
-    return tuple(lines)
-
-
-def _pattern(url: str) -> str:
-    """Return an address as YAML, and as a pattern that matches nothing else.
-
-    Bytes of a name that are no text can be written in no file of text: ``?`` matches each.
-    """
-    exact = _SURROGATES.sub("?", _WILDCARDS.sub(lambda found: f"[{found[0]}]", url))
-    readable = exact.isprintable()
-    return yaml.safe_dump(exact, default_style='"', width=1 << 30, allow_unicode=readable).strip()

@@ -24,7 +24,7 @@ USAGE = {
         ["frobnicate"],
         (
             "there is no command 'frobnicate'; the commands are scan, verify, exec, query, report, "
-            "release, deployments, version and demo"
+            "digest, waive, release, deployments, version and demo"
         ),
     ),
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),
@@ -37,6 +37,29 @@ USAGE = {
         "prefect-mutagen has no option --format; see prefect-mutagen --help",
     ),
     "no root": (["scan"], "scan needs URL; see prefect-mutagen scan --help"),
+    "waiving nothing": (
+        ["waive"],
+        (
+            "waive needs URL, CODE, --owner, --until, --reason and --policy; see prefect-mutagen "
+            "waive --help"
+        ),
+    ),
+    "waiving without an end": (
+        ["waive", "/a", "gguf/truncated", "--owner", "a", "--reason", "b", "--policy", "c"],
+        "waive needs --until; see prefect-mutagen waive --help",
+    ),
+    "an empty owner": (
+        ["waive", "/a", "gguf/truncated", "--owner", " "],
+        f"--owner {UNSET}",
+    ),
+    "digest without a table": (
+        ["digest"],
+        "digest needs --table; see prefect-mutagen digest --help",
+    ),
+    "an unknown format of a digest": (
+        ["digest", "--table", "t", "--format", "xml"],
+        "--format has no choice 'xml'; choose html, json or markdown",
+    ),
     "no SQL, no table": (
         ["query"],
         "query needs --table; see prefect-mutagen query --help",

@@ -20,7 +20,7 @@ from prefect_mutagen.scanner.outputs.page import collecting, entries, rendering
 from prefect_mutagen.scanner.outputs.page.contents import Contents
 from prefect_mutagen.scanner.outputs.page.from_table import read_table
 from prefect_mutagen.scanner.outputs.page.rendering import render_page
-from prefect_mutagen.scanner.policy.policy import Waiver
+from prefect_mutagen.scanner.policy.policy import Owner, Waiver
 from prefect_mutagen.scanner.policy.publishers import Publisher
 from prefect_mutagen.scanner.results import Change
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
@@ -124,13 +124,26 @@ def test_what_was_not_scanned_in_the_period_is_told(table: str, page: Contents) 
     assert "Not scanned in this period" not in render_page(page)
 
 
-def test_owners_have_a_column_where_somebody_states_them(table: str, page: Contents) -> None:
-    owned = read_table(table, since=NOW - DAY, owner_of=lambda one: one.facts["organization"])
+def test_owners_have_a_column_where_the_policy_names_them(tmp_path: Path, page: Contents) -> None:
+    table = str(tmp_path / "table")
+    owners = (Owner("google", "vision@example.org"), Owner("research-lab", "<b>lab</b>"))
+    write_history(table, 60, owners=owners)
+    owned = read_table(table, since=NOW - DAY, now=NOW)
     assert not page.has_owners
     assert 'class="col-owner"' not in render_page(page)
     assert owned.has_owners
-    assert 'class="col-owner"' in render_page(owned)
-    assert {group.owner for group in owned.groups} > {"research-lab"}
+    html = render_page(owned)
+    assert 'class="col-owner"' in html
+    assert {group.owner for group in owned.groups} >= {"", "<b>lab</b>"}
+    assert sum(count for _, count in owned.owners) == owned.refused
+    assert 'data-set="owner" data-value="&lt;b&gt;lab&lt;/b&gt;"' in html
+    assert "<b>lab</b>" not in html
+    rows = {row["path"]: row.get("owner", "") for row in packed(html)["rows"]}
+    assert {owner for path, owner in rows.items() if path.startswith("google/")} == {
+        "vision@example.org"
+    }
+    assert owned.roots[0].policy_digest == page.roots[0].policy_digest, "owners decide nothing"
+    assert "Owner" in {facet.title for facet in owned.facets}
 
 
 def test_it_is_one_file_with_one_program_and_one_style() -> None:

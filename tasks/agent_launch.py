@@ -175,6 +175,9 @@ class Handoff:
     """The policy that the artifact passed; before a command it is verified again."""
     table: str = ""
     storage: str = ""
+    """Name of the block with the root's credentials; empty: those of the environment."""
+    table_storage: str = ""
+    """Name of the block with the table's credentials; empty: it has none of its own."""
     source: str = ""
     """The scanned root."""
     rerun_failed: bool = False

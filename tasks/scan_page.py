@@ -262,7 +262,11 @@ def _about(view: ScanView) -> Iterator[str]:
 def _policy(policy: Policy) -> str:
     """Return the digest of a policy, and the fields that are not the defaults."""
     default, given = Policy().to_dict(), policy.to_dict()
-    fields = [f"{name}: {_value(value)}" for name, value in given.items() if value != default[name]]
+    fields = [
+        f"{name}: {_value(value)}"
+        for name, value in given.items()
+        if value != default.get(name)
+    ]
     said = plain("; ".join(fields), 1000) if fields else "the default one"
     return f"sha256\\:{policy_digest(policy)[:16]}…, {said}"
 

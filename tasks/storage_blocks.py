@@ -106,14 +106,17 @@ def _load(block: str) -> Block:
     raise UnusableBlock(f"the storage block {block!r} {reason}")
 
 
-def table_options(table: str, source: str, block: str) -> dict[str, Any]:
-    """Return the options of a table: the root's if both are in the same kind of storage.
+def table_options(table: str, source: str, block: str, own: str = "") -> dict[str, Any]:
+    """Return the options of a table: its own, or the root's if both are in the same kind of storage.
 
     Args:
         table: Address of the table.
         source: The root.
-        block: As for `storage_options`.
+        block: The root's, as for `storage_options`.
+        own: The block with the table's credentials; empty: it has none of its own.
     """
+    if own:
+        return storage_options(own)
     same = Address.parse(table).shares_storage(Address.parse(source))
     return storage_options(block) if same else {}
 

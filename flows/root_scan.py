@@ -82,6 +82,8 @@ class ScanOrder:
     fail_on_refused: bool = False
     table_storage: str = ""
     """Block with the table's credentials; empty: it has none of its own."""
+    policy_block: str = ""
+    """Block that the policy is from, as it was named; empty: from none."""
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -164,6 +166,7 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
             highlights=highlights,
             agents=started,
             table=order.table,
+            policy_block=order.policy_block,
             selected=selection.describe(),
             not_examined=examined.describe(),
         )

@@ -20,7 +20,7 @@ _lock: Final = threading.Lock()
 
 
 @contextmanager
-def join_staging(  # noqa: PLR0913 - a table, and what goes into it
+def join_staging(
     table: str,
     scan: ScanInfo,
     storage: str,
@@ -42,6 +42,7 @@ def join_staging(  # noqa: PLR0913 - a table, and what goes into it
     Yields:
         The writer; None without a table, or where it cannot be opened.
     """
+
     def opened() -> StagingWriter:
         files = open_table(table, scan.source, storage, table_storage).files
         return StagingWriter(files, scan, rescan, warn)

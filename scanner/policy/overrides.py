@@ -16,6 +16,7 @@ from prefect_mutagen.scanner.policy.publishers import has_dot_segments, lies_bel
 __all__ = ["PolicyOverride", "PolicySet", "each_policy", "signers_of", "stated_at"]
 
 _CONFIG: Final = {"extra": "forbid", "use_attribute_docstrings": True}
+_DEFAULT: Final = Policy()
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class PolicyOverride:
 
     prefix: str
     """Address that artifacts lie under, such as s3://models/research; the longest one counts."""
-    policy: Policy = Policy()
+    policy: Policy = _DEFAULT
     """What may be handed to an agent there. It replaces the other policy as a whole: what it does
     not state has its default."""
 

@@ -4,7 +4,8 @@ import pytest
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from pydantic import SecretStr
 
-from prefect_mutagen.tasks.storage_blocks import options_of, storage_options
+from prefect_mutagen.tasks.block_options import options_of
+from prefect_mutagen.tasks.storage_blocks import storage_options
 
 
 def test_without_a_block_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start
 from prefect_mutagen.flows.fan_out import Reading, examine
-from prefect_mutagen.flows.form import with_form
+from prefect_mutagen.flows.form import BRIEF_POLICY, with_form
 from prefect_mutagen.flows.named_blocks import named_policy, named_root, named_table
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
 from prefect_mutagen.flows.run_labels import scan_run_name
@@ -51,7 +51,7 @@ _FIELDS: Final = {
 give_time_to_start()
 
 
-@with_form(_FIELDS)
+@with_form(_FIELDS, policy=BRIEF_POLICY)
 @keeps_secrets_out
 @flow(
     name="scan-models",
@@ -81,8 +81,8 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     Args:
         source: What to scan: a path, an address such as s3://bucket/models, or a block such as
             model-root/NAME or s3-bucket/NAME.
-        policy: What may be handed to an agent. A policy block keeps this in one place for all
-            deployments; then leave it as it is here.
+        policy: What may be handed to an agent: the rules that are set most often. A policy block
+            has all of them, in one place for all deployments; with one, leave these as they are.
         table: Where results are kept, for drift and for re-scans that read only what changed: a
             folder, an address such as s3://bucket/models-table, or model-table/NAME. Empty: no
             results are kept.

@@ -34,10 +34,6 @@ _NAMED: Final = 5
 """Roots in a message, what needs a person first."""
 _WIDTH: Final = 300
 """Characters of what a message says about a root."""
-_NOTHING: Final[dict[str, Any]] = {
-    **dict.fromkeys(("artifacts", "examined", "bytes_read", "requests"), 0),
-    **{name: [] for name in ("passed", "failed", "unknown", "agents")},
-}
 
 
 class RootsNotScanned(Exception):  # noqa: N818 - it names what happened, as it is read in the UI
@@ -153,7 +149,8 @@ def _sum(roots: Sequence[_Root]) -> ScanSummary:
         for name in ("passed", "failed", "unknown")
     }
     return ScanSummary(
-        **{**_NOTHING, **sums, **lists},
+        **sums,
+        **lists,
         scan_id=scanned[0].scan_id if scanned else "",
         source=scanned[0].source if scanned else roots[0].source,
         counts={**dict.fromkeys(("passed", "failed", "unknown"), 0), **counts},

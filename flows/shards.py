@@ -16,7 +16,7 @@ from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.fan_out import Reading, examine
-from prefect_mutagen.flows.form import with_form
+from prefect_mutagen.flows.form import BRIEF_POLICY, with_form
 from prefect_mutagen.flows.named_blocks import named_policy, named_root, named_table
 from prefect_mutagen.flows.root_scan import ScanOrder, scan_root
 from prefect_mutagen.flows.run_labels import scan_run_name
@@ -73,7 +73,7 @@ def _shard_name() -> str:
     return f"{scan_run_name()}, shard {visible(str(flow_run.parameters.get('shard', '')), 8)}"
 
 
-@with_form(_FIELDS)
+@with_form(_FIELDS, policy=BRIEF_POLICY)
 @keeps_secrets_out
 @flow(
     name="scan-shards",
@@ -111,8 +111,8 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
             to, or model-table/NAME.
         deployment: The deployment of the flow scan-shard that examines a part.
         shards: Number of parts, and thus of runs.
-        policy: What may be handed to an agent. A policy block keeps this in one place for all
-            deployments; then leave it as it is here.
+        policy: What may be handed to an agent: the rules that are set most often. A policy block
+            has all of them, in one place for all deployments; with one, leave these as they are.
         storage: Block with the credentials, as type/name, such as aws-credentials/models. Empty:
             those of the model-root block, or of the worker's environment.
         hash: Where SHA-256 values come from: none, known ones at no cost (stored), one more request

@@ -29,6 +29,10 @@ PREFECT_SECONDS = 15
 """What Prefect may take to report the end of a run on a busy machine, after all else has ended."""
 
 
+def _most(agents: int) -> ScanAdvanced:
+    return ScanAdvanced(max_agent_runs=agents)
+
+
 def test_a_scan_that_is_repeated_starts_nothing_again(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
     assert place.scan() == ["completed"] * 3
@@ -39,7 +43,7 @@ def test_a_scan_that_is_repeated_starts_nothing_again(tmp_path: Path) -> None:
 
 def test_a_limit_leaves_the_rest_to_the_next_scans(tmp_path: Path) -> None:
     place = Place(tmp_path, 5)
-    states = [sorted(place.scan(advanced=ScanAdvanced(max_agent_runs=2))) for _ in range(4)]
+    states = [sorted(place.scan(advanced=_most(2))) for _ in range(4)]
     assert states == [
         ["completed", "completed", "waiting", "waiting", "waiting"],
         ["completed", "completed", "waiting"],
@@ -58,9 +62,7 @@ def test_the_records_that_are_waited_for_are_those_that_there_are(
     monkeypatch.setattr(root_scan, "wait_for_records", expected.append)
     place = Place(tmp_path, 3)
     launches = [AgentLaunch(command=place.command(seconds=n / 100)) for n in range(agents)]
-    scan_models(
-        place.root, table=place.table, agents=launches, advanced=ScanAdvanced(max_agent_runs=most)
-    )
+    scan_models(place.root, table=place.table, agents=launches, advanced=_most(most))
     assert len(place.started()) == most
     # Besides: the listing, three artifacts, and the table.
     assert expected == [5 + task_runs]
@@ -77,19 +79,16 @@ def test_pins_of_another_form_start_nothing_again_and_lose_nothing(
     place = Place(tmp_path, 4)
     with monkeypatch.context() as earlier:
         earlier.setattr(local, "file_pin", old_form)
-        assert (
-            sorted(place.scan(advanced=ScanAdvanced(max_agent_runs=2)))
-            == ["completed"] * 2 + ["waiting"] * 2
-        )
-    assert sorted(place.scan(advanced=ScanAdvanced(max_agent_runs=1))) == ["completed", "waiting"]
-    assert place.scan(advanced=ScanAdvanced(max_agent_runs=1)) == ["completed"]
+        assert sorted(place.scan(advanced=_most(2))) == ["completed"] * 2 + ["waiting"] * 2
+    assert sorted(place.scan(advanced=_most(1))) == ["completed", "waiting"]
+    assert place.scan(advanced=_most(1)) == ["completed"]
     assert place.scan() == []
     assert place.started() == [f"{n}.gguf" for n in range(4)]
 
 
 def test_what_waits_and_does_not_pass_any_more_starts_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
-    place.scan(advanced=ScanAdvanced(max_agent_runs=1))
+    place.scan(advanced=_most(1))
     assert place.scan(policy=Policy(allowed_architectures=("a0", "a1"))) == ["completed"]
     assert place.started() == ["0.gguf", "1.gguf"]
 
@@ -154,7 +153,7 @@ def test_a_scan_killed_around_its_publication_loses_no_start(
 
 def test_waiting_starts_of_other_agents_stay(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
-    assert sorted(place.scan(advanced=ScanAdvanced(max_agent_runs=1))) == [
+    assert sorted(place.scan(advanced=_most(1))) == [
         "completed",
         "waiting",
         "waiting",

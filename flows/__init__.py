@@ -6,6 +6,10 @@
   ``arrows``: what depends on what in the run graph.
 * ``shards``: `scan_shards`, the same on several machines, and `scan_shard`, a part of it;
   ``shard_runs``: the runs that examine the parts, watched and started again.
+* ``form``: the order and the titles of the fields in Prefect's form; ``scan_advanced``: what is
+  seldom set.
+* ``blocks``: the types of blocks; ``named_blocks``: what parameters stand for that name one.
+* ``several_roots``: a run for each of several roots, and what came out of all.
 * ``summary``: what a scan returns; ``scan_ending``: the state that it ends in; ``run_labels``:
   names and tags of its run; ``scan_progress``: how far it is.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
@@ -24,20 +28,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
+    from prefect_mutagen.flows.blocks import ModelPolicy, ModelRoot, ModelTable
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import (
         AgentsNotStarted,
         ModelsRefused,
+        RootsNotScanned,
         ScanSummary,
         scan_models,
     )
+    from prefect_mutagen.flows.scan_advanced import ScanAdvanced
     from prefect_mutagen.flows.shards import scan_shard, scan_shards
     from prefect_mutagen.tasks.agent_launch import AgentLaunch
 
 __all__ = [
     "AgentLaunch",
     "AgentsNotStarted",
+    "ModelPolicy",
+    "ModelRoot",
+    "ModelTable",
     "ModelsRefused",
+    "RootsNotScanned",
+    "ScanAdvanced",
     "ScanBroken",
     "ScanSummary",
     "run_agent",
@@ -49,7 +61,12 @@ __all__ = [
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "AgentsNotStarted": "prefect_mutagen.flows.scan",
+    "ModelPolicy": "prefect_mutagen.flows.blocks",
+    "ModelRoot": "prefect_mutagen.flows.blocks",
+    "ModelTable": "prefect_mutagen.flows.blocks",
     "ModelsRefused": "prefect_mutagen.flows.scan",
+    "RootsNotScanned": "prefect_mutagen.flows.scan",
+    "ScanAdvanced": "prefect_mutagen.flows.scan_advanced",
     "ScanBroken": "prefect_mutagen.flows.fan_out",
     "ScanSummary": "prefect_mutagen.flows.scan",
     "run_agent": "prefect_mutagen.flows.agent",

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
+from prefect_mutagen.flows.named_blocks import named_policy
 from prefect_mutagen.flows.run_log import flow_logger
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
 from prefect_mutagen.scanner.agents.supervise import (
@@ -80,6 +81,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     cpu_seconds: Annotated[int, Field(ge=0)] = 0,
     environment: list[str] = [],  # noqa: B006 - the form needs the default; nobody changes it
     stdin: Literal["handoff", "empty"] = "handoff",
+    policy_block: BlockName = "",
 ) -> dict[str, Any]:
     """Verify an artifact and run a command for it.
 
@@ -100,6 +102,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         cpu_seconds: CPU time limit of each of its processes; 0 is no limit.
         environment: Names of the worker's variables to pass on, beyond PATH, HOME and the locale.
         stdin: What the command reads from standard input: the handoff, or nothing.
+        policy_block: Name of a Model Policy block; empty: the policy stated here.
 
     Returns:
         The exit status, whether the log is truncated, and which mechanism ended the processes:
@@ -123,6 +126,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
             "the pin is empty; pass the pin of the scan, or 'any' to accept any bytes that pass"
         )
     refuse_secrets(url)
+    accepted = named_policy(policy, policy_block)
     variables = named_variables(environment)
     last: deque[str] = deque(maxlen=LAST_LINES)
 
@@ -136,7 +140,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
         _tell_guarantee(guarantee)
 
     try:
-        result = verify(url, None if pin == ANY_PIN else pin, policy, storage_options(storage))
+        result = verify(url, None if pin == ANY_PIN else pin, accepted, storage_options(storage))
     except ArtifactRejected as rejection:
         message = visible(str(rejection), 1000)
         return _ended(Failed(name="Refused", message=message, data=rejection))

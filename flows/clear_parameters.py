@@ -16,6 +16,9 @@ from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 __all__ = ["keeps_secrets_out"]
 
 _ADDRESSES: Final = ("source", "table", "url", "inventory")
+_BLOCKS: Final = ("storage", "table_storage", "policy_block")
+_KEPT: Final = ("__signature__", "parameters")
+"""Attributes of a flow that make its form (`flows.form`)."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,8 +39,10 @@ class _ClearFlow(Flow[P, R]):
         return stored
 
     def with_options(self, *args: Any, **kwargs: Any) -> Flow[P, R]:
-        """Return a copy with other options, which refuses the same."""
-        return keeps_secrets_out(super().with_options(*args, **kwargs))
+        """Return a copy with other options, which refuses the same and has the same form."""
+        copy = keeps_secrets_out(super().with_options(*args, **kwargs))
+        vars(copy).update({name: vars(self)[name] for name in _KEPT if name in vars(self)})
+        return copy
 
 
 def keeps_secrets_out(made: Flow[P, R]) -> Flow[P, R]:
@@ -55,8 +60,11 @@ def _refuse(values: Any) -> None:
         for name in _ADDRESSES:
             if isinstance(values.get(name), str):
                 refuse_secrets(values[name], f"the parameter {name}")
-        if not re.match(BLOCK_NAMES, str(values.get("storage", ""))):
-            raise ValueError(
-                "the parameter storage would be stored in clear text: put the credentials into a "
-                "storage block, and name it as type/name"
-            )
+        for address in values.get("more_sources") or ():
+            refuse_secrets(str(address), "an entry of the parameter more_sources")
+        for name in _BLOCKS:
+            if not re.match(BLOCK_NAMES, str(values.get(name, ""))):
+                raise ValueError(
+                    f"the parameter {name} would be stored in clear text: put the credentials into "
+                    "a storage block, and name it as type/name"
+                )

@@ -70,6 +70,8 @@ class Reading:
     table: str = ""
     """Table in whose staging area results are kept; empty: none."""
     rescan: Rescan = "changed"
+    table_storage: str = ""
+    """Block with the table's credentials; empty: it has none of its own."""
 
     def width(self, artifacts: int, engine: Engine) -> int:
         """Return the number of task runs.
@@ -210,6 +212,7 @@ class _FanOut:
             versions=quoted(reading.versions),
             table=quoted(self._table),
             rescan=quoted(reading.rescan),
+            table_storage=quoted(reading.table_storage),
             wait_for=self._after,
             return_state=False,
         )

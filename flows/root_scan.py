@@ -27,6 +27,7 @@ from prefect_mutagen.flows.summary import ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.overrides import signers_of
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
 from prefect_mutagen.scanner.signing.check import check_signers
@@ -79,6 +80,10 @@ class ScanOrder:
     select: ScanSelection
     if_busy: IfBusy
     fail_on_refused: bool = False
+    table_storage: str = ""
+    """Block with the table's credentials; empty: it has none of its own."""
+    policy_block: str = ""
+    """Block that the policy is from, as it was named; empty: from none."""
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -87,6 +92,7 @@ class ScanOrder:
             self.policy,
             self.table,
             self.storage,
+            self.table_storage,
             scan.source,
             self.rerun_failed_agents,
             flow_run=str(flow_run.id or ""),
@@ -114,7 +120,9 @@ def scan_root(order: ScanOrder) -> ScanSummary:
     _check((order.source, *filter(None, (order.table, order.select.inventory))), order)
     storage_options(order.storage)  # fail on an unloadable block before anything is scanned
     sweep_folders()  # Prefect kills what does not end quickly enough
-    table = open_table(order.table, order.source, order.storage) if order.table else None
+    addresses = order.table, order.source
+    credentials = order.storage, order.table_storage
+    table = open_table(*addresses, *credentials) if order.table else None
     with ends_with(run_key()), ExitStack() as held:
         if table is not None:
             lease = held.enter_context(table.lease(str(flow_run.id or "")))
@@ -129,7 +137,7 @@ def _check(addresses: Iterable[str], order: ScanOrder) -> None:
     """Validate addresses, signers and agents before anything is examined."""
     for address in addresses:
         Address.parse_clear(address)
-    check_signers(order.policy.allowed_signers)
+    check_signers(signers_of(order.policy))
     for remark in check_agents(order.agents):
         flow_logger().warning("%s", remark)
 
@@ -158,6 +166,7 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
             highlights=highlights,
             agents=started,
             table=order.table,
+            policy_block=order.policy_block,
             selected=selection.describe(),
             not_examined=examined.describe(),
         )
@@ -190,6 +199,7 @@ def _list(
         selection=quoted(selection),
         table=quoted(order.table),
         scan=quoted(recording.scan),
+        table_storage=quoted(order.table_storage),
         return_state=True,
     )
     changes = opened(listed.result())
@@ -237,6 +247,7 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
         table=quoted(order.table),
         publication=quoted(publication),
         storage=quoted(order.storage),
+        table_storage=quoted(order.table_storage),
         retention=quoted(order.retention),
         wait_for=after,
         return_state=True,

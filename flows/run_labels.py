@@ -1,8 +1,9 @@
 """Names and tags of flow runs: lists of runs show neither the name of a state nor its message."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import httpx
 from prefect import get_client
@@ -16,7 +17,7 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.tasks.agent_checks import cannot_reach
 
-__all__ = ["DRIFT", "NEW_REFUSALS", "REFUSED", "label_run", "scan_run_name"]
+__all__ = ["DRIFT", "NEW_REFUSALS", "REFUSED", "label_run", "scan_run_name", "tags_of"]
 
 REFUSED: Final = "refused"
 """The tag of a scan with models that are refused."""
@@ -37,13 +38,32 @@ def scan_run_name() -> str:
     It is short, because pages show some seventy characters of a name; the year is on them, too.
     """
     source = without_secrets(str(flow_run.parameters.get("source", "")))
-    return f"{shortened(visible(source, 300), _ROOT)} {datetime.now(UTC):%m-%d %H:%M}{_ZONE}"
+    others = len(flow_run.parameters.get("more_sources") or ())
+    more = f" and {others} more" if others else ""
+    root = shortened(visible(source, 300), _ROOT)
+    return f"{root}{more} {datetime.now(UTC):%m-%d %H:%M}{_ZONE}"
 
 
 def _bare(name: str) -> str:
     """Return the name of a run without the outcome of an earlier try."""
     bare, marker, _ = name.rpartition(f"{_ZONE}: ")
     return f"{bare}{_ZONE}" if marker else name
+
+
+def tags_of(runs: Iterable[UUID | None]) -> set[str]:
+    """Return those of `REFUSED`, `NEW_REFUSALS` and `DRIFT` that hold for one of some runs.
+
+    Args:
+        runs: Their identities; a server that cannot be reached costs a warning.
+    """
+    found: set[str] = set()
+    try:
+        with get_client(sync_client=True) as client:
+            for run in filter(None, runs):
+                found.update(client.read_flow_run(run).tags)
+    except (ObjectNotFound, httpx.HTTPError):
+        flow_logger().warning("the tags of the runs of some roots are not known")
+    return found & _TAGS
 
 
 def label_run(label: str, tags: Collection[str]) -> None:

@@ -300,7 +300,7 @@ class Starting:
 
 
 def _options(handoff: Handoff) -> dict[str, Any]:
-    return table_options(handoff.table, handoff.source, handoff.storage)
+    return table_options(handoff.table, handoff.source, handoff.storage, handoff.table_storage)
 
 
 def _open_records(handoff: Handoff) -> Records | None:

@@ -47,6 +47,9 @@ class ScanSummary(BaseModel):
     """Why nothing was scanned: who else scans the root. Empty if it was."""
     census: list[CensusRow] = []
     """All listed objects by role and state: examined, named only, not understood."""
+    roots: list["ScanSummary"] = []
+    """With several roots, the summary of each that was scanned; the counts here are sums, and
+    source and scan id those of the first. Empty with one root."""
 
 
 class AgentsNotStarted(Exception):  # noqa: N818 - it names what happened, as it is read in the UI

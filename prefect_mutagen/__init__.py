@@ -12,8 +12,30 @@ Three ways in::
     from prefect_mutagen.parsers import read_header        # bytes in, a header or "need bytes" out
     from prefect_mutagen.scanner import scan, verify       # a bucket, or the line before a load
     from prefect_mutagen.flows import scan_models          # the same as a Prefect flow
+
+The types of blocks are handed out here, too, for ``prefect block register -m prefect_mutagen``.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefect_mutagen.flows.blocks import ModelPolicy, ModelRoot, ModelTable
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["__version__"]
+__all__ = ["ModelPolicy", "ModelRoot", "ModelTable", "__version__"]
+
+_BLOCKS = frozenset({"ModelPolicy", "ModelRoot", "ModelTable"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import a block type on first use, because importing Prefect takes seconds."""
+    if name not in _BLOCKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("prefect_mutagen.flows.blocks"), name)
+
+
+def __dir__() -> list[str]:
+    """Name the block types, too: Prefect looks for them among a module's names."""
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,7 @@ from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
 from prefect_mutagen.scanner.pins import TOUCHING, WEAK, WEAKNESS, is_local_pin, is_weak
+from prefect_mutagen.scanner.policy.overrides import each_policy
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ObjectResult, ScanResult
 from prefect_mutagen.scanner.storage.address import Address
@@ -130,7 +131,7 @@ def verify_store(
         raise ValueError("the pin is empty; leave it out (None) to accept any bytes that pass")
     accepted = policy or Policy()
     url = store.root
-    strict = accepted.require_sha256 or accepted.allowed_signers
+    strict = any(one.require_sha256 or one.allowed_signers for one in each_policy(accepted))
     # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
     # where "stored" is the default too.
     level: HashLevel = "lookup" if strict else "stored"

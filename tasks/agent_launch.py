@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.fields import field_title
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets_in
@@ -55,7 +56,12 @@ def shown_command(command: Sequence[str]) -> str:
 class AgentLaunch(BaseModel):
     """An agent to start for each artifact that passed: a deployment or a command."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        field_title_generator=field_title,
+    )
 
     deployment: str = ""
     """Deployment to run, as flow/name. It receives those of url, pin, sbom_id, scan_id and table
@@ -175,6 +181,9 @@ class Handoff:
     """The policy that the artifact passed; before a command it is verified again."""
     table: str = ""
     storage: str = ""
+    """Name of the block with the root's credentials; empty: those of the environment."""
+    table_storage: str = ""
+    """Name of the block with the table's credentials; empty: it has none of its own."""
     source: str = ""
     """The scanned root."""
     rerun_failed: bool = False

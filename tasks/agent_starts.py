@@ -202,7 +202,7 @@ def _run_command(
             command=agent.command,
             url=storable(result.url),
             pin=result.pin,
-            policy=handoff.policy,
+            policy=handoff.policy.at(result.url),
             storage=handoff.storage,
             parameters=agent.parameters,
             timeout_seconds=agent.timeout_seconds,

@@ -118,7 +118,7 @@ def open_record(handoff: Handoff) -> StartRecord | None:
     """
     if not handoff.table:
         return None
-    options = table_options(handoff.table, handoff.source, handoff.storage)
+    options = table_options(handoff.table, handoff.source, handoff.storage, handoff.table_storage)
     who = {"lease": handoff.lease, "flow_run": handoff.flow_run}
     return StartRecord(handoff.table, options, **who, has_ended=has_ended)
 

@@ -103,6 +103,7 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     selection: Selection = Selection(),
     table: str = "",
     scan: ScanInfo | None = None,
+    table_storage: str = "",
 ) -> Changes:
     """List the selected artifacts below a root that have to be examined.
 
@@ -118,6 +119,7 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         table: Address of the table in whose staging area interrupted scans left what they
             examined; empty: there is none.
         scan: The scan that takes it over; needed with a table.
+        table_storage: Name of a block with the table's credentials; empty: none of its own.
 
     Returns:
         What was found, quoted.
@@ -132,7 +134,7 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
     known = Comparison(state)
     interrupted: Interrupted | None = None
     if table and scan is not None:
-        files = open_table(table, source, storage).files
+        files = open_table(table, source, storage, table_storage).files
         interrupted = Interrupted(files, scan, rescan, folder)
     manifest = Manifest(os.path.join(folder, "manifest.jsonl"))
     manifest.write(

@@ -28,20 +28,21 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def open_table(table: str, source: str, storage: str = "") -> Table:
-    """Open a table, with the root's credentials if both are in the same kind of storage.
+def open_table(table: str, source: str, storage: str = "", table_storage: str = "") -> Table:
+    """Open a table, with its own credentials or those of the root; see `table_options`.
 
     Args:
         table: Address of the table.
         source: The root.
-        storage: Name of a block with the credentials; empty: those of the environment.
+        storage: Name of a block with the root's credentials; empty: those of the environment.
+        table_storage: Name of a block with the table's; empty: it has none of its own.
 
     Raises:
         ValueError: An address holds a secret.
     """
     for name, address in (("table", table), ("source", source)):
         refuse_secrets(address, f"the parameter {name}")
-    return Table(table, source, table_options(table, source, storage))
+    return Table(table, source, table_options(table, source, storage, table_storage))
 
 
 @task(**_OPTIONS)
@@ -87,6 +88,7 @@ def publish_scan(
     publication: Publication,
     storage: str = "",
     retention: Retention = Retention(),
+    table_storage: str = "",
 ) -> None:
     """Publish a scan in the table atomically, then apply the retention.
 
@@ -95,11 +97,13 @@ def publish_scan(
         publication: The scan's files.
         storage: Name of a block with the credentials; empty: those of the environment.
         retention: How much history the table keeps.
+        table_storage: Name of a block with the table's credentials; empty: none of its own.
 
     Raises:
         StorageError: The table cannot be written.
     """
-    _warn(publish(open_table(table, publication.source, storage), publication, retention))
+    opened = open_table(table, publication.source, storage, table_storage)
+    _warn(publish(opened, publication, retention))
 
 
 def _warn(remark: str) -> None:

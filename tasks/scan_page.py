@@ -65,6 +65,8 @@ class ScanView:
     agents: Sequence[AgentRun] = ()
     table: str = ""
     """Address of the table; empty: there is none."""
+    policy_block: str = ""
+    """Block that the policy is from; empty: from none."""
     selected: str = ""
     """The selection in one line; empty: everything."""
     not_examined: str = ""
@@ -250,7 +252,8 @@ def _about(view: ScanView) -> Iterator[str]:
     when = f"{started:%Y-%m-%d %H:%M} UTC{took}" if started else ""
     yield f"* scan {plain(scan.id)}{f', {when}' if when else ''}"
     yield f"* table: {plain(view.table, 1000) if view.table else 'none; nothing is kept'}"
-    yield f"* policy: {_policy(scan.policy)}"
+    block = f"block {plain(view.policy_block)}, " if view.policy_block else ""
+    yield f"* policy: {block}{_policy(scan.policy)}"
     if view.selected:
         yield f"* selected: {plain(view.selected, 1000)}"
     read = f"{short_size(summary.bytes_read)} in {counted(summary.requests, 'request')}"
@@ -262,7 +265,9 @@ def _about(view: ScanView) -> Iterator[str]:
 def _policy(policy: Policy) -> str:
     """Return the digest of a policy, and the fields that are not the defaults."""
     default, given = Policy().to_dict(), policy.to_dict()
-    fields = [f"{name}: {_value(value)}" for name, value in given.items() if value != default[name]]
+    fields = [
+        f"{name}: {_value(value)}" for name, value in given.items() if value != default.get(name)
+    ]
     said = plain("; ".join(fields), 1000) if fields else "the default one"
     return f"sha256\\:{policy_digest(policy)[:16]}…, {said}"
 

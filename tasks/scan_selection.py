@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from prefect_mutagen.scanner.listing.selection import Selection, read_moment
+from prefect_mutagen.scanner.policy.fields import field_title
 from prefect_mutagen.tasks.clear_address import ClearAddress
 
 __all__ = ["ScanSelection", "Versions"]
@@ -20,7 +21,12 @@ class ScanSelection(BaseModel):
     Artifacts outside the selection stay in the table unchanged, and no agent starts for them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        field_title_generator=field_title,
+    )
 
     include: list[str] = []
     """Only files with such names (*.gguf) or paths below the source (llama/**). Empty: all."""

@@ -134,6 +134,7 @@ def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of thes
     versions: Versions = "newest",
     table: str = "",
     rescan: Rescan = "changed",
+    table_storage: str = "",
 ) -> Spooled | CarriedRows:
     """Examine a batch of a manifest, in bounded memory.
 
@@ -148,6 +149,7 @@ def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of thes
         table: Address of the table where results are kept until the scan is published; empty:
             nowhere.
         rescan: What the scan examines.
+        table_storage: Name of a block with the table's credentials; empty: none of its own.
 
     Returns:
         The results, quoted: spooled to files in the folder, or by value without one.
@@ -155,7 +157,8 @@ def scan_rows(  # noqa: PLR0913, PLR0917 - an examination depends on all of thes
     where = Storage(scan.source, storage, versions == "all", concurrency)
     verdicts = Verdicts(scan.source)
     results = verdicts.watch(_scan(artifacts.read(), where, scan.policy, hash))
-    with join_staging(table, scan, storage, rescan, _logger().warning) as staging:
+    warn, own = _logger().warning, table_storage
+    with join_staging(table, scan, storage, rescan, warn, table_storage=own) as staging:
         if folder:
             name = f"batch-{artifacts.offset}" if isinstance(artifacts, Batch) else "batch"
             spooled = spool_results(results, scan, os.path.join(folder, name), staging)

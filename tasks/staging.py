@@ -21,7 +21,13 @@ _lock: Final = threading.Lock()
 
 @contextmanager
 def join_staging(
-    table: str, scan: ScanInfo, storage: str, rescan: Rescan, warn: Callable[[str], None]
+    table: str,
+    scan: ScanInfo,
+    storage: str,
+    rescan: Rescan,
+    warn: Callable[[str], None],
+    *,
+    table_storage: str = "",
 ) -> Iterator[StagingWriter | None]:
     """Join the task runs that keep the results of a scan in the staging area of a table.
 
@@ -31,11 +37,17 @@ def join_staging(
         storage: Name of a block with the credentials; empty: those of the environment.
         rescan: What the scan examines.
         warn: Called with a sentence if nothing can be kept there.
+        table_storage: Name of a block with the table's credentials; empty: none of its own.
 
     Yields:
         The writer; None without a table, or where it cannot be opened.
     """
-    writer = _writer(table, scan, storage, rescan, warn) if table else None
+
+    def opened() -> StagingWriter:
+        files = open_table(table, scan.source, storage, table_storage).files
+        return StagingWriter(files, scan, rescan, warn)
+
+    writer = _writer((scan.id, table), opened, warn) if table else None
     if writer is None:
         yield None
         return
@@ -44,14 +56,12 @@ def join_staging(
 
 
 def _writer(
-    table: str, scan: ScanInfo, storage: str, rescan: Rescan, warn: Callable[[str], None]
+    key: tuple[str, str], opened: Callable[[], StagingWriter], warn: Callable[[str], None]
 ) -> StagingWriter | None:
-    key = scan.id, table
     with _lock:
         if key not in _writers:
             try:
-                files = open_table(table, scan.source, storage).files
-                _writers[key] = StagingWriter(files, scan, rescan, warn)
+                _writers[key] = opened()
             except (StorageError, ValueError) as problem:
                 _writers[key] = None
                 warn(f"if this scan is interrupted, the next one begins anew: {problem}")

@@ -24,6 +24,7 @@ from typing import Final, Self
 import duckdb
 from markdown_it import MarkdownIt
 
+from prefect_mutagen.scanner.policy.overrides import signers_of
 from prefect_mutagen.scanner.policy.policy import load_policy
 from prefect_mutagen.scanner.signing.check import check_signers
 
@@ -172,7 +173,7 @@ class PageRun:
         if name:
             (self._folder / name[1]).write_text(block.text)
         policy = load_policy(block.text, str(self._folder))
-        check_signers(policy.allowed_signers)
+        check_signers(signers_of(policy))
         return ""
 
     def _start(self, command: list[str], *, check: bool = False) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.commands.arguments import filled
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.overrides import signers_of
 from prefect_mutagen.scanner.policy.policy import Policy, load_policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
@@ -126,7 +127,7 @@ def read_policy(path: str | None) -> Policy:
         with open(place, "rb") as file:
             text = file.read().decode("utf-8-sig")
         policy = load_policy(text, os.path.dirname(place))
-        check_signers(policy.allowed_signers)
+        check_signers(signers_of(policy))
     except OSError as problem:
         raise ValueError(f"--policy {path}: {storage_error(problem, path).reason}") from None
     except UnicodeDecodeError as problem:

@@ -99,6 +99,8 @@ class Examiner:
     """Counts the files of models."""
     signed: SignedFiles = field(init=False)
     """Signatures already read, and digests of what they name."""
+    others: "dict[int, Examiner]" = field(default_factory=dict, init=False)
+    """Examiners under the policy's overrides; see `scanner.examine.overridden`."""
 
     def __post_init__(self) -> None:
         """Load the policy's signers.

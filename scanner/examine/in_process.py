@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from prefect_mutagen.scanner.examine.driver import drive, serve
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.overridden import examiner_at
 from prefect_mutagen.scanner.examine.unexamined import guarded
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.results import ScanResult
@@ -48,7 +49,8 @@ def examine_in_process(
 
 def _examine_local(store: Store, artifact: Artifact, examiner: Examiner) -> ScanResult:
     cost = Cost()
-    work = drive(examiner.examine(artifact, cost), partial(serve, store, cost))
+    examination = examiner_at(examiner, artifact.url).examine(artifact, cost)
+    work = drive(examination, partial(serve, store, cost))
     return finish(guarded(work, artifact))
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from prefect_mutagen.scanner.examine.driver import drive
 from prefect_mutagen.scanner.examine.examiner import Examiner
+from prefect_mutagen.scanner.examine.overridden import examiner_at
 from prefect_mutagen.scanner.examine.retries import RequestServer, SharedRequests
 from prefect_mutagen.scanner.examine.unexamined import guarded
 from prefect_mutagen.scanner.listing.artifacts import Artifact
@@ -136,7 +137,8 @@ class _Workers:
         cost = Cost()
         server = RequestServer(self._shared, cost)
         try:
-            return await drive(self._examiner.examine(artifact, cost), server.serve)
+            examiner = examiner_at(self._examiner, artifact.url)
+            return await drive(examiner.examine(artifact, cost), server.serve)
         finally:
             await server.close()
 

@@ -13,6 +13,7 @@ from prefect_mutagen.scanner.policy.licenses import (
     unseen_licenses,
 )
 from prefect_mutagen.scanner.policy.loaders import for_loaders
+from prefect_mutagen.scanner.policy.overrides import each_policy
 from prefect_mutagen.scanner.policy.publishers import (
     lies_below,
     publisher_of,
@@ -76,6 +77,7 @@ def judge(subject: Subject, policy: Policy, now: datetime | None = None) -> Verd
 
 
 def _judge(subject: Subject, policy: Policy, now: datetime | None) -> Verdict:
+    policy = policy.at(subject.url)
     unseen = tuple(unseen_licenses(subject, policy))  # whatever loaders take
     if policy.loaders:
         subject = for_loaders(subject, policy.loaders)
@@ -292,8 +294,12 @@ def is_too_old(examined_at: str, policy: Policy, now: datetime | None = None) ->
 
 def is_time_bound(policy: Policy) -> bool:
     """Whether a verdict under this policy can change through the passing of time alone."""
-    certified = any(signer.certificate for signer in policy.allowed_signers)
-    return policy.max_scan_age_hours > 0 or bool(policy.waivers) or certified
+    return any(
+        one.max_scan_age_hours > 0
+        or bool(one.waivers)
+        or any(signer.certificate for signer in one.allowed_signers)
+        for one in each_policy(policy)
+    )
 
 
 def _age(subject: Subject, policy: Policy, now: datetime | None) -> Reason:

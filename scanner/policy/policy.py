@@ -18,6 +18,7 @@ from prefect_mutagen.scanner.policy.fields import (
     Waiver,
 )
 from prefect_mutagen.scanner.policy.judge import judge
+from prefect_mutagen.scanner.policy.overrides import PolicyOverride, PolicySet
 from prefect_mutagen.scanner.policy.owners import Owner
 from prefect_mutagen.scanner.policy.policy_text import load_yaml
 from prefect_mutagen.scanner.signing.signers import TEXTS_OR_PATHS
@@ -27,6 +28,8 @@ __all__ = [
     "BaseLicense",
     "Owner",
     "Policy",
+    "PolicyOverride",
+    "PolicySet",
     "Reason",
     "SeverityChange",
     "Signer",
@@ -61,12 +64,25 @@ def load_policy(text: str, folder: str | None = None) -> Policy:
     if not isinstance(given, Mapping):
         raise ValueError("the policy is not a mapping of fields to values")  # noqa: TRY004
     if folder is not None:
-        given = {**given, "allowed_signers": _with_files(given.get("allowed_signers", ()), folder)}
+        given = _with_files_everywhere(given, folder)
     try:
-        policy: Policy = _validator().validate_python(given)
+        policy: PolicySet = _validator().validate_python(given)
     except ValidationError as problem:
         raise ValueError("; ".join(_explain(error) for error in problem.errors())) from None
-    return policy
+    return policy if policy.overrides else policy.base
+
+
+def _with_files_everywhere(given: Mapping[Any, Any], folder: str) -> dict[Any, Any]:
+    """Replace paths in a policy and in its overrides; what is malformed is left as it is."""
+    found = {**given, "allowed_signers": _with_files(given.get("allowed_signers", ()), folder)}
+    if isinstance(given.get("overrides"), list):
+        found["overrides"] = [
+            {**one, "policy": _with_files_everywhere(one["policy"], folder)}
+            if isinstance(one, Mapping) and isinstance(one.get("policy"), Mapping)
+            else one
+            for one in given["overrides"]
+        ]
+    return found
 
 
 def _with_files(signers: Any, folder: str) -> Any:
@@ -101,7 +117,7 @@ def _validator() -> Any:
     """Build the validator once; it is slow, as pydantic parses this package's source for it."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Policy)
+    return TypeAdapter(PolicySet)
 
 
 def _explain(error: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.unnamed import Looked
 from prefect_mutagen.scanner.pins import relation_of
 from prefect_mutagen.scanner.policy.judge import is_too_old
+from prefect_mutagen.scanner.policy.overrides import stated_at
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.hashing import HashLevel
@@ -124,9 +125,10 @@ class State:
         if not self.index.has(place, artifact.digest, wanted):
             return None
         if policy is not None:
+            policy = policy.at(artifact.url)
             if policy.max_scan_age_hours and self._is_too_old(place, policy):
                 return None
-            if _has_pickles(artifact) and not self._trusts_as(policy):
+            if _has_pickles(artifact) and not self._trusts_as(policy, artifact.url):
                 return None
             if _is_signed(artifact) and not self._is_verified_now(place, artifact, policy, folders):
                 return None
@@ -155,20 +157,24 @@ class State:
             return False
         if not names_any(known.facts, {item.name for item in artifact.objects}):
             return True
-        is_verified = self._is_verified_for(policy)
+        is_verified = self._is_verified_for(policy, artifact.url)
         return is_verified and (folders is None or folders.are_unchanged(known.facts))
 
-    def _is_verified_for(self, policy: Policy) -> bool:
+    def _policy_at(self, url: str) -> Mapping[str, Any]:
+        """Return the policy that an artifact was judged by, as it is recorded."""
+        return stated_at(self.policy, url) if isinstance(self.policy, dict) else {}
+
+    def _is_verified_for(self, policy: Policy, url: str) -> bool:
         """Whether recorded signatures were verified as a policy asks."""
-        recorded = self.policy if isinstance(self.policy, dict) else {}
+        recorded = self._policy_at(url)
         if policy.require_signature and not recorded.get("require_signature"):
             return False
         known = recorded.get("allowed_signers") or ()
         return all(asdict(signer) in known for signer in policy.allowed_signers)
 
-    def _trusts_as(self, policy: Policy) -> bool:
+    def _trusts_as(self, policy: Policy, url: str) -> bool:
         """Whether recorded pickles were read while the same globals were trusted."""
-        recorded = self.policy if isinstance(self.policy, dict) else {}
+        recorded = self._policy_at(url)
         return set(recorded.get("allowed_globals") or ()) == set(policy.allowed_globals)
 
     def _is_too_old(self, place: int, policy: Policy) -> bool:

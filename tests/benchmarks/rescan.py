@@ -26,7 +26,7 @@ _PATIENCE: Final = 900.0
 _PROGRAM: Final = """
 import json, resource, sys, time
 from prefect import flow
-from prefect_mutagen.flows import scan_models
+from prefect_mutagen.flows import ScanAdvanced, scan_models
 from prefect_mutagen.tasks import AgentLaunch
 
 @flow
@@ -42,7 +42,7 @@ def timed(what):
 root, table = sys.argv[1:]
 agents = [AgentLaunch(command=["true"])]
 def scan():
-    summary = scan_models(root, table=table, agents=agents, max_agent_runs=0)
+    summary = scan_models(root, table=table, agents=agents, advanced=ScanAdvanced(max_agent_runs=0))
     assert summary.counts["passed"] == summary.artifacts, summary.counts
 print(json.dumps([timed(empty), timed(empty), timed(scan), timed(scan)]))
 """

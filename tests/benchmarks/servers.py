@@ -39,11 +39,12 @@ time.sleep(0.5)
 """
 SCAN = """
 import sys, time
-from prefect_mutagen.flows import AgentLaunch, scan_models
+from prefect_mutagen.flows import AgentLaunch, ScanAdvanced, scan_models
 root, table, most, *command = sys.argv[1:]
 agents = [AgentLaunch(command=command)] if int(most) else []
 begun = time.time()
-summary = scan_models(root, table=table, agents=agents, max_agent_runs=int(most))
+limits = ScanAdvanced(max_agent_runs=int(most))
+summary = scan_models(root, table=table, agents=agents, advanced=limits)
 made = [run for run in summary.agents if run.state != "waiting"]
 assert all(run.state == "completed" for run in made), made
 print("seconds", time.time() - begun)

@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_mutagen.flows import ScanSummary, scan_models
+from prefect_mutagen.flows import ScanAdvanced, ScanSummary, scan_models
 from prefect_mutagen.scanner.storage.options import OPTIONS_VARIABLE
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import safetensors
@@ -24,6 +24,7 @@ from tests.synthetic_s3 import SyntheticS3
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = "s3://b/m"
+SKIP = ScanAdvanced(if_busy="skip")
 COUNT = 200
 COMMAND = [sys.executable, "-m", "prefect_mutagen.scanner.commands.cli", "scan", SOURCE]
 
@@ -120,12 +121,17 @@ def test_a_flow_is_skipped_and_says_why(
 ) -> None:
     @flow
     def own() -> ScanSummary:
-        return scan_models(SOURCE, table=str(tmp_path), if_busy="skip")
+        return scan_models(SOURCE, table=str(tmp_path), advanced=SKIP)
 
     with temporary_settings({PREFECT_API_URL: prefect_server.api}):
         with _hold(tmp_path, server) as first:
             summary = own()
-            state = scan_models(SOURCE, table=str(tmp_path), if_busy="skip", return_state=True)
+            state = scan_models(
+                SOURCE,
+                table=str(tmp_path),
+                advanced=SKIP,
+                return_state=True,
+            )
             assert first.poll() is None
             first.kill()
         assert f"process {first.pid} on " in summary.skipped
@@ -135,7 +141,7 @@ def test_a_flow_is_skipped_and_says_why(
         with get_client(sync_client=True) as client:
             runs = client.read_flow_runs()
         assert "Skipped" in {run.state_name for run in runs}
-        scanned = scan_models(SOURCE, table=str(tmp_path), if_busy="skip")
+        scanned = scan_models(SOURCE, table=str(tmp_path), advanced=SKIP)
     assert scanned.skipped == ""
     assert len(scanned.passed) == COUNT
     assert scanned.taken_over + scanned.examined == COUNT

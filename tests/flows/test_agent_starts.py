@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from prefect_mutagen.flows import AgentLaunch, root_scan, scan_models
+from prefect_mutagen.flows import AgentLaunch, ScanAdvanced, root_scan, scan_models
 from prefect_mutagen.flows.starting import Starting
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.agents.start_record import StartRecord
@@ -29,6 +29,10 @@ PREFECT_SECONDS = 15
 """What Prefect may take to report the end of a run on a busy machine, after all else has ended."""
 
 
+def _most(agents: int) -> ScanAdvanced:
+    return ScanAdvanced(max_agent_runs=agents)
+
+
 def test_a_scan_that_is_repeated_starts_nothing_again(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
     assert place.scan() == ["completed"] * 3
@@ -39,7 +43,7 @@ def test_a_scan_that_is_repeated_starts_nothing_again(tmp_path: Path) -> None:
 
 def test_a_limit_leaves_the_rest_to_the_next_scans(tmp_path: Path) -> None:
     place = Place(tmp_path, 5)
-    states = [sorted(place.scan(max_agent_runs=2)) for _ in range(4)]
+    states = [sorted(place.scan(advanced=_most(2))) for _ in range(4)]
     assert states == [
         ["completed", "completed", "waiting", "waiting", "waiting"],
         ["completed", "completed", "waiting"],
@@ -58,7 +62,7 @@ def test_the_records_that_are_waited_for_are_those_that_there_are(
     monkeypatch.setattr(root_scan, "wait_for_records", expected.append)
     place = Place(tmp_path, 3)
     launches = [AgentLaunch(command=place.command(seconds=n / 100)) for n in range(agents)]
-    scan_models(place.root, table=place.table, agents=launches, max_agent_runs=most)
+    scan_models(place.root, table=place.table, agents=launches, advanced=_most(most))
     assert len(place.started()) == most
     # Besides: the listing, three artifacts, and the table.
     assert expected == [5 + task_runs]
@@ -75,16 +79,16 @@ def test_pins_of_another_form_start_nothing_again_and_lose_nothing(
     place = Place(tmp_path, 4)
     with monkeypatch.context() as earlier:
         earlier.setattr(local, "file_pin", old_form)
-        assert sorted(place.scan(max_agent_runs=2)) == ["completed"] * 2 + ["waiting"] * 2
-    assert sorted(place.scan(max_agent_runs=1)) == ["completed", "waiting"]
-    assert place.scan(max_agent_runs=1) == ["completed"]
+        assert sorted(place.scan(advanced=_most(2))) == ["completed"] * 2 + ["waiting"] * 2
+    assert sorted(place.scan(advanced=_most(1))) == ["completed", "waiting"]
+    assert place.scan(advanced=_most(1)) == ["completed"]
     assert place.scan() == []
     assert place.started() == [f"{n}.gguf" for n in range(4)]
 
 
 def test_what_waits_and_does_not_pass_any_more_starts_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
-    place.scan(max_agent_runs=1)
+    place.scan(advanced=_most(1))
     assert place.scan(policy=Policy(allowed_architectures=("a0", "a1"))) == ["completed"]
     assert place.started() == ["0.gguf", "1.gguf"]
 
@@ -94,7 +98,7 @@ def test_a_failed_agent_runs_again_only_when_asked_to(tmp_path: Path) -> None:
     command = place.command(status=3)
     assert place.scan(command) == ["failed"]
     assert place.scan(command) == []
-    assert place.scan(command, rerun_failed_agents=True) == ["failed"]
+    assert place.scan(command, advanced=ScanAdvanced(rerun_failed_agents=True)) == ["failed"]
     assert place.started() == ["0.gguf"] * 2
 
 
@@ -149,7 +153,11 @@ def test_a_scan_killed_around_its_publication_loses_no_start(
 
 def test_waiting_starts_of_other_agents_stay(tmp_path: Path) -> None:
     place = Place(tmp_path, 3)
-    assert sorted(place.scan(max_agent_runs=1)) == ["completed", "waiting", "waiting"]
+    assert sorted(place.scan(advanced=_most(1))) == [
+        "completed",
+        "waiting",
+        "waiting",
+    ]
     other = place.command(seconds=0.01)
     assert place.scan(other) == []  # it is new, and what passes was considered before
     assert place.scan() == ["completed"] * 2

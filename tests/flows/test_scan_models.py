@@ -11,7 +11,7 @@ import pytest
 from prefect import flow
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_mutagen.flows import AgentLaunch, ScanSummary, scan_models
+from prefect_mutagen.flows import AgentLaunch, ScanAdvanced, ScanSummary, scan_models
 from prefect_mutagen.scanner import Policy, StorageError
 from prefect_mutagen.scanner.table.table import Table
 from tests.builders import STRING, gguf, safetensors
@@ -138,7 +138,7 @@ def test_batches_keep_what_has_not_changed(tmp_path: Path, api: Api) -> None:
     root, table = put_local(tmp_path / "many", files), str(tmp_path / "table")
     scan_models(root, table=table, max_task_runs=4)
     put_local(tmp_path / "many", {f"{n:02}.gguf": OTHER for n in range(1, 7)} | {"new.gguf": GGUF})
-    summary = scan_models(root, table=table, max_task_runs=3, keep_states=1)
+    summary = scan_models(root, table=table, max_task_runs=3, advanced=ScanAdvanced(keep_states=1))
     assert summary.examined == 7
     assert summary.drift == {"changed": 6, "unchanged": 6, "added": 1}
     assert len(summary.passed) == 11

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
-from prefect_mutagen.flows import AgentLaunch, ScanSummary, scan_models
+from prefect_mutagen.flows import AgentLaunch, ScanAdvanced, ScanSummary, scan_models
 from tests.builders import STRING, gguf, safetensors
 from tests.parsers.safetensors_cases import GOOD
 from tests.scanner.storing import put_local
@@ -186,7 +186,7 @@ def test_agents_start_and_a_second_scan_reads_what_changed(runner: Any, tmp_path
     command = [sys.executable, "-c", AGENT, str(tmp_path / "seen")]
     flow = scan_models.with_options(task_runner=runner)
     agents = [AgentLaunch(command=command)]
-    first = flow(root, table=table, agents=agents, max_agent_runs=2)
+    first = flow(root, table=table, agents=agents, advanced=ScanAdvanced(max_agent_runs=2))
     assert sorted(run.state for run in first.agents) == ["completed", "completed", "waiting"]
     put_local(tmp_path / "root", {"g/1.gguf": OTHER})
     second = flow(root, table=table, agents=agents)

@@ -47,19 +47,19 @@ def _last_run(http: httpx.Client, flow: str) -> dict[str, dict[str, str]]:
     return run
 
 
-def _not_read(package: str, system: str) -> str:
-    return (
-        f"is of {package}, which is not supported: put the options of {system} into the "
-        "settings of a remote-file-system block, and install "
-        f"{system} where the flow runs (on the worker)"
-    )
+def _needs(package: str, install: str) -> str:
+    where = "where the flow runs (on the worker)"
+    return f"needs {package}, which is not installed: pip install {install} {where}"
 
 
 @pytest.mark.parametrize(
     ("slug", "sentence"),
     [
-        ("gcp-credentials", _not_read("prefect-gcp", "gcsfs")),
-        ("azure-blob-storage-credentials", _not_read("prefect-azure", "adlfs")),
+        ("gcp-credentials", _needs("prefect-gcp", "prefect-gcp")),
+        (
+            "azure-blob-storage-credentials",
+            _needs("prefect-azure", "'prefect-azure[blob_storage]'"),
+        ),
         ("slack-credentials", f"needs the package of its type, which is not installed: {INSTALL}"),
     ],
 )
@@ -117,6 +117,19 @@ def test_a_block_that_is_not_there(block: str, reason: str, http: httpx.Client) 
         run_agent(["true"], "s3://models/a.gguf", storage=block)
     assert reason in str(caught.value)
     assert _last_run(http, "run-agent")["state"]["message"].endswith(str(caught.value))
+
+
+def test_a_misspelt_name_is_told_what_there_is(http: httpx.Client) -> None:
+    data = {"basepath": "s3://models"}
+    for name in ("production", "research"):
+        _make_block(http, "remote-file-system", name, data)
+    with pytest.raises(ValueError, match="does not exist") as caught:
+        storage_options("remote-file-system/prodction")
+    said = str(caught.value)
+    assert "'remote-file-system/prodction' does not exist: of this type there are " in said
+    assert "production" in said
+    assert "research" in said
+    assert said.endswith("; did you mean production?")
 
 
 def test_a_block_that_does_not_fit_its_class(http: httpx.Client) -> None:

@@ -204,7 +204,12 @@ def _urgency(entry: Entry) -> tuple[bool, bool]:
 def _unused(policies: Iterable[Mapping[str, Any]], waivers: Iterable[Passing]) -> list[str]:
     """Return the waivers that no model passes by."""
     used = {(one.code, one.exemption.until) for one in waivers if one.exemption is not None}
-    entries = [entry for policy in policies for entry in policy.get("waivers") or ()]
+    stated = [
+        one
+        for policy in policies
+        for one in (policy, *(override["policy"] for override in policy.get("overrides") or ()))
+    ]
+    entries = [entry for policy in stated for entry in policy.get("waivers") or ()]
     return [
         f"{entry['code']} for {entry['url']}, until {entry['expires']}, {entry['owner']}"
         for number, entry in enumerate(entries)

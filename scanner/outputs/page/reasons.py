@@ -10,6 +10,7 @@ import yaml
 
 from prefect_mutagen.scanner.findings import CODES, Finding
 from prefect_mutagen.scanner.outputs.visible import visible
+from prefect_mutagen.scanner.policy.overrides import stated_at
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.verdicts import Reason
 
@@ -59,6 +60,7 @@ def whys_of(result: ScanResult, policy: Mapping[str, Any]) -> tuple[Why, ...]:
         result: The model.
         policy: The policy that it was judged by, as plain values; empty if it is not known.
     """
+    policy = stated_at(policy, result.url)
     return tuple(_why(reason, result.findings, policy) for reason in result.verdict.reasons)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -25,7 +25,10 @@ from prefect_mutagen.flows.scan_ending import ScanEnding
 from prefect_mutagen.flows.starting import Gate, Starting
 from prefect_mutagen.flows.summary import ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
+from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.outputs.key_lines import not_found
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
@@ -79,6 +82,18 @@ class ScanOrder:
     select: ScanSelection
     if_busy: IfBusy
     fail_on_refused: bool = False
+    keys: tuple[str, ...] = ()
+
+    def selection(self, now: datetime | None = None) -> Selection:
+        """Return which artifacts to scan.
+
+        Args:
+            now: The time that ages count back from; the current time by default.
+
+        Raises:
+            ValueError: The keys do not go with the rest of the selection.
+        """
+        return replace(self.select.selection(now), keys=self.keys)
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -126,9 +141,10 @@ def scan_root(order: ScanOrder) -> ScanSummary:
 
 
 def _check(addresses: Iterable[str], order: ScanOrder) -> None:
-    """Validate addresses, signers and agents before anything is examined."""
+    """Validate addresses, keys, signers and agents before anything is examined."""
     for address in addresses:
         Address.parse_clear(address)
+    addresses_of(order.selection().keys, Address.parse_clear(order.source).text)
     check_signers(order.policy.allowed_signers)
     for remark in check_agents(order.agents):
         flow_logger().warning("%s", remark)
@@ -137,7 +153,7 @@ def _check(addresses: Iterable[str], order: ScanOrder) -> None:
 def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) -> ScanSummary:
     """Scan; ``give_back`` is called once it is published, as others may scan while agents run."""
     scan = new_scan(order.source, order.policy)
-    selection = order.select.selection(datetime.fromisoformat(scan.started_at))
+    selection = order.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
     with TableScan(scan, table) as table_scan:
         table_scan.keep_results(order.rescan, selection, flow_logger().warning)
@@ -160,9 +176,10 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
             table=order.table,
             selected=selection.describe(),
             not_examined=examined.describe(),
+            not_found=not_found(changes.keys, scan.source),
         )
         is_closed = order.gate == "scan" and bool(order.agents) and not summary.all_passed
-        ending = _tell(view, is_gate_closed=is_closed)
+        ending = _tell(view, changes.keys, is_gate_closed=is_closed)
         steps = 2 if table is not None else 1  # listing; writing the table
         # One task run starts all agents of an artifact.
         begun = len({run.url for run in started if run.state != "waiting"})
@@ -245,7 +262,7 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
     return arrows_from(published.state_details.task_run_id)
 
 
-def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
+def _tell(view: ScanView, keys: FoundKeys, *, is_gate_closed: bool) -> ScanEnding:
     """Tell what came out: on a page, in the name and the tags of the run; return how it ends."""
     try:
         show_scan(view)
@@ -256,6 +273,7 @@ def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
         source=view.scan.source,
         summary=view.summary,
         highlights=view.highlights,
+        keys=keys,
         not_examined=view.not_examined,
         not_started=_not_started(view.agents, view.table),
         agents=view.agents,
@@ -302,6 +320,7 @@ def _summary_of(
         requests=summary.requests,
         agents=started,
         census=list(summary.census.rows),
+        not_found=changes.keys.not_found[:_ADDRESSES],
         passed=verdicts["passed"],
         failed=verdicts["failed"],
         unknown=verdicts["unknown"],

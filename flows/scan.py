@@ -55,6 +55,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     select: ScanSelection = ScanSelection(),
     if_busy: IfBusy = "wait",
     fail_on_refused: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
+    keys: list[ClearAddress] = [],  # noqa: B006 - the form needs the default; nobody changes it
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -86,17 +87,20 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             skip this one, or scan all the same.
         fail_on_refused: End as failed if models are refused or were not examined. Everything else
             is done all the same.
+        keys: Objects below the source, relative to it or as whole addresses: only the models that
+            they belong to are examined, and nothing else is listed. Empty: everything.
 
     Returns:
         The summary. A bad artifact is a verdict, not a failed flow. The state is named Passed,
-        Refused, Incomplete, Empty or Skipped, and its message says why.
+        Refused, NotFound, Incomplete, Empty or Skipped, and its message says why.
 
     Raises:
         ValueError: A parameter is invalid, or an agent could never start; nothing was examined.
         StorageError: An address does not exist, the root or the table is unreachable, or the
             selection includes nothing.
         AgentsNotStarted: Some agents could not start; everything else is done.
-        ModelsRefused: With `fail_on_refused`: models are refused or were not examined.
+        ModelsRefused: With `fail_on_refused`: models are refused or were not examined, or keys not
+            found.
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
             nothing was published.
     """
@@ -120,5 +124,6 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             select=select,
             if_busy=if_busy,
             fail_on_refused=fail_on_refused,
+            keys=tuple(keys),
         )
     )

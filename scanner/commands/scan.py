@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.commands.scan_options import (
     add_options,
     default_format,
     output_options,
+    read_keys,
     refuse_idle,
 )
 from prefect_mutagen.scanner.commands.shared import (
@@ -30,10 +31,13 @@ from prefect_mutagen.scanner.examine.engine import Workers, examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
+from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, join_json, join_jsonl
+from prefect_mutagen.scanner.outputs.key_lines import describe_keys
 from prefect_mutagen.scanner.outputs.shown import SHOWN, itself, tallied
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
@@ -110,7 +114,9 @@ class _Run:
             options.modified_since,
             options.all_versions,
             options.inventory or "",
+            read_keys(options),
         )
+        addresses_of(self._selection.keys, roots[0].text)  # an invalid one ends the command here
         self.summary = Summary()
         self.trouble = self.skipped = False
         self._show = SHOWN.get(options.format, itself)
@@ -159,12 +165,12 @@ class _Run:
     def _artifacts(self, store: Store) -> Iterator[Artifact]:
         """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
-        census = Census()
-        listed = list_selected(store, *selected, census=census)
-        return self._watched(store, listed, census)
+        census, keys = Census(), FoundKeys()
+        listed = list_selected(store, *selected, census=census, found=keys)
+        return self._watched(store, listed, census, keys)
 
     def _watched(
-        self, store: Store, artifacts: Iterator[Artifact], census: Census
+        self, store: Store, artifacts: Iterator[Artifact], census: Census, keys: FoundKeys
     ) -> Iterator[Artifact]:
         """Report an empty listing; skip artifacts that another root has shown."""
         found = False
@@ -176,10 +182,19 @@ class _Run:
                 self._shown.add(artifact.url)
             yield artifact
         self.summary.census.add(census.listed)
+        self._report_keys(keys)
         if not found:
             self._report_no_model(store, census)
 
+    def _report_keys(self, keys: FoundKeys) -> None:
+        """Report keys that are no part of a model; one without an object is an error."""
+        self.trouble |= bool(keys.not_found)
+        for line in describe_keys(keys):
+            self._complain(line)
+
     def _report_no_model(self, store: Store, census: Census) -> None:
+        if self._selection.keys:
+            return  # each key was reported
         wanted = "model file" if self._selection.takes_all else "model file that is selected"
         listed = census.describe()
         self._complain(f"{store.root}: there is no {wanted}{f' ({listed})' if listed else ''}")
@@ -252,6 +267,7 @@ class _Run:
                 self.summary.count(one.tally._replace(passed_over=None))  # see below: `own` has it
                 if one.is_among(options.only):
                     yield self._corrected(one.tally.status, one.part)
+            self._report_keys(scan.known.keys)
             if not own.artifacts and not scan.known.kept:
                 self._report_no_model(store, own.census)
             carried = Summary(census=own.census)

@@ -8,7 +8,6 @@ the artifacts in there only those that have one of the objects.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Protocol, TypeVar
@@ -128,7 +127,7 @@ class _Keys:
             by_folder.setdefault(folder_of(url), set()).add(url)
         around: dict[str, _Around] = {}
         places = _ahead(self.store, Surroundings(self.store).around, by_folder)
-        for (folder, inside), place in zip(by_folder.items(), places, strict=True):
+        for inside, place in zip(by_folder.values(), places, strict=True):
             one = around.setdefault(place.folder, _Around(place))
             one.place.near |= place.near
             one.urls |= inside
@@ -157,26 +156,29 @@ class _Keys:
         unnamed = Unnamed(self.store, self.looked.known)
         there: set[str] = set()
         left = set(one.urls)
-        described = {url for url in one.urls if role_of(_name(url)) != "other"}
+        parts = {url for url in one.urls if self._is_part(url)}
         objects = unnamed.sort_out(_noting(one.objects, one.urls, there))
-        with closing(
-            group_artifacts(
-                objects,
-                self.store.root,
-                look=lambda folder: look_at(self.store, folder),
-                read_index=index_reader(self.store),
-            )
-        ) as artifacts:
-            for artifact in artifacts:
-                own = one.urls.intersection(_urls_of(artifact))
-                left -= own
-                if own or self._may_have_lost(artifact, described - there):
-                    yield from self._taken(artifact, counting)
+        artifacts = group_artifacts(
+            objects,
+            self.store.root,
+            look=lambda folder: look_at(self.store, folder),
+            read_index=index_reader(self.store),
+        )
+        for artifact in artifacts:
+            own = one.urls.intersection(_urls_of(artifact))
+            left -= own
+            if own or self._may_have_lost(artifact, parts - there):
+                yield from self._taken(artifact, counting)
         counting.count_unnamed(unnamed)
         self.seen |= unnamed.found
         self.census.add(one.census.listed)
         self.found.without_model += sorted(left & there)
         self.missing += sorted(left - there)
+
+    def _is_part(self, url: str) -> bool:
+        """Whether an object may be a part of an artifact, and is none by itself."""
+        is_whole = self.known is not None and self.known.knows(url)
+        return role_of(_name(url)) != "other" and not is_whole
 
     def _may_have_lost(self, artifact: Artifact, missing: set[str]) -> bool:
         """Whether a known artifact may have had one of the objects that are not there."""
@@ -215,7 +217,7 @@ class _Keys:
             yield from self._taken(artifact, counting)
 
     def _of_registries(self, urls: Iterable[str], others: list[str]) -> Iterator[Artifact]:
-        """Yield the artifacts of files of Ollama stores and OCI layouts; collect the other files."""
+        """Yield the artifacts of files of registries' stores; collect the other files."""
         yielded: set[str] = set()
         for url in urls:
             item = probe(self.store, url) if _is_registered(url) else None
@@ -232,7 +234,9 @@ class _Keys:
 
     def _look_up(self) -> None:
         """Look objects up that no listing has shown."""
-        for url, item in zip(self.missing, _ahead(self.store, self._probe, self.missing), strict=True):
+        for url, item in zip(
+            self.missing, _ahead(self.store, self._probe, self.missing), strict=True
+        ):
             if item is not None:
                 self.found.without_model.append(url)
                 continue

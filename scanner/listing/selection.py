@@ -55,7 +55,9 @@ class Selection:
             raise ValueError("an inventory gives the newest versions; leave one of the two out")
         if self.keys and (self.all_versions or self.inventory):
             other = "all versions are" if self.all_versions else "an inventory is"
-            raise ValueError(f"keys name the newest versions of objects, and {other} for whole roots")
+            raise ValueError(
+                f"keys name the newest versions of objects, and {other} for whole roots"
+            )
 
     def describe(self) -> str:
         """Return the criteria as one line of text; empty if everything is selected."""

@@ -24,7 +24,8 @@ OTHER = gguf((("general.architecture", STRING, "mistral"),)).data
 
 def test_the_form_has_fields_that_prefect_draws_well() -> None:
     schema = scan_models.parameters.model_dump()
-    assert list(schema["properties"])[-2:] == ["select", "if_busy"], "new ones stand at the end"
+    last = ["select", "if_busy", "fail_on_refused", "keys"]
+    assert list(schema["properties"])[-4:] == last, "new ones stand at the end"
     definition = schema["definitions"]["ScanSelection"]
     assert definition["properties"].keys() == ScanSelection.model_fields.keys()
     for word in ("anyOf", "oneOf", "null", "additionalItems"):

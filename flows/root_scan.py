@@ -29,6 +29,7 @@ from prefect_mutagen.scanner.listing.keyed import FoundKeys
 from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.selection import Selection
 from prefect_mutagen.scanner.outputs.key_lines import not_found
+from prefect_mutagen.scanner.outputs.metrics import ScanCounts
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import Summary
@@ -36,7 +37,7 @@ from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.table.highlights import highlights_of
+from prefect_mutagen.scanner.table.highlights import Highlights, highlights_of
 from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
@@ -48,9 +49,10 @@ from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.ending import ends_with, run_key
+from prefect_mutagen.tasks.events import tell_others
 from prefect_mutagen.tasks.listing import Changes, list_changes
 from prefect_mutagen.tasks.quoting import opened, quoted
-from prefect_mutagen.tasks.recording import open_table, publish_scan
+from prefect_mutagen.tasks.recording import open_table, publishing
 from prefect_mutagen.tasks.scan_page import ScanView
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import show_scan
@@ -167,7 +169,22 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         summary.finished_at = datetime.now(UTC).isoformat()
         highlights = highlights_of(recording)
         log_highlights(highlights, scan.source)  # before agents, which may take their time
-        started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
+        counts = ScanCounts(
+            source=scan.source,
+            started_at=scan.started_at,
+            summary=summary,
+            drift=recording.drift,
+            newly_refused=highlights["newly-refused"].count if highlights.is_compared else None,
+            not_found=len(changes.keys.not_found),
+            is_complete=not examined.broken,
+        )
+
+        def is_published() -> None:
+            give_back()
+            tell_others(counts, highlights, scan.id, order.table, flow_logger())
+
+        steps_after = highlights, is_published
+        started, trouble = _publish_and_start(order, table_scan, summary, examined, *steps_after)
         view = ScanView(
             scan=scan,
             summary=summary,
@@ -223,7 +240,8 @@ def _publish_and_start(
     table_scan: TableScan,
     summary: Summary,
     examined: Examined,
-    give_back: Callable[[], None],
+    highlights: Highlights,
+    is_published: Callable[[], None],
 ) -> tuple[list[AgentRun], StorageError | None]:
     """Publish a scan and start its agents; return their runs, and what went wrong."""
     recording = table_scan.recording
@@ -239,18 +257,21 @@ def _publish_and_start(
         if order.table:
             publication = table_scan.prepare(summary)
             state = publication.state.last_scan_id
-            after = _publish(order, publication, after)
+            after = _publish(order, publication, highlights, after)
             log_publication(order.table)
-        give_back()
+        is_published()
         # Without a published table no agent may start.
         return [] if trouble is not None else starting.begin(state, after), trouble
     except StorageError as problem:
         return [], problem
 
 
-def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> list[Arrow]:
+def _publish(
+    order: ScanOrder, publication: Publication, highlights: Highlights, after: list[Arrow]
+) -> list[Arrow]:
     """Publish a scan in a table; return the arrow from that task run."""
-    published: State[None] = publish_scan(
+    publish = publishing(highlights, publication.source, order.table)
+    published: State[None] = publish(
         table=quoted(order.table),
         publication=quoted(publication),
         storage=quoted(order.storage),

@@ -38,6 +38,7 @@ from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, join_json, join_jsonl
 from prefect_mutagen.scanner.outputs.key_lines import describe_keys
+from prefect_mutagen.scanner.outputs.metrics import ScanCounts, points_of, prometheus_text
 from prefect_mutagen.scanner.outputs.shown import SHOWN, itself, tallied
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
@@ -77,6 +78,8 @@ def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
     if options.output is not None:
         options.output = prepare_output(options.output)
+    if options.metrics is not None:
+        options.metrics = prepare_output(options.metrics, "--metrics")
     with output_file(options.output) as out:
         if options.format == "json":
             join_json(run.parts(), out, new=options.output is not None)
@@ -85,6 +88,9 @@ def _scan(options: argparse.Namespace) -> int:
         else:
             write = writer_of(options.format)
             write(run.parts(), run.scan, run.summary, out, output_options(options))
+    if options.metrics is not None:
+        with output_file(options.metrics) as out:
+            out.writelines(prometheus_text(points_of(run.counts())))
     if run.trouble:
         return UNREACHABLE
     return PASSED if run.summary.all_passed and not run.skipped else REJECTED
@@ -119,6 +125,8 @@ class _Run:
         addresses_of(self._selection.keys, roots[0].text)  # an invalid one ends the command here
         self.summary = Summary()
         self.trouble = self.skipped = False
+        self._newly_refused: int | None = None
+        self._not_found = 0
         self._show = SHOWN.get(options.format, itself)
         # A progress line would break up formats that are written incrementally to a terminal.
         quiet = options.output is not None or options.format in ("json", "table", "summary")
@@ -128,6 +136,18 @@ class _Run:
     def parts(self) -> Iterator[Any]:
         """Yield what the format shows of each artifact of all roots."""
         return self._each_root(self._recorded if self._options.table else self._examined)
+
+    def counts(self) -> ScanCounts:
+        """Return what is measured of all roots together."""
+        return ScanCounts(
+            source=self.scan.source,
+            started_at=self.scan.started_at,
+            summary=self.summary,
+            drift=self.summary.drift,
+            newly_refused=self._newly_refused,
+            not_found=self._not_found,
+            is_complete=not (self.trouble or self.skipped),
+        )
 
     def _each_root(self, examine: Callable[[Address], Iterator[Any]]) -> Iterator[Any]:
         """Examine the roots in order; an unreachable one does not stop the others."""
@@ -189,6 +209,7 @@ class _Run:
     def _report_keys(self, keys: FoundKeys) -> None:
         """Report keys that are no part of a model; one without an object is an error."""
         self.trouble |= bool(keys.not_found)
+        self._not_found += len(keys.not_found)
         for line in describe_keys(keys):
             self._complain(line)
 
@@ -222,6 +243,7 @@ class _Run:
 
     def _recorded(self, root: Address) -> Iterator[Any]:
         """Examine changed artifacts and publish the new state."""
+        from prefect_mutagen.scanner.table.highlights import highlights_of
         from prefect_mutagen.scanner.table.retention import Retention
         from prefect_mutagen.scanner.table.root_lease import hold_root
         from prefect_mutagen.scanner.table.row_filters import ONLY
@@ -274,6 +296,9 @@ class _Run:
             scan.finish(carried)
             for summary in (own, self.summary):
                 summary.add_counts(carried)
+            if options.metrics is not None and scan.known.state.is_known:
+                found = highlights_of(scan.recording)["newly-refused"].count
+                self._newly_refused = (self._newly_refused or 0) + found
             wanted = ONLY[options.only] if options.only else None
             if options.format != "summary":
                 # Look up documents only for formats that show them.

@@ -41,6 +41,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write to this file, atomically, instead of to stdout",
     )
     parser.add_argument(
+        "--metrics",
+        metavar="FILE",
+        type=filled,
+        help="write the counts for Prometheus to this file, atomically, at the end; for the "
+        "textfile collector of node_exporter its name ends in .prom",
+    )
+    parser.add_argument(
         "--hash",
         **one_of(("none", "stored", "lookup", "full")),
         default="stored",

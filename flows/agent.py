@@ -32,6 +32,7 @@ from prefect_mutagen.scanner.verify import ArtifactRejected, verify
 from prefect_mutagen.tasks.agent_checks import cannot_reach
 from prefect_mutagen.tasks.agent_launch import shown_command
 from prefect_mutagen.tasks.agent_result import LAST_LINES, show_agent
+from prefect_mutagen.tasks.assets import refer_to
 from prefect_mutagen.tasks.beginning import BEGINNING, Beginning
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
 from prefect_mutagen.tasks.run_names import short_name
@@ -148,6 +149,7 @@ def run_agent(  # noqa: PLR0913, PLR0917 - the fields of the form
     beginning.begin()
     attempt = max(beginning.attempt, flow_run.run_count or 1)
     named = {START_VARIABLE: beginning.name} if beginning.name else {}
+    refer_to(result.url)
     _log(logging.INFO, f"verified; starting {shown_command(command)}")
     outcome = run_supervised(
         command,

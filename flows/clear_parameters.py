@@ -36,6 +36,8 @@ class _ClearFlow(Flow[P, R]):
         stored = super().serialize_parameters(parameters)
         _refuse(stored)
         _refuse(stored.get("select"))
+        for key in stored.get("keys") or ():
+            refuse_secrets(str(key), "the parameter keys")
         return stored
 
     def with_options(self, *args: Any, **kwargs: Any) -> Flow[P, R]:

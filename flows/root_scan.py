@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -25,7 +25,11 @@ from prefect_mutagen.flows.scan_ending import ScanEnding
 from prefect_mutagen.flows.starting import Gate, Starting
 from prefect_mutagen.flows.summary import ScanSummary, skipped
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo, new_scan
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
+from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.selection import Selection
+from prefect_mutagen.scanner.outputs.key_lines import not_found
+from prefect_mutagen.scanner.outputs.metrics import ScanCounts
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.overrides import signers_of
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -34,7 +38,7 @@ from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.hashing import HashLevel
-from prefect_mutagen.scanner.table.highlights import highlights_of
+from prefect_mutagen.scanner.table.highlights import Highlights, highlights_of
 from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.recording import Recording
 from prefect_mutagen.scanner.table.retention import Retention
@@ -46,9 +50,10 @@ from prefect_mutagen.scanner.temporary import sweep_folders
 from prefect_mutagen.tasks.agent_checks import cannot_reach, check_agents
 from prefect_mutagen.tasks.agent_launch import AgentLaunch, AgentRun, Handoff
 from prefect_mutagen.tasks.ending import ends_with, run_key
+from prefect_mutagen.tasks.events import tell_others
 from prefect_mutagen.tasks.listing import Changes, list_changes
 from prefect_mutagen.tasks.quoting import opened, quoted
-from prefect_mutagen.tasks.recording import open_table, publish_scan
+from prefect_mutagen.tasks.recording import open_table, publishing
 from prefect_mutagen.tasks.scan_page import ScanView
 from prefect_mutagen.tasks.scan_selection import ScanSelection
 from prefect_mutagen.tasks.showing import show_scan
@@ -84,6 +89,18 @@ class ScanOrder:
     """Block with the table's credentials; empty: it has none of its own."""
     policy_block: str = ""
     """Block that the policy is from, as it was named; empty: from none."""
+    keys: tuple[str, ...] = ()
+
+    def selection(self, now: datetime | None = None) -> Selection:
+        """Return which artifacts to scan.
+
+        Args:
+            now: The time that ages count back from; the current time by default.
+
+        Raises:
+            ValueError: The keys do not go with the rest of the selection.
+        """
+        return replace(self.select.selection(now), keys=self.keys)
 
     def handoff(self, scan: ScanInfo) -> Handoff:
         """Return what agents receive besides their artifact."""
@@ -134,9 +151,10 @@ def scan_root(order: ScanOrder) -> ScanSummary:
 
 
 def _check(addresses: Iterable[str], order: ScanOrder) -> None:
-    """Validate addresses, signers and agents before anything is examined."""
+    """Validate addresses, keys, signers and agents before anything is examined."""
     for address in addresses:
         Address.parse_clear(address)
+    addresses_of(order.selection().keys, Address.parse_clear(order.source).text)
     check_signers(signers_of(order.policy))
     for remark in check_agents(order.agents):
         flow_logger().warning("%s", remark)
@@ -145,7 +163,7 @@ def _check(addresses: Iterable[str], order: ScanOrder) -> None:
 def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) -> ScanSummary:
     """Scan; ``give_back`` is called once it is published, as others may scan while agents run."""
     scan = new_scan(order.source, order.policy)
-    selection = order.select.selection(datetime.fromisoformat(scan.started_at))
+    selection = order.selection(datetime.fromisoformat(scan.started_at))
     summary = Summary()
     with TableScan(scan, table) as table_scan:
         table_scan.keep_results(order.rescan, selection, flow_logger().warning)
@@ -159,7 +177,22 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
         summary.finished_at = datetime.now(UTC).isoformat()
         highlights = highlights_of(recording)
         log_highlights(highlights, scan.source)  # before agents, which may take their time
-        started, trouble = _publish_and_start(order, table_scan, summary, examined, give_back)
+        counts = ScanCounts(
+            source=scan.source,
+            started_at=scan.started_at,
+            summary=summary,
+            drift=recording.drift,
+            newly_refused=highlights["newly-refused"].count if highlights.is_compared else None,
+            not_found=len(changes.keys.not_found),
+            is_complete=not examined.broken,
+        )
+
+        def is_published() -> None:
+            give_back()
+            tell_others(counts, highlights, scan.id, order.table, flow_logger())
+
+        steps_after = highlights, is_published
+        started, trouble = _publish_and_start(order, table_scan, summary, examined, *steps_after)
         view = ScanView(
             scan=scan,
             summary=summary,
@@ -169,9 +202,10 @@ def _scan(order: ScanOrder, table: Table | None, give_back: Callable[[], None]) 
             policy_block=order.policy_block,
             selected=selection.describe(),
             not_examined=examined.describe(),
+            not_found=not_found(changes.keys, scan.source),
         )
         is_closed = order.gate == "scan" and bool(order.agents) and not summary.all_passed
-        ending = _tell(view, is_gate_closed=is_closed)
+        ending = _tell(view, changes.keys, is_gate_closed=is_closed)
         steps = 2 if table is not None else 1  # listing; writing the table
         # One task run starts all agents of an artifact.
         begun = len({run.url for run in started if run.state != "waiting"})
@@ -216,7 +250,8 @@ def _publish_and_start(
     table_scan: TableScan,
     summary: Summary,
     examined: Examined,
-    give_back: Callable[[], None],
+    highlights: Highlights,
+    is_published: Callable[[], None],
 ) -> tuple[list[AgentRun], StorageError | None]:
     """Publish a scan and start its agents; return their runs, and what went wrong."""
     recording = table_scan.recording
@@ -232,18 +267,21 @@ def _publish_and_start(
         if order.table:
             publication = table_scan.prepare(summary)
             state = publication.state.last_scan_id
-            after = _publish(order, publication, after)
+            after = _publish(order, publication, highlights, after)
             log_publication(order.table)
-        give_back()
+        is_published()
         # Without a published table no agent may start.
         return [] if trouble is not None else starting.begin(state, after), trouble
     except StorageError as problem:
         return [], problem
 
 
-def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> list[Arrow]:
+def _publish(
+    order: ScanOrder, publication: Publication, highlights: Highlights, after: list[Arrow]
+) -> list[Arrow]:
     """Publish a scan in a table; return the arrow from that task run."""
-    published: State[None] = publish_scan(
+    publish = publishing(highlights, publication.source, order.table)
+    published: State[None] = publish(
         table=quoted(order.table),
         publication=quoted(publication),
         storage=quoted(order.storage),
@@ -256,7 +294,7 @@ def _publish(order: ScanOrder, publication: Publication, after: list[Arrow]) -> 
     return arrows_from(published.state_details.task_run_id)
 
 
-def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
+def _tell(view: ScanView, keys: FoundKeys, *, is_gate_closed: bool) -> ScanEnding:
     """Tell what came out: on a page, in the name and the tags of the run; return how it ends."""
     try:
         show_scan(view)
@@ -267,6 +305,7 @@ def _tell(view: ScanView, *, is_gate_closed: bool) -> ScanEnding:
         source=view.scan.source,
         summary=view.summary,
         highlights=view.highlights,
+        keys=keys,
         not_examined=view.not_examined,
         not_started=_not_started(view.agents, view.table),
         agents=view.agents,
@@ -313,6 +352,7 @@ def _summary_of(
         requests=summary.requests,
         agents=started,
         census=list(summary.census.rows),
+        not_found=changes.keys.not_found[:_ADDRESSES],
         passed=verdicts["passed"],
         failed=verdicts["failed"],
         unknown=verdicts["unknown"],

@@ -13,6 +13,7 @@ from prefect import get_run_logger
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 
+from prefect_mutagen.scanner.outputs.key_lines import describe_keys
 from prefect_mutagen.scanner.outputs.outcomes import (
     describe_changes,
     outcome,
@@ -81,7 +82,9 @@ def log_listing(source: str, changes: Changes, left_out: int) -> None:
     if changes.taken_over:
         artifacts = counted(changes.taken_over, "artifact")
         logger.info("%s taken over from a scan that was interrupted", artifacts)
-    if not changes.selected:
+    for line in describe_keys(changes.keys):
+        logger.warning("%s", line)
+    if not (changes.selected or changes.keys.not_found or changes.keys.without_model):
         logger.warning("%s: there is no model file that the scan is about", source)
     if left_out:
         logger.info("%d more are known and not selected; they stay as they are", left_out)

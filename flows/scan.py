@@ -40,6 +40,7 @@ _FIELDS: Final = {
     "rescan": "Examine",
     "hash": "SHA-256",
     "select": "Selection",
+    "keys": "Only these objects",
     "max_task_runs": "Task runs",
     "concurrency": "Requests at a time",
     "advanced": "Advanced",
@@ -75,6 +76,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
     more_sources: list[ClearAddress] = [],  # noqa: B006 - likewise
     fail_on_refused: bool = False,  # noqa: FBT001, FBT002 - a switch of the form
     advanced: ScanAdvanced = ScanAdvanced(),
+    keys: list[ClearAddress] = [],  # noqa: B006 - the form needs the default; nobody changes it
 ) -> ScanSummary:
     """Scan a bucket or folder of models and start agents only for what passed.
 
@@ -105,11 +107,13 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         fail_on_refused: End as failed if models are refused or were not examined. Everything else
             is done all the same.
         advanced: Limits of agents, how long results are kept, and what to do beside another scan.
+        keys: Objects below the source, relative to it or as whole addresses: only the models that
+            they belong to are examined, and nothing else is listed. Empty: everything.
 
     Returns:
         The summary. A bad artifact is a verdict, not a failed flow. The state is named Passed,
-        Refused, Incomplete, Empty or Skipped, and its message says why. With `more_sources`, the
-        counts are sums, and `roots` has the summary of each root.
+        Refused, NotFound, Incomplete, Empty or Skipped, and its message says why. With
+        `more_sources`, the counts are sums, and `roots` has the summary of each root.
 
     Raises:
         ValueError: A parameter is invalid, a block does not exist, or an agent could never start;
@@ -117,13 +121,16 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
         StorageError: An address does not exist, the root or the table is unreachable, or the
             selection includes nothing.
         AgentsNotStarted: Some agents could not start; everything else is done.
-        ModelsRefused: With `fail_on_refused`: models are refused or were not examined.
+        ModelsRefused: With `fail_on_refused`: models are refused or were not examined, or keys not
+            found.
         RootsNotScanned: With `more_sources`: some roots could not be scanned; the others were.
         ScanBroken: Too many task runs broke, or one did and the gate is over the whole scan;
             nothing was published.
     """
     accepted, place = named_policy(policy, policy_block), named_table(table)
     root = named_root(source, storage, select)
+    if more_sources and keys:
+        raise ValueError("keys name objects of one source: leave more_sources empty")
     if more_sources:
         for one in more_sources:
             named_root(one, storage, select)  # a misspelt name ends the run before anything else
@@ -157,5 +164,6 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             select=root.select,
             if_busy=advanced.if_busy,
             fail_on_refused=fail_on_refused,
+            keys=tuple(keys),
         )
     )

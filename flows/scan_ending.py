@@ -1,7 +1,7 @@
 """How the flow run of a scan ends: the name and the message of its state, its label, its tags."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ from prefect.states import Completed, Failed
 
 from prefect_mutagen.flows.run_labels import DRIFT, NEW_REFUSALS, REFUSED
 from prefect_mutagen.flows.summary import AgentsNotStarted, ModelsRefused, ScanSummary
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
+from prefect_mutagen.scanner.outputs.key_lines import not_found
 from prefect_mutagen.scanner.outputs.outcomes import outcome
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
@@ -32,6 +34,8 @@ class ScanEnding:
     source: str
     summary: Summary
     highlights: Highlights
+    keys: FoundKeys = field(default_factory=FoundKeys)
+    """What became of selected keys that are no part of an artifact."""
     not_examined: str = ""
     """A sentence on what was not examined; empty: everything was."""
     not_started: str = ""
@@ -44,6 +48,8 @@ class ScanEnding:
     def label(self) -> str:
         """The outcome in a few words, for the name of the run."""
         label = headline(self.summary, self.highlights).replace(" of them new", " new")
+        if self.keys.not_found:
+            label += f", {counted(len(self.keys.not_found), 'key')} not found"
         return f"{label}, not all examined" if self.not_examined else label
 
     @property
@@ -63,7 +69,8 @@ class ScanEnding:
         counts = headline(self.summary, self.highlights)
         if self.is_gate_closed:
             counts += ", so no agent starts"
-        text = "; ".join(filter(None, (self.not_examined, self.not_started, counts)))
+        said = (not_found(self.keys, self.source), self.not_examined, self.not_started, counts)
+        text = "; ".join(filter(None, said))
         failed = sum(run.state == "failed" for run in self.agents)
         agents = f"; {failed} of {counted(len(self.agents), 'agent')} failed" if failed else ""
         refused = list(islice(self.highlights.refused, _NAMED))
@@ -86,7 +93,8 @@ class ScanEnding:
         if self.not_started:
             problem: Exception = AgentsNotStarted(message, result)
             return Failed(name="AgentsNotStarted", message=message, data=problem)
-        if fail_on_refused and (self._has_refused or self.not_examined):
+        is_short = self.not_examined or self.keys.not_found
+        if fail_on_refused and (self._has_refused or is_short):
             return Failed(name=self._name, message=message, data=ModelsRefused(message, result))
         return Completed(name=self._name, message=message, data=result)
 
@@ -98,6 +106,8 @@ class ScanEnding:
     def _name(self) -> str:
         if self._has_refused:
             return "Refused"
+        if self.keys.not_found:
+            return "NotFound"
         if self.not_examined:
             return "Incomplete"
         return "Passed" if self.summary.artifacts else "Empty"

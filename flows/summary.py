@@ -43,6 +43,8 @@ class ScanSummary(BaseModel):
     agents: list[AgentRun]
     not_examined: int = 0
     """Artifacts whose task runs broke; they keep the state that they had, and count as left out."""
+    not_found: list[str] = []
+    """Addresses of keys without an object; the first 10,000."""
     skipped: str = ""
     """Why nothing was scanned: who else scans the root. Empty if it was."""
     census: list[CensusRow] = []

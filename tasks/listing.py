@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import task
@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_mutagen.scanner.census import CensusRow
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
 from prefect_mutagen.scanner.listing.listing import list_artifacts as list_root
 from prefect_mutagen.scanner.listing.manifest import Manifest
 from prefect_mutagen.scanner.listing.selection import Selection
@@ -80,6 +81,8 @@ class Changes:
     """All listed objects by role, as if all that is to be examined will be."""
     looked: Mapping[bytes, bool] | None = None
     """Files that were looked into because their names say nothing; see `Looked`."""
+    keys: FoundKeys = field(default_factory=FoundKeys)
+    """What became of selected keys that are no part of an artifact."""
     spooled: Spooled | None = None
     """What is taken over from interrupted scans; None if there is nothing."""
 
@@ -155,4 +158,5 @@ def list_changes(  # noqa: PLR0913, PLR0917 - a listing depends on all of these
         spooled = spool_results(interrupted.results(), scan, path)
     selected = known.kept + len(manifest) + (interrupted.count if interrupted else 0)
     census, looked = known.census.listed, known.looked.found
-    return quoted(Changes(manifest, bytes(known.marks), selected, census, looked, spooled))
+    marks = bytes(known.marks)
+    return quoted(Changes(manifest, marks, selected, census, looked, known.keys, spooled))

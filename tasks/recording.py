@@ -11,15 +11,17 @@ from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.secret_parts import refuse_secrets
+from prefect_mutagen.scanner.table.highlights import Highlights
 from prefect_mutagen.scanner.table.publication import Publication
 from prefect_mutagen.scanner.table.retention import Retention
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.scanner.table.table_scan import TableScan, publish
+from prefect_mutagen.tasks.assets import assets_of, materializing
 from prefect_mutagen.tasks.quiet_ends import ends_quietly
 from prefect_mutagen.tasks.quoting import opens_quoted
 from prefect_mutagen.tasks.storage_blocks import table_options
 
-__all__ = ["open_table", "publish_scan", "write_table"]
+__all__ = ["open_table", "publish_scan", "publishing", "write_table"]
 
 _OPTIONS: dict[str, Any] = {
     "name": "write table",
@@ -104,6 +106,17 @@ def publish_scan(
     """
     opened = open_table(table, publication.source, storage, table_storage)
     _warn(publish(opened, publication, retention))
+
+
+def publishing(highlights: Highlights, source: str, table: str) -> Any:
+    """Return `publish_scan` as a task whose runs materialise what a scan makes as assets.
+
+    Args:
+        highlights: What of the scan is worth showing.
+        source: The root.
+        table: Address of the table.
+    """
+    return materializing(publish_scan, assets_of(highlights, source, table), source, **_OPTIONS)
 
 
 def _warn(remark: str) -> None:

@@ -71,6 +71,8 @@ class ScanView:
     """The selection in one line; empty: everything."""
     not_examined: str = ""
     """A sentence on what was not examined; empty: everything was."""
+    not_found: str = ""
+    """A sentence on keys without an object; empty: all have one."""
 
 
 def headline(summary: Summary, highlights: Highlights) -> str:
@@ -92,8 +94,8 @@ def summary_markdown(view: ScanView) -> str:
     """
     title = headline(view.summary, view.highlights)
     lines = [f"# {title[0].upper()}{title[1:]}", ""]
-    if view.not_examined:
-        lines += [f"**{plain(view.not_examined, 1000)}.**", ""]
+    for said in filter(None, (view.not_found, view.not_examined)):
+        lines += [f"**{plain(said, 1000)}.**", ""]
     if refused := sum(run.state == "refused" for run in view.agents):
         lines += [f"**{counted(refused, 'agent')} could not start; see below.**", ""]
     lines += [plain(view.scan.source, 1000), "", *_counts(view)]

@@ -12,8 +12,12 @@ from prefect_mutagen.scanner.temporary import partial_path, sweep_partial_files
 __all__ = ["output_file", "prepare_output"]
 
 
-def prepare_output(path: str) -> str:
+def prepare_output(path: str, option: str = "--output") -> str:
     """Create the folder of the output before the work, which may take hours.
+
+    Args:
+        path: The file.
+        option: The option that names it, for messages.
 
     Returns:
         The path, with ``~`` expanded.
@@ -27,12 +31,12 @@ def prepare_output(path: str) -> str:
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
     except OSError as problem:
         reason = (problem.strerror or type(problem).__name__).lower()
-        raise ValueError(f"--output {path}: its folder cannot be created: {reason}") from None
+        raise ValueError(f"{option} {path}: its folder cannot be created: {reason}") from None
     if os.path.isdir(place):
-        raise ValueError(f"--output {path}: it is a folder; name a file in it")
+        raise ValueError(f"{option} {path}: it is a folder; name a file in it")
     if os.path.exists(place) and not os.path.isfile(place):
         # The finished file would replace the device or pipe.
-        raise ValueError(f"--output {path}: it is not a regular file; redirect the output instead")
+        raise ValueError(f"{option} {path}: it is not a regular file; redirect the output instead")
     return place
 
 

@@ -17,6 +17,7 @@ from prefect_mutagen.scanner.commands.scan_options import (
     add_options,
     default_format,
     output_options,
+    read_keys,
     refuse_idle,
 )
 from prefect_mutagen.scanner.commands.shared import (
@@ -30,10 +31,14 @@ from prefect_mutagen.scanner.examine.engine import Workers, examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
+from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.listing import list_selected
 from prefect_mutagen.scanner.listing.selection import NothingIncluded, Selection
 from prefect_mutagen.scanner.outputs import writer_of
 from prefect_mutagen.scanner.outputs.documents import RenderedResult, join_json, join_jsonl
+from prefect_mutagen.scanner.outputs.key_lines import describe_keys
+from prefect_mutagen.scanner.outputs.metrics import ScanCounts, points_of, prometheus_text
 from prefect_mutagen.scanner.outputs.shown import SHOWN, itself, tallied
 from prefect_mutagen.scanner.outputs.visible import counted
 from prefect_mutagen.scanner.results import Summary
@@ -73,6 +78,8 @@ def _scan(options: argparse.Namespace) -> int:
     run = _Run(options)
     if options.output is not None:
         options.output = prepare_output(options.output)
+    if options.metrics is not None:
+        options.metrics = prepare_output(options.metrics, "--metrics")
     with output_file(options.output) as out:
         if options.format == "json":
             join_json(run.parts(), out, new=options.output is not None)
@@ -81,6 +88,9 @@ def _scan(options: argparse.Namespace) -> int:
         else:
             write = writer_of(options.format)
             write(run.parts(), run.scan, run.summary, out, output_options(options))
+    if options.metrics is not None:
+        with output_file(options.metrics) as out:
+            out.writelines(prometheus_text(points_of(run.counts())))
     if run.trouble:
         return UNREACHABLE
     return PASSED if run.summary.all_passed and not run.skipped else REJECTED
@@ -110,9 +120,13 @@ class _Run:
             options.modified_since,
             options.all_versions,
             options.inventory or "",
+            read_keys(options),
         )
+        addresses_of(self._selection.keys, roots[0].text)  # an invalid one ends the command here
         self.summary = Summary()
         self.trouble = self.skipped = False
+        self._newly_refused: int | None = None
+        self._not_found = 0
         self._show = SHOWN.get(options.format, itself)
         # A progress line would break up formats that are written incrementally to a terminal.
         quiet = options.output is not None or options.format in ("json", "table", "summary")
@@ -122,6 +136,18 @@ class _Run:
     def parts(self) -> Iterator[Any]:
         """Yield what the format shows of each artifact of all roots."""
         return self._each_root(self._recorded if self._options.table else self._examined)
+
+    def counts(self) -> ScanCounts:
+        """Return what is measured of all roots together."""
+        return ScanCounts(
+            source=self.scan.source,
+            started_at=self.scan.started_at,
+            summary=self.summary,
+            drift=self.summary.drift,
+            newly_refused=self._newly_refused,
+            not_found=self._not_found,
+            is_complete=not (self.trouble or self.skipped),
+        )
 
     def _each_root(self, examine: Callable[[Address], Iterator[Any]]) -> Iterator[Any]:
         """Examine the roots in order; an unreachable one does not stop the others."""
@@ -159,12 +185,12 @@ class _Run:
     def _artifacts(self, store: Store) -> Iterator[Artifact]:
         """List the selected artifacts of a root."""
         selected = self._selection, self._storage_options
-        census = Census()
-        listed = list_selected(store, *selected, census=census)
-        return self._watched(store, listed, census)
+        census, keys = Census(), FoundKeys()
+        listed = list_selected(store, *selected, census=census, found=keys)
+        return self._watched(store, listed, census, keys)
 
     def _watched(
-        self, store: Store, artifacts: Iterator[Artifact], census: Census
+        self, store: Store, artifacts: Iterator[Artifact], census: Census, keys: FoundKeys
     ) -> Iterator[Artifact]:
         """Report an empty listing; skip artifacts that another root has shown."""
         found = False
@@ -176,10 +202,20 @@ class _Run:
                 self._shown.add(artifact.url)
             yield artifact
         self.summary.census.add(census.listed)
+        self._report_keys(keys)
         if not found:
             self._report_no_model(store, census)
 
+    def _report_keys(self, keys: FoundKeys) -> None:
+        """Report keys that are no part of a model; one without an object is an error."""
+        self.trouble |= bool(keys.not_found)
+        self._not_found += len(keys.not_found)
+        for line in describe_keys(keys):
+            self._complain(line)
+
     def _report_no_model(self, store: Store, census: Census) -> None:
+        if self._selection.keys:
+            return  # each key was reported
         wanted = "model file" if self._selection.takes_all else "model file that is selected"
         listed = census.describe()
         self._complain(f"{store.root}: there is no {wanted}{f' ({listed})' if listed else ''}")
@@ -207,6 +243,7 @@ class _Run:
 
     def _recorded(self, root: Address) -> Iterator[Any]:
         """Examine changed artifacts and publish the new state."""
+        from prefect_mutagen.scanner.table.highlights import highlights_of
         from prefect_mutagen.scanner.table.retention import Retention
         from prefect_mutagen.scanner.table.root_lease import hold_root
         from prefect_mutagen.scanner.table.row_filters import ONLY
@@ -252,12 +289,16 @@ class _Run:
                 self.summary.count(one.tally._replace(passed_over=None))  # see below: `own` has it
                 if one.is_among(options.only):
                     yield self._corrected(one.tally.status, one.part)
+            self._report_keys(scan.known.keys)
             if not own.artifacts and not scan.known.kept:
                 self._report_no_model(store, own.census)
             carried = Summary(census=own.census)
             scan.finish(carried)
             for summary in (own, self.summary):
                 summary.add_counts(carried)
+            if options.metrics is not None and scan.known.state.is_known:
+                found = highlights_of(scan.recording)["newly-refused"].count
+                self._newly_refused = (self._newly_refused or 0) + found
             wanted = ONLY[options.only] if options.only else None
             if options.format != "summary":
                 # Look up documents only for formats that show them.

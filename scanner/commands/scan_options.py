@@ -15,8 +15,9 @@ from prefect_mutagen.scanner.commands.shared import add_judging
 from prefect_mutagen.scanner.listing.selection import read_moment
 from prefect_mutagen.scanner.outputs import FORMATS
 from prefect_mutagen.scanner.outputs.options import OutputOptions
+from prefect_mutagen.scanner.storage.local import storage_error
 
-__all__ = ["add_options", "default_format", "moment", "output_options", "refuse_idle"]
+__all__ = ["add_options", "default_format", "moment", "output_options", "read_keys", "refuse_idle"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=filled,
         help="write to this file, atomically, instead of to stdout",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="FILE",
+        type=filled,
+        help="write the counts for Prometheus to this file, atomically, at the end; for the "
+        "textfile collector of node_exporter its name ends in .prom",
     )
     parser.add_argument(
         "--hash",
@@ -105,6 +113,17 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         type=filled,
         metavar="URL",
         help="manifest.json of an S3 Inventory of the bucket, instead of listing it",
+    )
+
+    parser.add_argument(
+        "--keys",
+        action="extend",
+        nargs="+",
+        type=filled,
+        default=[],
+        metavar="KEY",
+        help="examine only the models of these objects below the root, without listing it; @FILE "
+        "has a key per line",
     )
 
 
@@ -175,6 +194,32 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hf-short-description", metavar="TEXT", default="", help="hf-readme: short_description"
     )
+
+
+def read_keys(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the keys of ``--keys``.
+
+    Raises:
+        WrongUsage: A file of keys cannot be read or has none, or there are several roots.
+    """
+    keys: list[str] = []
+    for given in options.keys:
+        keys += _keys_in(given[1:]) if given.startswith("@") else [given]
+    if keys and len(options.urls) > 1:
+        raise WrongUsage("--keys goes with one URL, which the keys are below; name that root alone")
+    return tuple(keys)
+
+
+def _keys_in(path: str) -> list[str]:
+    """Read a file of keys; names of files may be no UTF-8."""
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8-sig", errors="surrogateescape") as file:
+            keys = [line for line in file.read().split("\n") if line.strip()]
+    except OSError as problem:
+        raise WrongUsage(f"--keys @{path}: {storage_error(problem, path).reason}") from None
+    if not keys:
+        raise WrongUsage(f"--keys @{path}: the file has no key")
+    return [key.removesuffix("\r") for key in keys]
 
 
 def refuse_idle(options: argparse.Namespace) -> None:

@@ -15,6 +15,8 @@ from prefect_mutagen.scanner.internal_errors import log_fault
 from prefect_mutagen.scanner.listing.artifacts import Artifact
 from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.grouping import group_artifacts, ungrouped
+from prefect_mutagen.scanner.listing.keyed import FoundKeys, KnownKeys, list_keys
+from prefect_mutagen.scanner.listing.keys import addresses_of
 from prefect_mutagen.scanner.listing.listed_index import index_reader
 from prefect_mutagen.scanner.listing.looking import find_artifact, look_at
 from prefect_mutagen.scanner.listing.ollama_store import with_stated_digest
@@ -29,7 +31,7 @@ from prefect_mutagen.scanner.storage.store import Store, StoredObject, Wanted
 __all__ = ["Known", "list_artifacts", "list_selected", "root_of"]
 
 
-class Known(Protocol):
+class Known(KnownKeys, Protocol):
     """Previous results for a root, which are told what a listing does not cover."""
 
     looked: Looked
@@ -37,6 +39,10 @@ class Known(Protocol):
 
     def leave_out(self, artifact: Artifact) -> None:
         """Keep the result of an artifact that exists but is not selected."""
+        ...
+
+    def leave_out_all(self) -> None:
+        """Keep the results of all artifacts that are not found or missed later."""
         ...
 
     def leave_out_versions(self) -> None:
@@ -164,6 +170,7 @@ def list_selected(
     *,
     state: Known | None = None,
     census: Census | None = None,
+    found: FoundKeys | None = None,
 ) -> Iterator[Artifact]:
     """List the selected artifacts below a store's root.
 
@@ -173,11 +180,15 @@ def list_selected(
         options: Storage options for root and inventory.
         state: Previous results, told what is not selected; complete when the iterator is exhausted.
         census: Where all listed objects are counted, and those that are yielded as examined.
+        found: Told what became of selected keys that are no part of an artifact.
 
     Raises:
         StorageError: The root does not exist, or it or the inventory cannot be read.
-        ValueError: The inventory is invalid, or of another bucket.
+        ValueError: The inventory is invalid, or of another bucket; or a key is invalid.
     """
+    if selection.keys:
+        yield from _list_keys(store, selection, state, census, found or FoundKeys())
+        return
     left_out = looked = None
     if state is not None:
         left_out, looked = state.leave_out, state.looked
@@ -199,3 +210,25 @@ def list_selected(
     )
     if state is not None:
         state.leave_out_since(inventory.begun_at)
+
+
+def _list_keys(
+    store: Store,
+    selection: Selection,
+    state: Known | None,
+    census: Census | None,
+    found: FoundKeys,
+) -> Iterator[Artifact]:
+    """List the artifacts of a selection's keys, as far as its other criteria take them."""
+    urls = addresses_of(selection.keys, store.root)
+    if state is not None:
+        state.leave_out_all()
+    return list_keys(
+        store,
+        urls,
+        found,
+        takes=lambda artifact: selection.takes(artifact, store.root),
+        known=state,
+        census=census,
+        looked=state.looked if state is not None else None,
+    )

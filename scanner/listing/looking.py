@@ -27,7 +27,7 @@ from prefect_mutagen.scanner.storage.coroutines import run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject, VersionedStore
 
-__all__ = ["find_artifact", "look_at"]
+__all__ = ["find_artifact", "look_at", "probe", "probe_all"]
 
 _MOST_OBJECTS: Final = 5_000
 """Most files below a pipeline's root that are listed for one file; real ones have a few hundred."""
@@ -106,7 +106,7 @@ def look_at(store: Store, folder: str) -> tuple[StoredObject, ...] | None:
         store: The storage.
         folder: Address of the folder, with a trailing slash.
     """
-    return _look_at_marks(store, folder, _probe_all(store, folder, MARKS))
+    return _look_at_marks(store, folder, probe_all(store, folder, MARKS))
 
 
 def _look_at_marks(
@@ -118,9 +118,9 @@ def _look_at_marks(
     return _list_describing(store, folder, "signature") or tuple(marks)
 
 
-def _probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
+def probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
     """Look files of a folder up; return those that exist."""
-    found = _each(store, lambda name: _probe(store, below(folder, name)), names)
+    found = _each(store, lambda name: probe(store, below(folder, name)), names)
     return [item for item in found if item is not None]
 
 
@@ -133,7 +133,7 @@ def _look_above(store: Store, own: Model) -> Model:
         folder = _folder_above(folder)
         if not folder:
             break
-        probed = _probe_all(store, folder, (*MARKS, OMS_NAME))
+        probed = probe_all(store, folder, (*MARKS, OMS_NAME))
         found = _look_at_marks(store, folder, probed)
         if found is not None:
             levels = [_list_describing(store, one, "signature") for one in between]
@@ -198,14 +198,14 @@ def _probe_neighbours(store: Store, item: StoredObject) -> tuple[list[StoredObje
     """
     signatures = (OMS_NAME, *(item.name + suffix for suffix in SIGNATURE_SUFFIXES))
     names = (*PROBED, f"{item.name}.sha256", *signatures)
-    there = _probe_all(store, item.folder, names)
+    there = probe_all(store, item.folder, names)
     faults = [one.fault for one in there if one.fault is not None]
     if len(faults) == len(names) and all(fault.code in _REFUSED for fault in faults):
         return [], faults[0].reason
     return there, ""
 
 
-def _probe(store: Store, url: str) -> StoredObject | None:
+def probe(store: Store, url: str) -> StoredObject | None:
     """Look a file up; None if it does not exist."""
     try:
         return run_repeated(store, lambda: store.find(url), url)

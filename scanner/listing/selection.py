@@ -40,6 +40,9 @@ class Selection:
     """Whether to list older versions of model files too, in a versioned bucket."""
     inventory: str = ""
     """Address of the ``manifest.json`` of an S3 Inventory to use instead of a listing, if any."""
+    keys: tuple[str, ...] = ()
+    """Objects below the root, see `scanner.listing.keys`; an artifact is selected if it has one of
+    them. Nothing else is listed. Empty selects all."""
 
     def __post_init__(self) -> None:
         """Refuse empty patterns and contradictory criteria."""
@@ -50,6 +53,11 @@ class Selection:
             raise ValueError("the address of the inventory is empty")
         if self.all_versions and self.inventory:
             raise ValueError("an inventory gives the newest versions; leave one of the two out")
+        if self.keys and (self.all_versions or self.inventory):
+            other = "all versions are" if self.all_versions else "an inventory is"
+            raise ValueError(
+                f"keys name the newest versions of objects, and {other} for whole roots"
+            )
 
     def describe(self) -> str:
         """Return the criteria as one line of text; empty if everything is selected."""
@@ -59,13 +67,14 @@ class Selection:
             ("changed since ", _date(self.modified_since) if self.modified_since else ""),
             ("", "all versions" if self.all_versions else ""),
             ("as listed by ", self.inventory),
+            ("", _keys(self.keys)),
         ]
         return "; ".join(label + value for label, value in parts if value)
 
     @property
     def takes_all(self) -> bool:
         """Whether every listed artifact is selected."""
-        return not (self.include or self.exclude or self.modified_since)
+        return not (self.include or self.exclude or self.modified_since or self.keys)
 
     def takes(self, artifact: Artifact, root: str) -> bool:
         """Whether an artifact is selected.
@@ -92,6 +101,12 @@ class Selection:
 def _paths(artifact: Artifact, root: str) -> list[str]:
     base = root.rstrip("/") + "/"
     return [item.plain_url.removeprefix(base) for item in _files(artifact)]
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    if len(keys) > 1:
+        return f"what {len(keys)} keys belong to"
+    return f"what the key {keys[0]} belongs to" if keys else ""
 
 
 def _date(moment: float) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.keyed import FoundKeys
 from prefect_mutagen.scanner.listing.loose_weights import LOOSE
 from prefect_mutagen.scanner.listing.roles import role_of
 from prefect_mutagen.scanner.listing.unnamed import Looked
@@ -229,6 +230,7 @@ class Comparison:
         marks: A `Mark` for each of its rows.
         census: All objects of the listing.
         looked: Files that were looked into because their names say nothing.
+        keys: What became of selected keys that are no part of an artifact.
     """
 
     def __init__(self, state: State, marks: bytearray | None = None) -> None:
@@ -242,6 +244,7 @@ class Comparison:
         self.marks = state.index.fresh_marks() if marks is None else marks
         self.census = Census()
         self.looked = Looked(state.looked)
+        self.keys = FoundKeys()
 
     def keep(
         self,
@@ -271,6 +274,20 @@ class Comparison:
         place = self.state.index.find(artifact.url)
         if place is not None:
             self._leave_out(place)
+
+    def leave_out_all(self) -> None:
+        """Mark everything as outside the selection that was not found so far."""
+        self.marks[:] = self.marks.replace(bytes([Mark.MISSING]), bytes([Mark.UNSELECTED]))
+
+    def knows(self, url: str) -> bool:
+        """Whether the state has an artifact."""
+        return self.state.index.find(url) is not None
+
+    def miss(self, url: str) -> None:
+        """Count an artifact as removed that was outside the selection, and is not there."""
+        place = self.state.index.find(url)
+        if place is not None and self.marks[place] == Mark.UNSELECTED:
+            self.marks[place] = Mark.MISSING
 
     def leave_out_versions(self) -> None:
         """Mark older versions of objects as outside the selection: they are not listed."""

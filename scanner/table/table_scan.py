@@ -84,7 +84,8 @@ def list_changed(  # noqa: PLR0913 - a listing depends on all of these
         ValueError: The inventory is invalid, or of another bucket.
     """
     folders = SignedFolders(store)
-    for artifact in list_selected(store, selection, options, state=known, census=known.census):
+    rest: dict[str, Any] = {"census": known.census, "found": known.keys}
+    for artifact in list_selected(store, selection, options, state=known, **rest):
         if rescan != "all" and known.keep(artifact, hash_level, policy, folders):
             continue
         if interrupted is not None and interrupted.take(artifact, hash_level, policy, folders):

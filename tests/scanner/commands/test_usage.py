@@ -118,6 +118,23 @@ USAGE = {
         ["scan", "s3://b", "--all-versions", "--inventory", "s3://i/manifest.json"],
         "an inventory gives the newest versions; leave one of the two out",
     ),
+    "keys of versions": (
+        ["scan", "s3://b", "--all-versions", "--keys", "m.gguf"],
+        "keys name the newest versions of objects, and all versions are for whole roots",
+    ),
+    "keys of several roots": (
+        ["scan", "good", "bad", "--keys", "m.gguf"],
+        "--keys goes with one URL, which the keys are below; name that root alone",
+    ),
+    "key outside of the root": (
+        ["scan", "good", "--keys", "../bad/m.gguf"],
+        "the key '../bad/m.gguf' has '.' or '..' in its path: name the object itself",
+    ),
+    "no file of keys": (
+        ["scan", "good", "--keys", "@none.txt"],
+        "--keys @none.txt: there is no such file or folder",
+    ),
+    "empty key": (["scan", "good", "--keys", ""], f"--keys {UNSET}"),
     "exec without a command": (["exec", "good"], f"exec needs a command after --: {EXEC_FORM}"),
     "exec with nothing after --": (
         ["exec", "good", "--"],

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from prefect_mutagen.scanner.shutdown import outermost_folder
 from prefect_mutagen.scanner.storage.options import OPTIONS_VARIABLE
+from prefect_mutagen.scanner.table import ADDED_VARIABLES
 
 __all__ = ["HANDOFF_VARIABLE", "PASSED_ON", "Limits", "Serving", "make_order"]
 
@@ -79,7 +80,8 @@ def make_order(
     """
     if serving:
         working_folder = os.getcwd()
-        variables = {name: text for name, text in os.environ.items() if name != OPTIONS_VARIABLE}
+        ours = (OPTIONS_VARIABLE, *ADDED_VARIABLES)
+        variables = {name: text for name, text in os.environ.items() if name not in ours}
     else:
         working_folder, temporary_folder = f"{folder}/work", f"{folder}/temporary"
         os.mkdir(working_folder)

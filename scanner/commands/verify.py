@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.scanner.commands.answers import Answer, as_json, as_lines, worst
 from prefect_mutagen.scanner.commands.arguments import WrongUsage, filled, one_of
-from prefect_mutagen.scanner.commands.remedies import complaint
+from prefect_mutagen.scanner.commands.remedies import complaint, missing_package
 from prefect_mutagen.scanner.commands.shared import (
     UNREACHABLE,
     add_judging,
@@ -115,9 +115,10 @@ class _Gate:
             storage = load_options(options.storage_options or "")
             self.policy = policy_digest(policy)
             table = self._open_table(policy, storage)
-        except (WrongUsage, ValueError) as problem:
+        except (WrongUsage, ValueError, ModuleNotFoundError) as problem:
             # A policy that cannot be read lets nothing pass.
-            answers = [_unreached(url, str(problem)) for url in options.urls]
+            said = missing_package(problem) if isinstance(problem, ImportError) else str(problem)
+            answers = [_unreached(url, said) for url in options.urls]
             self._tell(answers[0])
             return answers
 
@@ -129,6 +130,8 @@ class _Gate:
                 return Answer.of_rejection(_clear(url), rejection)
             except StorageError as problem:
                 return _unreached(url, complaint(problem, url))
+            except ModuleNotFoundError as problem:
+                return _unreached(url, f"{_clear(url)}: {missing_package(problem)}")
             except (OSError, ValueError) as problem:
                 said = _reason(problem) if isinstance(problem, OSError) else str(problem)
                 return _unreached(url, f"{_clear(url)}: {said}")

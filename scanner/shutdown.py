@@ -16,14 +16,14 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
 from prefect_mutagen.scanner.temporary import owner_mark
 
-__all__ = ["SIGNALS", "ended_by_signals", "on_shutdown", "outermost_folder"]
+__all__ = ["SIGNALS", "ended_by_signals", "on_shutdown", "outermost_folder", "passed_on"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that terminate a command. Those ignored at start, as under ``nohup``, stay ignored."""
@@ -35,6 +35,8 @@ _POLL_INTERVAL: Final = 0.005
 
 _actions: Final[dict[object, Callable[[], None]]] = {}
 _folders: Final[list[str]] = []
+_passed_on: Final[set[int]] = set()
+"""Signals that are another process's for now."""
 
 
 @contextmanager
@@ -51,6 +53,31 @@ def on_shutdown(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         del _actions[key]
+
+
+@contextmanager
+def passed_on(numbers: Sequence[int], pass_on: Callable[[int], None]) -> Iterator[None]:
+    """Hand signals to a function instead of ending the command; for its main thread.
+
+    Args:
+        numbers: The signals. Those ignored at start, as under ``nohup``, stay ignored.
+        pass_on: Called in the main thread with each that arrives.
+    """
+    before = {number: signal.getsignal(number) for number in numbers}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+    try:
+        _passed_on.update(taken)
+        for number in taken:
+            signal.signal(number, lambda arrived, _frame: pass_on(arrived))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+        for number in taken:
+            signal.signal(number, before[number])
+        _passed_on.difference_update(taken)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
 
 
 def outermost_folder(folder: str) -> str:
@@ -126,7 +153,8 @@ class _Shutdown:
 
     def _clean_up(self, reader: int) -> None:
         while not self._number:
-            self._number = next((number for number in os.read(reader, 64) if number in SIGNALS), 0)
+            arrived = (number for number in os.read(reader, 64) if number not in _passed_on)
+            self._number = next((number for number in arrived if number in SIGNALS), 0)
         _print_last_line(f"stopped by {signal.Signals(self._number).name}")
         self._wait(lambda: self._halted, _HALT_TIMEOUT)
         for action in reversed(list(_actions.values())):

@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from prefect_mutagen.scanner.examine.engine import examine_artifacts
 from prefect_mutagen.scanner.examine.examiner import Examiner
 from prefect_mutagen.scanner.findings import Finding
 from prefect_mutagen.scanner.listing.artifacts import Artifact
+from prefect_mutagen.scanner.listing.counting import Counting
 from prefect_mutagen.scanner.listing.listing import list_artifacts, root_of
+from prefect_mutagen.scanner.listing.unnamed import Looked
 from prefect_mutagen.scanner.pins import TOUCHING, WEAK, WEAKNESS, is_local_pin, is_weak
 from prefect_mutagen.scanner.policy.overrides import each_policy
 from prefect_mutagen.scanner.policy.policy import Policy
@@ -21,7 +23,7 @@ from prefect_mutagen.scanner.storage.opening import open_store
 from prefect_mutagen.scanner.storage.store import Store
 from prefect_mutagen.scanner.verdicts import Reason, Verdict
 
-__all__ = ["ArtifactRejected", "Verified", "verify", "verify_root", "verify_store"]
+__all__ = ["ArtifactRejected", "Known", "Verified", "verify", "verify_root", "verify_store"]
 
 
 class ArtifactRejected(Exception):  # noqa: N818 - named for what happened, as callers read it
@@ -60,6 +62,17 @@ class ArtifactRejected(Exception):  # noqa: N818 - named for what happened, as c
         return f"{self.url} is rejected: " + "; ".join(said)
 
 
+class Known(Protocol):
+    """What earlier scans found below one address, for the same policy."""
+
+    looked: Looked
+    """Files that were looked into because their names say nothing."""
+
+    def find_passed(self, store: Store, artifact: Artifact) -> ScanResult | None:
+        """Return the result of an artifact that passes and need not be read again, or None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """An artifact that passed."""
@@ -68,6 +81,10 @@ class Verified:
     """The examination; a folder of several artifacts is examined as one set."""
     waived: tuple[tuple[str, Reason], ...]
     """Reasons that were waived, each with the file or artifact it is about."""
+    artifacts: int = 1
+    """How many there are."""
+    known: int = 0
+    """How many of them earlier scans had examined, so that nothing of them was read."""
 
 
 def verify(
@@ -104,12 +121,13 @@ def verify_root(
     pin: str | None = None,
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    known: Known | None = None,
 ) -> Verified:
     """Check everything below a root, and report which waivers applied; see `verify`."""
     address = Address.parse(url)
     root, only = root_of(address)
     store = open_store(root, storage_options)
-    return verify_store(store, pin, policy, only=only)
+    return verify_store(store, pin, policy, only=only, known=known)
 
 
 def verify_store(
@@ -118,6 +136,7 @@ def verify_store(
     policy: Policy | None = None,
     *,
     only: str = "",
+    known: Known | None = None,
 ) -> Verified:
     """Check everything in an open store; see `verify`.
 
@@ -126,6 +145,7 @@ def verify_store(
         pin: Pin of an earlier scan; None accepts any bytes that pass.
         policy: What to accept.
         only: Address of the one artifact to check, such as that of a pipeline; empty: all.
+        known: What earlier scans found there; None: everything is examined.
     """
     if pin is not None and not pin.strip():
         raise ValueError("the pin is empty; leave it out (None) to accept any bytes that pass")
@@ -135,17 +155,18 @@ def verify_store(
     # Stated digests cost next to nothing, and conflicting ones reject a model here as in a scan,
     # where "stored" is the default too.
     level: HashLevel = "lookup" if strict else "stored"
-    listed = partial(list_artifacts, store, only=only)
-    results = _examine(store, accepted, level, listed)
+    looked = known.looked if known is not None else None
+    listed = partial(list_artifacts, store, only=only, counting=Counting(url, None, looked))
+    results, unread = _examine(store, accepted, level, listed, known)
     if pin is not None and [one.url for one in results] == [url] and results[0].pin != pin:
         # A scan below the model's root took nothing from the folders above its own root.
         alone = partial(listed, above=False)
-        others = _examine(store, accepted, level, alone)
+        others, also_unread = _examine(store, accepted, level, alone, known)
         if [one.pin for one in others] == [pin]:
-            results, listed = others, alone
+            results, listed, unread = others, alone, also_unread
     if any(_lacks_sha256(result) for result in results):
         # What the policy requires is missing or unproven: compute it.
-        results = _examine(store, accepted, "full", listed)
+        results, unread = _examine(store, accepted, "full", listed, None)
     if not results:
         reason = Reason("storage/not-found", "", "none", "there is no model in this folder")
         raise ArtifactRejected(url, (reason,), None)
@@ -159,9 +180,8 @@ def verify_store(
     if rejections or not result.passed:
         reasons = tuple(reason for _, reason in rejections)
         raise ArtifactRejected(result.url, reasons, result, tuple(place for place, _ in rejections))
-    return Verified(
-        result, tuple(found for one in results for found in _with_places(one, waived=True))
-    )
+    waived = tuple(found for one in results for found in _with_places(one, waived=True))
+    return Verified(result, waived, len(results), unread)
 
 
 def _compare_pin(pin: str, result: ScanResult) -> Iterator[Reason]:
@@ -190,9 +210,29 @@ def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Rea
 
 
 def _examine(
-    store: Store, policy: Policy, level: HashLevel, listed: Callable[[], Iterable[Artifact]]
-) -> list[ScanResult]:
-    return list(examine_artifacts(store, listed(), Examiner(policy, level)))
+    store: Store,
+    policy: Policy,
+    level: HashLevel,
+    listed: Callable[[], Iterable[Artifact]],
+    known: Known | None,
+) -> tuple[list[ScanResult], int]:
+    """Return the results of all artifacts in the order of the listing, and how many were known."""
+    places: dict[str, int] = {}
+    passed: list[ScanResult] = []
+
+    def unknown() -> Iterator[Artifact]:
+        for artifact in listed():
+            places[artifact.url] = len(places)
+            found = known.find_passed(store, artifact) if known is not None else None
+            if found is None:
+                yield artifact
+            else:
+                passed.append(found)
+
+    results = list(examine_artifacts(store, unknown(), Examiner(policy, level)))
+    if passed:
+        results = sorted([*results, *passed], key=lambda result: places[result.url])
+    return results, len(passed)
 
 
 def _lacks_sha256(result: ScanResult) -> bool:

@@ -302,12 +302,13 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
             return
         start, end = reply.span
-        length = end - start if reply.body is not None else len(reply.text)
+        text = reply.text if method != "HEAD" else b""
+        length = end - start if reply.body is not None else len(text)
         reason = _STATUS.get(reply.status, "No")
         head = f"HTTP/1.1 {reply.status} {reason}\r\n{reply.fields}Content-Length: {length}\r\n\r\n"
         if reply.body is None or method == "HEAD":
             self._server.at_once -= reply.text[:2] != b'{"' or reply.status != 200
-            self.transport.write(head.encode() + (b"" if method == "HEAD" else reply.text))
+            self.transport.write(head.encode() + text)
             return
         self.transport.write(head.encode())
         stop = start + length // 2 if fault in _HALVES else end

@@ -10,7 +10,7 @@ Each agent has a supervisor of its own: a Python interpreter, which costs 4.7 MB
 """
 
 import contextlib
-import marshal
+import math
 import os
 import select
 import shutil
@@ -21,18 +21,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 from prefect_mutagen.scanner.agents.line_splitter import LineSplitter
-from prefect_mutagen.scanner.shutdown import on_shutdown, outermost_folder
+from prefect_mutagen.scanner.agents.orders import PASSED_ON, Limits, Serving, make_order
+from prefect_mutagen.scanner.shutdown import on_shutdown, passed_on
 from prefect_mutagen.scanner.temporary import own_folder
 
 __all__ = [
-    "HANDOFF_VARIABLE",
-    "INHERITED",
     "Guarantee",
     "Limits",
     "Outcome",
+    "Serving",
     "end_all",
     "find_program",
     "named_variables",
@@ -44,10 +44,6 @@ Guarantee = Literal["kernel", "sweep", "group"]
 killed all descendants; ``group``, outside Linux: only the process group was killed."""
 TIME_LIMIT_STATUS: Final = 124
 """Exit status at the time limit, as for the command ``timeout``."""
-INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
-"""Environment variables that a command inherits; credentials are not among them."""
-HANDOFF_VARIABLE: Final = "MUTAGEN_HANDOFF"
-"""Environment variable that names the handoff file."""
 _CHUNK: Final = 1 << 16
 _LAST_CHUNKS: Final = 16
 """Reads after the end; a process that kept the pipe could otherwise write for ever."""
@@ -59,18 +55,6 @@ _SUPERVISOR: Final = (
     "import sys; sys.path.append(sys.argv[1]); import supervisor; supervisor.main()"
 )
 """Imported, not run as a file, so that its compiled module is used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a command; 0 means none. Memory and CPU time count for each process alone."""
-
-    seconds: float = 3600
-    """Wall time from start to end."""
-    memory_bytes: int = 0
-    """Address space, RLIMIT_AS in setrlimit(2)."""
-    cpu_seconds: int = 0
-    """CPU time, RLIMIT_CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +120,7 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
     stdin: bool = True,
     on_guarantee: Callable[[Guarantee], None] | None = None,
     may_start: Callable[[], bool] = lambda: True,
+    serving: Serving | None = None,
 ) -> Outcome:
     """Run a command, and return when nothing of it is left.
 
@@ -147,11 +132,12 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
         on_line: Called with each line of standard output and standard error; a megabyte in all at
             most, in lines of 4096 bytes at most. None: the command inherits the outputs of this
             process.
-        environment: Variables beyond `INHERITED`.
+        environment: Variables beyond PATH, HOME and the locale.
         stdin: Whether standard input is the handoff too; else it is empty.
         on_guarantee: Called before the command starts, or while it does, with what ensures that
             nothing of it is left.
         may_start: Asked once more when `end_all` would end the command: whether it may start.
+        serving: That the command is a server; only for the main thread of the process.
 
     Returns:
         How it ended.
@@ -164,57 +150,35 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
         on_shutdown(_end_and_wait),
         own_folder("agent", ignore_cleanup_errors=True) as folder,
     ):
-        order = _order(command, limits, environment or {}, folder, stdin=stdin)
         with open(f"{folder}/handoff.json", "wb") as file:
             file.write(handoff)
-        run = _Run(order, None if on_line is None else LineSplitter(on_line), on_guarantee)
+        given = _own_input() if serving else None
+        source = given if given is not None else file.name if stdin else os.devnull
+        order = make_order(
+            command, limits, environment or {}, folder, source, serving=serving is not None
+        )
+        lines = None if on_line is None else LineSplitter(on_line)
+        run = _Run(order, lines, on_guarantee, given, serving)
         try:
             if not may_start():
                 run.end()
-            run.follow(time.monotonic() + limits.seconds)
+            with passed_on(PASSED_ON if serving else (), run.pass_on):
+                run.follow(time.monotonic() + (limits.seconds or math.inf))
         finally:
             run.close()
     return run.outcome(command[0])
 
 
-def _order(
-    command: Sequence[str],
-    limits: Limits,
-    environment: Mapping[str, str],
-    folder: str,
-    *,
-    stdin: bool,
-) -> bytes:
-    """Return the order for the supervisor, and create the command's folders."""
-    working_folder, temporary_folder = f"{folder}/work", f"{folder}/temporary"
-    os.mkdir(working_folder)
-    os.mkdir(temporary_folder)
-    handoff = f"{folder}/handoff.json"
-    variables = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    variables |= environment
-    variables |= {"TMPDIR": temporary_folder, HANDOFF_VARIABLE: handoff}
-    program, *words = command
-    if "/" in program:
-        program = os.path.abspath(program)
-    texts = [program, *words, *variables, *variables.values()]
-    if not program or any("\0" in text for text in texts) or any("=" in name for name in variables):
-        reason = "the command is empty, or it or its environment has a NUL byte or a name with ="
-        raise ValueError(reason)
-    order: dict[str, Any] = {
-        # As bytes: the supervisor's locale, and so its encoding, may differ.
-        "command": [os.fsencode(word) for word in (program, *words)],
-        "environment": {os.fsencode(name): os.fsencode(each) for name, each in variables.items()},
-        "folder": outermost_folder(folder),
-        "working_folder": working_folder,
-        "stdin": handoff if stdin else os.devnull,
-        "memory_bytes": limits.memory_bytes,
-        "cpu_seconds": limits.cpu_seconds,
-    }
-    return marshal.dumps(order)
+def _own_input() -> int | None:
+    """Return the standard input of this process as a file of its own; None if it is closed."""
+    try:
+        return os.dup(0)
+    except OSError:
+        return None
 
 
 def _start_supervisor(
-    control: socket.socket, output: int, errors: int
+    control: socket.socket, output: int, errors: int, given: int | None
 ) -> "subprocess.Popen[bytes]":
     # An agent can read the environment of its supervisor: it has what the interpreter may need to
     # find its own libraries, and nothing else.
@@ -227,6 +191,7 @@ def _start_supervisor(
         stderr=errors,
         cwd="/",
         env=environment,
+        pass_fds=() if given is None else (given,),
         start_new_session=True,  # signals of a terminal go to the harness alone
     )
 
@@ -239,7 +204,13 @@ class _Run:
         order: bytes,
         lines: LineSplitter | None,
         on_guarantee: Callable[[Guarantee], None] | None,
+        given: int | None,
+        serving: Serving | None,
     ) -> None:
+        self._serving = serving
+        self._given = given
+        self._signals: list[int] = []
+        self._kill_at = math.inf
         self._lines = lines
         self._on_guarantee = on_guarantee
         self._output = -1
@@ -251,11 +222,11 @@ class _Run:
         try:
             with theirs:
                 if lines is None:
-                    self._supervisor = _start_supervisor(theirs, 1, 2)
+                    self._supervisor = _start_supervisor(theirs, 1, 2, given)
                 else:
                     self._output, writer = os.pipe()
                     try:
-                        self._supervisor = _start_supervisor(theirs, writer, writer)
+                        self._supervisor = _start_supervisor(theirs, writer, writer, given)
                     finally:
                         os.close(writer)
             self._control.sendall(order)
@@ -275,10 +246,11 @@ class _Run:
                 self._timed_out = True
                 self.end()
             self._wake()
+            self._attend()
             timeout = _POLL_INTERVAL if self._timed_out else min(left, _POLL_INTERVAL)
             for descriptor, _ in events.poll(timeout * 1000):
                 if descriptor == self._output:
-                    if not self._pass_on():
+                    if not self._read_output():
                         events.unregister(descriptor)
                 elif data := _receive(self._control):
                     self._take_report(data)
@@ -291,8 +263,34 @@ class _Run:
         if complete and self._on_guarantee is not None:
             self._on_guarantee(cast("Guarantee", guarantee.decode()))
             self._on_guarantee = None
+        self._send_signals()
 
-    def _pass_on(self) -> bool:
+    def pass_on(self, number: int) -> None:
+        """Pass a signal on to a server; a handler of signals, in the main thread."""
+        if number in (signal.SIGTERM, signal.SIGINT) and self._serving is not None:
+            self._kill_at = min(self._kill_at, time.monotonic() + self._serving.grace)
+        self._signals.append(number)
+        self._send_signals()
+
+    def _attend(self) -> None:
+        """Kill a server after its grace, and do what falls to the first process of a container."""
+        if self._serving is None or self._supervisor is None:
+            return
+        if time.monotonic() >= self._kill_at:
+            self.pass_on(signal.SIGKILL)
+        if os.getpid() == 1:
+            with contextlib.suppress(ChildProcessError):  # those whose parents have ended are ours
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if ended is not None and ended.si_pid != self._supervisor.pid:
+                    os.waitpid(ended.si_pid, 0)
+
+    def _send_signals(self) -> None:
+        # The supervisor reads its order to the end before it reports its first line.
+        while self._signals and b"\n" in self._report:
+            with contextlib.suppress(OSError):  # it has ended
+                self._control.send(bytes((self._signals.pop(0),)))
+
+    def _read_output(self) -> bool:
         data = os.read(self._output, _CHUNK)
         if self._lines is not None:
             self._lines.feed(data)
@@ -305,7 +303,7 @@ class _Run:
         os.set_blocking(self._output, False)
         for _ in range(_LAST_CHUNKS):
             try:
-                if not self._pass_on():
+                if not self._read_output():
                     break
             except BlockingIOError:
                 break
@@ -346,6 +344,8 @@ class _Run:
         finally:
             _runs.discard(self)
             self._control.close()
+            if self._given is not None:
+                os.close(self._given)
             if self._output >= 0:
                 os.close(self._output)
 

@@ -6,7 +6,8 @@ environment. Every agent has one, so it imports as little of the standard librar
 File 0 is the control socket. The harness sends the order over it, a dictionary in `marshal` format;
 the supervisor answers with one line per event: ``kernel``, ``sweep`` or ``group`` (the guarantee),
 ``errno N`` (the agent was not started) or ``ended N`` (its exit status, negative for a signal).
-When the harness closes or shuts down its end, or is gone, the supervisor ends the agent.
+What the harness sends then are signals for the agent, a byte each. When it closes or shuts down its
+end, or is gone, the supervisor ends the agent.
 
 Where the kernel allows it, the agent runs in a PID namespace whose first process watches the
 control socket: when that process ends, the kernel kills everything in the namespace,
@@ -14,8 +15,7 @@ pid_namespaces(7). Elsewhere the supervisor is the subreaper of all descendants,
 PR_SET_CHILD_SUBREAPER in prctl(2), and sweeps until it has no child left. There a second subreaper
 stands above it, for an agent of the same user may stop or kill the first.
 
-The agent has no capability that leads out of its namespaces, no terminal, and a session keyring of
-its own.
+The agent has no capability that leads out of its namespaces, no terminal, and a keyring of its own.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE", "main"]
 
-GRACE: Final = 1.0
-"""Seconds between SIGTERM and SIGKILL."""
+GRACE: Final = 1.0  # seconds between SIGTERM and SIGKILL
 _CONTROL: Final = 0
 _LINUX: Final = sys.platform == "linux"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -51,7 +50,7 @@ _PARENT_DEATH_SIGNAL, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 36, 38
 _BOUNDING_READ, _BOUNDING_DROP, _AMBIENT, _AMBIENT_CLEAR_ALL = 23, 24, 47, 4
 # linux/capability.h: an agent of root keeps CHOWN, DAC_OVERRIDE, FOWNER and FSETID, for its files.
 _KEPT_CAPABILITIES, _CAPABILITIES_VERSION = (0, 1, 3, 4), 0x20080522
-# The number of keyctl(2), which has no wrapper in the C library, by machine; KEYCTL_JOIN_SESSION.
+# Numbers of keyctl(2), which the C library does not wrap, by machine; KEYCTL_JOIN_SESSION.
 _KEYCTL, _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219, "riscv64": 219}, 1
 
 
@@ -73,10 +72,8 @@ def main() -> None:
 
 
 def _watch(harness: int) -> int:
-    """Return a file descriptor that becomes readable when the harness ends; -1 if unsupported.
-
-    End of file on the control socket is not enough: children forked by the harness inherit its end.
-    """
+    """Return a file descriptor that becomes readable when the harness ends; -1 if unsupported."""
+    # End of file on the control socket is not enough: forked children of the harness have its end.
     try:
         watched = os.pidfd_open(harness)
     except (AttributeError, OSError):
@@ -147,8 +144,7 @@ def _guard(order: dict[str, Any], harness: int) -> None:
 def _run_agent(order: dict[str, Any], harness: int) -> int:
     """Start the agent and wait for its end, or end it when the harness asks or is gone.
 
-    Returns:
-        Its process number. It may still run: the caller kills what is left. OSError as `_start`.
+    Return its number; it may still run: the caller kills what is left. OSError as `_start`.
     """
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -171,26 +167,32 @@ def _run_agent(order: dict[str, Any], harness: int) -> int:
             if descriptor == wake:
                 os.read(wake, 4096)
                 continue
+            if descriptor == _CONTROL and (numbers := _read_signals()):
+                for sent in numbers:
+                    _kill(agent, sent)
+                continue
             events.unregister(descriptor)
             deadline = min(deadline, time.monotonic() + GRACE)
             _kill(agent, signal.SIGTERM, os.killpg)
             _kill(agent, signal.SIGCONT, os.killpg)  # a stopped process handles SIGTERM only then
 
 
-def _start(order: dict[str, Any]) -> int:
-    """Fork the agent and return its process number.
+def _read_signals() -> bytes:
+    try:
+        return os.read(_CONTROL, 64)
+    except ConnectionResetError:
+        return b""  # the harness is gone
 
-    Raises:
-        OSError: It cannot be started.
-    """
+
+def _start(order: dict[str, Any]) -> int:
+    """Fork the agent and return its process number; OSError if it cannot be started."""
     reader, writer = os.pipe()
     agent = os.fork()
     if agent == 0:
         try:
             _exec(order)
         except (OSError, ValueError) as problem:
-            number = getattr(problem, "errno", None) or errno.EINVAL
-            os.write(writer, str(number).encode())
+            os.write(writer, b"%d" % (getattr(problem, "errno", None) or errno.EINVAL))
         os._exit(127)
     os.close(writer)
     failure = os.read(reader, 16)
@@ -211,7 +213,10 @@ def _exec(order: dict[str, Any]) -> None:
         if keyctl := _KEYCTL.get(os.uname().machine):  # leave the harness's keyring, keyrings(7)
             _LIBC.syscall(keyctl, _JOIN_SESSION_KEYRING, None)
         _drop_capabilities()
-    os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
+    given = order["stdin"]  # a path, or the number of a file that is open
+    given = given if isinstance(given, int) else os.open(given, os.O_RDONLY)
+    os.dup2(given, 0)
+    os.set_inheritable(given, False)  # noqa: FBT003 - its only parameter
     os.chdir(order["working_folder"])
     _limit(resource.RLIMIT_CPU, order["cpu_seconds"], 1)
     _limit(resource.RLIMIT_AS, order["memory_bytes"], 0)
@@ -222,8 +227,8 @@ def _exec(order: dict[str, Any]) -> None:
 def _drop_capabilities() -> None:
     """Keep no capability beyond those over files, across exec too; capabilities(7).
 
-    With more, an agent of root could unmount its /proc and read the environment of the harness
-    below it, attach to other processes, or type into a terminal.
+    With more, an agent of root could read the environment of the harness below its /proc, attach to
+    other processes, or type into a terminal.
     """
     for number in range(64):
         known = _LIBC.prctl(_BOUNDING_READ, number, 0, 0, 0)
@@ -244,11 +249,12 @@ def _drop_capabilities() -> None:
 
 def _limit(kind: int, soft: int, margin: int) -> None:
     """Set a resource limit; ``margin`` is how far the hard limit lies above the soft one."""
+    if not soft:
+        return
     _, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or soft + margin < hard:
         hard = soft + margin
-    if soft:
-        resource.setrlimit(kind, (min(soft, hard), hard))
+    resource.setrlimit(kind, (min(soft, hard), hard))
 
 
 def _reap() -> Iterator[tuple[int, int]]:
@@ -285,11 +291,10 @@ def _kill(number: int, how: int, kill: Callable[[int, int], None] = os.kill) -> 
         return  # it has ended; or a group is empty, or all of it are zombies
 
 
-def _children() -> list[int]:
-    """Return the children of this process; none where the kernel does not list them."""
+def _children() -> list[int]:  # none where the kernel does not list them
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+            return [*map(int, file.read().split())]
     except OSError:
         return []
 
@@ -315,8 +320,7 @@ def _descendants(root: int) -> set[int]:
             except OSError:
                 continue  # it has ended
             children.setdefault(parent, []).append(int(name))
-    found: set[int] = set()
-    queue = [root]
+    found, queue = set[int](), [root]
     while queue:
         for number in children.get(queue.pop(), ()):
             if number not in found:
@@ -340,15 +344,13 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _raise_errno() -> None:
-    number = ctypes.get_errno()
-    raise OSError(number, os.strerror(number))
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _enter_namespaces() -> bool:
     """Create the PID namespace whose first process is the next child; whether the kernel allows it.
 
-    A privileged process keeps its users. Any other first needs a user namespace, in which its own
-    user is the only one.
+    Without privileges it needs a user namespace first, in which its own user is the only one.
     """
     user, group = os.geteuid(), os.getegid()
     if _LIBC.unshare(_NEW_PIDS | _NEW_MOUNTS) == 0:
@@ -368,8 +370,8 @@ def _enter_namespaces() -> bool:
 def _mount_proc() -> None:
     """Mount the namespace's own /proc: programs look themselves up there by their number.
 
-    The one that shows all processes is taken away, not only covered; in a user namespace the kernel
-    keeps the agent from uncovering it, mount_namespaces(7). Settings of the kernel are read-only.
+    The one that shows all is taken away; in a user namespace the kernel keeps the agent from
+    uncovering it, mount_namespaces(7). Settings of the kernel are read-only.
     """
     if _LIBC.mount(None, b"/", None, _PRIVATE_RECURSIVE, None):
         _raise_errno()

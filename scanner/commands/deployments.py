@@ -67,7 +67,13 @@ def add_parser(commands: Any) -> None:
 def _deployments(options: argparse.Namespace) -> int:
     folder = os.path.expanduser(options.folder)
     given = {name: getattr(options, name) for name in _PARAMETERS}
-    texts = dict(_bundled(files("prefect_mutagen") / "deployments"))
+    bundled = files("prefect_mutagen") / "deployments"
+    if not bundled.is_dir():
+        complain(
+            "deployments come with the flows, which are not installed: pip install prefect-mutagen"
+        )
+        return UNREACHABLE
+    texts = dict(_bundled(bundled))
     try:
         texts[_MAIN] = _fill_in(texts[_MAIN], _checked(given))
         _write(folder, texts)

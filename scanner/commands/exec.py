@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from prefect_mutagen.scanner.agents.handoff import encode, handoff_of, variables_of
-from prefect_mutagen.scanner.commands.arguments import WrongUsage, positive
+from prefect_mutagen.scanner.commands.arguments import WrongUsage, filled, positive
 from prefect_mutagen.scanner.commands.shared import (
-    add_artifact,
     add_judging,
+    add_pin,
     complain,
+    explain_statuses,
     verified,
 )
 from prefect_mutagen.scanner.outputs.visible import visible
@@ -31,6 +32,14 @@ _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _CANNOT_RUN: Final = 126
 _NO_SUCH_COMMAND: Final = 127
 _FORM: Final = "prefect-mutagen exec URL -- COMMAND"
+_STATUSES: Final = """\
+With 1 to 4 nothing was started. Otherwise the status is that of the command, or
+  124      it reached its time limit
+  126, 127 it cannot be run, or there is no such command
+  128+N    signal N ended it
+"""
+_TIME_LIMIT: Final = 3600.0
+"""Seconds that an agent gets where nobody says how many."""
 
 
 def add_parser(commands: Any) -> None:
@@ -44,13 +53,26 @@ def add_parser(commands: Any) -> None:
         help="verify an artifact, then run a command that leaves no processes behind",
         usage="%(prog)s [options] URL -- COMMAND [ARG...]",
     )
-    add_artifact(parser)
+    explain_statuses(parser, _STATUSES)
+    parser.add_argument("url", metavar="URL", type=filled, help="a model file, or a folder")
+    add_pin(parser)
+    parser.add_argument(
+        "--as-server",
+        action="store_true",
+        help="the command is a server: it keeps environment, working folder and standard input, "
+        "has no time limit, and gets SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2",
+    )
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        metavar="S",
+        help="with --as-server: seconds after SIGTERM or SIGINT before it is killed (default: 30)",
+    )
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        default=3600.0,
         metavar="S",
-        help="time limit of the command in seconds (default: 3600)",
+        help="time limit of the command in seconds (default: 3600; of a server: none)",
     )
     parser.add_argument(
         "--memory",
@@ -125,29 +147,41 @@ def _run(options: argparse.Namespace) -> int:
     if not options.command or not options.command[0].strip():
         raise WrongUsage(f"exec needs a command after --: {_FORM}")
     # Only this subcommand needs these imports; they take a tenth of the others' start-up time.
-    from prefect_mutagen.scanner.agents.supervise import Limits, named_variables, run_supervised
+    from prefect_mutagen.scanner.agents.supervise import (
+        Limits,
+        Serving,
+        named_variables,
+        run_supervised,
+    )
 
+    if options.grace is not None and not options.as_server:
+        raise WrongUsage("--grace does nothing without --as-server")
     try:
         environment = named_variables(options.env)
     except ValueError as problem:
         raise WrongUsage(f"--env: {problem}") from None
+    serving = None
+    if options.as_server:
+        serving = Serving() if options.grace is None else Serving(options.grace)
+    seconds = options.timeout or (0 if serving else _TIME_LIMIT)
     result = verified(options)
     sys.stdout.flush()
     try:
         outcome = run_supervised(
             options.command,
             encode(handoff_of(result, {})),
-            Limits(options.timeout, options.memory, options.cpu),
+            Limits(seconds, options.memory, options.cpu),
             environment=environment | variables_of(result),
             stdin=not options.no_stdin,
             on_guarantee=_tell_guarantee,
+            serving=serving,
         )
     except OSError as problem:
         if problem.filename != options.command[0]:
             raise
         return _report_failed_start(problem)
     if outcome.timed_out:
-        complain(f"{visible(options.command[0])} did not end within {options.timeout:g} seconds")
+        complain(f"{visible(options.command[0])} did not end within {seconds:g} seconds")
     return outcome.status
 
 

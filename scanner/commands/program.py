@@ -27,7 +27,7 @@ from prefect_mutagen.scanner.commands import (
 )
 from prefect_mutagen.scanner.commands import exec as execute
 from prefect_mutagen.scanner.commands.arguments import Parser, WrongUsage, listed
-from prefect_mutagen.scanner.commands.remedies import complaint
+from prefect_mutagen.scanner.commands.remedies import complaint, missing_package
 from prefect_mutagen.scanner.commands.shared import (
     PASSED,
     REJECTED,
@@ -88,6 +88,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (WrongUsage, ValueError) as problem:
         complain(str(problem))
         return UNREACHABLE
+    except ModuleNotFoundError as problem:
+        complain(missing_package(problem))
+        return UNREACHABLE
     return status
 
 
@@ -130,6 +133,8 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
 
 def _no_command(word: str, known: Sequence[str]) -> str:
     """Return the message for an unknown command, with the one that may be meant."""
+    if word in _HELP:
+        return f"{word} comes with the flows, which are not installed: pip install prefect-mutagen"
     if "://" in word or os.path.exists(word):
         return f"{word!r} is not a command; to examine it: prefect-mutagen scan {word}"
     near = nearest(word, known) or f"; the commands are {listed(known, 'and')}"

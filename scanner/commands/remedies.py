@@ -9,7 +9,7 @@ from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.listing.selection import NothingIncluded
 from prefect_mutagen.scanner.storage.errors import StorageError
 
-__all__ = ["complaint"]
+__all__ = ["complaint", "missing_package"]
 
 _KINDS: Final = MappingProxyType(
     {
@@ -43,6 +43,16 @@ _REMEDIES: Final = MappingProxyType(
         ("storage/unsupported", ""): "",  # the reason includes the remedy
     }
 )
+_EXTRAS: Final = MappingProxyType(
+    {
+        "pyarrow": ("a table needs pyarrow", "table"),
+        **dict.fromkeys(
+            ("aiobotocore", "botocore", "obstore", "s3fs"), ("buckets need obstore and s3fs", "s3")
+        ),
+        "rich": ("a table in a terminal needs rich", "query"),
+    }
+)
+"""What the scanner alone does not require, and the extra that brings it."""
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -64,3 +74,19 @@ def complaint(problem: StorageError, given: str = "") -> str:
     if remedy is None:
         remedy = _REMEDIES.get((problem.code, ""), CODES[problem.code].remedy)
     return f"{problem}. {remedy}" if remedy else str(problem)
+
+
+def missing_package(problem: ModuleNotFoundError) -> str:
+    """Return the message for a package that only some work needs: how it is installed.
+
+    Args:
+        problem: The failed import.
+
+    Raises:
+        ModuleNotFoundError: It is none of these: a broken installation, or a bug.
+    """
+    package = (problem.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        raise problem
+    need, extra = _EXTRAS[package]
+    return f"{need}, which is not installed: pip install 'prefect-mutagen-scanner[{extra}]'"

@@ -24,12 +24,15 @@ __all__ = [
     "REJECTED",
     "UNEXAMINED",
     "UNREACHABLE",
-    "add_artifact",
     "add_judging",
+    "add_pin",
     "add_storage",
     "complain",
     "complain_of_rejection",
+    "complaint_of",
+    "explain_statuses",
     "read_policy",
+    "status_of",
     "verified",
 ]
 
@@ -39,6 +42,14 @@ UNREACHABLE: Final = 2
 """Also for wrong usage, and for an address that does not exist."""
 UNEXAMINED: Final = 3
 OTHER_PIN: Final = 4
+_STATUSES: Final = """\
+exit status:
+  0  passed: these bytes may be loaded
+  1  refused: the policy or a check says no
+  2  wrong usage, an address that names no model, or storage out of reach
+  3  it could not be examined, so that nothing is known of it
+  4  its bytes are not those of --pin
+"""
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +58,19 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
     add_storage(parser)
 
 
-def add_artifact(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command for one artifact."""
-    parser.add_argument("url", metavar="URL", type=filled, help="a model file, or a folder")
+def explain_statuses(parser: argparse.ArgumentParser, more: str) -> None:
+    """Put the exit statuses of a gate below the help of its command.
+
+    Args:
+        parser: That of the command.
+        more: What is to be said besides, in lines.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _STATUSES + more
+
+
+def add_pin(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the pin of one artifact."""
     parser.add_argument(
         "--pin", type=filled, help="accept only the bytes pinned by an earlier scan"
     )
@@ -75,9 +96,16 @@ def complain_of_rejection(rejection: ArtifactRejected) -> int:
     """Report why an artifact was rejected, one line per reason, and return the exit status."""
     if rejection.result is None:
         complain(f"{storable(rejection.url)}: {rejection.reasons[0].message}")
+    else:
+        for place, reason in zip(rejection.places, rejection.reasons, strict=True):
+            complain(complaint_of(place, reason))
+    return status_of(rejection)
+
+
+def status_of(rejection: ArtifactRejected) -> int:
+    """Return the exit status for an artifact that was rejected."""
+    if rejection.result is None:
         return UNREACHABLE
-    for place, reason in zip(rejection.places, rejection.reasons, strict=True):
-        _report(place, reason)
     if rejection.reasons and rejection.reasons[0].code in ("storage/other-pin", "storage/weak-pin"):
         return OTHER_PIN
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
@@ -87,7 +115,7 @@ def verified(options: argparse.Namespace) -> ScanResult:
     """Verify the artifact of the options, and report waived reasons.
 
     Args:
-        options: Those of `add_artifact` and `add_judging`.
+        options: With an address, and those of `add_pin` and `add_judging`.
 
     Returns:
         The examination.
@@ -104,13 +132,14 @@ def verified(options: argparse.Namespace) -> ScanResult:
         load_options(options.storage_options or ""),
     )
     for place, reason in found.waived:
-        _report(place, reason)
+        complain(complaint_of(place, reason))
     return found.result
 
 
-def _report(place: str, reason: Reason) -> None:
+def complaint_of(place: str, reason: Reason) -> str:
+    """Return the line about one reason, and the file or artifact that it is about."""
     said = reason.message.removeprefix(f"{place}: ")  # storage errors start with the address
-    complain(f"{storable(place)}: {reason.code}: {said}")
+    return f"{storable(place)}: {reason.code}: {said}"
 
 
 def read_policy(path: str | None) -> Policy:

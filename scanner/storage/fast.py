@@ -307,8 +307,9 @@ class FastStore:
 
     def _error(self, problem: Exception, url: str) -> StorageError:
         """Translate an error without obstore's own text, which quotes addresses and responses."""
-        # The text contains the key, which may look like anything.
-        text = str(problem).replace(url.removeprefix(self._bucket_url), "")
+        # The text contains the key, which may look like anything: also like a part of other words.
+        key = re.escape(url.removeprefix(self._bucket_url))
+        text = re.sub(rf'\b(location|path:?) "?{key}(?=[ :"])', "", str(problem))
         status = int(found[1]) if (found := _STATUS.search(text)) else 0
         code = found[1] if (found := _CODE.search(text)) else ""
         if isinstance(problem, InvalidPathError | ValueError) and not status:

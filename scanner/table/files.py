@@ -68,6 +68,11 @@ class Files:
         self._local = address.is_local
         self._atomic = address.scheme == "s3"
 
+    @property
+    def root_folder(self) -> str:
+        """Name of the root's folder in each part."""
+        return self._folder
+
     def names(self, part: str) -> list[str]:
         """Return the sorted names of a part's files, without extension.
 

@@ -77,8 +77,8 @@ USAGE = {
         "verify has no option --zzz; see prefect-mutagen verify --help",
     ),
     "word too many": (
-        ["verify", "good", "bad"],
-        "verify takes no argument 'bad'; see prefect-mutagen verify --help",
+        ["version", "bad"],
+        "version takes no argument 'bad'; see prefect-mutagen version --help",
     ),
     "option without its value": (["verify", "good", "--pin"], "--pin needs a value"),
     "value of a switch": (["scan", "good", "--no-hash=x"], "--no-hash takes no value"),
@@ -163,6 +163,22 @@ USAGE = {
     "empty root": (["scan", ""], f"URL {UNSET}"),
     "one of two roots empty": (["scan", "good", " "], f"URL {UNSET}"),
     "empty address": (["verify", ""], f"URL {UNSET}"),
+    "one of two addresses empty": (["verify", "good", " "], f"URL {UNSET}"),
+    "no address": (["verify"], "verify needs URL; see prefect-mutagen verify --help"),
+    "a pin of two": (
+        ["verify", "good", "bad", "--pin", "x"],
+        "--pin goes with one address; verify the others on their own",
+    ),
+    "empty table of passes": (["verify", "good", "--table", ""], f"--table {UNSET}"),
+    "empty message": (["verify", "good", "--output", ""], f"--output {UNSET}"),
+    "unknown format of answers": (
+        ["verify", "good", "--format", "yaml"],
+        "--format has no choice 'yaml'; choose json or text",
+    ),
+    "grace of no server": (
+        ["exec", "good", "--grace", "3", "--", "true"],
+        "--grace does nothing without --as-server",
+    ),
     "empty address for exec": (["exec", "", "--", "true"], f"URL {UNSET}"),
     "empty pin": (["verify", "good", "--pin", ""], f"--pin {UNSET}"),
     "empty pin for exec": (["exec", "good", "--pin", "", "--", "true"], f"--pin {UNSET}"),

@@ -43,6 +43,15 @@ def test_a_prefix_is_a_folder_and_not_the_start_of_a_name(s3_server: S3Server) -
     assert [item.url for item in store.list_objects(_wanted)] == [f"s3://{bucket}/m/a.gguf"]
 
 
+@pytest.mark.parametrize("folder", ["a", "code", "status", "body", "404"])
+def test_a_folder_may_be_called_like_a_word_of_a_message(
+    synthetic: SyntheticS3, folder: str
+) -> None:
+    synthetic.content = Written({f"{folder}/m.gguf": GGUF})
+    store = open_store(f"s3://bucket/{folder}", synthetic.options)
+    assert [item.name for item in store.list_objects(_wanted)] == ["m.gguf"]
+
+
 def test_an_empty_bucket_has_nothing_and_is_no_error(s3_server: S3Server) -> None:
     store = open_store(f"s3://{s3_server.bucket()}", s3_server.options)
     assert list(store.list_objects(_wanted)) == []

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from prefect_mutagen.scanner.commands.shared import PASSED, add_artifact, add_judging, verified
+from prefect_mutagen.scanner.outputs.screen import Screen
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.storage.names import storable
 
@@ -25,5 +26,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     result = verified(options)
-    sys.stdout.write(f"passed {visible(storable(result.url), 4000)} {result.pin}\n")
+    passed = Screen(sys.stdout).styled("passed", "passed")
+    url = storable(result.url)
+    sys.stdout.write(f"{passed} {visible(url, len(url))} {result.pin}\n")
     return PASSED

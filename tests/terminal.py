@@ -12,6 +12,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from select import select
 from typing import Final
 
 import pyte
@@ -21,6 +22,15 @@ __all__ = ["COMMAND", "Seen", "open_terminal", "run_in_terminal"]
 COMMAND: Final = (sys.executable, "-m", "prefect_mutagen.scanner.commands.cli")
 _ROWS: Final = 400
 """Enough for all that the tests have printed: nothing scrolls away."""
+_AT_TERMINAL: Final = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""A shell wants the terminal to be its own."""
+_QUIET_SECONDS: Final = 1.0
+"""A shell that says nothing for this long waits for a person."""
 _COLOURS: Final = ("NO_COLOR", "FORCE_COLOR", "TERM")
 
 
@@ -69,7 +79,7 @@ def run_in_terminal(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    typed: str = "",
+    typed: Sequence[str] = (),
 ) -> Seen:
     """Run a program until its end.
 
@@ -78,26 +88,29 @@ def run_in_terminal(
         columns: Width of the terminal.
         folder: Where it stands.
         environment: Variables beyond those of the tests, which lose what is about colours.
-        typed: What a person types.
+        typed: What a person types, each part once the program has said nothing for a while.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _COLOURS}
     ours, theirs = open_terminal(columns)
     try:
         process = subprocess.Popen(
-            words,
+            [sys.executable, "-c", _AT_TERMINAL, *words] if typed else words,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             cwd=folder,
             env={**kept, "TERM": "xterm-256color", **(environment or {})},
-            start_new_session=True,
+            start_new_session=not typed,
         )
     finally:
         os.close(theirs)
     raw = b""
     with os.fdopen(ours, "r+b", buffering=0) as screen:
-        screen.write(typed.encode())
+        waiting = list(typed)
         while True:
+            if waiting and not select([ours], [], [], _QUIET_SECONDS)[0]:
+                screen.write(waiting.pop(0).encode())
+                continue
             try:
                 read = screen.read(1 << 16)
             except OSError:  # Linux says so when the last program has closed its end

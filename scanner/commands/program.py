@@ -16,6 +16,7 @@ from typing import Final
 from prefect_mutagen import __version__
 from prefect_mutagen.parsers.walks import COMPILED
 from prefect_mutagen.scanner.commands import (
+    completion,
     deployments,
     digest,
     query,
@@ -52,9 +53,11 @@ _BUILT_IN: Final = (
     "waive",
     "release",
     "deployments",
+    "completion",
     "version",
 )
-_TOP_LEVEL: Final = ("-h", "--help", "--version")
+_OF_ALL: Final = ("-h", "--help", "--version", "completion")
+"""What needs to know every command."""
 _COMMANDS: Final = "prefect_mutagen.commands"
 _HELP: Final = {"demo": "run everything once, on a small bucket of good and broken models"}
 
@@ -105,9 +108,10 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in (scan, verify, execute, query, report, digest, waive, release, deployments):
         command.add_parser(commands)
+    completion.add_parser(commands, parser)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version, refuse_rest=version.refuse_rest)
-    if not words or words[0] not in _BUILT_IN:
+    if not words or words[0] in _OF_ALL or words[0] not in _BUILT_IN:
         # Looking up entry points takes as long as everything else.
         from importlib.metadata import entry_points
 
@@ -115,7 +119,7 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
         if words and words[0] in registered:
             status: int = registered[words[0]].load()(words[1:])
             return status
-        if words and words[0] not in _TOP_LEVEL:
+        if words and words[0] not in _OF_ALL:
             if words[0].startswith("-"):
                 parser.refuse_rest(words[:1])
             raise WrongUsage(_no_command(words[0], (*_BUILT_IN, *sorted(registered))))

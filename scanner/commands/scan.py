@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.commands.output_file import output_file, prepare_output
-from prefect_mutagen.scanner.commands.progress import Progress
+from prefect_mutagen.scanner.commands.progress import Progress, is_watched
 from prefect_mutagen.scanner.commands.remedies import complaint
 from prefect_mutagen.scanner.commands.scan_options import (
     add_options,
@@ -129,8 +129,8 @@ class _Run:
         self._not_found = 0
         self._show = SHOWN.get(options.format, itself)
         # A progress line would break up formats that are written incrementally to a terminal.
-        quiet = options.output is not None or options.format in ("json", "table", "summary")
-        shown = sys.stderr.isatty() and (quiet or not sys.stdout.isatty())
+        whole = options.output is not None or options.format in ("json", "table", "summary")
+        shown = is_watched() and (whole or not sys.stdout.isatty()) and not options.quiet
         self._progress = Progress(self.summary, shown=shown)
 
     def parts(self) -> Iterator[Any]:
@@ -153,7 +153,8 @@ class _Run:
         """Examine the roots in order; an unreachable one does not stop the others."""
         self._progress.start()
         empty: list[NothingIncluded] = []
-        for root, given in self._roots.items():
+        for number, (root, given) in enumerate(self._roots.items(), 1):
+            self._progress.start_root(number, len(self._roots))
             try:
                 yield from examine(root)
             except NothingIncluded as problem:
@@ -231,7 +232,7 @@ class _Run:
         workers = None if self._show is itself else self._workers(root)
         for tally, part in examine_artifacts(
             store,
-            self._artifacts(store),
+            self._progress.watch(self._artifacts(store)),
             self._examiner(),
             self._options.concurrency,
             make=partial(map, partial(tallied, self._show)),
@@ -278,7 +279,7 @@ class _Run:
             )
             examined = scan.examine(
                 store,
-                changed,
+                self._progress.watch(changed, lambda: scan.known.kept),
                 self._examiner(),
                 options.concurrency,
                 show=self._show,

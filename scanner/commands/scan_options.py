@@ -72,6 +72,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="processes that examine many artifacts for a table, or for json, jsonl and summary "
         "(default: one per core)",
     )
+    parser.add_argument(
+        "--quiet", action="store_true", help="no line of progress on a terminal; errors are shown"
+    )
     _add_selection(parser)
     _add_table(parser)
     add_judging(parser)

@@ -20,12 +20,14 @@ from prefect_mutagen.scanner.commands.shared import (
     explain_statuses,
     read_policy,
 )
+from prefect_mutagen.scanner.outputs.screen import Screen
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.local import storage_error
+from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.storage.options import load_options
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets_in
 from prefect_mutagen.scanner.verify import ArtifactRejected, Known, verify_root
@@ -162,7 +164,9 @@ class _Gate:
             for line in answer.lines():
                 self._complain(line)
             if answer.verdict == "passed" and self._speaks:
-                sys.stdout.write(f"passed {visible(answer.url, 4000)} {answer.pin}\n")
+                passed = Screen(sys.stdout).styled("passed", "passed")
+                url = storable(answer.url)
+                sys.stdout.write(f"{passed} {visible(url, len(url))} {answer.pin}\n")
         return answer
 
     def _complain(self, text: str) -> None:

@@ -1,24 +1,20 @@
 """``table``: one line per artifact for people, followed by reasons and waivers."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from tempfile import TemporaryFile
 from typing import Any, Final, Self, TextIO
-from unicodedata import combining, east_asian_width
 
 from prefect_mutagen.scanner.examine.scan_info import ScanInfo
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.outputs.options import OutputOptions
 from prefect_mutagen.scanner.outputs.rendering import render_each
+from prefect_mutagen.scanner.outputs.screen import Screen, Style, text_width
 from prefect_mutagen.scanner.outputs.visible import counted, short_count, short_size, visible
 from prefect_mutagen.scanner.results import ScanResult, Summary
 
 __all__ = ["write_table"]
 
-_STYLES: Final = {"passed": "green", "failed": "bold red", "unknown": "yellow"}
-_CODES: Final = {"green": "32", "bold red": "1;31", "yellow": "33", "bold": "1", "dim": "2"}
-"""ANSI codes of the styles."""
 _HEADINGS: Final = (
     "verdict",
     "artifact",
@@ -31,14 +27,18 @@ _HEADINGS: Final = (
 )
 _NAME: Final = _HEADINGS.index("artifact")
 _RIGHT: Final = {_HEADINGS.index("parameters"), _HEADINGS.index("size")}
+_FIRST_TO_GO: Final = tuple(
+    map(
+        _HEADINGS.index,
+        ("architecture", "quantization", "parameters", "size", "licence", "worst finding"),
+    )
+)
+"""Columns that a narrow terminal does without, in this order. What is wrong is below, too."""
 _BETWEEN: Final = "  "
-_NARROWEST: Final = 12
-"""Columns that a name has on the narrowest terminal."""
 _ORDER: Final = ("error", "warning", "info")
-_NAME_WIDTH: Final = 48
 
 _Lines = list[tuple[str, str]]
-"""The explanation of an artifact's verdict: each line with its style."""
+"""The explanation of an artifact's verdict: each line with what stands before it."""
 
 
 def write_table(
@@ -50,40 +50,39 @@ def write_table(
 ) -> None:
     """Write the table; see `scanner.outputs.Writer`."""
     root = scan.source.rstrip("/") + "/"
-    lengths = [len(heading) for heading in _HEADINGS]
+    screen = _Rows(out)
     waivers = 0
     with _Spool() as rows, _Spool() as refused, _Spool() as waived:
-        for status, style, cells, lines in render_each(
+        for style, cells, lines in render_each(
             results, summary, lambda result, _: _part(result, root)
         ):
-            rows.add([style, status, *cells])
-            lengths = [*map(max, lengths, map(_width, (status, *cells)))]
+            rows.add([style, *cells])
+            screen.measure(cells)
             if lines:
-                (waived if status == "passed" else refused).add(lines)
-                waivers += status == "passed"
-        screen = _Screen(out)
+                by_waiver = cells[0] == "passed"
+                (waived if by_waiver else refused).add(lines)
+                waivers += by_waiver
         census = summary.census.describe()
         if not summary.artifacts:
             screen.write("No model files found.")
             if census:
-                screen.write(census)
+                screen.write_words(census)
             return
-        screen.fit(lengths)
-        screen.write(_row(_HEADINGS, lengths), "bold")
-        for style, status, *cells in rows:
-            place = len(status)
-            line = _row([status, *cells], lengths)
-            screen.write(screen.styled(line[:place], style) + line[place:])
-        for lines in (*refused, *waived):
+        screen.fit()
+        screen.write_row(_HEADINGS, "heading")
+        for style, *cells in rows:
+            screen.write_row(cells, style)
+        for (url, said), *lines in (*refused, *waived):
             screen.write("")
-            for line, style in lines:
-                screen.write(line, style)
+            screen.write(screen.styled(url, "heading") + said)
+            for line, indent in lines:
+                screen.write_words(line, indent, indent)
     screen.write("")
     if census:
-        screen.write(census)
-    by_waiver = f" ({waivers} by a waiver)" if waivers else ""
-    screen.write(
-        f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waiver}, "
+        screen.write_words(census)
+    by_waivers = f" ({waivers} by a waiver)" if waivers else ""
+    screen.write_words(
+        f"{counted(summary.artifacts, 'artifact')}: {summary.passed} passed{by_waivers}, "
         f"{summary.failed} failed, {summary.unknown} unknown"
     )
 
@@ -108,83 +107,94 @@ class _Spool:
         return map(json.loads, self._file)
 
 
-class _Screen:
-    """Where lines are written: a terminal has colours and a width, a pipe has neither."""
+class _Rows(Screen):
+    """The screen, and how its width is shared by the columns: names of artifacts stay whole."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._columns = 0
-        self._colours = False
-        if out.isatty():
-            self._columns = os.get_terminal_size(out.fileno()).columns
-            self._colours = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        super().__init__(out)
+        self._lengths = [text_width(heading) for heading in _HEADINGS]
+        self._shown = list(range(len(_HEADINGS)))
 
-    def fit(self, lengths: list[int]) -> None:
-        """Narrow the column of names so that lines fit; names then lose their start."""
-        excess = sum(lengths) + len(_BETWEEN) * (len(lengths) - 1) - self._columns
-        if self._columns and excess > 0:
-            lengths[_NAME] = max(_NARROWEST, lengths[_NAME] - excess)
+    def measure(self, cells: Sequence[str]) -> None:
+        """Widen columns for the cells of a row, but for a name that fills more than a row."""
+        lengths = [text_width(cell) for cell in cells]
+        if self.columns and self._start_of_names + lengths[_NAME] > self.columns:
+            lengths[_NAME] = 0
+        self._lengths = [*map(max, self._lengths, lengths)]
 
-    def styled(self, text: str, style: str) -> str:
-        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._colours and style else text
+    @property
+    def _start_of_names(self) -> int:
+        return self._lengths[0] + len(_BETWEEN)
 
-    def write(self, line: str, style: str = "") -> None:
-        self._out.write(self.styled(line, style) + "\n")
+    def fit(self) -> None:
+        """Leave out columns until the others fit."""
+        for place in _FIRST_TO_GO:
+            taken = sum(self._lengths[shown] + len(_BETWEEN) for shown in self._shown)
+            if not self.columns or taken - len(_BETWEEN) <= self.columns:
+                return
+            self._shown.remove(place)
+
+    def write_row(self, cells: Sequence[str], style: Style) -> None:
+        """Write a row; after a name that is wider than its column, the rest is in the next one."""
+        name = cells[_NAME]
+        if text_width(name) > self._lengths[_NAME]:
+            self._write([cells[0], name], style)
+            cells = ["", "", *cells[_NAME + 1 :]]
+            if not any(cells[place] for place in self._shown):
+                return
+        self._write(cells, style)
+
+    def _write(self, cells: Sequence[str], style: Style) -> None:
+        aligned: list[str] = []
+        for place in self._shown[: len(cells)]:
+            space = " " * (self._lengths[place] - text_width(cells[place]))
+            aligned.append(space + cells[place] if place in _RIGHT else cells[place] + space)
+        line = _BETWEEN.join(aligned).rstrip()
+        if style == "heading":
+            self.write(line, style)
+        else:
+            first = len(cells[0])
+            self.write(self.styled(line[:first], style if first else "") + line[first:])
 
 
-def _row(cells: Sequence[str], lengths: Sequence[int]) -> str:
-    """Align the cells of a line."""
-    aligned: list[str] = []
-    for place, (cell, length) in enumerate(zip(cells, lengths, strict=True)):
-        missing = length - _width(cell)
-        if missing < 0:
-            cell, missing = f"...{cell[-(length - 3) :]}", 0  # noqa: PLW2901 - cut
-        space = " " * missing
-        aligned.append(space + cell if place in _RIGHT else cell + space)
-    return _BETWEEN.join(aligned).rstrip()
-
-
-def _width(text: str) -> int:
-    """Return the columns that a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
-    )
-
-
-def _part(result: ScanResult, root: str) -> tuple[str, str, list[str], _Lines]:
-    """Return an artifact's verdict with its style, its other cells and its explanation."""
+def _part(result: ScanResult, root: str) -> tuple[Style, list[str], _Lines]:
+    """Return the style of an artifact's verdict, its cells and its explanation."""
     sbom, status = result.sbom, result.verdict.status
     cells = [
-        _name(result.url.removeprefix(root)),
-        sbom.architecture or "",
-        short_count(sbom.parameter_count),
-        sbom.quantization or sbom.dtype or "",
-        result.license_spdx or "",
-        short_size(result.size),
-        _worst(result),
+        status,
+        _whole(result.url.removeprefix(root)),
+        *map(
+            visible,
+            (
+                sbom.architecture or "",
+                short_count(sbom.parameter_count),
+                sbom.quantization or sbom.dtype or "",
+                result.license_spdx or "",
+                short_size(result.size),
+                _worst(result),
+            ),
+        ),
     ]
     explained = not result.passed or result.verdict.waived
-    style = "yellow" if result.verdict.waived else _STYLES[status]
-    return status, style, [*map(visible, cells)], [*_explanation(result)] if explained else []
+    style: Style = "unknown" if result.verdict.waived else status
+    return style, cells, [*_explanation(result)] if explained else []
 
 
 def _explanation(result: ScanResult) -> Iterator[tuple[str, str]]:
-    """Yield the lines, with their styles, that explain a refusal or a pass by waiver."""
-    how = ": passed by a waiver" if result.passed else ""
-    yield f"{visible(result.url, 1000)}{how}", "bold"
+    """Yield the address and what follows it, then lines and what stands before them."""
+    yield _whole(result.url), ": passed by a waiver" if result.passed else ""
     for reason in result.verdict.reasons:
-        yield f"  {reason.code}: {visible(reason.message, 1000)}", ""
+        yield f"{reason.code}: {visible(reason.message, 1000)}", "  "
         if reason.code in CODES:
-            yield f"    {CODES[reason.code].remedy}", "dim"
+            yield CODES[reason.code].remedy, "    "
     for reason in result.verdict.waived:
-        yield f"  {reason.code}: {visible(reason.message, 1000)}", ""
-        yield f"    {visible(reason.value)}", "dim"
+        yield f"{reason.code}: {visible(reason.message, 1000)}", "  "
+        yield visible(reason.value), "    "
 
 
-def _name(url: str) -> str:
-    return url if len(url) <= _NAME_WIDTH else f"...{url[-(_NAME_WIDTH - 3) :]}"
+def _whole(url: str) -> str:
+    """Return a path or an address for a terminal, however long it is: it is there to be copied."""
+    return visible(url, len(url))
 
 
 def _worst(result: ScanResult) -> str:

@@ -24,7 +24,7 @@ USAGE = {
         ["frobnicate"],
         (
             "there is no command 'frobnicate'; the commands are scan, verify, exec, query, report, "
-            "digest, waive, release, deployments, version and demo"
+            "digest, waive, release, deployments, completion, version and demo"
         ),
     ),
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),

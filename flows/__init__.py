@@ -10,6 +10,7 @@
   names and tags of its run; ``scan_progress``: how far it is.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
+* ``digest``: `daily_digest`, what changed in a table since yesterday.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow, and what a scan
   logs.
 * ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
+    from prefect_mutagen.flows.digest import DigestSummary, daily_digest
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import (
         AgentsNotStarted,
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentLaunch",
     "AgentsNotStarted",
+    "DigestSummary",
     "ModelsRefused",
     "ScanBroken",
     "ScanSummary",
+    "daily_digest",
     "run_agent",
     "scan_models",
     "scan_shard",
@@ -49,9 +53,11 @@ __all__ = [
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "AgentsNotStarted": "prefect_mutagen.flows.scan",
+    "DigestSummary": "prefect_mutagen.flows.digest",
     "ModelsRefused": "prefect_mutagen.flows.scan",
     "ScanBroken": "prefect_mutagen.flows.fan_out",
     "ScanSummary": "prefect_mutagen.flows.scan",
+    "daily_digest": "prefect_mutagen.flows.digest",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",
     "scan_shard": "prefect_mutagen.flows.shards",

@@ -15,7 +15,7 @@ from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 
 __all__ = ["keeps_secrets_out"]
 
-_ADDRESSES: Final = ("source", "table", "url", "inventory")
+_ADDRESSES: Final = ("source", "table", "url", "inventory", "web_address")
 
 P = ParamSpec("P")
 R = TypeVar("R")

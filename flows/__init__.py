@@ -14,6 +14,7 @@
   names and tags of its run; ``scan_progress``: how far it is.
 * ``choosing``: which agents are due after a scan; ``starting``: which start and which wait.
 * ``agent``: `run_agent`, a command for one artifact, verified immediately before it starts.
+* ``digest``: `daily_digest`, what changed in a table since yesterday.
 * ``run_log``: the logger of the flow's own run, also when a task called the flow, and what a scan
   logs.
 * ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect_mutagen.flows.agent import run_agent
     from prefect_mutagen.flows.blocks import ModelPolicy, ModelRoot, ModelTable
+    from prefect_mutagen.flows.digest import DigestSummary, daily_digest
     from prefect_mutagen.flows.fan_out import ScanBroken
     from prefect_mutagen.flows.scan import (
         AgentsNotStarted,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentLaunch",
     "AgentsNotStarted",
+    "DigestSummary",
     "ModelPolicy",
     "ModelRoot",
     "ModelTable",
@@ -52,6 +55,7 @@ __all__ = [
     "ScanAdvanced",
     "ScanBroken",
     "ScanSummary",
+    "daily_digest",
     "run_agent",
     "scan_models",
     "scan_shard",
@@ -61,6 +65,7 @@ __all__ = [
 _HOMES = {
     "AgentLaunch": "prefect_mutagen.tasks.agent_launch",
     "AgentsNotStarted": "prefect_mutagen.flows.scan",
+    "DigestSummary": "prefect_mutagen.flows.digest",
     "ModelPolicy": "prefect_mutagen.flows.blocks",
     "ModelRoot": "prefect_mutagen.flows.blocks",
     "ModelTable": "prefect_mutagen.flows.blocks",
@@ -69,6 +74,7 @@ _HOMES = {
     "ScanAdvanced": "prefect_mutagen.flows.scan_advanced",
     "ScanBroken": "prefect_mutagen.flows.fan_out",
     "ScanSummary": "prefect_mutagen.flows.scan",
+    "daily_digest": "prefect_mutagen.flows.digest",
     "run_agent": "prefect_mutagen.flows.agent",
     "scan_models": "prefect_mutagen.flows.scan",
     "scan_shard": "prefect_mutagen.flows.shards",

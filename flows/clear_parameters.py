@@ -15,7 +15,7 @@ from prefect_mutagen.tasks.clear_address import BLOCK_NAMES
 
 __all__ = ["keeps_secrets_out"]
 
-_ADDRESSES: Final = ("source", "table", "url", "inventory")
+_ADDRESSES: Final = ("source", "table", "url", "inventory", "web_address")
 _BLOCKS: Final = ("storage", "table_storage", "policy_block")
 _KEPT: Final = ("__signature__", "parameters")
 """Attributes of a flow that make its form (`flows.form`)."""

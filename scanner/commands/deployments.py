@@ -23,7 +23,7 @@ __all__ = ["add_parser"]
 _MAIN: Final = "prefect.yaml"
 _PARAMETERS: Final = ("source", "table", "storage")
 _PAUSED: Final = """\
-The schedule is paused: set source and table of scheduled-scan in {main}, and active to true.
+The scan's schedule is paused: set source and table of scheduled-scan in {main}, and active to true.
 """
 _NEXT: Final = """\
 Next, in {folder}:
@@ -120,23 +120,25 @@ def _bundled(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]
 
 
 def _fill_in(text: str, parameters: Mapping[str, str]) -> str:
-    """Set parameters that are commented out; with a source, activate the schedule.
+    """Set parameters that are commented out; activate the schedules that have what they need.
 
     Edits the file as text to preserve its comments.
     """
     for name, value in parameters.items():
         line = f"{name}: {json.dumps(value, ensure_ascii=False)}"  # JSON strings are valid YAML
         text = _replace(rf"# {name}: .*", line, text)
+    if "table" in parameters:
+        text = _replace("active: false # until there is a table", "active: true", text)
     return _replace("active: false", "active: true", text) if "source" in parameters else text
 
 
 def _replace(pattern: str, line: str, text: str) -> str:
-    """Replace the one line that matches a pattern; its indentation is kept."""
+    """Replace the lines that match a pattern; their indentation is kept."""
     text, count = re.subn(
         rf"^( +){pattern}$", lambda found: found[1] + line, text, flags=re.MULTILINE
     )
-    if count != 1:
-        raise AssertionError(f"the bundled {_MAIN} has {count} lines {pattern!r}")
+    if not count:
+        raise AssertionError(f"the bundled {_MAIN} has no line {pattern!r}")
     return text
 
 

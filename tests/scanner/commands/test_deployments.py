@@ -12,14 +12,15 @@ ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "deployments"
 
 
-def _written(folder: Path) -> dict[str, Any]:
-    """The scheduled scan that was written."""
+def _written(folder: Path, name: str = "scheduled-scan") -> dict[str, Any]:
+    """A deployment that was written."""
     (found,) = [
         deployment
         for deployment in yaml.safe_load((folder / "prefect.yaml").read_text())["deployments"]
-        if deployment["name"] == "scheduled-scan"
+        if deployment["name"] == name
     ]
-    del found["parameters"]["rescan"]  # it is always set
+    for always_set in ("rescan", "since"):
+        found["parameters"].pop(always_set, None)
     return dict(found)
 
 
@@ -33,7 +34,7 @@ def test_all_that_is_shipped_is_written(tmp_path: Path, capsys: pytest.CaptureFi
         assert written[name].read_bytes() == path.read_bytes()
     said = capsys.readouterr()
     assert str(folder / "prefect.yaml") in said.out.splitlines()
-    assert "The schedule is paused" in said.out
+    assert "The scan's schedule is paused" in said.out
     assert said.err == ""
 
 
@@ -42,10 +43,16 @@ def test_the_schedule_is_paused_until_there_is_a_source(tmp_path: Path) -> None:
     paused = _written(tmp_path / "a")
     assert [schedule["active"] for schedule in paused["schedules"]] == [False]
     assert paused["parameters"] == {"table": "s3://m/t"}
+    digest = _written(tmp_path / "a", "daily-digest")
+    assert [schedule["active"] for schedule in digest["schedules"]] == [True]
+    assert digest["parameters"] == {"table": "s3://m/t"}
     assert main(["deployments", str(tmp_path / "b"), "--source", "s3://m"]) == 0
     active = _written(tmp_path / "b")
     assert [schedule["active"] for schedule in active["schedules"]] == [True]
     assert active["parameters"] == {"source": "s3://m"}
+    digest = _written(tmp_path / "b", "daily-digest")
+    assert [schedule["active"] for schedule in digest["schedules"]] == [False]
+    assert digest["parameters"] == {}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,8 @@ def test_what_is_given_stands_there(source: str, tmp_path: Path) -> None:
     assert main(["deployments", str(tmp_path), *options]) == 0
     parameters = {"source": source, "table": "s3://t", "storage": "aws-credentials/models"}
     assert _written(tmp_path)["parameters"] == parameters
+    del parameters["source"]
+    assert _written(tmp_path, "daily-digest")["parameters"] == parameters
 
 
 def test_a_local_path_is_one_for_a_worker_in_another_folder(

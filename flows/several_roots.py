@@ -120,7 +120,7 @@ def _scan(source: str) -> _Root:
     message = state.message or ""
     if not isinstance(found, ScanSummary):
         found = None
-        message = str(result) or message
+        message = (str(result) or message).removeprefix(f"{source}: ")
         flow_logger().error("%s was not scanned: %s", visible(source, _WIDTH), message)
     return _Root(source, state, found, visible(message, _WIDTH))
 
@@ -133,7 +133,7 @@ def _sum(roots: Sequence[_Root]) -> ScanSummary:
         counts.update(one.counts)
         drift.update(one.drift)
         census.add(one.census)
-    sums = {
+    sums: dict[str, Any] = {
         name: sum(getattr(one, name) for one in scanned)
         for name in (
             "artifacts",
@@ -144,7 +144,7 @@ def _sum(roots: Sequence[_Root]) -> ScanSummary:
             "not_examined",
         )
     }
-    lists = {
+    lists: dict[str, Any] = {
         name: list(islice((url for one in scanned for url in getattr(one, name)), _ADDRESSES))
         for name in ("passed", "failed", "unknown")
     }
@@ -165,8 +165,10 @@ def _headline(summary: ScanSummary, roots: int) -> str:
     """Return the outcome in a few words."""
     refused = summary.counts["failed"] + summary.counts["unknown"]
     found = f"{refused:,} of {summary.artifacts:,} refused"
-    if not refused:
-        found = f"all {summary.artifacts:,} passed" if summary.artifacts else "nothing to judge"
+    if not summary.artifacts:
+        found = "nothing to judge"
+    elif not refused:
+        found = "1 passed" if summary.artifacts == 1 else f"all {summary.artifacts:,} passed"
     left = roots - len(summary.roots)
     return f"{found}, {left} of {counted(roots, 'root')} not scanned" if left else found
 

@@ -73,7 +73,7 @@ def test_one_bad_root_does_not_stop_the_others(http: httpx.Client, tmp_path: Pat
     state: Any = scan_models(gone, more_sources=[root], return_state=True)
     assert state.is_failed()
     assert state.name == "RootsNotScanned"
-    assert state.message.startswith(f"all 1 passed, 1 of 2 roots not scanned; {gone}: ")
+    assert state.message.startswith(f"1 passed, 1 of 2 roots not scanned; {gone}: ")
     with pytest.raises(RootsNotScanned, match="1 of 2 roots not scanned") as caught:
         state.result()
     assert caught.value.summary is not None
@@ -82,7 +82,8 @@ def test_one_bad_root_does_not_stop_the_others(http: httpx.Client, tmp_path: Pat
     assert run["name"].endswith("1 of 2 roots not scanned")
     assert [child["state_type"] for child in _children(http, run)] == ["FAILED", "COMPLETED"]
     body = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
-    (page,) = http.post("/artifacts/filter", json=body).json()
+    found = http.post("/artifacts/filter", json=body).json()
+    (page,) = [one for one in found if (one["key"] or "").startswith("roots-")]
     assert page["data"].count("/runs/flow-run/") == 2
 
 

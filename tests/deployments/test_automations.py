@@ -80,6 +80,8 @@ def messages(server: PrefectServer) -> Iterator[_Messages]:
         block = CustomWebhookNotificationBlock(
             name="models",
             url=f"http://{HOST}:{listening.server_port}/",
+            headers={},
+            cookies={},
             json_data={"subject": "{{subject}}", "body": "{{body}}"},
         )
         block.save("models", overwrite=True)
@@ -155,7 +157,7 @@ def test_events_and_assets_of_a_scan(server: PrefectServer, tmp_path: Path) -> N
     scan_models(root, table=table)
     EventsWorker.drain_all(timeout=30)
 
-    def found() -> dict[str, Any]:
+    def found() -> dict[tuple[str, str], Any]:
         names = ["mutagen.model.passed", "mutagen.scan.finished"]
         names += ["prefect.asset.materialization.succeeded", "prefect.asset.referenced"]
         body = {"filter": {"event": {"name": names}}, "limit": 50}

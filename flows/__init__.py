@@ -18,6 +18,8 @@
 * ``run_log``: the logger of the flow's own run, also when a task called the flow, and what a scan
   logs.
 * ``ephemeral``: workarounds for Prefect's temporary server, so that it loses no task runs.
+* ``receiver``: starts scans of keys for what was written to a bucket; ``notifications``: what
+  storages send then; ``automations``: installs automations from files.
 * ``demo``: a small bucket of good and broken models, and a complete run on it.
 
 The modules of this folder do not use ``from __future__ import annotations``: Prefect evaluates the

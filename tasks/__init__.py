@@ -7,6 +7,8 @@
 * ``agent_checks``: find agents that could never start, before anything is examined.
 * ``agent_launch``: `AgentLaunch` and `AgentRun`; ``agent_result``: the page on a finished command.
 * ``scan_selection``: the form that selects artifacts; ``hash_log``: log the progress of hashing.
+* ``events``: what automations hear of a scan; ``metrics``: its counts for OpenTelemetry;
+  ``assets``: tables and models as Prefect assets.
 * ``storage_blocks``: file system options from a Prefect block.
 * ``showing``: the table and the summary in Prefect's UI; ``report_page``: the page on a table.
 

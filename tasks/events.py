@@ -56,6 +56,8 @@ _LONGEST_ID: Final = 1_500
 """Characters of the id of a resource; keys of S3 have up to 1,024."""
 _CODES: Final = 10
 _CHANGES: Final = 4
+_FIRST: Final = 5
+"""Newly refused models in the event about the scan, for a message to people."""
 
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
@@ -123,7 +125,12 @@ class ScanEvents:
         }
         if left:
             yield LEFT_OUT, root, {"left_out": left, "emitted": emitted, **self._scan}
-        yield FINISHED, root, self._outcome(sum(left.values()))
+        # Triggers match labels of the resource, and nothing of the payload.
+        is_refused = {
+            "mutagen.newly-refused": "yes" if self._count("newly-refused") else "no",
+            "mutagen.refused": "no" if self.counts.summary.all_passed else "yes",
+        }
+        yield FINISHED, root | is_refused, self._outcome(sum(left.values()))
 
     def _models(self, kinds: tuple[tuple[Kind, str], ...]) -> Iterator[tuple[str, ScanResult]]:
         """Yield the models with the name of their event, each once, the heaviest first."""
@@ -152,12 +159,11 @@ class ScanEvents:
 
     def _payload(self, result: ScanResult) -> dict[str, Any]:
         """Return what an automation may hand on: codes, and no value from a file."""
-        codes = sorted({reason.code for reason in result.verdict.reasons})
         payload: dict[str, Any] = {
             "url": storable(result.url),
             "pin": result.pin,
             "verdict": result.verdict.status,
-            "codes": codes[:_CODES],
+            "codes": _codes(result),
             **self._scan,
         }
         if before := verdict_before(result):
@@ -175,6 +181,10 @@ class ScanEvents:
             "failed": summary.failed,
             "unknown": summary.unknown,
             "newly_refused": self._count("newly-refused"),
+            "first_newly_refused": [
+                {"path": shortened(path_below(counts.source, one.url), 300), "codes": _codes(one)}
+                for one in self.highlights["newly-refused"].results[:_FIRST]
+            ],
             "drift": dict(counts.drift),
             "keys_not_found": counts.not_found,
             "bytes_read": summary.bytes_read,
@@ -189,6 +199,10 @@ class ScanEvents:
     def _identity(self, name: str, resource: Mapping[str, str]) -> UUID:
         """Return the id of an event: the same if it is emitted again."""
         return uuid5(NAMESPACE_URL, f"{self.scan_id} {name} {resource['prefect.resource.id']}")
+
+
+def _codes(result: ScanResult) -> list[str]:
+    return sorted({reason.code for reason in result.verdict.reasons})[:_CODES]
 
 
 def resource_id(url: str) -> str:

@@ -30,6 +30,8 @@ Next, in {folder}:
   prefect work-pool create models --type process
   prefect --no-prompt deploy --all
   prefect worker start --pool models
+The automations are edited, and installed, one by one:
+  python -m prefect_mutagen.flows.automations automations/notify-new-refusals.yaml
 """
 
 

@@ -134,6 +134,11 @@ USAGE = {
         ["scan", "good", "--keys", "@none.txt"],
         "--keys @none.txt: there is no such file or folder",
     ),
+    "metrics into a folder": (
+        ["scan", "good", "--metrics", "."],
+        "--metrics .: it is a folder; name a file in it",
+    ),
+    "empty metrics": (["scan", "good", "--metrics", ""], f"--metrics {UNSET}"),
     "empty key": (["scan", "good", "--keys", ""], f"--keys {UNSET}"),
     "exec without a command": (["exec", "good"], f"exec needs a command after --: {EXEC_FORM}"),
     "exec with nothing after --": (

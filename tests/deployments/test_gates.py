@@ -290,15 +290,21 @@ def test_the_hook_as_pre_commit_runs_it(
     assert ("b/m.gguf" in done.stdout) == (status == 1)
 
 
-def test_both_hooks_are_one_command() -> None:
+def test_all_hooks_are_one_command() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     whole, installed = hooks
+    (own,) = yaml.safe_load((SHIPPED / "pre-commit/config.yaml").read_text())["repos"]
+    (small,) = own["hooks"]
+    assert small["additional_dependencies"] == ["prefect-mutagen-scanner"]
     assert (whole["language"], installed["language"]) == ("python", "system")
     for name in ("entry", "files", "require_serial"):
-        assert whole[name] == installed[name]
-    manifest = [sys.executable, "-m", "pre_commit", "validate-manifest"]
-    done = subprocess.run([*manifest, str(ROOT / ".pre-commit-hooks.yaml")], check=False)
-    assert done.returncode == 0
+        assert whole[name] == installed[name] == small[name]
+    for kind, path in (
+        ("manifest", ROOT / ".pre-commit-hooks.yaml"),
+        ("config", SHIPPED / "pre-commit/config.yaml"),
+    ):
+        check = [sys.executable, "-m", "pre_commit", f"validate-{kind}", str(path)]
+        assert subprocess.run(check, check=False).returncode == 0
     assert re.search(whole["files"], "a/model-00001-of-00002.safetensors")
     assert not re.search(whole["files"], "a/config.json")
 

@@ -8,6 +8,7 @@ import pytest
 
 from prefect_mutagen.scanner.commands.cli import main
 from tests.builders import gguf
+from tests.scanner.commands.asking import Ask, Said
 from tests.scanner.storing import put_local
 
 GGUF = gguf().data
@@ -37,5 +38,17 @@ def say(here: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[list[str]], 
     def run(words: list[str]) -> tuple[int, str]:
         status = main([word.format(here=here) for word in words])
         return status, capfd.readouterr().err.replace(str(here), "{here}")
+
+    return run
+
+
+@pytest.fixture
+def ask(here: Path, capfd: pytest.CaptureFixture[str]) -> Ask:
+    """Run ``verify`` in the working folder; its exit status, stdout and stderr."""
+    assert here.is_dir()
+
+    def run(*words: str) -> Said:
+        status = main(["verify", *words])
+        return Said(status, *capfd.readouterr())
 
     return run

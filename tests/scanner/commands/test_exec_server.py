@@ -211,7 +211,7 @@ def test_as_the_first_process_it_reaps_the_orphans_of_others(first: tuple[Served
 def _run(
     model: str, code: str, *options: str, **given: object
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         _command(model, *options, *_python(code)),
         stdout=subprocess.PIPE,
         text=True,
@@ -219,6 +219,7 @@ def _run(
         timeout=60,
         **given,  # type: ignore[call-overload] # of subprocess.run
     )
+    return done
 
 
 def test_environment_and_working_folder_are_kept(model: str, tmp_path: Path) -> None:

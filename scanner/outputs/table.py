@@ -36,6 +36,7 @@ _NARROWEST: Final = 12
 """Columns that a name has on the narrowest terminal."""
 _ORDER: Final = ("error", "warning", "info")
 _NAME_WIDTH: Final = 48
+_ALLOW: Final = "To allow one for a while: prefect-mutagen waive URL CODE; see waive --help"
 
 _Lines = list[tuple[str, str]]
 """The explanation of an artifact's verdict: each line with its style."""
@@ -79,6 +80,8 @@ def write_table(
             for line, style in lines:
                 screen.write(line, style)
     screen.write("")
+    if summary.failed:
+        screen.hint(_ALLOW)
     if census:
         screen.write(census)
     by_waiver = f" ({waivers} by a waiver)" if waivers else ""
@@ -127,6 +130,11 @@ class _Screen:
 
     def styled(self, text: str, style: str) -> str:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._colours and style else text
+
+    def hint(self, line: str) -> None:
+        """Write a line for people at a terminal."""
+        if self._columns:
+            self.write(line, "dim")
 
     def write(self, line: str, style: str = "") -> None:
         self._out.write(self.styled(line, style) + "\n")

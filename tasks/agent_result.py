@@ -9,7 +9,7 @@ from prefect_mutagen.scanner.agents.supervise import Guarantee, Outcome
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.storage.names import storable
-from prefect_mutagen.tasks.markdown import artifact_key, plain, waiver_lines
+from prefect_mutagen.tasks.markdown import artifact_key, plain, waived_lines
 
 __all__ = ["LAST_LINES", "agent_markdown", "show_agent"]
 
@@ -51,7 +51,7 @@ def agent_markdown(result: ScanResult, program: str, outcome: Outcome, last: Ite
         f"* artifact: {plain(storable(result.url), 1000)}",
         f"* pin: {plain(result.pin)}",
         f"* verdict: {result.verdict.status}",
-        *waiver_lines(result),
+        *waived_lines(result),
         f"* processes: {_GUARANTEES[outcome.guarantee]}",
     ]
     # A code block ends only where indentation ends, so no line can break out of it.

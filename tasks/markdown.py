@@ -7,7 +7,7 @@ from typing import Final
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.results import ScanResult
 
-__all__ = ["artifact_key", "plain", "waiver_lines"]
+__all__ = ["artifact_key", "plain", "waived_lines"]
 
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]|~!#<>&:@]")
 # Prefect's newer UI also links addresses in the rendered text, where escapes are gone.
@@ -32,7 +32,7 @@ def artifact_key(name: str, source: str) -> str:
     return "-".join(part for part in (name, slug, digest) if part)
 
 
-def waiver_lines(result: ScanResult) -> list[str]:
+def waived_lines(result: ScanResult) -> list[str]:
     """Return the waived reasons of an artifact as nested list items."""
     return [
         f"    * {reason.code}: {plain(reason.message)}; {plain(reason.value)}"

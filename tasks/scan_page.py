@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from prefect.utilities.urls import url_for
@@ -25,11 +26,12 @@ from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import counted, short_size, visible
 from prefect_mutagen.scanner.policy.digest import policy_digest
 from prefect_mutagen.scanner.policy.policy import Policy
+from prefect_mutagen.scanner.policy.waiver_text import waiver_lines
 from prefect_mutagen.scanner.results import ScanResult, Summary
 from prefect_mutagen.scanner.storage.names import storable
 from prefect_mutagen.scanner.table.highlights import Group, Highlights, Kind
 from prefect_mutagen.tasks.agent_launch import AgentRun
-from prefect_mutagen.tasks.markdown import plain, waiver_lines
+from prefect_mutagen.tasks.markdown import plain, waived_lines
 
 __all__ = ["ScanView", "headline", "summary_markdown"]
 
@@ -40,6 +42,9 @@ _LISTED: Final = 20
 _QUERIES: Final = (
     "SELECT url, status, reasons FROM artifacts WHERE status <> 'passed'",
     "SELECT url, drift, drift_details FROM artifacts WHERE drift <> 'unchanged'",
+)
+_WAIVE: Final = (
+    "prefect-mutagen waive URL CODE --owner WHO --until DATE --reason TEXT --policy FILE"
 )
 _WORDS: Final = 3
 """Entries of a list in a policy that are shown."""
@@ -102,6 +107,7 @@ def summary_markdown(view: ScanView) -> str:
     lines += _drift(view)
     lines += _standing(view)
     lines += _agents(view)
+    lines += _allowing(view)
     lines += _about(view)
     lines += _commands(view)
     return "\n".join(lines) + "\n"
@@ -223,7 +229,7 @@ def _gone(view: ScanView, result: ScanResult) -> list[str]:
 
 
 def _waived(view: ScanView, result: ScanResult) -> list[str]:
-    return [f"* **{_short(view, result.url)}**", *waiver_lines(result)]
+    return [f"* **{_short(view, result.url)}**", *waived_lines(result)]
 
 
 def _agents(view: ScanView) -> Iterator[str]:
@@ -243,6 +249,20 @@ def _agent(view: ScanView, run: AgentRun) -> str:
     said = f": {plain(run.message)}" if run.message else ""
     run_id = f" (flow run {run.flow_run_id})" if run.flow_run_id and not link else ""
     return f"* {f'[{name}]({link})' if link else name} for {_short(view, run.url)}{run_id}{said}"
+
+
+def _allowing(view: ScanView) -> Iterator[str]:
+    """Yield the waivers to paste; each line is YAML, in which values from files are quoted."""
+    refused = list(islice(view.highlights.refused, _LISTED))
+    entries = [line for result in refused for line in waiver_lines(result)[1:]]
+    if not entries:
+        return
+    yield from ("", "## To allow one for a while", "")
+    yield from ("Paste its entries into the policy, and fill in what is empty:", "")
+    yield from ("```yaml", "waivers:", *entries, "```")
+    if view.summary.failed + view.summary.unknown > len(refused):
+        yield from ("", f"These are those of the first {len(refused)}; for others:", "")
+        yield f"    {_WAIVE}"
 
 
 def _about(view: ScanView) -> Iterator[str]:

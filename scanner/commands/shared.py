@@ -9,6 +9,7 @@ from prefect_mutagen.scanner.commands.arguments import filled
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.overrides import signers_of
 from prefect_mutagen.scanner.policy.policy import Policy, load_policy
+from prefect_mutagen.scanner.policy.waiver_text import waiver_lines
 from prefect_mutagen.scanner.results import ScanResult
 from prefect_mutagen.scanner.signing.check import check_signers
 from prefect_mutagen.scanner.storage.local import storage_error
@@ -108,7 +109,16 @@ def status_of(rejection: ArtifactRejected) -> int:
         return UNREACHABLE
     if rejection.reasons and rejection.reasons[0].code in ("storage/other-pin", "storage/weak-pin"):
         return OTHER_PIN
+    _show_waiver(rejection.result)
     return UNEXAMINED if rejection.result.verdict.status == "unknown" else REJECTED
+
+
+def _show_waiver(result: ScanResult) -> None:
+    """Print the waiver to paste where a person reads; a log has the reasons, a sentence each."""
+    lines = waiver_lines(result) if sys.stderr.isatty() else ()
+    if lines:
+        said = ("to allow it for a while, paste this into the policy, and fill in what is empty:",)
+        sys.stderr.write("\n".join((*said, *lines)) + "\n")
 
 
 def verified(options: argparse.Namespace) -> ScanResult:

@@ -36,6 +36,7 @@ _FIRST_TO_GO: Final = tuple(
 """Columns that a narrow terminal does without, in this order. What is wrong is below, too."""
 _BETWEEN: Final = "  "
 _ORDER: Final = ("error", "warning", "info")
+_ALLOW: Final = "To allow one for a while: prefect-mutagen waive URL CODE; see waive --help"
 
 _Lines = list[tuple[str, str]]
 """The explanation of an artifact's verdict: each line with what stands before it."""
@@ -78,6 +79,8 @@ def write_table(
             for line, indent in lines:
                 screen.write_words(line, indent, indent)
     screen.write("")
+    if summary.failed and screen.columns:  # for people at a terminal
+        screen.write_words(_ALLOW)
     if census:
         screen.write_words(census)
     by_waivers = f" ({waivers} by a waiver)" if waivers else ""

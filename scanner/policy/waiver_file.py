@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Any, Final
-
-import yaml
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_mutagen.parsers import Severity
 from prefect_mutagen.scanner.findings import make_finding
@@ -20,6 +18,9 @@ from prefect_mutagen.scanner.policy.policy import load_policy
 from prefect_mutagen.scanner.policy.publishers import has_dot_segments, normalized
 from prefect_mutagen.scanner.policy.waiver_text import entry_lines, flow_entry
 from prefect_mutagen.scanner.policy.waivers import severity_of
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["check_waiver", "with_waiver"]
 
@@ -118,6 +119,8 @@ def _into_json(text: str, fields: _Fields) -> str | None:
 
 
 def _into_yaml(text: str, fields: _Fields) -> str | None:
+    import yaml
+
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         return None
@@ -146,8 +149,10 @@ def _into_yaml(text: str, fields: _Fields) -> str | None:
     return _after_line(without, node.start_mark.line, block("  "), end)
 
 
-def _last_line(node: yaml.Node) -> int:
+def _last_line(node: "yaml.Node") -> int:
     """Return the number of the last line of a node, from 0; comments after it are not of it."""
+    import yaml
+
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last

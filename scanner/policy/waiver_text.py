@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import yaml
-
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.policy.publishers import has_dot_segments
 from prefect_mutagen.scanner.results import ScanResult
@@ -92,6 +90,8 @@ def scalar(text: str, *, quoted: bool = False) -> str:
         text: Any text.
         quoted: Whether to quote it though it needs no quotes.
     """
+    import yaml
+
     readable = text.isprintable()
     style = '"' if quoted or not readable else None
     said = yaml.safe_dump(text, default_style=style, width=_WIDTH, allow_unicode=readable)

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
 from prefect_mutagen.scanner import Policy
 from prefect_mutagen.scanner.policy.digest import policy_digest
@@ -34,7 +36,7 @@ def test_it_says_why_and_what_to_do(tmp_path: Path) -> None:
     assert page.startswith("# 1 of 2 refused\n")
     assert "It has no table, so there is nothing to compare this scan with." in page
     sections = _sections(page)
-    assert list(sections) == ["Refused (1)", "About this scan", "More"]
+    assert list(sections) == ["Refused (1)", "To allow one for a while", "About this scan", "More"]
     assert sections["Refused (1)"].startswith("\n* **b.gguf**: failed\n    * gguf/web-page: ")
     assert "Fetch the file again; check the address" in sections["Refused (1)"]
     assert f"    prefect-mutagen verify {root}/b.gguf\n" in sections["More"]
@@ -60,6 +62,7 @@ def test_what_differs_stands_first_and_says_what_and_why(tmp_path: Path) -> None
         "Removed (1)",
         "Changed, with the same outcome (1)",
         "Still refused (1)",
+        "To allow one for a while",
         "About this scan",
         "More",
     ]
@@ -110,6 +113,22 @@ def test_waivers_say_until_when_and_warnings_how_many(tmp_path: Path) -> None:
     assert section.startswith("\n* **b.gguf**\n    * gguf/truncated: waived (\\[kept")
     assert f"until {SOON}, ana" in section
     assert "| sbom/quantization-disagrees | 1 | d.gguf |" in sections["Passed with warnings (1)"]
+
+
+def test_the_waivers_to_paste_are_of_what_is_refused(tmp_path: Path) -> None:
+    hostile = "x\n```\n# [y](z) ü'\".gguf"
+    root = put_local(tmp_path, {"a.gguf": GGUF, "b.gguf": CUT, hostile: CUT})
+    section = _sections(summary_markdown(scan_view(root)))["To allow one for a while"]
+    (block,) = [token for token in MarkdownIt("commonmark").parse(section) if token.type == "fence"]
+    entries = yaml.safe_load(block.content)["waivers"]
+    patterns = {f"{root}/b.gguf", f"{root}/{hostile}".replace("[", "[[]")}
+    assert {entry["url"] for entry in entries} == patterns
+    assert {entry["owner"] for entry in entries} == {None}
+    assert "waive URL" not in section
+    put_local(tmp_path, {f"{n}.gguf": CUT for n in range(30)})
+    section = _sections(summary_markdown(scan_view(root)))["To allow one for a while"]
+    assert section.count("- code:") == 20
+    assert "These are those of the first 20" in section
 
 
 def test_agents_that_need_a_person_stand_first_with_links(

@@ -1,6 +1,7 @@
 """A waiver from the command line: what is refused passes, and the file keeps its text."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -149,3 +150,31 @@ def test_what_somebody_else_wrote_meanwhile_stays(
     assert "somebody else has changed it" in capsys.readouterr().err
     assert policy.read_text() == "fail_on: warning\n"
     assert [path.name for path in tmp_path.iterdir()] == ["policy.yaml"]
+
+
+def test_on_a_terminal_a_refusal_comes_with_its_waiver(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = put_local(tmp_path, {"a.gguf": GGUF, "cut.gguf": GGUF[:99]})
+    assert main(["verify", f"{root}/cut.gguf"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1, "a log gets a sentence for each reason"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["verify", f"{root}/cut.gguf"]) == 1
+    said = capsys.readouterr().err
+    assert f'waivers:\n  - code: gguf/truncated\n    url: "{root}/cut.gguf"\n' in said
+    assert main(["verify", f"{root}/a.gguf", "--pin", "sha256:0"]) == 4
+    assert "waivers:" not in capsys.readouterr().err, "other bytes are another model"
+
+
+def test_on_a_terminal_the_table_names_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = put_local(tmp_path, {"cut.gguf": GGUF[:99]})
+    command = ["scan", root, "--format", "table"]
+    assert main(command) == 1
+    assert "waive" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((100, 24)))
+    assert main(command) == 1
+    assert "prefect-mutagen waive URL CODE" in capsys.readouterr().out

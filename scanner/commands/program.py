@@ -22,6 +22,7 @@ from prefect_mutagen.scanner.commands import (
     release,
     report,
     scan,
+    used,
     verify,
     waive,
 )
@@ -49,6 +50,7 @@ _BUILT_IN: Final = (
     "query",
     "report",
     "digest",
+    "used",
     "waive",
     "release",
     "deployments",
@@ -100,7 +102,18 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
     )
     parser.add_argument("--version", action="version", version=f"prefect-mutagen {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (scan, verify, execute, query, report, digest, waive, release, deployments):
+    for command in (
+        scan,
+        verify,
+        execute,
+        query,
+        report,
+        digest,
+        used,
+        waive,
+        release,
+        deployments,
+    ):
         command.add_parser(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version, refuse_rest=version.refuse_rest)

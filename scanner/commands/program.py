@@ -23,6 +23,7 @@ from prefect_mutagen.scanner.commands import (
     release,
     report,
     scan,
+    used,
     verify,
     waive,
 )
@@ -50,6 +51,7 @@ _BUILT_IN: Final = (
     "query",
     "report",
     "digest",
+    "used",
     "waive",
     "release",
     "deployments",
@@ -106,7 +108,18 @@ def _run(words: list[str], options: argparse.Namespace) -> int:
     )
     parser.add_argument("--version", action="version", version=f"prefect-mutagen {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (scan, verify, execute, query, report, digest, waive, release, deployments):
+    for command in (
+        scan,
+        verify,
+        execute,
+        query,
+        report,
+        digest,
+        used,
+        waive,
+        release,
+        deployments,
+    ):
         command.add_parser(commands)
     completion.add_parser(commands, parser)
     version = commands.add_parser("version", help="print the version")

@@ -19,8 +19,9 @@ from prefect_mutagen.scanner.storage.requests import (
     Once,
     Parts,
     Request,
+    Tags,
 )
-from prefect_mutagen.scanner.storage.store import Store, StoredObject
+from prefect_mutagen.scanner.storage.store import Store, StoredObject, TaggedStore
 
 __all__ = ["drive", "serve"]
 
@@ -59,6 +60,11 @@ async def serve(store: Store, cost: Cost, request: Request) -> Any:
     if isinstance(request, Once):
         with request.lock:  # a store without a loop never suspends
             return await drive(request.work(), partial(serve, store, cost))
+    if isinstance(request, Tags):
+        if not isinstance(store, TaggedStore):
+            return {}
+        cost.requests += 1
+        return await store.tags(request.item)
     cost.requests += 1
     if isinstance(request, ListBelow):
         found = await _list_below(store, request)

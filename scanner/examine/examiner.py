@@ -34,6 +34,7 @@ from prefect_mutagen.scanner.examine.load_plans import (
 from prefect_mutagen.scanner.examine.loose_files import LooseMemory, check_loose
 from prefect_mutagen.scanner.examine.model_census import ModelCensus
 from prefect_mutagen.scanner.examine.model_code import ModelCode, with_code
+from prefect_mutagen.scanner.examine.owner_tags import with_owner_tag
 from prefect_mutagen.scanner.examine.parts import (
     Part,
     describe_part,
@@ -135,6 +136,7 @@ class Examiner:
         result = _with_findings(self.census.add(listed, result), loose)
         if found.signatures:
             result = yield from self._add_signatures(artifact, result, found)
+        result = yield from with_owner_tag(artifact, result, self.policy.owner_tag)
         verdict = judge(result.subject(), self.policy)
         return replace(result, verdict=verdict, bytes_read=cost.bytes_read, requests=cost.requests)
 

@@ -1,13 +1,14 @@
 """Identity and parameters of a scan."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect_mutagen import __version__
 from prefect_mutagen.scanner.policy.digest import policy_digest
-from prefect_mutagen.scanner.policy.owners import Owners
+from prefect_mutagen.scanner.policy.owners import Owners, owner_by_tag
 from prefect_mutagen.scanner.policy.policy import Policy
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.names import storable
@@ -36,13 +37,14 @@ class ScanInfo:
         object.__setattr__(self, "policy_digest", policy_digest(self.policy))
         object.__setattr__(self, "owners", Owners(self.policy.owners))
 
-    def owner_of(self, url: str) -> str:
-        """Return whose an artifact is by the policy; empty if nothing says so.
+    def owner_of(self, url: str, facts: Mapping[str, Any]) -> str:
+        """Return whose an artifact is by the policy, or by its tag; empty if nothing says so.
 
         Args:
             url: Its address, as `storable` gives it.
+            facts: The facts beyond the SBOM.
         """
-        return self.owners.of(url, self.source)
+        return self.owners.of(url, self.source) or owner_by_tag(facts, self.policy.owner_tag)
 
     def to_report(self) -> dict[str, Any]:
         """Return the header of a report."""

@@ -14,12 +14,12 @@ from prefect_mutagen.scanner.policy.policy import Policy
 
 __all__ = ["policy_digest"]
 
-_DECIDES_NOTHING: Final = frozenset(("owners",))
+_DECIDES_NOTHING: Final = frozenset(("owners", "owner_tag"))
 """Fields that no verdict depends on."""
 
 
 def policy_digest(policy: Policy | Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a policy: of its fields but ``owners`` as JSON, sorted, without blanks.
+    """Return the SHA-256 of a policy: of its fields but those about owners, as sorted JSON.
 
     Args:
         policy: The policy, or its fields as they stand in a record; lists and tuples are alike.

@@ -299,6 +299,9 @@ class Policy:
     """Temporary exceptions, each with a reason, an owner and an expiry date."""
     owners: tuple[Owner, ...] = ()
     """Whose models are, by prefix of their addresses; the longest wins. They change no verdict."""
+    owner_tag: str = ""
+    """Name of the S3 tag that says whose a model is, where no entry of owners does; one more
+    request for each model that is examined. Empty: tags are not asked for."""
 
     def __post_init__(self) -> None:
         """Validate the fields.
@@ -327,6 +330,7 @@ class Policy:
             _check_choice("loader", loader, get_args(Loader))
         _check_globals(self.allowed_globals)
         check_owners(self.owners)
+        check_texts("owner_tag", (self.owner_tag,) if self.owner_tag else ())
         _check_choice(
             "value of unexamined_weights", self.unexamined_weights, get_args(UnexaminedWeights)
         )

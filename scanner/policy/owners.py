@@ -12,7 +12,12 @@ from typing import Any, ClassVar, Final, Self
 from prefect_mutagen.scanner.policy.entries import check_texts, says_something
 from prefect_mutagen.scanner.policy.publishers import has_dot_segments, normalized
 
-__all__ = ["Owner", "Owners", "check_owners"]
+__all__ = ["TAG_FACT", "TAG_UNREAD_FACT", "Owner", "Owners", "check_owners", "owner_by_tag"]
+
+TAG_FACT: Final = "owner_tag"
+"""The fact with what the tag says that the policy names."""
+TAG_UNREAD_FACT: Final = "owner_tag_unread"
+"""The fact that says why it could not be read."""
 
 _ROOT: Final = "."
 """The prefix of everything below any root."""
@@ -52,6 +57,16 @@ class Owner:
             raise ValueError(f"a prefix of owners may mean another place: {self.prefix!a}")
         if self.prefix.endswith("://"):
             raise ValueError(f"a prefix of owners names no place: {self.prefix!a}")
+
+
+def owner_by_tag(facts: Mapping[str, Any], tag: str) -> str:
+    """Return whose an artifact is by its tag; empty if it is not asked for, or says nothing.
+
+    Args:
+        facts: The facts beyond the SBOM.
+        tag: Name of the tag in the policy.
+    """
+    return str(facts.get(TAG_FACT) or "") if tag else ""
 
 
 def check_owners(entries: Iterable[Owner]) -> None:

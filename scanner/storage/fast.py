@@ -261,6 +261,10 @@ class FastStore:
             return ""
         return await self._plain().stored_sha256(item)
 
+    async def tags(self, item: StoredObject) -> dict[str, str]:
+        """See `TaggedStore.tags`; obstore has no such request."""
+        return await self._plain().tags(item) if self._address.scheme == "s3" else {}
+
     async def _get(self, item: StoredObject, key: str, start: int, end: int) -> Any:
         options: obstore.GetOptions = {"range": (start, end)}
         if etag := etag_of(item.pin):

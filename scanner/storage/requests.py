@@ -22,6 +22,7 @@ __all__ = [
     "Read",
     "Request",
     "StorageRequest",
+    "Tags",
     "read",
 ]
 
@@ -54,6 +55,18 @@ class Find:
 @dataclass(frozen=True, slots=True)
 class LookUp:
     """Look up the SHA-256 that storage keeps; the reply is hexadecimal, or empty."""
+
+    item: StoredObject
+
+    @property
+    def url(self) -> str:
+        """Address of the object."""
+        return self.item.url
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """Look up the tags of an object; the reply is a dict, empty where storage has none."""
 
     item: StoredObject
 
@@ -101,7 +114,7 @@ class Once:
     """Held by the thread that does the work, where artifacts are examined in threads."""
 
 
-StorageRequest = Read | Find | LookUp | ListBelow
+StorageRequest = Read | Find | LookUp | Tags | ListBelow
 """Requests that go to storage."""
 Request = StorageRequest | Digest | Parts | Once
 

@@ -254,6 +254,14 @@ class S3Store:
             return ""
         return kept.hex() if len(kept) == _SHA256_BYTES else ""
 
+    async def tags(self, item: StoredObject) -> dict[str, str]:
+        """See `TaggedStore.tags`."""
+        request = {"Bucket": self._bucket, "Key": self._key_of(item.url)}
+        if item.version:
+            request["VersionId"] = item.version
+        reply = await self._call("get_object_tagging", item.url, request)
+        return {str(tag["Key"]): str(tag["Value"]) for tag in reply.get("TagSet") or ()}
+
     def _key_of(self, url: str) -> str:
         key = url.removeprefix(f"s3://{self._bucket}/")
         return key.rpartition(VERSION_MARK)[0] if VERSION_MARK in key else key

@@ -23,6 +23,7 @@ __all__ = [
     "Store",
     "StoredObject",
     "StreamingStore",
+    "TaggedStore",
     "VersionedStore",
     "Wanted",
 ]
@@ -257,6 +258,19 @@ class VersionedStore(Store, Protocol):
 
         Raises:
             StorageError: The object cannot be accessed.
+        """
+        ...
+
+
+@runtime_checkable
+class TaggedStore(Store, Protocol):
+    """A store whose objects may have tags."""
+
+    async def tags(self, item: StoredObject) -> dict[str, str]:
+        """Return the tags of an object.
+
+        Raises:
+            StorageError: They cannot be read.
         """
         ...
 

@@ -4,6 +4,7 @@ Both follow the policy without a look at the models: carried-over rows are judge
 anyway, and owners decide nothing. Where they are others than recorded, the state is written anew.
 """
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,12 @@ def with_policy(rows: pa.Table, marks: Any, scan: ScanInfo, *, owners: bool) -> 
         digests = pc.if_else(kept, scan.policy_digest, rows["policy_digest"])
         rows = _with(rows, "policy_digest", digests)
     if owners and "owner" in rows.column_names:
-        found = [scan.owner_of(url) or None for url in texts(rows, KEY)]
+        tag = scan.policy.owner_tag
+        facts = rows["facts"].to_pylist() if tag else [None] * rows.num_rows
+        found = [
+            scan.owner_of(url, json.loads(said or "{}")) or None
+            for url, said in zip(texts(rows, KEY), facts, strict=True)
+        ]
         rows = _with(rows, "owner", pc.if_else(kept, pa.array(found, pa.string()), rows["owner"]))
     return rows
 

@@ -45,7 +45,8 @@ def is_stated_anew(state: State, marks: bytes | bytearray, scan: ScanInfo) -> bo
         return False
     for number, start, end in state.file.groups():
         known = pa.array(marks[start:end], pa.uint8())
-        rows = state.file.read(number, [KEY, *_FROM_POLICY])
+        facts = ["facts"] if scan.policy.owner_tag else []
+        rows = state.file.read(number, [KEY, *_FROM_POLICY, *facts])
         if not with_policy(rows, known, scan, owners=True).equals(rows):
             return True
     return False
@@ -54,6 +55,8 @@ def is_stated_anew(state: State, marks: bytes | bytearray, scan: ScanInfo) -> bo
 def _says_the_same(recorded: Any, scan: ScanInfo) -> bool:
     """Whether a recorded policy has the rules and the owners of a scan's."""
     if not isinstance(recorded, dict) or policy_digest(recorded) != scan.policy_digest:
+        return False
+    if recorded.get("owner_tag", "") != scan.policy.owner_tag:
         return False
     known = [(entry["prefix"], entry["owner"]) for entry in recorded.get("owners") or ()]
     return known == [(entry.prefix, entry.owner) for entry in scan.policy.owners]

@@ -88,7 +88,7 @@ def to_row(result: ScanResult, scan: ScanInfo) -> dict[str, Any]:
         ],
         "digests": _pairs(result.digests),
         "policy_digest": scan.policy_digest,
-        "owner": scan.owner_of(storable(result.url)) or None,
+        "owner": _text(scan.owner_of(storable(result.url), result.facts) or None),
     }
     return row
 

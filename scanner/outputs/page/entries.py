@@ -15,7 +15,7 @@ from prefect_mutagen.scanner.outputs.page.reasons import (
 from prefect_mutagen.scanner.outputs.rendering import render
 from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.policy.digest import policy_digest
-from prefect_mutagen.scanner.policy.owners import Owners
+from prefect_mutagen.scanner.policy.owners import TAG_UNREAD_FACT, Owners, owner_by_tag
 from prefect_mutagen.scanner.policy.publishers import publisher_of
 from prefect_mutagen.scanner.policy.waiver_text import waiver_lines
 from prefect_mutagen.scanner.results import Change, ScanResult
@@ -169,13 +169,21 @@ def _entry(
         format=visible("" if sbom.format == "unknown" else sbom.format),
         quantization=visible(sbom.quantization or sbom.dtype or ""),
         publisher=f"{visible(publisher.name)}{claim}",
-        owner=visible(judging.owners.of(valid.url, root)),
+        owner=visible(_owner(valid, root, judging)),
         parameters=sbom.parameter_count,
         size=valid.size,
         modified=_moment(valid.modified),
         pin=visible(valid.pin),
         sha256=visible(sbom.sha256),
     )
+
+
+def _owner(result: ScanResult, root: str, judging: Judging) -> str:
+    """Return whose a model is; where its tag could not be read, that."""
+    tag = str(judging.policy.get("owner_tag") or "")
+    owner = judging.owners.of(result.url, root) or owner_by_tag(result.facts, tag)
+    unread = tag and TAG_UNREAD_FACT in result.facts
+    return owner or ("not known: its tags could not be read" if unread else "")
 
 
 def compared(entry: Entry, before: Before, changes: Sequence[Change], cause: str) -> Entry:

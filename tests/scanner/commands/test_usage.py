@@ -24,7 +24,7 @@ USAGE = {
         ["frobnicate"],
         (
             "there is no command 'frobnicate'; the commands are scan, verify, exec, query, report, "
-            "digest, waive, release, deployments, completion, version and demo"
+            "digest, used, waive, release, deployments, completion, version and demo"
         ),
     ),
     "misspelt command": (["scna", "good"], "there is no command 'scna'; did you mean scan?"),
@@ -52,6 +52,11 @@ USAGE = {
         ["waive", "/a", "gguf/truncated", "--owner", " "],
         f"--owner {UNSET}",
     ),
+    "used by nothing": (
+        ["used"],
+        "used needs URL|PIN and --table; see prefect-mutagen used --help",
+    ),
+    "an empty pin to ask for": (["used", " ", "--table", "t"], f"URL|PIN {UNSET}"),
     "digest without a table": (
         ["digest"],
         "digest needs --table; see prefect-mutagen digest --help",

@@ -6,11 +6,10 @@ In Python the order is a part of the interface, so the form gets a signature of 
 
 The UI shows every field of a nested model, and a policy has nearly thirty, above the button that
 starts the run. So a model may be brief: the other fields are no ``properties`` of its schema, which
-the UI draws, but ``patternProperties``, which Prefect's API checks all the same.
+the UI draws, but stand in a ``then``, which Prefect's API checks all the same.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
@@ -36,11 +35,11 @@ class Brief:
         """Return the schema of the parameter."""
         schema = handler(core_schema)
         model = handler.resolve_ref_schema(schema)
-        properties = model["properties"]
-        hidden = [name for name in properties if name not in self.shown]
-        model["patternProperties"] = {
-            f"^{re.escape(name)}$": properties.pop(name) for name in hidden
-        }
+        fields = model["properties"]
+        model["properties"] = {name: fields[name] for name in fields if name in self.shown}
+        checked = {name: True if name in self.shown else fields[name] for name in fields}
+        extra = model.pop("additionalProperties", True)
+        model |= {"if": True, "then": {"properties": checked, "additionalProperties": extra}}
         return schema
 
 

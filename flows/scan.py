@@ -106,7 +106,7 @@ def scan_models(  # noqa: PLR0913, PLR0917 - the fields of the form
             within this one. A model-root block brings its own credentials and selection.
         fail_on_refused: End as failed if models are refused or were not examined. Everything else
             is done all the same.
-        advanced: Limits of agents, how long results are kept, and what to do beside another scan.
+        advanced: What is seldom set: limits of agents, how long results are kept, other scans.
         keys: Objects below the source, relative to it or as whole addresses: only the models that
             they belong to are examined, and nothing else is listed. Empty: everything.
 

@@ -128,7 +128,7 @@ def scan_shards(  # noqa: PLR0913, PLR0917 - the fields of the form
         policy_block: Name of a Model Policy block. Empty: the policy below.
         fail_on_refused: End as failed if models are refused or were not examined. Everything else
             is done all the same.
-        advanced: Limits of agents, how long results are kept, and what to do beside another scan.
+        advanced: What is seldom set: limits of agents, how long results are kept, other scans.
 
     Returns:
         The summary.

@@ -1,6 +1,6 @@
 """Types of parameters for addresses and blocks; the form states which values hold no secret."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -11,9 +11,20 @@ __all__ = ["BLOCK_NAMES", "BlockName", "ClearAddress"]
 BLOCK_NAMES: Final = r"""^[^{}"=:@]*$"""
 """Regular expression that matches names of blocks, and no options or addresses."""
 
-# In the schema alone: Prefect's API refuses a run before it stores the parameters, whereas pydantic
-# would check them afterwards and repeat the value in its message.
-ClearAddress = Annotated[str, Field(json_schema_extra={"pattern": WITHOUT_SECRETS})]
+
+def _matches(pattern: str, otherwise: str) -> Any:
+    """Return a field that is checked by the schema alone.
+
+    Prefect's API refuses a run before it stores the parameters, whereas pydantic would check them
+    afterwards and repeat the value in its message. Of a text that matches no ``pattern``, the form
+    would show pages of the pattern; of one that is no ``const``, it shows what was expected.
+    """
+    return Field(json_schema_extra={"if": {"pattern": pattern}, "else": {"const": otherwise}})
+
+
+ClearAddress = Annotated[
+    str, _matches(WITHOUT_SECRETS, "an address without secrets, which belong into a block")
+]
 """An address without secrets."""
-BlockName = Annotated[str, Field(json_schema_extra={"pattern": BLOCK_NAMES})]
+BlockName = Annotated[str, _matches(BLOCK_NAMES, "the name of a block, as type/name")]
 """The name of a block, which is no place for the credentials themselves."""

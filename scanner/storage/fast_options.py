@@ -6,6 +6,7 @@ instance metadata), as in s3fs, so both engines act as the same user.
 """
 
 import base64
+import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ _TIMEOUTS: Final = {
     "timeout": "120s",
     "user_agent": f"prefect-mutagen/{__version__} object_store",
 }
+_ACCOUNT_KEYS: Final = frozenset({"private_key", "private_key_id", "client_email"})
+"""What obstore needs of a service account of Google's."""
 _FRESH: Final = timedelta(minutes=5)
 _MEANINGLESS: Final = frozenset(
     {
@@ -226,8 +229,10 @@ def _make_gs(bucket: str, options: Mapping[str, Any]) -> Any:
     config: dict[str, Any] = {}
     token = given.get("token", "google_default")
     if isinstance(token, dict):
-        raise _NoTranslation
-    if token == "anon":  # noqa: S105 - gcsfs's value for anonymous access
+        if token.get("type") != "service_account" or not token.keys() >= _ACCOUNT_KEYS:
+            raise _NoTranslation
+        config["service_account_key"] = json.dumps(token)
+    elif token == "anon":  # noqa: S105 - gcsfs's value for anonymous access
         config["skip_signature"] = True
     elif os.path.isfile(token):
         config["application_credentials"] = token

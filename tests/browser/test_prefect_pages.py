@@ -1,9 +1,6 @@
 """Prefect's pages on a scan, in a real browser, 1,280 pixels wide: what matters is seen at once."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import httpx
@@ -11,58 +8,33 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
 from prefect_mutagen.flows import AgentLaunch, scan_models
+from tests.browser.servers import WIDTH, Pages, windows
 from tests.builders import gguf
 from tests.scanner.storing import put_local
-from tests.servers import PrefectServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.slow]
 
 GGUF = gguf().data
 CUT = GGUF[:90]
-WIDTH = 1280
 DEEP = "publisher/a-model-with-a-long-name/quantizations/model-Q4_K_M.gguf"
 HOSTILE = "<img src=x onerror=alert(1)>[x](javascript:alert(2)).gguf"
 PREFIXES = ("", "/v2")
 """Of the pages of both generations of Prefect's UI."""
 
 
-class _Pages(PrefectServer):
-    """A server with its pages."""
-
-    def __init__(self, home: str) -> None:
-        super().__init__(home)
-        self.command.remove("--no-ui")
-        self.environment["PREFECT_SERVER_UI_API_URL"] = self.api
-
-
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Pages]:
-    with _Pages(str(tmp_path_factory.mktemp("home"))) as server:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    with Pages(str(tmp_path_factory.mktemp("home"))) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[Any]:
-    """A window of the browser; nothing in it may open a dialog."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        reason = "there is no browser: apt-get install chromium"
-        if os.environ.get("MUTAGEN_NEEDS_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=program, args=arguments)
-        with closing(browser):
-            page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-            page.set_default_timeout(60_000)
-            page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-            yield page
+    yield from windows()
 
 
 @pytest.fixture(scope="module")
-def run(pages: _Pages, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def run(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A second scan, of a root in which one model was cut since the first; its run."""
     folder = tmp_path_factory.mktemp("root")
     root = put_local(folder, {DEEP: GGUF, "b.gguf": CUT, HOSTILE: CUT})
@@ -93,7 +65,7 @@ def _seen(window: Any, text: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_list_of_runs_shows_the_counts(
-    pages: _Pages, window: Any, run: dict[str, Any], prefix: str
+    pages: Pages, window: Any, run: dict[str, Any], prefix: str
 ) -> None:
     window.goto(f"{pages.url}{prefix}/runs")
     counts = "3 of 4 refused, 1 new"
@@ -104,7 +76,7 @@ def test_the_list_of_runs_shows_the_counts(
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_table_shows_verdict_model_and_reason(
-    pages: _Pages, window: Any, run: dict[str, Any], prefix: str
+    pages: Pages, window: Any, run: dict[str, Any], prefix: str
 ) -> None:
     with pages.connect() as client:
         table = _artifacts(client, run)["table"]
@@ -132,7 +104,7 @@ def test_the_table_shows_verdict_model_and_reason(
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_page_starts_with_what_is_new(
-    pages: _Pages, window: Any, run: dict[str, Any], prefix: str
+    pages: Pages, window: Any, run: dict[str, Any], prefix: str
 ) -> None:
     with pages.connect() as client:
         page = _artifacts(client, run)["markdown"]

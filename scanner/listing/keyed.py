@@ -30,8 +30,10 @@ from prefect_mutagen.scanner.storage.store import Store, StoredObject
 
 __all__ = ["FoundKeys", "KnownKeys", "list_keys"]
 
-_AT_ONCE: Final = 8
-"""Neighbourhoods that are listed ahead, each of at most some thousand objects."""
+_LOOKED_UP: Final = 32
+"""Folders or objects that are looked up at the same time; each takes a thread."""
+_LISTED: Final = 16
+"""Neighbourhoods that are listed ahead, of which each may hold some thousand objects in memory."""
 _REFUSED: Final = ("storage/denied", "storage/credentials")
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -126,12 +128,12 @@ class _Keys:
         for url in others:
             by_folder.setdefault(folder_of(url), set()).add(url)
         around: dict[str, _Around] = {}
-        places = _ahead(self.store, Surroundings(self.store).around, by_folder)
+        places = _ahead(self.store, Surroundings(self.store).around, by_folder, _LOOKED_UP)
         for inside, place in zip(by_folder.values(), places, strict=True):
             one = around.setdefault(place.folder, _Around(place))
             one.place.near |= place.near
             one.urls |= inside
-        for one in _ahead(self.store, self._begin, around.values()):
+        for one in _ahead(self.store, self._begin, around.values(), _LISTED):
             yield from self._each(one)
         self._look_up()
         self.looked.found = {**self.looked.known, **self.seen}
@@ -235,7 +237,7 @@ class _Keys:
     def _look_up(self) -> None:
         """Look objects up that no listing has shown."""
         for url, item in zip(
-            self.missing, _ahead(self.store, self._probe, self.missing), strict=True
+            self.missing, _ahead(self.store, self._probe, self.missing, _LOOKED_UP), strict=True
         ):
             if item is not None:
                 self.found.without_model.append(url)
@@ -280,15 +282,15 @@ def _name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _ahead(store: Store, work: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
+def _ahead(store: Store, work: Callable[[_A], _B], items: Iterable[_A], most: int) -> Iterator[_B]:
     """Apply a function that waits for storage to each item, in order, to some ahead of others."""
     waiting = iter(items)
     if store.loop is None:
         yield from map(work, waiting)
         return
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
+    with ThreadPoolExecutor(most) as threads:
         begun: deque[Future[_B]] = deque(
-            threads.submit(work, item) for item in islice(waiting, _AT_ONCE)
+            threads.submit(work, item) for item in islice(waiting, most)
         )
         try:
             while begun:

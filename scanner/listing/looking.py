@@ -23,7 +23,7 @@ from prefect_mutagen.scanner.listing.roles import (
 from prefect_mutagen.scanner.listing.roots import ABOVE, MOST_DESCRIBING, SUBFOLDERS
 from prefect_mutagen.scanner.listing.shards import rank_name, shard_name
 from prefect_mutagen.scanner.storage.address import below
-from prefect_mutagen.scanner.storage.coroutines import run_repeated
+from prefect_mutagen.scanner.storage.coroutines import run, run_repeated
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.store import Store, StoredObject, VersionedStore
 
@@ -119,9 +119,27 @@ def _look_at_marks(
 
 
 def probe_all(store: Store, folder: str, names: Iterable[str]) -> list[StoredObject]:
-    """Look files of a folder up; return those that exist."""
-    found = _each(store, lambda name: probe(store, below(folder, name)), names)
+    """Look files of a folder up, all at the same time; return those that exist."""
+    urls = [below(folder, name) for name in names]
+    if store.loop is None:
+        found = [probe(store, url) for url in urls]
+    else:
+        found = run(store, _probe_each(store, urls))
     return [item for item in found if item is not None]
+
+
+async def _probe_each(store: Store, urls: Iterable[str]) -> list[StoredObject | None]:
+    import asyncio
+
+    from prefect_mutagen.scanner.storage.pacing import repeat  # it needs asyncio
+
+    async def look(url: str) -> StoredObject | None:
+        try:
+            return await repeat(lambda: store.find(url), url)
+        except StorageError as problem:
+            return _absent(url, problem)
+
+    return await asyncio.gather(*map(look, urls))
 
 
 def _look_above(store: Store, own: Model) -> Model:
@@ -210,9 +228,14 @@ def probe(store: Store, url: str) -> StoredObject | None:
     try:
         return run_repeated(store, lambda: store.find(url), url)
     except StorageError as problem:
-        if problem.code == "storage/not-found":
-            return None
-        return StoredObject(url, 0, "", fault=problem)
+        return _absent(url, problem)
+
+
+def _absent(url: str, problem: StorageError) -> StoredObject | None:
+    """Return what stands for a file that cannot be looked up; None if it does not exist."""
+    if problem.code == "storage/not-found":
+        return None
+    return StoredObject(url, 0, "", fault=problem)
 
 
 def _each(store: Store, look: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:

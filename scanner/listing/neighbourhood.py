@@ -26,7 +26,8 @@ _INDEXES: Final = (
     "diffusion_pytorch_model.safetensors.index.json",
 )
 """Indexes that loaders look for; those of a folder may name shards in folders below it."""
-_ASKED_FOR: Final = (*MARKS, OMS_NAME, *_INDEXES)
+_ABOVE: Final = (*MARKS, OMS_NAME, *_INDEXES)
+"""What is asked for in folders above a file's own."""
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class Surroundings:
         """
         self._store = store
         self._root = store.root.rstrip("/") + "/"
-        self._marks: dict[str, tuple[StoredObject, ...]] = {}
+        self._asked: dict[str, dict[str, StoredObject | None]] = {}
 
     def around(self, folder: str) -> Neighbourhood:
         """Return what to list for the files of a folder.
@@ -98,7 +99,8 @@ class Surroundings:
         signed: list[StoredObject] = []
         near: set[str] = set()
         for one in self._upwards(folder):
-            marks, is_above = self._marks_of(one), bool(near)
+            is_above = bool(near)
+            marks = self._marks_of(one, _ABOVE if is_above else MARKS)
             near.add(one)
             if is_root(one, marks) or (is_above and _named(marks, _INDEXES)):
                 root = self._pipeline_of(one)
@@ -111,7 +113,7 @@ class Surroundings:
         """Return the root of the pipeline that a marked folder is a part of, or the folder."""
         for above in self._upwards(folder):
             if above != folder:
-                if not _named(self._marks_of(above), PIPELINE_MARKS):
+                if not self._marks_of(above, PIPELINE_MARKS):
                     break
                 folder = above
         return folder
@@ -124,13 +126,15 @@ class Surroundings:
                 return
             folder = folder[: folder.rstrip("/").rfind("/") + 1]
 
-    def _marks_of(self, folder: str) -> tuple[StoredObject, ...]:
-        """Return which of the files that mark a folder are in it."""
-        marks = self._marks.get(folder)
-        if marks is None:
-            there = probe_all(self._store, folder, _ASKED_FOR)
-            marks = self._marks[folder] = tuple(item for item in there if item.fault is None)
-        return marks
+    def _marks_of(self, folder: str, names: tuple[str, ...]) -> list[StoredObject]:
+        """Return which files of these names are in a folder; each is asked for once."""
+        known = self._asked.setdefault(folder, {})
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            there = {item.name: item for item in probe_all(self._store, folder, unknown)}
+            known.update({name: there.get(name) for name in unknown})
+        found = (known[name] for name in names)
+        return [item for item in found if item is not None and item.fault is None]
 
 
 def _there(listed: Iterable[StoredObject]) -> Iterator[StoredObject]:

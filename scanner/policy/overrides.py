@@ -44,6 +44,9 @@ class PolicyOverride:
             raise ValueError(f"the prefix of an override has . or .. for a folder: {self.prefix!a}")
         if isinstance(self.policy, PolicySet):
             raise ValueError("an override has overrides of its own: write each with its prefix")  # noqa: TRY004
+        if self.policy.owners or self.policy.owner_tag:
+            # They would be overlooked: owners are looked up by prefix for the whole scan.
+            raise ValueError("an override has owners: write them in the policy around it")
 
 
 @dataclass(frozen=True)

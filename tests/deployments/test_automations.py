@@ -15,7 +15,7 @@ from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_mutagen.flows import automations, scan_models
+from prefect_mutagen.flows import automations, run_agent, scan_models
 from prefect_mutagen.flows.automations import NotInstalled, install
 from tests.builders import gguf
 from tests.deployments.deployed import Client, deploy
@@ -154,7 +154,8 @@ def test_an_agent_on_a_pass(client: Client, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("client")
 def test_events_and_assets_of_a_scan(server: PrefectServer, tmp_path: Path) -> None:
     root, table = put_local(tmp_path / "root", {"good.gguf": GGUF}), str(tmp_path / "table")
-    scan_models(root, table=table)
+    (good,) = scan_models(root, table=table).passed
+    run_agent(["true"], good)
     EventsWorker.drain_all(timeout=30)
 
     def found() -> dict[tuple[str, str], Any]:
@@ -166,13 +167,16 @@ def test_events_and_assets_of_a_scan(server: PrefectServer, tmp_path: Path) -> N
         by_name = {
             (event["event"], event["resource"]["prefect.resource.id"]): event for event in listed
         }
-        return by_name if ("mutagen.scan.finished", root) in by_name else {}
+        return by_name if ("prefect.asset.referenced", model) in by_name else {}
 
+    model = f"file://{root}/good.gguf"
     events = _wait_for(found)
+    assert ("mutagen.scan.finished", root) in events
+    used = events["prefect.asset.referenced", model]["related"]
+    assert "run-agent" in {one.get("prefect.resource.name") for one in used}
     passed = events["mutagen.model.passed", f"{root}/good.gguf"]
     related = {one["prefect.resource.role"] for one in passed["related"]}
     assert {"flow-run", "flow"} <= related
-    model = f"file://{root}/good.gguf"
     for key in (model, f"file://{table}"):
         made = events["prefect.asset.materialization.succeeded", key]
         upstream = [one for one in made["related"] if one["prefect.resource.role"] == "asset"]

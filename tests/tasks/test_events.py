@@ -120,6 +120,18 @@ def test_what_is_left_out_is_counted(tmp_path: Path, emitted: Emitted) -> None:
     assert {name for name, *_ in emitted[:MOST_EVENTS]} == {"model.refused"}
 
 
+def test_what_is_emitted_again_has_the_same_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids: list[Any] = []
+    monkeypatch.setattr(events, "emit_event", lambda *_, id, **__: ids.append(id))  # noqa: A006
+    scan = _scan(put_local(tmp_path, {"a.gguf": GGUF, "b.gguf": CUT}), "")
+    scan.emit()
+    scan.emit()
+    assert len(set(ids)) == 3
+    assert ids[:3] == ids[3:]
+
+
 def test_events_are_small_and_names_harmless(tmp_path: Path, emitted: Emitted) -> None:
     odd = ["\x1b[31mred.gguf", "a\nb.gguf", "{{ 7 * 7 }}.gguf", f"{'x' * 240}.gguf", "ü.gguf"]
     root = put_local(tmp_path / "root", dict.fromkeys(odd, CUT))

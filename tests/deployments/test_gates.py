@@ -355,7 +355,8 @@ def test_all_that_the_image_is_made_from_is_sent_to_the_builder() -> None:
 
 
 @pytest.mark.slow
-def test_the_steps_that_build_the_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("extras", ["s3", ""])
+def test_the_steps_that_build_the_image(extras: str, tmp_path: Path) -> None:
     """Each RUN but that of apt, with folders of this machine, and without an index."""
     _, build, last = _stages(DOCKERFILE, tmp_path)
     here = tmp_path / uuid.uuid4().hex
@@ -370,7 +371,11 @@ def test_the_steps_that_build_the_image(tmp_path: Path) -> None:
             text = text.replace(place, instead)
         return text
 
-    environment = {**os.environ, "EXTRAS": "s3", "PIP_CONSTRAINT": local("/source/constraints.txt")}
+    environment = {
+        **os.environ,
+        "EXTRAS": extras,
+        "PIP_CONSTRAINT": local("/source/constraints.txt"),
+    }
     environment |= {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     steps = [value for name, value in build if name == "RUN" and "apt-get" not in value]

@@ -118,8 +118,9 @@ def test_another_policy_judges_what_the_table_knows(
     bucket: Bucket, policy: str, expected: tuple[str, str]
 ) -> None:
     Path("other.yaml").write_text(policy)
-    document, _ = bucket.verify("s3://models/b", "--policy", "other.yaml")
+    document, objects = bucket.verify("s3://models/b", "--policy", "other.yaml")
     assert _decided(document) == [expected]
+    assert (objects > 0) == (expected[0] == "failed"), "no refusal is taken from a table"
 
 
 def test_another_version_of_the_tool_reads_again(

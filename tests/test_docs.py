@@ -22,7 +22,8 @@ from tests.documentation import LANGUAGES, PageRun, blocks_of, matches, programs
 from tests.servers import PrefectServer, S3Server
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")]
 PAGES.sort()
 POLICY = (ROOT / "docs/policy.md").read_text()
 MOST_NOT_RUN = 4

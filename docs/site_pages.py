@@ -25,8 +25,8 @@ _PARTS: Final = {
 _COLUMNS: Final = """\
 # Columns of the table
 
-What `prefect-mutagen query` and every other reader of Parquet find, from the schema itself. Columns are
-only ever appended. [The table](../table.md) says what they are for and has queries to copy.
+What `prefect-mutagen query` and every other reader of Parquet find, from the schema itself. Columns
+are only ever appended. [The table](../table.md) says what they are for and has queries to copy.
 """
 _POLICY: Final = """\
 # Fields of the policy

@@ -3,7 +3,7 @@
     python3 run.py demo          make a small bucket of good and broken models and run everything on it
     python3 run.py test          pass the tests in a few minutes, some of them at a time
     python3 run.py test --all    pass the slow ones too: servers under faults, fuzzing, many children
-    python3 run.py check         lint, types, and what GitHub reads
+    python3 run.py check         lint, types, what GitHub reads, and the documentation as a site
 
 More arguments of ``demo`` go to the demo, those of ``test`` to pytest; tests that are named run
 whether they are slow or not. Each makes a virtual environment in .venv, or brings it up to date,
@@ -23,6 +23,7 @@ PROGRAMS = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(PROGRAMS, "python")
 SOURCES = ("pyproject.toml", "constraints.txt", "run.py")
 OLDEST = (3, 11)
+SITE = os.path.join(VENV, "site")
 FORMS = ".github/ISSUE_TEMPLATE/"
 MOST_WORKERS = 8  # each imports Prefect and starts servers of its own
 REMIND_SECONDS = 10
@@ -103,8 +104,11 @@ def check():
         schema + ["vendor.github-workflows"] + glob.glob(".github/workflows/*.yml"),
         schema + ["vendor.github-issue-forms"] + forms,
         schema + ["vendor.github-issue-config", FORMS + "config.yml"],
+        # The site, in .venv to be thrown away: a link that leads nowhere is an error.
+        [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE],
     )
-    return max(subprocess.call(step) for step in steps)
+    environment = dict(os.environ, NO_MKDOCS_2_WARNING="1")
+    return max(subprocess.call(step, env=environment) for step in steps)
 
 
 def main():

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -16,13 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.policy.policy import Policy, Signer, load_policy
+from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from tests.builders import gguf
 from tests.certificates import Authority, public_pem
 from tests.documentation import LANGUAGES, PageRun, blocks_of, matches, programs
 from tests.servers import PrefectServer, S3Server
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")]
 PAGES.sort()
 POLICY = (ROOT / "docs/policy.md").read_text()
 MOST_NOT_RUN = 4
@@ -162,13 +167,62 @@ def test_links_between_pages_lead_somewhere() -> None:
                 assert anchor in {title.lower().replace(" ", "-") for title in titles}, anchor
 
 
-def _generated(name: str) -> str:
+def test_addresses_elsewhere_are_well_formed() -> None:
+    found = 0
+    for page in (*PAGES, "CHANGELOG.md"):
+        for address in re.findall(r"\]\((https?:[^)]*)\)", (ROOT / page).read_text()):
+            parts = urlsplit(address)
+            found += 1
+            assert parts.scheme == "https", f"{page}: {address}"
+            assert re.fullmatch(r"[\w.-]+\.[a-z]{2,}", parts.netloc), f"{page}: {address}"
+            assert re.fullmatch(r"[!-~]+", address), f"{page}: {address}"
+    assert found
+
+
+def test_the_readme_is_short_and_has_a_picture() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert re.findall(r"^!\[.+\]\((.+)\)$", text, re.MULTILINE) == ["docs/assets/pipeline.svg"]
+
+
+def test_the_picture_runs_and_loads_nothing() -> None:
+    picture = (ROOT / "docs/assets/pipeline.svg").read_text()
+    names = {element.tag.rpartition("}")[2] for element in ET.fromstring(picture).iter()}  # noqa: S314 - ours
+    assert names <= {*("svg", "title", "desc", "style", "defs"), "marker", "path", "rect", "text"}
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_every_page_has_a_place_on_the_site() -> None:
+    made = {"changes.md", "reference/columns.md", "reference/policy.md"}
+    placed = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert len(placed) == len(set(placed))
+    pages = {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")}
+    assert set(placed) == pages | made
+
+
+def test_pages_that_are_made_have_all_columns_and_fields() -> None:
+    site = _module("site_pages")
+    columns, policy = site.columns_page(), site.policy_page()
+    for schema in (ARTIFACTS, SBOMS, SCANS):
+        assert all(f"| `{name}` |" in columns for name in schema.names)
+    for field in fields(Policy):
+        row = re.search(rf"^\| `{field.name}` \| (.+) \| (.+) \|$", policy, re.MULTILINE)
+        assert row, f"{field.name} has a default and a meaning"
+    assert "## Entries of `waivers`" in policy
+    assert "](docs/" not in site.changes_page()
+
+
+def _module(name: str) -> Any:
     spec = spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    text: str = module.page()
+    return module
+
+
+def _generated(name: str) -> str:
+    text: str = _module(name).page()
     return text
 
 
@@ -194,8 +248,8 @@ def policies() -> Iterator[str]:
     return (block.text for block in blocks_of(POLICY) if block.language == "yaml")
 
 
-def test_the_readmes_policy_is_one() -> None:
-    blocks = blocks_of((ROOT / "README.md").read_text())
+def test_the_policy_to_start_with_is_one() -> None:
+    blocks = blocks_of((ROOT / "docs/how-to/nightly.md").read_text())
     (block,) = (block for block in blocks if block.language == "yaml")
     stated, policy = yaml.safe_load(block.text), load_policy(block.text)
     same = {name for name in stated if getattr(policy, name) == getattr(Policy(), name)}

@@ -91,7 +91,6 @@ class Examiner:
     folders: Folders = field(default_factory=Folders)
     """Neighbours already read, by folder; several examiners may share it."""
     modules: ModelCode = field(default_factory=ModelCode)
-    """Code already read, by model."""
     plans: PlanMemory = field(default_factory=PlanMemory)
     """Load plans already made."""
     loose: LooseMemory = field(init=False)

@@ -27,4 +27,8 @@ def examiner_at(examiner: Examiner, url: str) -> Examiner:
         return examiner
     # By identity: the policies live as long as the set that they are of.
     found = examiner.others.get(id(policy))
-    return found or examiner.others.setdefault(id(policy), replace(examiner, policy=policy))
+    if found is None:
+        # Owners are the scan's: an override states none.
+        applied = replace(policy, owner_tag=examiner.policy.owner_tag)
+        found = examiner.others.setdefault(id(policy), replace(examiner, policy=applied))
+    return found

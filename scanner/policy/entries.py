@@ -15,6 +15,8 @@ from prefect_mutagen.scanner.content.folding import fold
 from prefect_mutagen.scanner.content.slips import is_slip
 
 __all__ = [
+    "check_digests",
+    "check_globals",
     "check_licenses",
     "check_names",
     "check_texts",
@@ -24,6 +26,8 @@ __all__ = [
     "spelled",
 ]
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_GLOBAL: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\$\{|<%")
 _MARKS: Final = re.compile(r"[\W_]+")
 _SHORTEST: Final = 4
@@ -147,3 +151,29 @@ def check_whole_numbers(values: Iterable[tuple[str, object]]) -> None:
             raise ValueError(f"{field} is not a whole number: {value!a}")  # noqa: TRY004
         if value < 0:
             raise ValueError(f"{field} is less than 0")
+
+
+def check_globals(names: Iterable[str]) -> None:
+    """Raise if an entry of ``allowed_globals`` is no dotted name.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for name in names:
+        if not _GLOBAL.fullmatch(name):
+            raise ValueError(f"an entry of allowed_globals is no module.name: {name!a}")
+
+
+def check_digests(field: str, digests: Iterable[str]) -> None:
+    """Raise if an entry is no SHA-256 in hexadecimal digits.
+
+    Args:
+        field: Name of the field, for messages.
+        digests: Its value.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for digest in digests:
+        if not _SHA256.fullmatch(digest.lower()):
+            raise ValueError(f"an entry of {field} is not a SHA-256: {digest!a}")

@@ -16,6 +16,8 @@ from prefect_mutagen.scanner.content.folding import fold
 from prefect_mutagen.scanner.findings import CODES
 from prefect_mutagen.scanner.loading.plan import Loader
 from prefect_mutagen.scanner.policy.entries import (
+    check_digests,
+    check_globals,
     check_licenses,
     check_names,
     check_texts,
@@ -51,8 +53,6 @@ _CONFIG: Final = {
     "use_attribute_docstrings": True,
     "field_title_generator": field_title,
 }
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_GLOBAL: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LONGEST_WAIVER: Final = timedelta(days=5 * 366)
 """Longest time that a waiver may be valid from now on: what is meant for longer is a rule."""
@@ -322,13 +322,13 @@ class Policy:
             if "://" not in source and not source.startswith("/"):
                 message = "an entry of allowed_sources is neither an address nor an absolute path"
                 raise ValueError(f"{message}: {source!a}")
-        _check_digests("allowed_templates", self.allowed_templates)
-        _check_digests("allowed_code", self.allowed_code)
+        check_digests("allowed_templates", self.allowed_templates)
+        check_digests("allowed_code", self.allowed_code)
         for form in self.allowed_formats:
             _check_choice("format", form, get_args(Format))
         for loader in self.loaders:
             _check_choice("loader", loader, get_args(Loader))
-        _check_globals(self.allowed_globals)
+        check_globals(self.allowed_globals)
         check_owners(self.owners)
         check_texts("owner_tag", (self.owner_tag,) if self.owner_tag else ())
         _check_choice(
@@ -391,15 +391,3 @@ def _check_fields(given: Mapping[Any, Any], record: Any, what: str) -> None:
             raise ValueError(f"{what} has no field {str(name)!a}{nearest(str(name), known)}")
         if isinstance(value, bool) and known[name] in (int, "int"):
             raise ValueError(f"policy field {name} is not a whole number: {value}")
-
-
-def _check_globals(names: Iterable[str]) -> None:
-    for name in names:
-        if not _GLOBAL.fullmatch(name):
-            raise ValueError(f"an entry of allowed_globals is no module.name: {name!a}")
-
-
-def _check_digests(name: str, digests: Iterable[str]) -> None:
-    for digest in digests:
-        if not _SHA256.fullmatch(digest.lower()):
-            raise ValueError(f"an entry of {name} is not a SHA-256: {digest!a}")

@@ -3,8 +3,7 @@
 obstore splits keys into segments and joins them again. Keys that do not survive this (empty
 segments, control characters) are left to s3fs; a leading or trailing slash that obstore drops is
 detected, because such keys would be mistaken for others. Listings have no storage class, so an
-archived object is only noticed when it is read. Requests are not retried here; see
-`scanner.examine.retries`.
+archived object is only noticed when it is read. `scanner.examine.retries` repeats requests.
 """
 
 import asyncio
@@ -257,9 +256,7 @@ class FastStore:
 
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`; obstore has no such request."""
-        if self._address.scheme != "s3":
-            return ""
-        return await self._plain().stored_sha256(item)
+        return await self._plain().stored_sha256(item) if self._address.scheme == "s3" else ""
 
     async def tags(self, item: StoredObject) -> dict[str, str]:
         """See `TaggedStore.tags`; obstore has no such request."""

@@ -10,7 +10,7 @@ from prefect_mutagen.scanner import Policy, scan
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.outputs.page.entries import Judging, entry_of
 from prefect_mutagen.scanner.policy.owners import TAG_FACT, TAG_UNREAD_FACT
-from prefect_mutagen.scanner.policy.policy import Owner, load_policy
+from prefect_mutagen.scanner.policy.policy import Owner, PolicyOverride, PolicySet, load_policy
 from prefect_mutagen.scanner.storage.errors import StorageError
 from prefect_mutagen.scanner.storage.fast import FastStore
 from prefect_mutagen.scanner.storage.s3 import S3Store
@@ -44,6 +44,13 @@ def test_a_tag_is_asked_for_where_the_policy_names_it(bucket: str, s3_server: S3
         assert one.requests == other.requests + 1
         assert one.verdict == other.verdict
         assert (one.pin, one.findings) == (other.pin, other.findings)
+
+
+def test_a_tag_is_asked_for_below_an_override_too(bucket: str, s3_server: S3Server) -> None:
+    policy = PolicySet.of(ASKING, (PolicyOverride(f"{bucket}/a", Policy(max_size_bytes=1)),))
+    asked = list(scan(bucket, policy=policy, storage_options=s3_server.options))
+    assert [one.facts.get(TAG_FACT) for one in asked] == ["ana@example.org", "by tag", None]
+    assert [one.passed for one in asked] == [False, True, True]
 
 
 def test_in_the_table_entries_of_the_policy_come_first(

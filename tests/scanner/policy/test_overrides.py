@@ -16,7 +16,7 @@ from prefect_mutagen.scanner.policy.overrides import (
     signers_of,
     stated_at,
 )
-from prefect_mutagen.scanner.policy.policy import load_policy
+from prefect_mutagen.scanner.policy.policy import Owner, load_policy
 from prefect_mutagen.scanner.verify import ArtifactRejected
 from tests.builders import gguf
 from tests.certificates import public_pem
@@ -68,12 +68,14 @@ def test_a_copy_of_another_process_says_the_same() -> None:
         (lambda: PolicyOverride("models/lab"), "neither an address nor an absolute path"),
         (lambda: PolicyOverride("s3://models/../lab"), "for a folder"),
         (lambda: PolicyOverride("/models", SET), "overrides of its own"),
+        (lambda: PolicyOverride("/models", Policy(owner_tag="team")), "has owners"),
+        (lambda: PolicyOverride("/models", Policy(owners=(Owner("a", "ana"),))), "has owners"),
         (
             lambda: PolicySet.of(LOOSE, (PolicyOverride("/a"), PolicyOverride("/a/"))),
             "two overrides of the policy have the prefix '/a'",
         ),
     ],
-    ids=["relative", "dots", "nested", "twice"],
+    ids=["relative", "dots", "nested", "tag", "owners", "twice"],
 )
 def test_what_cannot_hold_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -45,8 +45,17 @@ scan_models(sys.argv[1], table=sys.argv[2], concurrency=16)
 def storage() -> Iterator[SyntheticS3]:
     small = safetensors('{"a":%s}' % GOOD, 4)
     names = {f"m/{n:03}.safetensors": small for n in range(COUNT)}
-    with SyntheticS3(Written(names), latency=0.5) as started:
+    # Slow enough that no scan is complete before it is ended, whatever else the machine does.
+    with SyntheticS3(Written(names), latency=2.0) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """Let SIGINT count, which is ignored by what a shell runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -191,6 +191,7 @@ def _with_places(result: ScanResult, *, waived: bool) -> Iterator[tuple[str, Rea
 def _examine(
     store: Store, policy: Policy, level: HashLevel, listed: Callable[[], Iterable[Artifact]]
 ) -> list[ScanResult]:
+    policy = replace(policy, owner_tag="")  # whose it is, is for the table; it decides nothing
     return list(examine_artifacts(store, listed(), Examiner(policy, level)))
 
 

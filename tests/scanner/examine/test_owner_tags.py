@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mutagen.scanner import Policy, scan
+from prefect_mutagen.scanner import Policy, scan, verify
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.outputs.page.entries import Judging, entry_of
 from prefect_mutagen.scanner.policy.owners import TAG_FACT, TAG_UNREAD_FACT
@@ -40,6 +40,9 @@ def test_a_tag_is_asked_for_where_the_policy_names_it(bucket: str, s3_server: S3
     plain = list(scan(bucket, storage_options=s3_server.options))
     assert [one.facts.get(TAG_FACT) for one in asked] == ["ana@example.org", "by tag", None]
     assert not any(TAG_FACT in one.facts for one in plain)
+    url = f"{bucket}/a/m.gguf"
+    verified = verify(url, policy=ASKING, storage_options=s3_server.options)
+    assert TAG_FACT not in verified.facts, "a gate needs no owner"
     for one, other in zip(asked, plain, strict=True):
         assert one.requests == other.requests + 1
         assert one.verdict == other.verdict

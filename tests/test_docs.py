@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from prefect_mutagen.scanner.commands.cli import main
 from prefect_mutagen.scanner.findings import CODES
-from prefect_mutagen.scanner.policy.policy import Policy, Signer, load_policy
+from prefect_mutagen.scanner.policy.policy import Policy, PolicySet, Signer, load_policy
 from prefect_mutagen.scanner.table.schema import ARTIFACTS, SBOMS, SCANS
 from tests.builders import gguf
 from tests.certificates import Authority, public_pem
@@ -268,7 +268,7 @@ def test_every_field_of_the_policy_is_on_its_page(policies: Iterator[str], tmp_p
     for block in policies:
         policy = load_policy(block, str(tmp_path))
         for name in yaml.safe_load(block):
-            assert getattr(policy, name) != getattr(Policy(), name)
+            assert getattr(policy, name) != getattr(PolicySet(), name)
 
 
 def test_every_option_of_the_command_is_on_its_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def main() -> None:
     """Print the table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else FULL
     header = gguf().data
-    files = {}
+    files: dict[str, bytes] = {}
     for number in range(count):
         folder = f"team{number % 10}/m{number:06}/"
         files |= {folder + "README.md": b"# x", folder + "config.json": b"{}"}

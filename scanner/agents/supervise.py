@@ -133,7 +133,8 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
             most, in lines of 4096 bytes at most. None: the command inherits the outputs of this
             process.
         environment: Variables beyond PATH, HOME and the locale.
-        stdin: Whether standard input is the handoff too; else it is empty.
+        stdin: Whether standard input is the handoff too, or that of this process for a server;
+            else it is empty.
         on_guarantee: Called before the command starts, or while it does, with what ensures that
             nothing of it is left.
         may_start: Asked once more when `end_all` would end the command: whether it may start.
@@ -152,8 +153,9 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
     ):
         with open(f"{folder}/handoff.json", "wb") as file:
             file.write(handoff)
-        given = _own_input() if serving else None
-        source = given if given is not None else file.name if stdin else os.devnull
+        given = _own_input() if serving and stdin else None
+        own = file.name if stdin and not serving else os.devnull
+        source = own if given is None else given
         order = make_order(
             command, limits, environment or {}, folder, source, serving=serving is not None
         )
@@ -170,11 +172,9 @@ def run_supervised(  # noqa: PLR0913 - each is an aspect of one run, and most ar
 
 
 def _own_input() -> int | None:
-    """Return the standard input of this process as a file of its own; None if it is closed."""
-    try:
-        return os.dup(0)
-    except OSError:
-        return None
+    """Return the standard input of this process as a file of its own; None if it was closed."""
+    # Where it was closed at the start, its number is that of another file by now.
+    return None if sys.stdin is None else os.dup(0)
 
 
 def _start_supervisor(

@@ -256,8 +256,10 @@ def test_standard_input_is_kept(model: str, tmp_path: Path) -> None:
         file.seek(3)
         said = _run(model, code, stdin=file).stdout
     assert said == "a file ['0', '1', '2', '3']\n", "and no other file than that of the folder"
-    closed = ["sh", "-c", 'exec "$@" 0<&-', "sh", *_command(model, *_python("print(1)"))]
-    assert subprocess.run(closed, stdout=subprocess.PIPE, check=False).stdout == b"1\n"
+    read = "import sys; print(repr(sys.stdin.read()))"
+    closed = ["sh", "-c", 'exec "$@" 0<&-', "sh", *_command(model, *_python(read))]
+    assert subprocess.run(closed, stdout=subprocess.PIPE, check=False).stdout == b"''\n"
+    assert _run(model, read, "--no-stdin", input="given").stdout == "''\n"
 
 
 def test_there_is_no_time_limit_unless_one_is_given(

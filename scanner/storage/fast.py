@@ -257,9 +257,7 @@ class FastStore:
 
     async def stored_sha256(self, item: StoredObject) -> str:
         """See `Store.stored_sha256`; obstore has no such request."""
-        if self._address.scheme != "s3":
-            return ""
-        return await self._plain().stored_sha256(item)
+        return await self._plain().stored_sha256(item) if self._address.scheme == "s3" else ""
 
     async def tags(self, item: StoredObject) -> dict[str, str]:
         """See `TaggedStore.tags`; obstore has no such request."""

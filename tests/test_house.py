@@ -108,7 +108,7 @@ def test_the_interface_others_rely_on(module: str, names: list[str]) -> None:
 
 def test_entry_points() -> None:
     (collection,) = entry_points(group="prefect.collections", name="prefect_mutagen")
-    assert collection.load().__name__ == "prefect_mutagen.flows"
+    assert collection.load().__name__ == "prefect_mutagen.flows.blocks"
     (command,) = entry_points(group="console_scripts", name="prefect-mutagen")
     assert callable(command.load())
     (demo,) = entry_points(group="prefect_mutagen.commands", name="demo")
@@ -227,5 +227,5 @@ def test_dependencies_are_few_and_named() -> None:
     names = {line.partition(">")[0].strip() for line in project["dependencies"]}
     assert names == {
         *("prefect", "pydantic", "pyarrow", "fsspec", "s3fs"),
-        *("httpx", "jinja2", "packaging", "pyyaml", "rich"),
+        *("httpx", "jinja2", "packaging", "pyyaml", "rich", "shtab"),
     }

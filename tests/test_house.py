@@ -227,5 +227,5 @@ def test_dependencies_are_few_and_named() -> None:
     names = {line.partition(">")[0].strip() for line in project["dependencies"]}
     assert names == {
         *("prefect", "pydantic", "pyarrow", "fsspec", "s3fs"),
-        *("httpx", "jinja2", "packaging", "pyyaml", "rich"),
+        *("httpx", "jinja2", "packaging", "pyyaml", "rich", "shtab"),
     }

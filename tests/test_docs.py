@@ -278,3 +278,32 @@ def test_every_option_of_the_command_is_on_its_page(capsys: pytest.CaptureFixtur
             main([command, "--help"])
         for option in re.findall(r"(--[a-z-]+)", capsys.readouterr().out):
             assert option in text or option == "--help", option
+
+
+@pytest.mark.parametrize(
+    ("link", "good"),
+    [("policy.md#waivers", True), ("nowhere.md", False), ("policy.md#nowhere", False)],
+)
+def test_the_site_is_not_built_with_a_link_that_leads_nowhere(
+    link: str,
+    good: bool,  # noqa: FBT001 - a column
+    tmp_path: Path,
+) -> None:
+    settings = yaml.load((ROOT / "mkdocs.yml").read_text(), yaml.BaseLoader)  # noqa: S506 - texts only
+    settings = {name: settings[name] for name in ("site_name", "validation")}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings | {"plugins": []}))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text(f"# Start\n\n[there]({link})\n")
+    (tmp_path / "docs/policy.md").write_text("# Policy\n\n## Waivers\n")
+    (step,) = re.findall(
+        r'"mkdocs", ("build"(?:, "--[a-z-]+")*), SITE', (ROOT / "run.py").read_text()
+    )
+    words = [*re.findall(r'"([^"]+)"', step), str(tmp_path / "site")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode == 0) == good, done.stderr.decode()

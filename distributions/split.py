@@ -25,7 +25,7 @@ SCANNER, PLUGIN = "prefect-mutagen-scanner", "prefect-mutagen"
 SCANNER_FOLDERS = ("parsers", "scanner")
 PLUGIN_FOLDERS = ("flows", "tasks", "deployments")
 FACE = ("__init__.py", "__main__.py", "py.typed")
-NEEDED = ("fsspec", "jinja2", "packaging", "pydantic", "pyyaml")
+NEEDED = ("fsspec", "jinja2", "packaging", "pydantic", "pyyaml", "shtab")
 """What the scanner always needs."""
 EXTRAS = {
     "s3": ("obstore", "s3fs"),

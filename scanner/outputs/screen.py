@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final, Literal, TextIO
 
@@ -42,7 +43,8 @@ class Screen:
         self._colours = has_colours(out)
         self.columns = 0
         if out.isatty():
-            self.columns = os.get_terminal_size(out.fileno()).columns
+            with suppress(OSError):  # a stream that only stands for a terminal has no size
+                self.columns = os.get_terminal_size(out.fileno()).columns
 
     def styled(self, text: str, style: Style) -> str:
         """Return a text in the style, if there are colours."""

@@ -29,6 +29,7 @@ from tests.builders import (
     safetensors,
     tensor,
 )
+from tests.packed_page import packed
 from tests.scanner.outputs.pages import front, structure
 from tests.scanner.outputs.validating import INFO, SHAPES, read
 
@@ -85,6 +86,8 @@ def _check(form: str, result: ScanResult, read_spdx: Callable[[str], Document]) 
         assert "m." in text
     elif form == "summary":
         assert "1 artifact" in text
+    elif form == "html":
+        assert len(packed(text)["rows"]) == 1
     else:
         assert json.loads(text)
 

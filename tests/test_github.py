@@ -177,7 +177,8 @@ def test_hooks_are_the_checks_of_run_py() -> None:
         )
 
 
-def test_the_security_policy_says_what_the_readme_says() -> None:
-    policy, readme = (ROOT / "SECURITY.md").read_text(), (ROOT / "README.md").read_text()
-    assert "README.md#what-it-does-not-protect-from" in policy
-    assert "## What it does not protect from\n" in readme
+def test_the_security_policy_says_what_the_documentation_says() -> None:
+    policy, model = (ROOT / "SECURITY.md").read_text(), (ROOT / "docs/threat-model.md").read_text()
+    assert "docs/threat-model.md#what-is-not-kept-away" in policy
+    assert "## What is not kept away\n" in model
+    assert "docs/threat-model.md" in (ROOT / "README.md").read_text()

@@ -17,7 +17,7 @@ from prefect_mutagen.scanner.examine.scan_info import new_scan
 from prefect_mutagen.scanner.outputs import FORMATS, sarif
 from prefect_mutagen.scanner.policy import judge
 from prefect_mutagen.scanner.results import Summary
-from prefect_mutagen.scanner.table import examined_rows, recording, spool
+from prefect_mutagen.scanner.table import drift, examined_rows, recording, spool
 from prefect_mutagen.scanner.table.table import Table
 from prefect_mutagen.tasks import scan_page, showing
 from tests.builders import gguf
@@ -120,7 +120,7 @@ def test_writing_what_fails_over_an_address(
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(examined_rows, "to_row"), (examined_rows, "sbom_rows"), (recording, "compare")],
+    [(examined_rows, "to_row"), (examined_rows, "sbom_rows"), (drift, "compare")],
     ids=["row", "documents", "drift"],
 )
 def test_recording(

@@ -219,8 +219,8 @@ def test_another_policy_never_finds_a_stale_pass(tmp_path: Path) -> None:
 def test_a_state_of_any_kind_is_not_trusted_blindly() -> None:
     for policy in (None, 3, {}, {"allowed_signers": None}, {"allowed_signers": [{"x": 1}]}):
         state: Any = State(policy=policy)
-        assert not state._is_verified_for(Policy(allowed_signers=(US,)))
-        assert state._is_verified_for(Policy())
+        assert not state._is_verified_for(Policy(allowed_signers=(US,)), "/m.gguf")
+        assert state._is_verified_for(Policy(), "/m.gguf")
 
 
 def test_a_reason_names_no_more_signers_than_are_read() -> None:

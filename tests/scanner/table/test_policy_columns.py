@@ -158,4 +158,4 @@ def test_a_scan_knows_digest_and_owners_wherever_it_goes() -> None:
     copy = pickle.loads(pickle.dumps(scan))  # noqa: S301 - made here
     assert copy == scan
     assert copy.policy_digest == policy_digest(OWNED)
-    assert copy.owner_of("/models/google/x") == "vision"
+    assert copy.owner_of("/models/google/x", {}) == "vision"

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from prefect_mutagen.flows.clear_parameters import keeps_secrets_out
 from prefect_mutagen.flows.ephemeral import give_time_to_start
+from prefect_mutagen.flows.named_blocks import named_table
 from prefect_mutagen.scanner.listing.selection import read_moment
 from prefect_mutagen.scanner.outputs.digest import digest_counts, digest_headline, is_quiet
 from prefect_mutagen.scanner.outputs.outcomes import shortened
@@ -20,6 +21,7 @@ from prefect_mutagen.scanner.outputs.visible import visible
 from prefect_mutagen.scanner.storage.address import Address
 from prefect_mutagen.scanner.storage.secret_parts import without_secrets
 from prefect_mutagen.tasks.clear_address import BlockName, ClearAddress
+from prefect_mutagen.tasks.events import resource_id
 from prefect_mutagen.tasks.report_page import show_digest
 from prefect_mutagen.tasks.storage_blocks import storage_options
 
@@ -64,11 +66,11 @@ def daily_digest(
     """Say what changed in a table: newly refused, why, whose, and how to allow it.
 
     Args:
-        table: Folder or address of the Parquet table.
+        table: Folder or address of the Parquet table, or a block such as model-table/NAME.
         since: Start of the period: a date, or an age such as 24h or 7d, relative to the start of
             each run.
-        storage: Block with the credentials of the table, as type/name; empty uses the
-            environment's.
+        storage: Block with the credentials of the table, as type/name; empty uses those of the
+            table's block, or of the environment.
         web_address: Where a web server shows the folder of the table, if one does: the digest then
             links to the page there.
 
@@ -77,14 +79,18 @@ def daily_digest(
         the counts.
 
     Raises:
-        ValueError: A parameter is invalid.
+        ValueError: A parameter is invalid, or a block does not exist.
         StorageError: There is no table, or it cannot be read, or the page cannot be written.
     """
-    place = Address.parse_clear(table)
+    named = named_table(table)
+    place = Address.parse_clear(named.address)
     now = datetime.now(UTC)
     moment = datetime.fromtimestamp(read_moment(since, now), UTC)
     contents, page = show_digest(
-        place.text, storage_options(storage), since=moment, web_address=web_address
+        place.text,
+        storage_options(storage or named.storage),
+        since=moment,
+        web_address=web_address,
     )
     headline = digest_headline(contents)
     summary = DigestSummary(
@@ -92,7 +98,10 @@ def daily_digest(
     )
     emit_event(
         EVENT,
-        resource={"prefect.resource.id": place.text, "prefect.resource.name": place.text},
+        resource={
+            "prefect.resource.id": resource_id(place.text),
+            "prefect.resource.name": visible(place.text, 300),
+        },
         payload={
             "since": summary.since,
             "quiet": summary.quiet,

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from prefect.events.worker import EventsWorker
 
-from prefect_mutagen.flows import DigestSummary, daily_digest
+from prefect_mutagen.flows import DigestSummary, ModelTable, daily_digest
 from prefect_mutagen.flows.digest import EVENT
 from prefect_mutagen.scanner.policy.policy import Owner
 from prefect_mutagen.scanner.storage.errors import StorageError
+from prefect_mutagen.tasks.storage_blocks import UnusableBlock
 from tests.report_tables import NOW, write_history
 from tests.servers import PrefectServer
 
@@ -73,6 +74,16 @@ def test_a_day_without_a_scan_is_not_quiet(table: str) -> None:
     since = (NOW + timedelta(hours=1)).isoformat()
     state = daily_digest(table, since=since, return_state=True)
     assert (state.name, state.message) == ("Changed", "not scanned")
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("prefect")
+def test_a_table_may_be_a_block(table: str) -> None:
+    ModelTable(address=table).save("morning", overwrite=True)
+    summary = daily_digest("model-table/morning", since="2026-11-26T07:00:00")
+    assert summary.table == table
+    with pytest.raises(UnusableBlock, match="'model-table/mornign'"):
+        daily_digest("model-table/mornign")
 
 
 @pytest.mark.server

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The browser; tests are skipped where there is none, unless one is asked for."""
+    """The browser; tests are skipped where there is none, unless one is asked for.
+
+    Playwright runs an event loop in this thread as long as it is there, and tests of other modules
+    have loops of their own.
+    """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         reason = "there is no browser: apt-get install chromium"

@@ -1,5 +1,6 @@
 """Real servers for tests, as child processes on 127.0.0.1; each is stopped by who started it."""
 
+import asyncio
 import os
 import re
 import socket
@@ -181,6 +182,13 @@ class PrefectServer(Server):
     def connect(self) -> httpx.Client:
         """Open its REST API."""
         return connect(self.api)
+
+    def __exit__(self, *ended: object) -> None:
+        """Let events of this process arrive first: later ones would wait behind them."""
+        events = sys.modules.get("prefect.events.worker")
+        if events is not None and asyncio._get_running_loop() is None:
+            events.EventsWorker.drain_all(timeout=20, at_exit=False)
+        super().__exit__(*ended)
 
 
 class WebServer:

@@ -230,7 +230,7 @@ def test_the_plugin_goes_on_top(
         "import prefect_mutagen.flows, prefect_mutagen.tasks, prefect_mutagen.scanner\n"
         "from importlib.metadata import entry_points\n"
         "(flows,) = entry_points(group='prefect.collections', name='prefect_mutagen')\n"
-        "print(flows.load().scan_models.name)\n"
+        "print(flows.load().ModelPolicy.__name__, prefect_mutagen.flows.scan_models.name)\n"
     )
     status, said = both.run(code=code)
     assert (status, said.split()[-1]) == (0, "scan-models"), said

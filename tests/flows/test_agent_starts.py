@@ -236,9 +236,11 @@ def test_a_flow_that_is_stopped_ends_its_agents_and_begins_no_more(
     begun = place.started()
     assert marked(str(place.program)) == set()
     assert len(begun) < 40
-    assert len(StartRecord(place.table).interrupted()) == len(begun)
+    # One that is ended before its first line has begun, too.
+    interrupted = {start.url.rpartition("/")[2] for start in StartRecord(place.table).interrupted()}
+    assert set(begun) <= interrupted
     ends = list(Path(place.table).glob("agents/starts/*/*.end.json"))
-    assert len(ends) == len(begun), "the end of each is recorded"
+    assert len(ends) == len(interrupted) < 40, "the end of each is recorded"
 
 
 def test_one_agent_for_all_that_passed(tmp_path: Path) -> None:

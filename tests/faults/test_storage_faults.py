@@ -115,8 +115,8 @@ def test_fewer_requests_are_under_way_when_storage_cannot_take_more(
     monkeypatch.setattr(pacing, "_FIRST_BACKOFF", PAUSE)
     server.content = Written({f"m/{number:03}.safetensors": SMALL for number in range(300)})
     server.latency = 0.05  # so long that 64 would be under way all the time
-    # An artifact has four attempts. After three waves 8 are under way, and half of what storage takes
-    # is room enough for a busy machine, where the waves are longer.
+    # An artifact has four attempts. After three waves 8 are under way, half of what storage takes:
+    # room enough for a busy machine, where the waves are longer.
     server.capacity = 16
     results = _scan(server, concurrency=64)
     assert sum(result.passed for result in results.values()) == 300

@@ -183,12 +183,17 @@ class PrefectServer(Server):
         """Open its REST API."""
         return connect(self.api)
 
-    def __exit__(self, *ended: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Let events of this process arrive first: later ones would wait behind them."""
         events = sys.modules.get("prefect.events.worker")
         if events is not None and asyncio._get_running_loop() is None:
             events.EventsWorker.drain_all(timeout=20, at_exit=False)
-        super().__exit__(*ended)
+        super().__exit__(kind, problem, trace)
 
 
 class WebServer:

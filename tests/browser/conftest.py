@@ -1,14 +1,12 @@
 """A real browser: Debian's ``chromium``, driven by Playwright, without a network."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.servers import open_browser
 from tests.builders import gguf
 from tests.scanner.storing import put_local
 
@@ -18,23 +16,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The browser; tests are skipped where there is none, unless one is asked for.
-
-    Playwright runs an event loop in this thread as long as it is there, and tests of other modules
-    have loops of their own.
-    """
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        reason = "there is no browser: apt-get install chromium"
-        if os.environ.get("MUTAGEN_NEEDS_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=arguments)
-        with closing(launched):
-            yield launched
+    """The browser, for one module: tests of others have event loops of their own."""
+    with open_browser() as opened:
+        yield opened
 
 
 class Visit:

@@ -3,14 +3,17 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.servers import PrefectServer
 
-__all__ = ["WIDTH", "Pages", "windows"]
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+__all__ = ["WIDTH", "Pages", "open_browser", "windows"]
 
 WIDTH = 1280
 
@@ -24,8 +27,12 @@ class Pages(PrefectServer):
         self.environment["PREFECT_SERVER_UI_API_URL"] = self.api
 
 
-def windows() -> Iterator[Any]:
-    """Open a window of the browser, and close it; nothing in it may open a dialog."""
+@contextmanager
+def open_browser() -> "Iterator[Browser]":
+    """Open the browser; tests are skipped where there is none, unless one is asked for.
+
+    Playwright runs an event loop in this thread as long as it is there.
+    """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         reason = "there is no browser: apt-get install chromium"
@@ -37,7 +44,13 @@ def windows() -> Iterator[Any]:
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=arguments)
         with closing(browser):
-            page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-            page.set_default_timeout(60_000)
-            page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-            yield page
+            yield browser
+
+
+def windows() -> Iterator[Any]:
+    """Open a window of the browser, and close it; nothing in it may open a dialog."""
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        page.set_default_timeout(60_000)
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        yield page

@@ -25,6 +25,7 @@ from prefect_mutagen.scanner.census import Census
 from prefect_mutagen.scanner.outputs.visible import counted, visible
 from prefect_mutagen.tasks.agent_checks import cannot_reach
 from prefect_mutagen.tasks.markdown import artifact_key, plain
+from prefect_mutagen.tasks.scan_page import verdicts_in_words
 
 __all__ = ["RootsNotScanned", "scan_each"]
 
@@ -164,11 +165,7 @@ def _sum(roots: Sequence[_Root]) -> ScanSummary:
 def _headline(summary: ScanSummary, roots: int) -> str:
     """Return the outcome in a few words."""
     refused = summary.counts["failed"] + summary.counts["unknown"]
-    found = f"{refused:,} of {summary.artifacts:,} refused"
-    if not summary.artifacts:
-        found = "nothing to judge"
-    elif not refused:
-        found = "1 passed" if summary.artifacts == 1 else f"all {summary.artifacts:,} passed"
+    found = verdicts_in_words(summary.artifacts, refused)
     left = roots - len(summary.roots)
     return f"{found}, {left} of {counted(roots, 'root')} not scanned" if left else found
 

@@ -33,7 +33,7 @@ from prefect_mutagen.scanner.table.highlights import Group, Highlights, Kind
 from prefect_mutagen.tasks.agent_launch import AgentRun
 from prefect_mutagen.tasks.markdown import plain, waived_lines
 
-__all__ = ["ScanView", "headline", "summary_markdown"]
+__all__ = ["ScanView", "headline", "summary_markdown", "verdicts_in_words"]
 
 _ENTRIES: Final = 50
 """Entries of a section; the table artifact and the Parquet table have more."""
@@ -82,13 +82,24 @@ class ScanView:
 
 def headline(summary: Summary, highlights: Highlights) -> str:
     """Return the outcome of a scan in a few words: 4 of 9 refused, 2 of them new."""
-    if not summary.artifacts:
+    refused = summary.failed + summary.unknown
+    text = verdicts_in_words(summary.artifacts, refused)
+    new = highlights["newly-refused"].count
+    return f"{text}, {new:,} of them new" if refused and new else text
+
+
+def verdicts_in_words(artifacts: int, refused: int) -> str:
+    """Return verdicts in a few words: all 9 passed.
+
+    Args:
+        artifacts: How many were judged.
+        refused: How many of them did not pass.
+    """
+    if not artifacts:
         return "nothing to judge"
-    refused, new = summary.failed + summary.unknown, highlights["newly-refused"].count
     if not refused:
-        return "1 passed" if summary.artifacts == 1 else f"all {summary.artifacts:,} passed"
-    text = f"{refused:,} of {summary.artifacts:,} refused"
-    return f"{text}, {new:,} of them new" if new else text
+        return "1 passed" if artifacts == 1 else f"all {artifacts:,} passed"
+    return f"{refused:,} of {artifacts:,} refused"
 
 
 def summary_markdown(view: ScanView) -> str:

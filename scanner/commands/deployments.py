@@ -114,6 +114,8 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
 def _bundled(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield relative path and text of the bundled files."""
     for entry in folder.iterdir():
+        if entry.name == "__pycache__":  # pip compiles the programs among them
+            continue
         name = f"{prefix}{entry.name}"
         if entry.is_dir():
             yield from _bundled(entry, f"{name}/")

@@ -1,11 +1,14 @@
 """``prefect-mutagen deployments``: what it writes, and what it refuses."""
 
+import compileall
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from prefect_mutagen.scanner.commands import deployments
 from prefect_mutagen.scanner.commands.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +30,8 @@ def _written(folder: Path, name: str = "scheduled-scan") -> dict[str, Any]:
 def test_all_that_is_shipped_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new/deployments"
     assert main(["deployments", str(folder)]) == 0
-    shipped = {path.relative_to(SHIPPED): path for path in SHIPPED.rglob("*") if path.is_file()}
+    files = (path for path in SHIPPED.rglob("*") if path.is_file())
+    shipped = {path.relative_to(SHIPPED): path for path in files if path.suffix != ".pyc"}
     written = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
     assert shipped.keys() == written.keys()
     for name, path in shipped.items():
@@ -36,6 +40,18 @@ def test_all_that_is_shipped_is_written(tmp_path: Path, capsys: pytest.CaptureFi
     assert str(folder / "prefect.yaml") in said.out.splitlines()
     assert "The scan's schedule is paused" in said.out
     assert said.err == ""
+
+
+def test_what_pip_compiles_beside_them_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "prefect_mutagen"
+    shutil.copytree(SHIPPED, installed / "deployments")
+    compileall.compile_dir(installed / "deployments", quiet=2)
+    assert list(installed.rglob("*.pyc"))
+    monkeypatch.setattr(deployments, "files", lambda _: installed)
+    assert main(["deployments", str(tmp_path / "new")]) == 0
+    assert not list((tmp_path / "new").rglob("*.pyc"))
 
 
 def test_the_schedule_is_paused_until_there_is_a_source(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """No agent outlives its flow run: a real server, a process worker, and six ways to end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,24 +70,30 @@ class Pool:
             self.agent = self._deploy("prefect_mutagen.flows.agent.run_agent")
             self.scan = self._deploy("prefect_mutagen.flows.scan.scan_models")
         (folder / "temporary").mkdir()
-        self.worker = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "prefect", "worker", "start", "--pool", self.name],
-            env=os.environ
-            | {
-                "PREFECT_API_URL": server.api,
-                "PREFECT_WORKER_QUERY_SECONDS": "1",
-                "TMPDIR": str(folder / "temporary"),
-            },
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.log = folder / "worker.log"
+        with self.log.open("wb") as log:
+            self.worker = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "prefect", "worker", "start", "--pool", self.name],
+                env=os.environ
+                | {
+                    "PREFECT_API_URL": server.api,
+                    "PREFECT_WORKER_QUERY_SECONDS": "1",
+                    "TMPDIR": str(folder / "temporary"),
+                },
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+            )
 
     def _deploy(self, entrypoint: str) -> str:
-        deployment: Any = RunnerDeployment.from_entrypoint(
-            entrypoint, name=self.name, work_pool_name=self.name
-        )
-        return str(deployment.apply())
+        # Each run begins with a copy of the folder: the project's takes minutes when ten do it.
+        empty = self.folder / "empty"
+        empty.mkdir(exist_ok=True)
+        with contextlib.chdir(empty):
+            deployment: Any = RunnerDeployment.from_entrypoint(
+                entrypoint, name=self.name, work_pool_name=self.name
+            )
+            return str(deployment.apply())
 
     def start(self, ending: str) -> Run:
         mark = uuid.uuid4().hex
@@ -110,7 +117,7 @@ class Pool:
         return found
 
     def finish(self, run: Run) -> dict[str, Any]:
-        _wait(lambda: self.has_ended(run))
+        _wait(lambda: self.has_ended(run), tell=partial(self.tell, run))
         return self.read(run)
 
     def is_under_way(self, run: Run) -> bool:
@@ -119,6 +126,12 @@ class Pool:
 
     def has_ended(self, run: Run) -> bool:
         return self.read(run)["state_type"] in FINAL
+
+    def tell(self, run: Run) -> str:
+        """Say how far it came, and what its worker and its engine wrote."""
+        state = self.read(run)["state"]
+        written = self.log.read_text(errors="replace")[-8_000:]
+        return f"{run.identity} is {state['name']} ({state['message']}) after\n{written}"
 
     def cancel(self, run: Run) -> None:
         body = {"state": {"type": "CANCELLING"}}
@@ -147,10 +160,10 @@ class Pool:
             self.worker.wait()
 
 
-def _wait(ready: Callable[[], bool], patience: float = 200) -> None:
+def _wait(ready: Callable[[], bool], patience: float = 200, tell: Callable[[], str] = str) -> None:
     deadline = time.monotonic() + patience
     while not ready():
-        assert time.monotonic() < deadline, "it takes too long"
+        assert time.monotonic() < deadline, f"it takes too long {tell()}"
         time.sleep(0.2)
 
 
@@ -175,7 +188,7 @@ def _start(pool: Pool, ending: str) -> Run:
     """Start a run, and wait for its agent; a server with too much to do may lose a run or two."""
     for _ in range(3):
         run = pool.start(ending)
-        _wait(partial(pool.is_under_way, run))
+        _wait(partial(pool.is_under_way, run), tell=partial(pool.tell, run))
         if run.ready.exists():
             return run
     raise AssertionError(pool.read(run)["state"]["message"])

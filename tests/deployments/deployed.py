@@ -78,18 +78,21 @@ def run_prefect(server: PrefectServer, *words: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def deploy(server: PrefectServer, entrypoint: str, name: str, folder: Path) -> None:
-    """Deploy a flow of the package to the pool ``models``; the server is the one in use.
+def deploy(
+    server: PrefectServer, entrypoint: str, name: str, folder: Path, pool: str = "models"
+) -> str:
+    """Deploy a flow of the package to a pool, which is made where it is not there; its identity.
 
-    Each run begins with a copy of the folder, which may be empty.
+    The server is the one in use. Each run begins with a copy of the folder: an empty one costs
+    nothing, a checkout with its virtual environment gigabytes.
     """
     with server.connect() as http:
-        http.post("/work_pools/", json={"name": "models", "type": "process"})  # or it is there
+        http.post("/work_pools/", json={"name": pool, "type": "process"})  # or it is there
     with contextlib.chdir(folder):
         deployment: Any = RunnerDeployment.from_entrypoint(
-            entrypoint, name=name, work_pool_name="models"
+            entrypoint, name=name, work_pool_name=pool
         )
-        deployment.apply()
+        return str(deployment.apply())
 
 
 class Worker:

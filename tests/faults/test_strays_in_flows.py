@@ -1,6 +1,5 @@
 """No agent outlives its flow run: a real server, a process worker, and six ways to end."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.builders import gguf
+from tests.deployments.deployed import deploy
 from tests.processes import harness_of, marked, may_make_namespaces, refusing, seconds_until_gone
 from tests.servers import PrefectServer
 
@@ -65,10 +64,16 @@ class Pool:
         self.model = folder / "a.gguf"
         self.model.write_bytes(gguf().data)
         self.http = server.connect()
-        self._post("/work_pools/", {"name": self.name, "type": "process"})
+        empty = folder / "empty"
+        empty.mkdir()
         with temporary_settings({PREFECT_API_URL: server.api}):
-            self.agent = self._deploy("prefect_mutagen.flows.agent.run_agent")
-            self.scan = self._deploy("prefect_mutagen.flows.scan.scan_models")
+            self.agent, self.scan = (
+                deploy(server, entrypoint, self.name, empty, self.name)
+                for entrypoint in (
+                    "prefect_mutagen.flows.agent.run_agent",
+                    "prefect_mutagen.flows.scan.scan_models",
+                )
+            )
         (folder / "temporary").mkdir()
         self.log = folder / "worker.log"
         with self.log.open("wb") as log:
@@ -84,16 +89,6 @@ class Pool:
                 stdout=log,
                 stderr=log,
             )
-
-    def _deploy(self, entrypoint: str) -> str:
-        # Each run begins with a copy of the folder: the project's takes minutes when ten do it.
-        empty = self.folder / "empty"
-        empty.mkdir(exist_ok=True)
-        with contextlib.chdir(empty):
-            deployment: Any = RunnerDeployment.from_entrypoint(
-                entrypoint, name=self.name, work_pool_name=self.name
-            )
-            return str(deployment.apply())
 
     def start(self, ending: str) -> Run:
         mark = uuid.uuid4().hex
@@ -160,8 +155,8 @@ class Pool:
             self.worker.wait()
 
 
-def _wait(ready: Callable[[], bool], patience: float = 200, tell: Callable[[], str] = str) -> None:
-    deadline = time.monotonic() + patience
+def _wait(ready: Callable[[], bool], tell: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + 200
     while not ready():
         assert time.monotonic() < deadline, f"it takes too long {tell()}"
         time.sleep(0.2)

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 """A shell wants the terminal to be its own."""
 _QUIET_SECONDS: Final = 1.0
-"""A shell that says nothing for this long waits for a person."""
+"""A shell that says nothing for this long waits for a person, or the machine is busy."""
+_PATIENCE_SECONDS: Final = 120.0
+"""Afterwards a part is typed in any case: what is not on the screen then fails the test."""
 _COLOURS: Final = ("NO_COLOR", "FORCE_COLOR", "TERM")
 
 
@@ -79,7 +82,7 @@ def run_in_terminal(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    typed: Sequence[str] = (),
+    typed: Sequence[tuple[str, str]] = (),
 ) -> Seen:
     """Run a program until its end.
 
@@ -88,7 +91,8 @@ def run_in_terminal(
         columns: Width of the terminal.
         folder: Where it stands.
         environment: Variables beyond those of the tests, which lose what is about colours.
-        typed: What a person types, each part once the program has said nothing for a while.
+        typed: What a person waits to see, and types then: each part once the program has said
+            nothing for a while, and this text is on the screen.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _COLOURS}
     ours, theirs = open_terminal(columns)
@@ -105,11 +109,18 @@ def run_in_terminal(
     finally:
         os.close(theirs)
     raw = b""
+    shown = pyte.Screen(columns, _ROWS)
+    stream = pyte.ByteStream(shown)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     with os.fdopen(ours, "r+b", buffering=0) as screen:
         waiting = list(typed)
         while True:
             if waiting and not select([ours], [], [], _QUIET_SECONDS)[0]:
-                screen.write(waiting.pop(0).encode())
+                awaited, text = waiting[0]
+                if awaited in "\n".join(shown.display) or time.monotonic() > deadline:
+                    screen.write(text.encode())
+                    del waiting[0]
+                    deadline = time.monotonic() + _PATIENCE_SECONDS
                 continue
             try:
                 read = screen.read(1 << 16)
@@ -118,6 +129,5 @@ def run_in_terminal(
             if not read:
                 break
             raw += read
-    shown = pyte.Screen(columns, _ROWS)
-    pyte.ByteStream(shown).feed(raw)
+            stream.feed(read)
     return Seen(process.wait(), raw, shown)

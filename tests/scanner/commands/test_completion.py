@@ -23,16 +23,16 @@ SHELLS = [
     )
     for shell in ("bash", "zsh", "fish")
 ]
-# What is printed in the end tells that the shell has done what was typed.
+PROMPT = "what?"
 START = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "--no-rcs", "-i"],
-    "fish": ["fish", "--no-config", "-i"],
+    "fish": ["fish", "--no-config", "-i", "-C", f"function fish_prompt; echo '{PROMPT} '; end"],
 }
 SETUP = {
-    "bash": "bind 'set show-all-if-ambiguous on'; bind 'set page-completions off'; PS1='$ '",
-    "zsh": "autoload -U compinit; compinit -u -D; PS1='$ '; unsetopt beep",
-    "fish": "function fish_prompt; echo '$ '; end",
+    "bash": "bind 'set show-all-if-ambiguous on'; bind 'set page-completions off'",
+    "zsh": "autoload -U compinit; compinit -u -D; unsetopt beep",
+    "fish": "",
 }
 LOAD = {
     "bash": 'eval "$(cat script.bash)"',
@@ -109,7 +109,8 @@ def test_commands_options_choices_and_files_are_offered(shell: str, stand: Path)
     ],
 )
 def test_a_person_presses_tab(shell: str, typed: str, whole: str, stand: Path) -> None:
-    script = f"{SETUP[shell]}\n{LOAD[shell]}\n"
+    # A shell that is still busy takes what is typed as it comes, and Ctrl-C throws it away.
+    script = f"{SETUP[shell]}\n{LOAD[shell]}; echo rea''dy\n"
     # The line is left unfinished, and with it the shell: nothing of it is run.
     seen = run_in_terminal(
         START[shell],
@@ -118,8 +119,14 @@ def test_a_person_presses_tab(shell: str, typed: str, whole: str, stand: Path) -
         environment={
             "PATH": f"{stand / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(stand),
+            "PS1": f"{PROMPT} ",
         },
-        typed=[script, f"prefect-mutagen {typed}", "\x03", "exit\n"],
+        typed=[
+            (PROMPT, script),
+            ("ready", f"prefect-mutagen {typed}"),
+            (whole, "\x03"),
+            ("", "exit\n"),
+        ],
     )
     assert any(re.search(rf"(^|\s){whole}\b", row) for row in seen.rows if "script" not in row), (
         seen.rows
